@@ -1,0 +1,3 @@
+//! `stalecore`: runs the image, explains what it found and draws it.
+
+fn main() {}

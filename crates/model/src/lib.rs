@@ -1,0 +1,10 @@
+//! What stalecore can compute without hardware.
+//!
+//! The image and the host command share this crate: the words of the glossary,
+//! the command line, the plan, the histogram, the verdict and the records of
+//! the report. No `unsafe`, no hardware, no host: everything here is tested by
+//! `cargo test` in milliseconds.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
