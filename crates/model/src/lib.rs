@@ -8,3 +8,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+pub mod cpuset;
+pub mod exit;
+pub mod glossary;
+pub mod histogram;

@@ -1,0 +1,110 @@
+//! Exit codes: the one number that a script reads.
+
+use crate::glossary::Verdict;
+
+/// How a run ended, for scripts. The discriminant is the process's exit code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Every case ended as expected.
+    Expected = 0,
+    /// Slowed beyond the limit asked for, or an expectation was not met.
+    Slowed = 1,
+    /// Wrong arguments or harness error; no end record.
+    Harness = 2,
+    /// A case faulted.
+    Faulted = 3,
+    /// A case blocked.
+    Blocked = 4,
+    /// An operation returned, and stale data or instructions were seen.
+    Incoherent = 5,
+    /// Nothing was decisively tested.
+    Inconclusive = 6,
+    /// The host's deadline passed in silence and nothing more could be learned.
+    Silence = 124,
+}
+
+impl ExitCode {
+    /// Every code with what it means, most serious first: of several that
+    /// apply, the first in this list is the exit code.
+    pub const BY_SERIOUSNESS: [(Self, &'static str); 8] = [
+        (
+            Self::Silence,
+            "the host's deadline passed in silence, and nothing more could be learned",
+        ),
+        (
+            Self::Harness,
+            "wrong arguments or harness error; no end record",
+        ),
+        (Self::Blocked, "blocked"),
+        (
+            Self::Incoherent,
+            "incoherent: the operation returned, and stale data or instructions were seen",
+        ),
+        (Self::Faulted, "faulted"),
+        (
+            Self::Slowed,
+            "slowed beyond the limit asked for, or --expect not met",
+        ),
+        (
+            Self::Inconclusive,
+            "inconclusive: nothing was decisively tested",
+        ),
+        (Self::Expected, "every case ended as expected"),
+    ];
+
+    /// The more serious of two codes.
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |code| {
+            Self::BY_SERIOUSNESS
+                .iter()
+                .position(|(c, _)| *c == code)
+                .unwrap_or(usize::MAX)
+        };
+        if rank(other) < rank(self) {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// The code of that number.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::BY_SERIOUSNESS
+            .iter()
+            .map(|(code, _)| *code)
+            .find(|code| u32::from(*code as u8) == number)
+    }
+
+    /// What one verdict asks for. `slowed` and `skipped` ask for nothing by
+    /// themselves: the limit and the other cases decide.
+    pub const fn of_verdict(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Completed | Verdict::Slowed | Verdict::Skipped => Self::Expected,
+            Verdict::Inconclusive => Self::Inconclusive,
+            Verdict::Faulted => Self::Faulted,
+            Verdict::Blocked => Self::Blocked,
+            Verdict::Incoherent => Self::Incoherent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_serious_wins() {
+        let order = [124, 2, 4, 5, 3, 1, 6, 0];
+        for (i, high) in order.iter().enumerate() {
+            for low in &order[i..] {
+                let (high, low) = (
+                    ExitCode::from_number(*high).unwrap(),
+                    ExitCode::from_number(*low).unwrap(),
+                );
+                assert_eq!(high.worse(low), high);
+                assert_eq!(low.worse(high), high);
+            }
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! A log-linear histogram: fixed size, no allocation, exact counts, bounded
+//! relative error. Samples are accumulated as they are taken, so that storing
+//! them evicts nothing under test.
+
+use alloc::string::String;
+use core::fmt::Write;
+
+/// Sub-buckets per power of two, as a power of two.
+const SUB_BITS: u32 = 4;
+const SUB: usize = 1 << SUB_BITS;
+/// Values below `2 * SUB` have a bucket each; above, each power of two has
+/// `SUB` buckets, up to the whole of `u64`.
+const BUCKETS: usize = (64 - SUB_BITS as usize + 1) * SUB;
+
+/// Counts of samples by value; values are in the counter's ticks.
+///
+/// A value is known to within 1/16 of itself; minimum, maximum and count are
+/// exact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    counts: [u32; BUCKETS],
+    count: u64,
+    min: u64,
+    max: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const fn bucket_of(value: u64) -> usize {
+    let top = 63 - (value | 1).leading_zeros();
+    if top < SUB_BITS {
+        return value as usize;
+    }
+    let shift = top - SUB_BITS;
+    (shift as usize) * SUB + (value >> shift) as usize
+}
+
+const fn lowest_in(bucket: usize) -> u64 {
+    if bucket < 2 * SUB {
+        return bucket as u64;
+    }
+    let shift = bucket / SUB - 1;
+    ((bucket % SUB + SUB) as u64) << shift
+}
+
+impl Histogram {
+    /// A histogram of no samples.
+    pub const fn new() -> Self {
+        Self {
+            counts: [0; BUCKETS],
+            count: 0,
+            min: u64::MAX,
+            max: 0,
+        }
+    }
+
+    /// Forgets all samples.
+    pub fn clear(&mut self) {
+        self.counts.fill(0);
+        self.count = 0;
+        self.min = u64::MAX;
+        self.max = 0;
+    }
+
+    /// Adds one sample.
+    pub fn add(&mut self, value: u64) {
+        self.add_many(value, 1);
+    }
+
+    /// Adds `times` samples of one value.
+    pub fn add_many(&mut self, value: u64, times: u32) {
+        if times == 0 {
+            return;
+        }
+        let slot = &mut self.counts[bucket_of(value)];
+        *slot = slot.saturating_add(times);
+        self.count += u64::from(times);
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+
+    /// Adds all samples of another histogram.
+    pub fn merge(&mut self, other: &Self) {
+        for (slot, more) in self.counts.iter_mut().zip(other.counts) {
+            *slot = slot.saturating_add(more);
+        }
+        self.count += other.count;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+
+    /// How many samples.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The smallest sample, exact; `None` without samples.
+    pub const fn min(&self) -> Option<u64> {
+        if self.count == 0 {
+            None
+        } else {
+            Some(self.min)
+        }
+    }
+
+    /// The largest sample, exact; `None` without samples.
+    pub const fn max(&self) -> Option<u64> {
+        if self.count == 0 {
+            None
+        } else {
+            Some(self.max)
+        }
+    }
+
+    /// The value that `per_mille`/1000 of the samples do not exceed, to within
+    /// 1/16; never outside the exact minimum and maximum.
+    pub fn quantile(&self, per_mille: u32) -> Option<u64> {
+        if self.count == 0 {
+            return None;
+        }
+        let rank = (self.count * u64::from(per_mille.min(1000)))
+            .div_ceil(1000)
+            .max(1);
+        let mut seen = 0;
+        for (bucket, count) in self.counts.iter().enumerate() {
+            seen += u64::from(*count);
+            if seen >= rank {
+                let low = lowest_in(bucket);
+                let width = if bucket + 1 < BUCKETS {
+                    lowest_in(bucket + 1) - low
+                } else {
+                    low / 16
+                };
+                return Some((low + (width - 1) / 2).clamp(self.min, self.max));
+            }
+        }
+        Some(self.max)
+    }
+
+    /// The buckets that hold samples: (lowest value, lowest value of the next
+    /// bucket, count), ascending.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64, u32)> + '_ {
+        self.counts
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| **c > 0)
+            .map(|(b, c)| {
+                let next = if b + 1 < BUCKETS {
+                    lowest_in(b + 1)
+                } else {
+                    u64::MAX
+                };
+                (lowest_in(b), next, *c)
+            })
+    }
+
+    /// Writes the histogram as short text for the serial line: minimum,
+    /// maximum, then for each bucket in use the distance from the one before
+    /// and the count, all in base 36: `4g-1bc@2s:1,1:3f,4:2`. Empty: `-`.
+    pub fn to_wire(&self) -> String {
+        let mut text = String::new();
+        if self.count == 0 {
+            text.push('-');
+            return text;
+        }
+        push_base36(&mut text, self.min);
+        text.push('-');
+        push_base36(&mut text, self.max);
+        let mut previous = 0;
+        let mut separator = '@';
+        for (bucket, count) in self.counts.iter().enumerate().filter(|(_, c)| **c > 0) {
+            text.push(separator);
+            push_base36(&mut text, (bucket - previous) as u64);
+            if *count != 1 {
+                text.push(':');
+                push_base36(&mut text, u64::from(*count));
+            }
+            previous = bucket;
+            separator = ',';
+        }
+        text
+    }
+
+    /// Reads what [`Self::to_wire`] wrote.
+    ///
+    /// # Errors
+    /// Says what is not of that form.
+    pub fn from_wire(text: &str) -> Result<Self, String> {
+        let bad = |what: &str| {
+            let mut message = String::new();
+            let shown: String = text.chars().take(40).collect();
+            let _ = write!(message, "histogram '{shown}': {what}");
+            message
+        };
+        let mut histogram = Self::new();
+        if text == "-" {
+            return Ok(histogram);
+        }
+        let (range, body) = text.split_once('@').ok_or_else(|| bad("no '@'"))?;
+        let (min, max) = range.split_once('-').ok_or_else(|| bad("no range"))?;
+        let number = |s: &str| u64::from_str_radix(s, 36).map_err(|_| bad("not a number"));
+        let (min, max) = (number(min)?, number(max)?);
+        let mut bucket = 0_usize;
+        for piece in body.split(',') {
+            let (distance, count) = piece.split_once(':').unwrap_or((piece, "1"));
+            let distance = usize::try_from(number(distance)?).map_err(|_| bad("out of range"))?;
+            bucket = bucket
+                .checked_add(distance)
+                .filter(|b| *b < BUCKETS)
+                .ok_or_else(|| bad("out of range"))?;
+            let count = u32::try_from(number(count)?).map_err(|_| bad("count too large"))?;
+            let slot = &mut histogram.counts[bucket];
+            *slot = slot
+                .checked_add(count)
+                .ok_or_else(|| bad("count too large"))?;
+            histogram.count += u64::from(count);
+        }
+        if histogram.count == 0 || min > max {
+            return Err(bad("empty or reversed"));
+        }
+        let (first, last) = (
+            histogram.counts.iter().position(|c| *c > 0),
+            histogram.counts.iter().rposition(|c| *c > 0),
+        );
+        if first != Some(bucket_of(min)) || last != Some(bucket_of(max)) {
+            return Err(bad("range and buckets disagree"));
+        }
+        histogram.min = min;
+        histogram.max = max;
+        Ok(histogram)
+    }
+}
+
+fn push_base36(text: &mut String, mut value: u64) {
+    let mut digits = [0_u8; 13];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789abcdefghijklmnopqrstuvwxyz"[(value % 36) as usize];
+        value /= 36;
+        if value == 0 {
+            break;
+        }
+    }
+    for digit in &digits[at..] {
+        text.push(char::from(*digit));
+    }
+}
+
+impl serde::Serialize for Histogram {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.to_wire())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Histogram {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = <alloc::borrow::Cow<'de, str>>::deserialize(d)?;
+        Self::from_wire(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn buckets_are_contiguous_over_all_of_u64() {
+        for bucket in 0..BUCKETS {
+            assert_eq!(bucket_of(lowest_in(bucket)), bucket);
+            if bucket > 0 {
+                assert_eq!(bucket_of(lowest_in(bucket) - 1), bucket - 1);
+            }
+        }
+        assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn no_samples_no_quantiles() {
+        let histogram = Histogram::new();
+        assert_eq!(histogram.quantile(500), None);
+        assert_eq!(histogram.min(), None);
+        assert_eq!(Histogram::from_wire("-").unwrap(), histogram);
+    }
+
+    #[test]
+    fn hostile_text_is_refused() {
+        for text in [
+            "",
+            "@",
+            "1-2@",
+            "1-2@zzzzzz",
+            "1-2@1:0",
+            "2-1@1",
+            "0-0@1",
+            "1-1@1:zzzzzzzz",
+            "1-1@1,0:1zzzzzz,0:1zzzzzy",
+        ] {
+            assert!(Histogram::from_wire(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn quantiles_are_within_a_sixteenth(mut values in proptest::collection::vec(any::<u64>().prop_map(|v| v >> (v % 60)), 1..300), per_mille in 0_u32..=1000) {
+            let mut histogram = Histogram::new();
+            for value in &values {
+                histogram.add(*value);
+            }
+            values.sort_unstable();
+            let rank = ((values.len() as u64 * u64::from(per_mille)).div_ceil(1000).max(1) - 1) as usize;
+            let exact = values[rank];
+            let found = histogram.quantile(per_mille).unwrap();
+            prop_assert!(found.abs_diff(exact) <= exact / 16, "{found} for {exact}");
+        }
+
+        #[test]
+        fn the_wire_keeps_everything(values in proptest::collection::vec(any::<u64>().prop_map(|v| v >> (v % 60)), 0..300)) {
+            let mut histogram = Histogram::new();
+            for value in values {
+                histogram.add(value);
+            }
+            prop_assert_eq!(Histogram::from_wire(&histogram.to_wire()).unwrap(), histogram);
+        }
+
+        #[test]
+        fn reading_never_panics(text in "[-0-9a-z@:,]{0,60}") {
+            let _ = Histogram::from_wire(&text);
+        }
+    }
+}
