@@ -13,3 +13,8 @@ pub mod cpuset;
 pub mod exit;
 pub mod glossary;
 pub mod histogram;
+pub mod options;
+pub mod plan;
+pub mod record;
+pub mod run;
+pub mod verdict;

@@ -1,0 +1,423 @@
+//! The command line: the same keys and values on the host (`--ops ic-ivau`)
+//! and in the boot arguments (`stalecore.ops=ic-ivau`), read by the same code.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt::Display;
+
+use crate::{
+    cpuset::CpuSet,
+    glossary::{LineState, StaleState, Subject},
+};
+
+/// What the boot arguments' keys begin with.
+pub const PREFIX: &str = "stalecore.";
+
+/// Every key, with what it takes. The host's flags have the same names.
+pub const KEYS: &[(&str, &str)] = &[
+    (
+        "ops",
+        "operations and routines: a list of names, 'all' or 'default'",
+    ),
+    ("stale", "stale states: a list of names, or 'all'"),
+    ("stale-cpus", "the stale cores: a CPU list like 0-23,25-127"),
+    (
+        "initiators",
+        "the cores that run the operations: a CPU list",
+    ),
+    ("lines", "line states: a list of names, or 'all'"),
+    ("samples", "samples per case and class: 1 to 100000000"),
+    (
+        "deadline-ms",
+        "how long an operation may take before it counts as blocked: 1 to 3600000",
+    ),
+    (
+        "max-slowdown",
+        "slow-down against the baseline that is still fine: 1.0 to 1000000",
+    ),
+    (
+        "sweep",
+        "the depth sweep: auto (up to 100 cases), on or off",
+    ),
+    ("sentinel", "the core that only watches: auto, off or a CPU"),
+    ("counter", "the counter: auto, pmccntr or cntvct"),
+    (
+        "icount",
+        "instructions are counted, one a nanosecond: on or off",
+    ),
+    ("semihosting", "end through semihosting: on or off"),
+];
+
+/// A choice left open, made, or refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Auto {
+    /// Decided by the plan.
+    #[default]
+    Auto,
+    /// Asked for.
+    On,
+    /// Refused.
+    Off,
+}
+
+/// Which core watches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Sentinel {
+    /// The highest CPU that is neither initiator nor named as stale.
+    #[default]
+    Auto,
+    /// None: every other core may be stale, and only the host can watch.
+    Off,
+    /// This CPU.
+    Cpu(usize),
+}
+
+/// Which counter times the samples.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CounterChoice {
+    /// PMCCNTR_EL0 where it counts, else CNTVCT_EL0.
+    #[default]
+    Auto,
+    /// The PMU's cycle counter.
+    Pmccntr,
+    /// The generic timer's virtual count.
+    Cntvct,
+}
+
+/// A slow-down in thousandths: 1500 is 1.5 times the baseline.
+pub type Milli = u32;
+
+/// The slow-down above which a case is called `slowed` when nobody says
+/// otherwise: twice the baseline.
+pub const DEFAULT_SLOWDOWN: Milli = 2000;
+
+/// What the user asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// What to run, in the order given, without repeats.
+    pub ops: Vec<Subject>,
+    /// The stale states to run it under.
+    pub stale: Vec<StaleState>,
+    /// The stale cores, if named.
+    pub stale_cpus: Option<CpuSet>,
+    /// The cores that run the operations.
+    pub initiators: CpuSet,
+    /// The line states to run it on.
+    pub lines: Vec<LineState>,
+    /// Samples per case and class.
+    pub samples: u32,
+    /// Deadline of one operation in milliseconds, if given.
+    pub deadline_ms: Option<u32>,
+    /// The slow-down that counts against the exit code, if given.
+    pub max_slowdown: Option<Milli>,
+    /// Run the depth sweep?
+    pub sweep: Auto,
+    /// Who watches.
+    pub sentinel: Sentinel,
+    /// What counts time.
+    pub counter: CounterChoice,
+    /// The emulator counts instructions: one is one nanosecond.
+    pub icount: bool,
+    /// `HLT #0xf000` is answered; fatal where it is not, so off by default.
+    pub semihosting: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            ops: Subject::default_set().collect(),
+            stale: StaleState::ALL.to_vec(),
+            stale_cpus: None,
+            initiators: CpuSet::one(0),
+            lines: [LineState::DirtyHere].to_vec(),
+            samples: 64,
+            deadline_ms: None,
+            max_slowdown: None,
+            sweep: Auto::Auto,
+            sentinel: Sentinel::Auto,
+            counter: CounterChoice::Auto,
+            icount: false,
+            semihosting: false,
+        }
+    }
+}
+
+impl Options {
+    /// Sets one key.
+    ///
+    /// # Errors
+    /// One line that names what is wrong and what is allowed.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        self.apply(key, value).map_err(|e| format!("{key}: {e}"))
+    }
+
+    fn apply(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match key {
+            "ops" => {
+                self.ops = match value {
+                    "default" => Subject::default_set().collect(),
+                    "all" => Subject::ALL
+                        .iter()
+                        .copied()
+                        .filter(|s| s.kind() != crate::glossary::Kind::Selftest)
+                        .collect(),
+                    _ => list(value, Subject::from_name)?,
+                }
+            }
+            "stale" => {
+                self.stale = match value {
+                    "all" => StaleState::ALL.to_vec(),
+                    _ => list(value, StaleState::from_name)?,
+                }
+            }
+            "lines" => {
+                self.lines = match value {
+                    "all" => LineState::ALL.to_vec(),
+                    _ => list(value, LineState::from_name)?,
+                }
+            }
+            "stale-cpus" => self.stale_cpus = Some(CpuSet::parse(value)?),
+            "initiators" => {
+                self.initiators = CpuSet::parse(value)?;
+                if self.initiators.is_empty() {
+                    return Err("at least one CPU is needed".to_string());
+                }
+            }
+            "samples" => self.samples = number(value, 1, 100_000_000)?,
+            "deadline-ms" => self.deadline_ms = Some(number(value, 1, 3_600_000)?),
+            "max-slowdown" => self.max_slowdown = Some(ratio(value)?),
+            "sweep" => {
+                self.sweep = one_of(
+                    value,
+                    &[("auto", Auto::Auto), ("on", Auto::On), ("off", Auto::Off)],
+                )?;
+            }
+            "sentinel" => {
+                self.sentinel = match value {
+                    "auto" => Sentinel::Auto,
+                    "off" => Sentinel::Off,
+                    _ => Sentinel::Cpu(number(value, 0, 511).map_err(|_| {
+                        format!("'{value}' is not allowed; allowed: auto, off, or a CPU")
+                    })? as usize),
+                }
+            }
+            "counter" => {
+                self.counter = one_of(
+                    value,
+                    &[
+                        ("auto", CounterChoice::Auto),
+                        ("pmccntr", CounterChoice::Pmccntr),
+                        ("cntvct", CounterChoice::Cntvct),
+                    ],
+                )?;
+            }
+            "icount" => self.icount = switch(value)?,
+            "semihosting" => self.semihosting = switch(value)?,
+            _ => {
+                let known: Vec<_> = KEYS.iter().map(|(k, _)| *k).collect();
+                return Err(format!("no such key; allowed: {}", known.join(", ")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads boot arguments: words `stalecore.key=value`; others are somebody
+    /// else's and are passed over.
+    ///
+    /// # Errors
+    /// As [`Self::set`], for the first word that is wrong.
+    pub fn from_bootargs(text: &str) -> Result<Self, String> {
+        let mut options = Self::default();
+        for word in text.split_ascii_whitespace() {
+            let Some(word) = word.strip_prefix(PREFIX) else {
+                continue;
+            };
+            let (key, value) = word
+                .split_once('=')
+                .ok_or_else(|| format!("{PREFIX}{word}: no '=' and value"))?;
+            options.set(key, value)?;
+        }
+        Ok(options)
+    }
+
+    /// Writes the boot arguments that give these options: only what differs
+    /// from the default, so that they fit a board's command line.
+    pub fn to_bootargs(&self) -> String {
+        let default = Self::default();
+        let mut words: Vec<String> = Vec::new();
+        let mut add = |key: &str, value: String| words.push(format!("{PREFIX}{key}={value}"));
+        if self.ops != default.ops {
+            add("ops", names(&self.ops));
+        }
+        if self.stale != default.stale {
+            add("stale", names(&self.stale));
+        }
+        if let Some(cpus) = &self.stale_cpus {
+            add("stale-cpus", cpus.to_string());
+        }
+        if self.initiators != default.initiators {
+            add("initiators", self.initiators.to_string());
+        }
+        if self.lines != default.lines {
+            add("lines", names(&self.lines));
+        }
+        if self.samples != default.samples {
+            add("samples", self.samples.to_string());
+        }
+        if let Some(ms) = self.deadline_ms {
+            add("deadline-ms", ms.to_string());
+        }
+        if let Some(milli) = self.max_slowdown {
+            add(
+                "max-slowdown",
+                format!("{}.{:03}", milli / 1000, milli % 1000),
+            );
+        }
+        match self.sweep {
+            Auto::Auto => {}
+            Auto::On => add("sweep", "on".to_string()),
+            Auto::Off => add("sweep", "off".to_string()),
+        }
+        match self.sentinel {
+            Sentinel::Auto => {}
+            Sentinel::Off => add("sentinel", "off".to_string()),
+            Sentinel::Cpu(cpu) => add("sentinel", cpu.to_string()),
+        }
+        match self.counter {
+            CounterChoice::Auto => {}
+            CounterChoice::Pmccntr => add("counter", "pmccntr".to_string()),
+            CounterChoice::Cntvct => add("counter", "cntvct".to_string()),
+        }
+        if self.icount {
+            add("icount", "on".to_string());
+        }
+        if self.semihosting {
+            add("semihosting", "on".to_string());
+        }
+        words.join(" ")
+    }
+}
+
+fn names<T: Display>(values: &[T]) -> String {
+    let names: Vec<_> = values.iter().map(T::to_string).collect();
+    names.join(",")
+}
+
+fn list<T: PartialEq>(
+    value: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let mut found = Vec::new();
+    for name in value.split(',') {
+        let item = read(name)?;
+        if !found.contains(&item) {
+            found.push(item);
+        }
+    }
+    Ok(found)
+}
+
+fn number(value: &str, low: u32, high: u32) -> Result<u32, String> {
+    match value.parse() {
+        Ok(n) if (low..=high).contains(&n) => Ok(n),
+        _ => Err(format!(
+            "'{value}' is not allowed; allowed: {low} to {high}"
+        )),
+    }
+}
+
+fn one_of<T: Copy>(value: &str, allowed: &[(&str, T)]) -> Result<T, String> {
+    allowed
+        .iter()
+        .find(|(name, _)| *name == value)
+        .map(|(_, v)| *v)
+        .ok_or_else(|| {
+            let names: Vec<_> = allowed.iter().map(|(name, _)| *name).collect();
+            format!("'{value}' is not allowed; allowed: {}", names.join(", "))
+        })
+}
+
+fn switch(value: &str) -> Result<bool, String> {
+    one_of(value, &[("on", true), ("off", false)])
+}
+
+/// Reads a slow-down like `2`, `1.5` or `1.25`, in thousandths.
+fn ratio(value: &str) -> Result<Milli, String> {
+    let bad =
+        || format!("'{value}' is not allowed; allowed: 1.0 to 1000000, with up to 3 decimals");
+    let (whole, decimals) = value.split_once('.').unwrap_or((value, "0"));
+    let digits = |s: &str| !s.is_empty() && s.len() <= 7 && s.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(decimals) || decimals.len() > 3 {
+        return Err(bad());
+    }
+    let whole: u32 = whole.parse().map_err(|_| bad())?;
+    let scale = 10_u32.pow(3 - decimals.len() as u32);
+    let decimals: u32 = decimals.parse().map_err(|_| bad())?;
+    match whole
+        .checked_mul(1000)
+        .and_then(|w| w.checked_add(decimals * scale))
+    {
+        Some(milli) if (1000..=1_000_000_000).contains(&milli) => Ok(milli),
+        _ => Err(bad()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_report_own_run_round_trips() {
+        let text = "console=ttyAMA0 stalecore.ops=ic-ivau,flush-icache-range stalecore.stale=spin \
+                    stalecore.stale-cpus=0-23,25-127 stalecore.initiators=24 stalecore.sentinel=off \
+                    stalecore.max-slowdown=1.5 stalecore.deadline-ms=500";
+        let options = Options::from_bootargs(text).unwrap();
+        assert_eq!(options.initiators, CpuSet::one(24));
+        assert_eq!(options.max_slowdown, Some(1500));
+        assert_eq!(Options::from_bootargs(&options.to_bootargs()), Ok(options));
+    }
+
+    #[test]
+    fn each_mistake_names_itself_and_what_is_allowed() {
+        for (text, parts) in [
+            ("stalecore.op=ic-ivau", ["op:", "allowed: ops"]),
+            ("stalecore.ops=ic-iva", ["'ic-iva'", "ic-ivau"]),
+            ("stalecore.stale=", ["''", "spin"]),
+            ("stalecore.samples=0", ["'0'", "1 to"]),
+            ("stalecore.samples", ["samples", "no '='"]),
+            ("stalecore.max-slowdown=0.5", ["0.5", "1.0 to"]),
+            ("stalecore.initiators=", ["initiators", "at least one"]),
+            ("stalecore.sentinel=x", ["'x'", "auto, off"]),
+            ("stalecore.semihosting=yes", ["'yes'", "on, off"]),
+        ] {
+            let error = Options::from_bootargs(text).unwrap_err();
+            for part in parts {
+                assert!(error.contains(part), "{text}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_default_needs_no_words() {
+        assert_eq!(Options::default().to_bootargs(), "");
+        assert_eq!(Options::from_bootargs("quiet"), Ok(Options::default()));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "(stalecore\\.[a-z-]{1,12}=.{0,20} ?){0,4}") {
+            let _ = Options::from_bootargs(&text);
+        }
+
+        #[test]
+        fn every_key_is_known(index in 0..KEYS.len(), value in "[a-z0-9.,-]{0,8}") {
+            if let Err(error) = Options::default().set(KEYS[index].0, &value) {
+                prop_assert!(!error.contains("no such key"), "{}", error);
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The plan: from what the user asked for and how many cores there are to the
+//! roles of the cores and the list of cases.
+
+use alloc::{format, string::String, vec::Vec};
+
+use crate::{
+    cpuset::{CpuSet, MAX_CPUS},
+    glossary::{Kind, LineState, StaleState, Subject},
+    options::{Auto, Options, Sentinel},
+};
+
+/// The most cases for which `--sweep auto` runs the depth sweep: a serial line
+/// carries the full default run without it in about nine seconds.
+const SWEEP_CASES: usize = 100;
+
+/// Which core does what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Roles {
+    /// Run the operations.
+    pub initiators: CpuSet,
+    /// Are left stale.
+    pub stale: CpuSet,
+    /// Only watches; with none, the lowest initiator conducts and only the
+    /// host can see a block.
+    pub sentinel: Option<usize>,
+}
+
+impl Roles {
+    /// Gives each of `cpus` cores its role.
+    ///
+    /// # Errors
+    /// A CPU out of range or with two roles; nothing left to be stale is no
+    /// error.
+    pub fn assign(options: &Options, cpus: usize) -> Result<Self, String> {
+        let all = CpuSet::first(cpus);
+        let within = |set: &CpuSet, key: &str| match set.difference(&all).lowest() {
+            Some(cpu) => Err(format!(
+                "{key}: CPU {cpu} is out of range: this machine has CPUs {all}"
+            )),
+            None => Ok(()),
+        };
+        let initiators = options.initiators;
+        within(&initiators, "initiators")?;
+        if let Some(stale) = &options.stale_cpus {
+            within(stale, "stale-cpus")?;
+            let both = stale.intersection(&initiators);
+            if !both.is_empty() {
+                return Err(format!(
+                    "CPU {both} is an initiator and stale; a core has one role"
+                ));
+            }
+        }
+        let named = options.stale_cpus.unwrap_or_default();
+        let free = all.difference(&initiators).difference(&named);
+        let sentinel = match options.sentinel {
+            Sentinel::Off => None,
+            Sentinel::Auto => free.highest(),
+            Sentinel::Cpu(cpu) if free.contains(cpu) => Some(cpu),
+            Sentinel::Cpu(cpu) if cpu >= cpus => {
+                return Err(format!(
+                    "sentinel: CPU {cpu} is out of range: this machine has CPUs {all}"
+                ));
+            }
+            Sentinel::Cpu(cpu) => {
+                return Err(format!(
+                    "sentinel: CPU {cpu} is an initiator or stale; a core has one role"
+                ));
+            }
+        };
+        let mut stale = options.stale_cpus.unwrap_or(all.difference(&initiators));
+        if let Some(cpu) = sentinel {
+            stale.remove(cpu);
+        }
+        Ok(Self {
+            initiators,
+            stale,
+            sentinel,
+        })
+    }
+
+    /// The core that conducts the run: the sentinel, or the lowest initiator.
+    pub fn conductor(&self) -> usize {
+        self.sentinel
+            .or_else(|| self.initiators.lowest())
+            .unwrap_or(0)
+    }
+}
+
+/// One thing to find out: a subject on a line state, under the group's stale
+/// state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Case {
+    /// Number in the plan, from 1.
+    pub number: usize,
+    /// What runs.
+    pub subject: Subject,
+    /// How the stale cores are stuck.
+    pub state: StaleState,
+    /// What the caches hold.
+    pub line: LineState,
+}
+
+/// The cases that share one entry into a stale state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// How the stale cores are stuck.
+    pub state: StaleState,
+    /// What they touch before.
+    pub line: LineState,
+    /// The cases, in order.
+    pub cases: Vec<Case>,
+}
+
+/// Everything that a run will do, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Who does what.
+    pub roles: Roles,
+    /// The groups: `never-started` first, because it needs cores that have
+    /// not been started.
+    pub groups: Vec<Group>,
+    /// Run the depth sweep in each case?
+    pub sweep: bool,
+    /// Deadline of one operation, in milliseconds.
+    pub deadline_ms: u32,
+}
+
+impl Plan {
+    /// Lays out the cases for a machine of `cpus` cores.
+    ///
+    /// Within a group the stale cores stay as they are, and the self-test that
+    /// hangs comes last, as nothing can follow it on its initiator.
+    ///
+    /// # Errors
+    /// As [`Roles::assign`], or more cores than the harness handles.
+    pub fn new(options: &Options, cpus: usize) -> Result<Self, String> {
+        if cpus == 0 || cpus > MAX_CPUS {
+            return Err(format!("{cpus} CPUs; allowed: 1 to {MAX_CPUS}"));
+        }
+        let roles = Roles::assign(options, cpus)?;
+        let mut states = options.stale.clone();
+        states.sort_by_key(|s| *s != StaleState::NeverStarted);
+        let mut subjects = options.ops.clone();
+        subjects.sort_by_key(|s| *s == Subject::SelftestHang);
+        let mut groups = Vec::new();
+        let mut number = 0;
+        for state in states {
+            for (nth, line) in options.lines.iter().copied().enumerate() {
+                let cases: Vec<_> = subjects
+                    .iter()
+                    .copied()
+                    // Where the line state means nothing to it, once is enough.
+                    .filter(|subject| nth == 0 || subject.takes_line())
+                    .map(|subject| {
+                        number += 1;
+                        Case {
+                            number,
+                            subject,
+                            state,
+                            line,
+                        }
+                    })
+                    .collect();
+                if !cases.is_empty() {
+                    groups.push(Group { state, line, cases });
+                }
+            }
+        }
+        let sweep = match options.sweep {
+            Auto::On => true,
+            Auto::Off => false,
+            Auto::Auto => number <= SWEEP_CASES,
+        };
+        let deadline_ms = options.deadline_ms.unwrap_or(default_deadline_ms(cpus));
+        Ok(Self {
+            roles,
+            groups,
+            sweep,
+            deadline_ms,
+        })
+    }
+
+    /// How many cases there are.
+    pub fn len(&self) -> usize {
+        self.groups.iter().map(|g| g.cases.len()).sum()
+    }
+
+    /// Is there nothing to run?
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Can a subject of the plan be stuck without the harness wanting it?
+    pub fn has_selftest(&self) -> bool {
+        self.groups
+            .iter()
+            .flat_map(|g| &g.cases)
+            .any(|c| c.subject.kind() == Kind::Selftest)
+    }
+}
+
+/// The deadline when none is given: two seconds, and 50 ms for each core, as
+/// an emulator may run all of them in turn on one core of the host.
+pub fn default_deadline_ms(cpus: usize) -> u32 {
+    2000 + 50 * u32::try_from(cpus).unwrap_or(u32::MAX / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use proptest::prelude::*;
+
+    fn options(text: &str) -> Options {
+        let words: Vec<_> = text.split(' ').map(|w| format!("stalecore.{w}")).collect();
+        Options::from_bootargs(&words.join(" ")).unwrap()
+    }
+
+    #[test]
+    fn by_default_the_last_core_watches_and_all_others_are_stale() {
+        let roles = Roles::assign(&Options::default(), 8).unwrap();
+        assert_eq!(
+            (
+                roles.initiators.to_string(),
+                roles.stale.to_string(),
+                roles.sentinel
+            ),
+            ("0".into(), "1-6".into(), Some(7))
+        );
+    }
+
+    #[test]
+    fn the_last_free_core_watches() {
+        let roles = Roles::assign(&options("initiators=24 stale-cpus=0-23,25-126"), 128).unwrap();
+        assert_eq!(roles.sentinel, Some(127));
+        let roles = Roles::assign(&options("initiators=24 stale-cpus=0-23,25-127"), 128).unwrap();
+        assert_eq!(roles.sentinel, None);
+        assert_eq!(roles.conductor(), 24);
+    }
+
+    #[test]
+    fn one_core_has_no_sentinel() {
+        let roles = Roles::assign(&Options::default(), 1).unwrap();
+        assert_eq!((roles.sentinel, roles.conductor()), (None, 0));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, part) in [
+            (
+                "initiators=8",
+                "CPU 8 is out of range: this machine has CPUs 0-7",
+            ),
+            ("stale-cpus=3-9", "CPU 8 is out of range"),
+            (
+                "initiators=3 stale-cpus=1-4",
+                "CPU 3 is an initiator and stale",
+            ),
+            ("sentinel=0", "CPU 0 is an initiator or stale"),
+            ("sentinel=9", "CPU 9 is out of range"),
+        ] {
+            let error = Plan::new(&options(text), 8).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        assert!(
+            Plan::new(&Options::default(), 513)
+                .unwrap_err()
+                .contains("1 to 512")
+        );
+    }
+
+    #[test]
+    fn never_started_comes_first_and_the_hang_last() {
+        let plan = Plan::new(
+            &options("ops=selftest-hang,ic-ivau stale=spin,never-started"),
+            4,
+        )
+        .unwrap();
+        assert_eq!(plan.groups[0].state, StaleState::NeverStarted);
+        assert_eq!(plan.groups[1].cases[1].subject, Subject::SelftestHang);
+    }
+
+    #[test]
+    fn line_states_multiply_only_what_they_change() {
+        let plan = Plan::new(&options("ops=none,dc-civac stale=spin lines=all"), 4).unwrap();
+        assert_eq!(plan.len(), 1 + 5);
+    }
+
+    proptest! {
+        #[test]
+        fn every_core_has_at_most_one_role(cpus in 1_usize..40, initiator in 0_usize..40, stale in proptest::collection::vec(0_usize..40, 0..8)) {
+            let options = Options {
+                initiators: CpuSet::one(initiator),
+                stale_cpus: (!stale.is_empty()).then(|| stale.into_iter().collect()),
+                ..Options::default()
+            };
+            if let Ok(roles) = Roles::assign(&options, cpus) {
+                prop_assert!(roles.initiators.intersection(&roles.stale).is_empty());
+                if let Some(cpu) = roles.sentinel {
+                    prop_assert!(!roles.initiators.contains(cpu) && !roles.stale.contains(cpu) && cpu < cpus);
+                }
+            }
+        }
+    }
+}
