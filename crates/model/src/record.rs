@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Hex {
 #[serde(rename_all = "snake_case")]
 pub enum Record {
     /// The machine, first of all.
-    Machine(Machine),
+    Machine(Box<Machine>),
     /// Cores with the same registers.
     Cores(Cores),
     /// What will be done.

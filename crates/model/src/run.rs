@@ -68,7 +68,7 @@ impl Run {
             free
         }
         let taken = match record {
-            Record::Machine(machine) => once(&mut self.machine, machine),
+            Record::Machine(machine) => once(&mut self.machine, *machine),
             Record::Plan(plan) => once(&mut self.plan, plan),
             Record::Icount(icount) => once(&mut self.icount, icount),
             Record::End(end) => once(&mut self.end, end),
