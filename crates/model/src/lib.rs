@@ -15,6 +15,7 @@ pub mod glossary;
 pub mod histogram;
 pub mod options;
 pub mod plan;
+pub mod platform;
 pub mod record;
 pub mod run;
 pub mod verdict;

@@ -1,0 +1,351 @@
+//! Reads a flattened device tree into a [`Platform`].
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use dtoolkit::{
+    Node, Property,
+    fdt::{Fdt, FdtNode},
+    standard::{NodeStandard, Status},
+};
+
+use super::{Conduit, Cpu, Gic, Platform, Region, Source, Start, Uart, UartKind, Watchdog};
+use crate::cpuset::MAX_CPUS;
+
+/// Nodes deeper than this are passed over: real trees have a handful of levels.
+const MAX_DEPTH: usize = 16;
+
+/// Reads a device tree.
+///
+/// # Errors
+/// One line: what is no device tree, or what the harness needs and the tree
+/// does not say.
+pub fn read(data: &[u8]) -> Result<Platform, String> {
+    let fdt = Fdt::new(data).map_err(|e| format!("device tree: {e}"))?;
+    let root = fdt.root();
+    let mut found = Found::default();
+    walk(root, &mut Vec::new(), &mut found);
+
+    let chosen = root.child("chosen");
+    let text = |node: &FdtNode<'_>, name: &str| -> Option<String> {
+        node.property(name)?
+            .value_as::<&str>()
+            .ok()
+            .map(ToString::to_string)
+    };
+    let bootargs = chosen
+        .as_ref()
+        .and_then(|c| text(c, "bootargs"))
+        .unwrap_or_default();
+    let rsdp = chosen
+        .as_ref()
+        .and_then(|c| c.property("stalecore,acpi-rsdp"))
+        .and_then(|p| p.value().try_into().ok().map(u64::from_be_bytes));
+    let stdout = chosen.as_ref().and_then(|c| text(c, "stdout-path"));
+    let console = stdout.as_deref().and_then(|path| {
+        let path = path.split(':').next().unwrap_or(path);
+        let alias = root.child("aliases").and_then(|a| text(&a, path));
+        Some(
+            alias
+                .as_deref()
+                .unwrap_or(path)
+                .trim_start_matches('/')
+                .to_string(),
+        )
+    });
+    let uart = console
+        .and_then(|path| found.uarts.iter().find(|(p, _)| *p == path))
+        .or(found.uarts.first())
+        .map(|(_, uart)| *uart);
+
+    let mut reserved: Vec<Region> = fdt
+        .memory_reservations()
+        .map(|r| Region {
+            base: r.address(),
+            size: r.size(),
+        })
+        .collect();
+    reserved.extend(&found.reserved);
+
+    if rsdp.is_none() {
+        if found.cpus.is_empty() {
+            return Err("device tree: no usable node below /cpus".to_string());
+        }
+        if found.cpus.len() > MAX_CPUS {
+            return Err(format!(
+                "device tree: {} CPUs; allowed: 1 to {MAX_CPUS}",
+                found.cpus.len()
+            ));
+        }
+    }
+    if found.memory.is_empty() {
+        return Err("device tree: no memory node".to_string());
+    }
+    // With ACPI behind it the tree only hands over memory and arguments.
+    let gic = match (found.gic, rsdp) {
+        (Some(gic), _) => gic,
+        (None, Some(_)) => Gic::V3 {
+            gicd: Region { base: 0, size: 0 },
+            gicr: Vec::new(),
+        },
+        (None, None) => return Err("device tree: no GICv2 or GICv3 node".to_string()),
+    };
+    Ok(Platform {
+        source: Source::DeviceTree,
+        model: text(&root, "model")
+            .or_else(|| {
+                root.compatible()
+                    .and_then(|mut c| c.next().map(ToString::to_string))
+            })
+            .unwrap_or_else(|| "unnamed".to_string()),
+        cpus: found.cpus,
+        gic,
+        psci: found.psci,
+        uart,
+        memory: found.memory,
+        reserved,
+        watchdog: found.watchdog,
+        bootargs,
+        rsdp,
+        notes: found.notes,
+    })
+}
+
+/// What the walk has found so far.
+#[derive(Default)]
+struct Found {
+    cpus: Vec<Cpu>,
+    gic: Option<Gic>,
+    psci: Option<Conduit>,
+    uarts: Vec<(String, Uart)>,
+    memory: Vec<Region>,
+    reserved: Vec<Region>,
+    watchdog: Option<Watchdog>,
+    notes: Vec<String>,
+}
+
+/// A node on the way down: its name, and how addresses below it become
+/// addresses above it; none means that they do not.
+struct Bus {
+    name: String,
+    ranges: Vec<(u64, u64, u64)>,
+    identity: bool,
+}
+
+fn walk(node: FdtNode<'_>, path: &mut Vec<Bus>, found: &mut Found) {
+    if path.len() > MAX_DEPTH {
+        return;
+    }
+    // A node that is not "okay" is not there, apart from cores: firmware may
+    // mark those that it has not started as disabled.
+    let okay = matches!(node.status(), Ok(Status::Okay));
+    visit(&node, okay, path, found);
+    if !okay {
+        return;
+    }
+    for child in node.children() {
+        let identity = path.is_empty()
+            || node
+                .property("ranges")
+                .is_some_and(|p| p.value().is_empty());
+        let ranges = node
+            .ranges()
+            .ok()
+            .flatten()
+            .map(|ranges| {
+                ranges
+                    .filter_map(|r| {
+                        Some((
+                            r.child_bus_address().ok()?,
+                            r.parent_bus_address().ok()?,
+                            r.length().ok()?,
+                        ))
+                    })
+                    .collect()
+            })
+            .unwrap_or_default();
+        path.push(Bus {
+            name: node.name().to_string(),
+            ranges,
+            identity,
+        });
+        walk(child, path, found);
+        path.pop();
+    }
+}
+
+/// The node's `reg` entries as physical addresses; entries that no bus above
+/// passes on are left out.
+fn regions(node: &FdtNode<'_>, path: &[Bus]) -> Vec<Region> {
+    let Ok(Some(entries)) = node.reg() else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| {
+            let mut base: u64 = entry.address().ok()?;
+            let size = entry.size().unwrap_or(0);
+            for bus in path.iter().rev() {
+                if bus.identity {
+                    continue;
+                }
+                let (child, parent, _) = bus
+                    .ranges
+                    .iter()
+                    .find(|(child, _, length)| base >= *child && base - child < *length)?;
+                base = parent.checked_add(base - child)?;
+            }
+            Some(Region { base, size })
+        })
+        .collect()
+}
+
+fn number(node: &FdtNode<'_>, name: &str) -> Option<u64> {
+    let property = node.property(name)?;
+    match property.value() {
+        bytes @ [_, _, _, _] => bytes
+            .try_into()
+            .ok()
+            .map(|b| u64::from(u32::from_be_bytes(b))),
+        bytes => bytes.try_into().ok().map(u64::from_be_bytes),
+    }
+}
+
+fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
+    let is = |names: &[&str]| {
+        node.compatible()
+            .is_some_and(|mut c| c.any(|n| names.contains(&n)))
+    };
+    let device_type = node
+        .property("device_type")
+        .and_then(|p| p.value_as::<&str>().ok());
+    let parent = path.last().map_or("", |bus| bus.name.as_str());
+
+    if device_type == Some("cpu") || (parent == "cpus" && node.name_without_address() == "cpu") {
+        visit_cpu(node, okay, found);
+        return;
+    }
+    if !okay {
+        return;
+    }
+    if device_type == Some("memory") {
+        found
+            .memory
+            .extend(regions(node, path).into_iter().filter(|r| r.size > 0));
+    } else if parent == "reserved-memory" {
+        found.reserved.extend(regions(node, path));
+    } else if is(&["arm,psci", "arm,psci-0.2", "arm,psci-1.0"]) {
+        found.psci = match node
+            .property("method")
+            .and_then(|p| p.value_as::<&str>().ok())
+        {
+            Some("smc") => Some(Conduit::Smc),
+            Some("hvc") => Some(Conduit::Hvc),
+            other => {
+                found.notes.push(format!(
+                    "psci: method {other:?} is neither smc nor hvc; PSCI is not used"
+                ));
+                None
+            }
+        };
+    } else if is(&["arm,gic-v3", "arm,gic-phytium-2500"]) {
+        let all = regions(node, path);
+        let count = number(node, "#redistributor-regions").unwrap_or(1);
+        let count = usize::try_from(count)
+            .unwrap_or(1)
+            .clamp(1, all.len().max(1));
+        if let Some((gicd, rest)) = all.split_first() {
+            found.gic = Some(Gic::V3 {
+                gicd: *gicd,
+                gicr: rest.iter().take(count).copied().collect(),
+            });
+        }
+    } else if is(&[
+        "arm,cortex-a15-gic",
+        "arm,gic-400",
+        "arm,cortex-a7-gic",
+        "arm,cortex-a9-gic",
+    ]) {
+        if let [gicd, gicc, ..] = regions(node, path)[..] {
+            found.gic = Some(Gic::V2 { gicd, gicc });
+        }
+    } else if is(&["arm,pl011", "arm,sbsa-uart"]) {
+        push_uart(node, path, UartKind::Pl011, found);
+    } else if is(&[
+        "ns16550",
+        "ns16550a",
+        "snps,dw-apb-uart",
+        "brcm,bcm2835-aux-uart",
+    ]) {
+        push_uart(node, path, UartKind::Ns16550, found);
+    } else if is(&["arm,sbsa-gwdt"]) {
+        // The binding lists the control frame first.
+        if let [control, refresh, ..] = regions(node, path)[..] {
+            found.watchdog = Some(Watchdog { refresh, control });
+        }
+    }
+}
+
+fn push_uart(node: &FdtNode<'_>, path: &[Bus], kind: UartKind, found: &mut Found) {
+    let Some(registers) = regions(node, path).first().copied() else {
+        return;
+    };
+    let small = |name: &str, default: u32| {
+        number(node, name)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(default)
+    };
+    let mut full: Vec<&str> = path.iter().skip(1).map(|bus| bus.name.as_str()).collect();
+    let name = node.name();
+    full.push(name);
+    found.uarts.push((
+        full.join("/"),
+        Uart {
+            kind,
+            registers,
+            reg_shift: small("reg-shift", 0),
+            io_width: small("reg-io-width", 1),
+        },
+    ));
+}
+
+fn visit_cpu(node: &FdtNode<'_>, okay: bool, found: &mut Found) {
+    let Some(mpidr) = node
+        .reg()
+        .ok()
+        .flatten()
+        .and_then(|mut r| r.next())
+        .and_then(|r| r.address::<u64>().ok())
+    else {
+        found
+            .notes
+            .push(format!("{}: no reg, so the core is not used", node.name()));
+        return;
+    };
+    let method = node
+        .property("enable-method")
+        .and_then(|p| p.value_as::<&str>().ok().map(ToString::to_string));
+    // ePAPR: a disabled core with an enable-method can still be started.
+    if !okay && method.is_none() {
+        found.notes.push(format!(
+            "{}: disabled, so the core is not used",
+            node.name()
+        ));
+        return;
+    }
+    let start = match method.as_deref() {
+        Some("psci") => Start::Psci,
+        Some("spin-table") => match number(node, "cpu-release-addr") {
+            Some(address) => Start::SpinTable(address),
+            None => Start::Pen,
+        },
+        _ => Start::Pen,
+    };
+    found.cpus.push(Cpu { mpidr, start });
+}
+
+#[cfg(test)]
+#[path = "devicetree_tests.rs"]
+mod tests;

@@ -1,0 +1,147 @@
+//! Trees dumped from QEMU's `virt` machine, and one made by hand
+//! (`tests/data/dtb/soc.dts`) for what `virt` does not have.
+
+use super::*;
+use proptest::prelude::*;
+
+const VIRT_8: &[u8] = include_bytes!("../../tests/data/dtb/virt-8-gicv3-hvc.dtb");
+const VIRT_8_SMC: &[u8] = include_bytes!("../../tests/data/dtb/virt-8-gicv3-smc.dtb");
+const VIRT_4_V2: &[u8] = include_bytes!("../../tests/data/dtb/virt-4-gicv2.dtb");
+const VIRT_128: &[u8] = include_bytes!("../../tests/data/dtb/virt-128.dtb");
+const SOC: &[u8] = include_bytes!("../../tests/data/dtb/soc.dtb");
+
+#[test]
+fn virt_with_gicv3() {
+    let machine = read(VIRT_8).unwrap();
+    assert_eq!(machine.model, "linux,dummy-virt");
+    assert_eq!(machine.cpus.len(), 8);
+    assert_eq!(
+        machine.cpus[3],
+        Cpu {
+            mpidr: 3,
+            start: Start::Psci
+        }
+    );
+    assert_eq!(machine.psci, Some(Conduit::Hvc));
+    assert_eq!(
+        machine.memory,
+        [Region {
+            base: 0x4000_0000,
+            size: 1 << 30
+        }]
+    );
+    let uart = machine.uart.unwrap();
+    assert_eq!(
+        (uart.kind, uart.registers.base),
+        (UartKind::Pl011, 0x900_0000)
+    );
+    let Gic::V3 { gicd, gicr } = machine.gic else {
+        panic!("not v3")
+    };
+    assert_eq!(
+        (gicd.base, gicr.len(), gicr[0].base),
+        (0x800_0000, 1, 0x80a_0000)
+    );
+}
+
+#[test]
+fn the_conduit_is_read_not_assumed() {
+    assert_eq!(read(VIRT_8_SMC).unwrap().psci, Some(Conduit::Smc));
+}
+
+#[test]
+fn virt_with_gicv2() {
+    let Gic::V2 { gicd, gicc } = read(VIRT_4_V2).unwrap().gic else {
+        panic!("not v2")
+    };
+    assert_eq!((gicd.base, gicc.base), (0x800_0000, 0x801_0000));
+}
+
+#[test]
+fn above_123_cores_there_are_two_redistributor_regions() {
+    let machine = read(VIRT_128).unwrap();
+    assert_eq!(machine.cpus.len(), 128);
+    let Gic::V3 { gicr, .. } = machine.gic else {
+        panic!("not v3")
+    };
+    assert_eq!(gicr.len(), 2);
+}
+
+#[test]
+fn addresses_go_through_the_bus_and_names_through_the_aliases() {
+    let machine = read(SOC).unwrap();
+    let uart = machine.uart.unwrap();
+    assert_eq!(uart.kind, UartKind::Ns16550);
+    assert_eq!(uart.registers.base, 0x80_2800_1000);
+    assert_eq!((uart.reg_shift, uart.io_width), (2, 4));
+    let Gic::V3 { gicd, gicr } = machine.gic else {
+        panic!("not v3")
+    };
+    assert_eq!(
+        (gicd.base, gicr.len(), gicr[1].base),
+        (0x80_3000_0000, 2, 0x80_3020_0000)
+    );
+    assert_eq!(machine.watchdog.unwrap().refresh.base, 0x80_2800_b000);
+    assert_eq!(machine.bootargs, "quiet stalecore.ops=ic-ivau");
+}
+
+#[test]
+fn cores_without_psci() {
+    let machine = read(SOC).unwrap();
+    assert_eq!(machine.psci, None);
+    assert_eq!(
+        machine.cpus,
+        [
+            Cpu {
+                mpidr: 0,
+                start: Start::Pen
+            },
+            Cpu {
+                mpidr: 0x100,
+                start: Start::SpinTable(0x8000_fff8)
+            },
+            Cpu {
+                mpidr: 0x1_8100_0200,
+                start: Start::Pen
+            },
+        ]
+    );
+    assert!(
+        machine.notes.iter().any(|n| n.contains("cpu@101")),
+        "{:?}",
+        machine.notes
+    );
+}
+
+#[test]
+fn reserved_memory_is_kept_free() {
+    let machine = read(SOC).unwrap();
+    assert!(machine.reserved.contains(&Region {
+        base: 0x8000_0000,
+        size: 0x1000
+    }));
+    assert!(machine.reserved.contains(&Region {
+        base: 0x8800_0000,
+        size: 0x10_0000
+    }));
+    assert_eq!(machine.memory.len(), 2);
+}
+
+#[test]
+fn what_is_no_tree_is_refused() {
+    for data in [&[][..], &[0; 64], &VIRT_8[..VIRT_8.len() / 2]] {
+        assert!(read(data).unwrap_err().starts_with("device tree: "));
+    }
+}
+
+proptest! {
+    #[test]
+    fn damaged_trees_never_panic(changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..12), soc in any::<bool>()) {
+        let mut data = if soc { SOC.to_vec() } else { VIRT_8[..].to_vec() };
+        for (at, value) in changes {
+            let at = at % data.len();
+            data[at] = value;
+        }
+        let _ = read(&data);
+    }
+}

@@ -1,0 +1,262 @@
+//! The machine as its firmware describes it: one value that holds every fact
+//! of the board, from a device tree or from ACPI. No address is compiled in.
+
+pub mod devicetree;
+
+use alloc::{string::String, vec::Vec};
+
+/// A range of physical addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub struct Region {
+    /// First byte.
+    pub base: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Region {
+    /// The first byte behind the region, saturating.
+    pub const fn end(&self) -> u64 {
+        self.base.saturating_add(self.size)
+    }
+
+    /// Is there a byte in both?
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        self.base < other.end() && other.base < self.end()
+    }
+}
+
+/// Where the description came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// A flattened device tree.
+    DeviceTree,
+    /// ACPI tables.
+    Acpi,
+}
+
+impl Source {
+    /// The name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DeviceTree => "device-tree",
+            Self::Acpi => "acpi",
+        }
+    }
+}
+
+/// How a core is started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// PSCI CPU_ON.
+    Psci,
+    /// By writing the entry address to this physical address (`spin-table`).
+    SpinTable(u64),
+    /// Nothing is said: it can only have entered the image by itself.
+    Pen,
+}
+
+/// A core.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cpu {
+    /// The affinity fields of MPIDR_EL1.
+    pub mpidr: u64,
+    /// How it is started.
+    pub start: Start,
+}
+
+/// The instruction that reaches PSCI.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Conduit {
+    /// To EL2.
+    Hvc,
+    /// To EL3.
+    Smc,
+}
+
+impl Conduit {
+    /// The name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hvc => "hvc",
+            Self::Smc => "smc",
+        }
+    }
+}
+
+/// The interrupt controller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Gic {
+    /// GICv2.
+    V2 {
+        /// Distributor.
+        gicd: Region,
+        /// CPU interface.
+        gicc: Region,
+    },
+    /// GICv3 and later.
+    V3 {
+        /// Distributor.
+        gicd: Region,
+        /// Redistributor regions: each holds the frames of several cores.
+        gicr: Vec<Region>,
+    },
+}
+
+/// What kind of UART.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UartKind {
+    /// Arm's PL011, and the SBSA generic UART, which is a part of it.
+    Pl011,
+    /// The 16550 and its relatives.
+    Ns16550,
+}
+
+/// The console's UART, set up by firmware.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Uart {
+    /// What kind.
+    pub kind: UartKind,
+    /// Its registers.
+    pub registers: Region,
+    /// Register number to byte offset, as a shift (16550).
+    pub reg_shift: u32,
+    /// Bytes of one register access (16550): 1 or 4.
+    pub io_width: u32,
+}
+
+/// An SBSA generic watchdog.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Watchdog {
+    /// Refresh frame.
+    pub refresh: Region,
+    /// Control frame.
+    pub control: Region,
+}
+
+/// Everything known of the machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Platform {
+    /// Who described it.
+    pub source: Source,
+    /// The board's name.
+    pub model: String,
+    /// The cores that may be used, in the description's order: a core's place
+    /// here is its number.
+    pub cpus: Vec<Cpu>,
+    /// The interrupt controller.
+    pub gic: Gic,
+    /// PSCI, if there is one.
+    pub psci: Option<Conduit>,
+    /// The console, if one is named.
+    pub uart: Option<Uart>,
+    /// Memory.
+    pub memory: Vec<Region>,
+    /// Memory that must not be touched.
+    pub reserved: Vec<Region>,
+    /// The watchdog, if there is one.
+    pub watchdog: Option<Watchdog>,
+    /// The boot arguments.
+    pub bootargs: String,
+    /// The ACPI root pointer that a loader left for us.
+    pub rsdp: Option<u64>,
+    /// What was odd, for the report.
+    pub notes: Vec<String>,
+}
+
+impl Platform {
+    /// Memory in MiB.
+    pub fn memory_mib(&self) -> u64 {
+        self.memory.iter().map(|r| r.size).sum::<u64>() >> 20
+    }
+
+    /// The lowest range of `size` bytes at a multiple of `align` (a power of
+    /// two) that is memory and overlaps neither what is reserved nor `taken`.
+    pub fn find_free(&self, size: u64, align: u64, taken: &[Region]) -> Option<Region> {
+        let blockers = || self.reserved.iter().chain(taken);
+        self.memory
+            .iter()
+            .filter_map(|memory| {
+                let mut base = memory.base.checked_next_multiple_of(align)?;
+                loop {
+                    let found = Region { base, size };
+                    if base.checked_add(size)? > memory.end() {
+                        return None;
+                    }
+                    match blockers()
+                        .filter(|b| b.size > 0 && b.overlaps(&found))
+                        .map(Region::end)
+                        .max()
+                    {
+                        Some(end) => base = end.checked_next_multiple_of(align)?,
+                        None => return Some(found),
+                    }
+                }
+            })
+            .min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    fn region(base: u64, size: u64) -> Region {
+        Region { base, size }
+    }
+
+    fn machine(memory: Vec<Region>, reserved: Vec<Region>) -> Platform {
+        Platform {
+            source: Source::DeviceTree,
+            model: String::new(),
+            cpus: vec![],
+            gic: Gic::V2 {
+                gicd: region(0, 0),
+                gicc: region(0, 0),
+            },
+            psci: None,
+            uart: None,
+            memory,
+            reserved,
+            watchdog: None,
+            bootargs: String::new(),
+            rsdp: None,
+            notes: vec![],
+        }
+    }
+
+    #[test]
+    fn free_memory_lies_behind_what_is_taken() {
+        let machine = machine(vec![region(0x1000, 0x9000)], vec![region(0x1800, 0x100)]);
+        assert_eq!(
+            machine.find_free(0x1000, 0x1000, &[]),
+            Some(region(0x2000, 0x1000))
+        );
+        assert_eq!(
+            machine.find_free(0x1000, 0x1000, &[region(0x2fff, 2)]),
+            Some(region(0x4000, 0x1000))
+        );
+        assert_eq!(machine.find_free(0x9000, 0x1000, &[]), None);
+    }
+
+    #[test]
+    fn the_top_of_the_address_space_does_not_wrap() {
+        let machine = machine(vec![region(u64::MAX - 0x2fff, 0x2fff)], vec![]);
+        assert_eq!(machine.find_free(0x4000, 0x1000, &[]), None);
+        assert!(machine.find_free(0x1000, 0x1000, &[]).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_free(blocks in proptest::collection::vec((0_u64..64, 1_u64..8), 0..8), size in 1_u64..16) {
+            let taken: Vec<_> = blocks.iter().map(|(b, s)| region(b << 12, s << 12)).collect();
+            let machine = machine(vec![region(0, 64 << 12)], taken.clone());
+            if let Some(found) = machine.find_free(size << 12, 0x1000, &[]) {
+                prop_assert!(taken.iter().all(|t| !t.overlaps(&found)));
+                prop_assert!(found.end() <= 64 << 12);
+            }
+        }
+    }
+}
