@@ -1,0 +1,147 @@
+//! The image's own symbol table, so that it can print `symbol+offset` on a
+//! board with nobody to ask. `stalecore flatten` builds it from the ELF file
+//! into a section that the linker script reserves.
+//!
+//! Layout, little endian: the magic `stsy`, the number of symbols, then for
+//! each in ascending order its offset from the image's start and the offset of
+//! its name from the table's start; the names, each with its length in front
+//! as one byte.
+
+use alloc::{string::String, vec::Vec};
+
+const MAGIC: [u8; 4] = *b"stsy";
+
+/// A symbol table to look names up in.
+#[derive(Clone, Copy)]
+pub struct Symbols<'a> {
+    table: &'a [u8],
+    count: usize,
+}
+
+impl<'a> Symbols<'a> {
+    /// Reads a table; `None` if there is none, or a damaged one.
+    pub fn read(table: &'a [u8]) -> Option<Self> {
+        if table.get(..4)? != MAGIC {
+            return None;
+        }
+        let count = usize::try_from(word(table, 4)?).ok()?;
+        table.get(..8 + count.checked_mul(8)?)?;
+        Some(Self { table, count })
+    }
+
+    /// The symbol that `offset` (from the image's start) lies in or behind,
+    /// and how far.
+    pub fn find(&self, offset: u64) -> Option<(&'a str, u64)> {
+        let offset = u32::try_from(offset).ok()?;
+        let at = |index: usize| word(self.table, 8 + index * 8);
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if at(middle)? <= offset {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let index = low.checked_sub(1)?;
+        let name = usize::try_from(word(self.table, 8 + index * 8 + 4)?).ok()?;
+        let length = usize::from(*self.table.get(name)?);
+        let name = self.table.get(name + 1..name + 1 + length)?;
+        Some((
+            core::str::from_utf8(name).ok()?,
+            u64::from(offset - at(index)?),
+        ))
+    }
+}
+
+fn word(table: &[u8], at: usize) -> Option<u32> {
+    table
+        .get(at..at + 4)?
+        .try_into()
+        .ok()
+        .map(u32::from_le_bytes)
+}
+
+/// Builds a table of at most `capacity` bytes from (offset, name) pairs; names
+/// longer than 255 bytes are cut. Of several symbols at one offset the first
+/// given is kept.
+///
+/// # Errors
+/// How many bytes it would take, if that is more than `capacity`.
+pub fn build(mut symbols: Vec<(u32, String)>, capacity: usize) -> Result<Vec<u8>, usize> {
+    symbols.sort_by_key(|(offset, _)| *offset);
+    symbols.dedup_by_key(|(offset, _)| *offset);
+    let mut names = Vec::new();
+    let mut table = Vec::new();
+    table.extend(MAGIC);
+    table.extend(
+        u32::try_from(symbols.len())
+            .map_err(|_| usize::MAX)?
+            .to_le_bytes(),
+    );
+    let names_at = 8 + symbols.len() * 8;
+    for (offset, name) in &symbols {
+        let mut end = name.len().min(255);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        table.extend(offset.to_le_bytes());
+        table.extend(
+            u32::try_from(names_at + names.len())
+                .map_err(|_| usize::MAX)?
+                .to_le_bytes(),
+        );
+        names.push(end as u8);
+        names.extend(&name.as_bytes()[..end]);
+    }
+    table.extend(names);
+    if table.len() > capacity {
+        return Err(table.len());
+    }
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{string::ToString, vec};
+    use proptest::prelude::*;
+
+    #[test]
+    fn finds_the_report_own_place() {
+        let table = build(
+            vec![
+                (0x200, "flush_icache_range".to_string()),
+                (0x100, "entry".to_string()),
+            ],
+            4096,
+        )
+        .unwrap();
+        let symbols = Symbols::read(&table).unwrap();
+        assert_eq!(symbols.find(0x200 + 92), Some(("flush_icache_range", 92)));
+        assert_eq!(symbols.find(0x1ff), Some(("entry", 0xff)));
+        assert_eq!(symbols.find(0xff), None);
+    }
+
+    #[test]
+    fn an_empty_section_is_no_table() {
+        assert!(Symbols::read(&[0; 64]).is_none());
+    }
+
+    #[test]
+    fn too_many_names_are_refused_with_what_they_need() {
+        assert_eq!(build(vec![(0, "x".repeat(100))], 50), Err(8 + 8 + 101));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_tables_never_panic(mut table in proptest::collection::vec(any::<u8>(), 0..80), offset in any::<u64>()) {
+            for (byte, magic) in table.iter_mut().zip(MAGIC) {
+                *byte = magic;
+            }
+            if let Some(symbols) = Symbols::read(&table) {
+                let _ = symbols.find(offset);
+            }
+        }
+    }
+}
