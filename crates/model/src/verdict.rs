@@ -1,11 +1,27 @@
 //! The verdict: a case against its baseline.
 
-use crate::{glossary::Verdict, histogram::Histogram, options::Milli};
+use crate::{glossary::Verdict, histogram::Histogram, options::Milli, record::CaseRecord};
 
 /// The quantiles (in thousandths) that decide: the median, and the 90th
 /// percentile so that a delay of every tenth operation is seen. The far tail is
 /// reported but does not decide: one interruption of an emulated core makes it.
 pub const DECIDING: [u32; 2] = [500, 900];
+
+/// The smallest difference that the counter can show, in its ticks: what the
+/// empty timed block varies by between its minimum and its 90th percentile, and
+/// at least two.
+pub fn resolution(empty: &Histogram) -> u64 {
+    let spread = empty.quantile(900).unwrap_or(0).saturating_sub(empty.min().unwrap_or(0));
+    spread.max(2)
+}
+
+/// The slow-down of a case: the larger of its two classes', each against its
+/// own baseline. `None` where neither has samples on both sides.
+pub fn of_case(case: &CaseRecord, resolution: u64) -> Option<Milli> {
+    let issue = slowdown(&case.base_issue, &case.issue, resolution);
+    let complete = slowdown(&case.base_complete, &case.complete, resolution);
+    issue.max(complete)
+}
 
 /// How many times later than its baseline a case was, in thousandths: the
 /// largest of the deciding quantiles' ratios. `None` where one has no samples.
@@ -92,6 +108,13 @@ mod tests {
             Some(1000)
         );
         assert!(slowdown(&histogram(&[(1, 64)]), &histogram(&[(4, 64)]), 2).unwrap() > 2000);
+    }
+
+    #[test]
+    fn an_empty_block_that_varies_hides_small_differences() {
+        assert_eq!(resolution(&histogram(&[(10, 64)])), 2);
+        assert_eq!(resolution(&histogram(&[(10, 32), (25, 32)])), 15);
+        assert_eq!(resolution(&Histogram::new()), 2);
     }
 
     #[test]

@@ -1,0 +1,27 @@
+// What the entry code keeps, in memory that is never cleared, and the stacks
+// that the first core starts on.
+
+    .section .boot_data, "aw"
+    .balign 64
+elected:                                // who boots + 1; decided?
+    .quad   0, 0
+    .balign 64
+    .global mmu_setup
+mmu_setup:                              // MAIR, TCR, TTBR0, SCTLR
+    .quad   0, 0, 0, 0
+    .balign 64
+    .global pen_release
+pen_release:                            // MPIDR + 1 of the core to go, its Core
+    .quad   0, 0
+    .balign 64
+
+    .section .bss.boot_stacks, "aw", %nobits
+    .balign 16
+    .space  0x2000
+boot_stack_top:
+    .space  0x10000
+boot_thread_stack_top:
+
+    .section .symbols, "a"
+    .balign 8
+    .space  0x20000

@@ -1,0 +1,135 @@
+// From the exception level of entry down to EL1, leaving EL2 (and EL3) in a
+// state in which they stay out of the way.
+
+    .section .text.entry, "ax"
+
+// Goes to EL1 with the MMU off and returns to x30 there. Clobbers x0-x5.
+drop_to_el1:
+    mrs     x0, CurrentEL
+    cmp     x0, #(2 << 2)
+    b.hi    1f
+    b.eq    from_el2
+    ldr     x0, =SCTLR_OFF
+    msr     sctlr_el1, x0
+    isb
+    ret
+
+    // EL3: the non-secure world below, and nobody but us above it.
+1:  address x0, el3_vectors
+    msr     vbar_el3, x0
+    ldr     x0, =SCR_EL3_VALUE
+    msr     scr_el3, x0
+    msr     cptr_el3, xzr
+    msr     mdcr_el3, xzr
+    mrs     x0, id_aa64pfr0_el1
+    ubfx    x1, x0, #24, #4             // GIC system registers
+    cbz     x1, 2f
+    mov     x2, #0xf                    // SRE, DFB, DIB, Enable
+    msr     S3_6_C12_C12_5, x2          // ICC_SRE_EL3
+    isb
+    msr     S3_0_C12_C12_7, xzr         // ICC_IGRPEN1_EL1, secure copy
+2:  ubfx    x1, x0, #8, #4              // EL2
+    cbz     x1, 3f
+    mov     x1, #SPSR_EL2H
+    msr     spsr_el3, x1
+    adr     x1, from_el2
+    msr     elr_el3, x1
+    ldr     x1, =SCTLR_EL2_OFF
+    msr     sctlr_el2, x1
+    isb
+    eret
+3:  mov     x1, #SPSR_EL1H
+    msr     spsr_el3, x1
+    msr     elr_el3, x30
+    ldr     x0, =SCTLR_OFF
+    msr     sctlr_el1, x0
+    isb
+    eret
+
+from_el2:
+    // Nothing is trapped: EL1 sees the machine as if it had been entered there.
+    ldr     x0, =HCR_VALUE
+    msr     hcr_el2, x0
+    isb
+    ldr     x0, =SCTLR_EL2_OFF
+    msr     sctlr_el2, x0
+    isb
+    mov     x0, #3                      // EL1 may use the physical timer
+    msr     cnthctl_el2, x0
+    msr     cntvoff_el2, xzr
+    mov     x0, #CPTR_EL2_RES1
+    msr     cptr_el2, x0
+    msr     hstr_el2, xzr
+    msr     vttbr_el2, xzr
+    mrs     x0, midr_el1
+    msr     vpidr_el2, x0
+    mrs     x0, mpidr_el1
+    msr     vmpidr_el2, x0
+    mov     x1, xzr                     // MDCR_EL2.HPMN: all counters to EL1
+    mrs     x0, id_aa64dfr0_el1
+    ubfx    x2, x0, #8, #4              // PMUVer
+    cbz     x2, 1f
+    cmp     x2, #0xf
+    b.eq    1f
+    mrs     x1, pmcr_el0
+    ubfx    x1, x1, #11, #5
+1:  msr     mdcr_el2, x1
+    mrs     x0, id_aa64pfr0_el1
+    ubfx    x0, x0, #24, #4
+    cbz     x0, 2f
+    mrs     x0, S3_4_C12_C9_5           // ICC_SRE_EL2
+    orr     x0, x0, #9                  // SRE, Enable
+    msr     S3_4_C12_C9_5, x0
+    isb
+    msr     S3_4_C12_C11_0, xzr         // ICH_HCR_EL2
+2:  address x0, el2_vectors
+    msr     vbar_el2, x0
+    ldr     x0, =SCTLR_OFF
+    msr     sctlr_el1, x0
+    mov     x0, #SPSR_EL1H
+    msr     spsr_el2, x0
+    msr     elr_el2, x30
+    isb
+    eret
+
+    .ltorg
+
+// EL2 while no fabric is asked for: it traps nothing, so whatever comes here
+// is EL1's mistake, and EL1 is told.
+    .balign 2048
+el2_vectors:
+    .rept   16
+    .balign 128
+    b       el2_reflect
+    .endr
+
+// Makes EL1 take the exception at its synchronous vector, with EL2's syndrome.
+el2_reflect:
+    msr     tpidr_el2, x0
+    mrs     x0, esr_el2
+    msr     esr_el1, x0
+    mrs     x0, far_el2
+    msr     far_el1, x0
+    mrs     x0, elr_el2
+    msr     elr_el1, x0
+    mrs     x0, spsr_el2
+    msr     spsr_el1, x0
+    tst     x0, #1                      // from SP_EL0 or SP_EL1?
+    mrs     x0, vbar_el1
+    b.eq    1f
+    add     x0, x0, #0x200
+1:  msr     elr_el2, x0
+    mov     x0, #SPSR_EL1H
+    msr     spsr_el2, x0
+    mrs     x0, tpidr_el2
+    eret
+
+// EL3, where the image was entered there and is all the firmware there is: a
+// call gets PSCI's NOT_SUPPORTED.
+    .balign 2048
+el3_vectors:
+    .rept   16
+    .balign 128
+    mov     x0, #-1
+    eret
+    .endr

@@ -1,0 +1,228 @@
+//! One function per instruction, named after it. No policy in here.
+//!
+//! None of the barriers, cache operations and counter reads is `nomem`: the
+//! compiler must not move memory accesses over them. `nomem` is for the
+//! identification registers alone.
+
+#![expect(unsafe_code, reason = "each function is one instruction")]
+
+use core::arch::asm;
+
+/// Defines functions that execute one instruction without operands.
+macro_rules! instructions {
+    ($($(#[$doc:meta])* $name:ident: $text:literal;)*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $name() {
+            // SAFETY: a barrier, hint or mask changes no memory and no register
+            // that Rust relies on.
+            unsafe { asm!($text, options(nostack, preserves_flags)) }
+        }
+    )*};
+}
+
+instructions! {
+    /// Waits for all accesses and maintenance, full system.
+    dsb_sy: "dsb sy";
+    /// Waits for all accesses and maintenance, inner shareable.
+    dsb_ish: "dsb ish";
+    /// Waits for all stores, inner shareable.
+    dsb_ishst: "dsb ishst";
+    /// Waits for this core's own accesses and maintenance.
+    dsb_nsh: "dsb nsh";
+    /// Discards what was fetched.
+    isb: "isb";
+    /// Waits for an interrupt.
+    wfi: "wfi";
+    /// Waits for an event.
+    wfe: "wfe";
+    /// Signals an event to all cores.
+    sev: "sev";
+    /// Tells an emulator or another thread that this one only polls.
+    pause: "yield";
+    /// Masks debug exceptions, SError, IRQ and FIQ.
+    daif_mask: "msr DAIFSet, #0xf";
+    /// Opens IRQ.
+    irq_open: "msr DAIFClr, #2";
+    /// Masks IRQ.
+    irq_mask: "msr DAIFSet, #2";
+    /// Opens debug exceptions.
+    debug_open: "msr DAIFClr, #8";
+    /// Masks debug exceptions.
+    debug_mask: "msr DAIFSet, #8";
+    /// Invalidates this core's instruction cache.
+    ic_iallu: "ic iallu";
+    /// Invalidates all instruction caches of the inner shareable domain.
+    ic_ialluis: "ic ialluis";
+}
+
+/// Defines functions that execute one maintenance instruction on an address.
+macro_rules! maintenance {
+    ($($(#[$doc:meta])* $name:ident: $text:literal;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// The address must be mapped: a fault here is a fault of the harness.
+        #[inline(always)]
+        pub unsafe fn $name(address: usize) {
+            // SAFETY: cleaning or invalidating a coherent line changes no value
+            // that a program can read; the caller vouches for the mapping.
+            unsafe { asm!($text, in(reg) address, options(nostack, preserves_flags)) }
+        }
+    )*};
+}
+
+maintenance! {
+    /// Cleans and invalidates a data line to the point of coherency.
+    dc_civac: "dc civac, {}";
+    /// Cleans a data line to the point of coherency.
+    dc_cvac: "dc cvac, {}";
+    /// Cleans a data line to the point of unification.
+    dc_cvau: "dc cvau, {}";
+    /// Invalidates an instruction line to the point of unification.
+    ic_ivau: "ic ivau, {}";
+}
+
+/// Defines functions that read a register.
+macro_rules! registers {
+    ($($(#[$doc:meta])* $name:ident: $register:literal;)*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $name() -> u64 {
+            let value: u64;
+            // SAFETY: reading an identification or status register has no
+            // effect.
+            unsafe {
+                asm!(
+                    concat!("mrs {}, ", $register),
+                    out(reg) value,
+                    options(nomem, nostack, preserves_flags)
+                )
+            }
+            value
+        }
+    )*};
+}
+
+registers! {
+    /// MIDR_EL1: which core this is.
+    midr_el1: "midr_el1";
+    /// REVIDR_EL1: its revision.
+    revidr_el1: "revidr_el1";
+    /// MPIDR_EL1: where it is.
+    mpidr_el1: "mpidr_el1";
+    /// CTR_EL0: cache line sizes, IDC and DIC.
+    ctr_el0: "ctr_el0";
+    /// CLIDR_EL1: cache levels.
+    clidr_el1: "clidr_el1";
+    /// DCZID_EL0: the block that DC ZVA zeroes.
+    dczid_el0: "dczid_el0";
+    /// CNTFRQ_EL0 in Hz.
+    cntfrq_el0: "cntfrq_el0";
+    /// ID_AA64DFR0_EL1: debug features.
+    id_aa64dfr0_el1: "id_aa64dfr0_el1";
+    /// PMCR_EL0: the PMU.
+    pmcr_el0: "pmcr_el0";
+}
+
+/// TPIDR_EL1, which the image keeps a pointer in.
+#[inline(always)]
+pub fn tpidr_el1() -> u64 {
+    let value: u64;
+    // SAFETY: reads a register without effects; not `nomem`, as it is written
+    // once in between.
+    unsafe { asm!("mrs {}, tpidr_el1", out(reg) value, options(nostack, preserves_flags)) }
+    value
+}
+
+/// CNTVCT_EL0, not before what precedes it.
+#[inline(always)]
+pub fn cntvct() -> u64 {
+    let value: u64;
+    // SAFETY: reads a counter; the isb keeps it from being read early.
+    unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) value, options(nostack, preserves_flags)) }
+    value
+}
+
+/// PMCCNTR_EL0, not before what precedes it.
+#[inline(always)]
+pub fn pmccntr() -> u64 {
+    let value: u64;
+    // SAFETY: reads a counter; the isb keeps it from being read early.
+    unsafe { asm!("isb", "mrs {}, pmccntr_el0", out(reg) value, options(nostack, preserves_flags)) }
+    value
+}
+
+/// CCSIDR_EL1 of the cache that `csselr` selects.
+pub fn ccsidr_el1(csselr: u64) -> u64 {
+    let value: u64;
+    // SAFETY: CSSELR_EL1 only chooses what CCSIDR_EL1 shows, on this core.
+    unsafe {
+        asm!(
+            "msr csselr_el1, {}", "isb", "mrs {}, ccsidr_el1",
+            in(reg) csselr, out(reg) value,
+            options(nostack, preserves_flags)
+        )
+    }
+    value
+}
+
+/// Starts the PMU's cycle counter at EL1, where there is a PMU.
+pub fn start_cycle_counter() {
+    // SAFETY: enables a counter that nothing else here uses: PMCR.E and .LC,
+    // the cycle counter at every exception level of the non-secure world.
+    unsafe {
+        asm!(
+            "msr pmccfiltr_el0, {filter}",
+            "msr pmcntenset_el0, {cycles}",
+            "mrs {pmcr}, pmcr_el0",
+            "orr {pmcr}, {pmcr}, #0x41",
+            "msr pmcr_el0, {pmcr}",
+            "isb",
+            filter = in(reg) 1_u64 << 27, // NSH: count at EL2 too
+            cycles = in(reg) 1_u64 << 31,
+            pmcr = out(reg) _,
+            options(nostack, preserves_flags)
+        )
+    }
+}
+
+/// Switches single-stepping at EL1 on or off: MDSCR_EL1.SS and .KDE, with the
+/// OS lock open.
+pub fn set_stepping(on: bool) {
+    let mdscr: u64 = if on { (1 << 13) | 1 } else { 0 };
+    // SAFETY: debug exceptions go to this image's own vectors, which expect
+    // them while stepping is on.
+    unsafe {
+        asm!(
+            "msr oslar_el1, xzr", "isb", "msr mdscr_el1, {}", "isb",
+            in(reg) mdscr,
+            options(nostack, preserves_flags)
+        )
+    }
+}
+
+/// Sets TPIDR_EL1, which the image keeps a pointer in.
+pub fn set_tpidr_el1(value: u64) {
+    // SAFETY: the register has no effect of its own.
+    unsafe { asm!("msr tpidr_el1, {}", in(reg) value, options(nostack, preserves_flags)) }
+}
+
+/// Switches SCTLR_EL1.WXN on: nothing writable is executable.
+pub fn forbid_writable_code(sctlr_wxn: u64) {
+    // SAFETY: the caller's tables map code read-only, so nothing that runs
+    // loses its permission.
+    unsafe {
+        asm!(
+            "mrs {t}, sctlr_el1", "orr {t}, {t}, {wxn}", "msr sctlr_el1, {t}", "isb",
+            t = out(reg) _, wxn = in(reg) sctlr_wxn,
+            options(nostack, preserves_flags)
+        )
+    }
+}
+
+/// Forgets this core's translations: new tables are in place.
+pub fn flush_local_tlb() {
+    // SAFETY: translations are walked again.
+    unsafe { asm!("dsb nshst", "tlbi vmalle1", "dsb nsh", "isb", options(nostack, preserves_flags)) }
+}

@@ -1,0 +1,188 @@
+//! One value for each core: what others ask of it, what it is about to
+//! execute, its signs of life. One owner, the core itself; everything that
+//! another core reads or writes is an atomic on a line of its own.
+
+#![expect(unsafe_code, reason = "TPIDR_EL1 points to the core's own value")]
+
+use alloc::{boxed::Box, vec::Vec};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use spin::{Mutex, Once};
+use stalecore_model::{mailbox::Mailbox, platform::Cpu};
+
+use crate::{arch, identity::Identity, initiator::{Job, Results}};
+
+/// A value with a line of its own, as wide as any cache's.
+#[repr(C, align(256))]
+pub struct Line<T>(pub T);
+
+/// Asks a polling stale core to leave.
+pub const RELEASE: u32 = 1;
+
+/// What a core is about to execute, written before it and after it.
+pub struct Mark {
+    /// Odd while an operation is in flight; how many returned, twice.
+    pub sequence: AtomicU64,
+    /// The instruction, and where: see [`crate::mark::Site`].
+    pub site: AtomicU64,
+    /// The address operated on.
+    pub address: AtomicU64,
+}
+
+/// A core's node in the queue of the qspinlock.
+pub struct Node {
+    /// Not 0 once the one before has handed the lock over.
+    pub locked: AtomicU32,
+    /// The node behind this one.
+    pub next: AtomicPtr<Node>,
+}
+
+impl Node {
+    /// A node that waits, with nobody behind it.
+    pub const fn new() -> Self {
+        Self { locked: AtomicU32::new(0), next: AtomicPtr::new(core::ptr::null_mut()) }
+    }
+}
+
+/// Signs of life, written by the core alone.
+pub struct Life {
+    /// 1 + the stale state that it has entered, 0 for none.
+    pub state: AtomicU8,
+    /// Interrupts taken.
+    pub interrupts: AtomicU64,
+    /// Where the last one hit.
+    pub at: AtomicU64,
+    /// CNTVCT_EL0 at the last sign of life.
+    pub seen: AtomicU64,
+}
+
+/// A fault taken inside a timed block or a routine.
+pub struct FaultSlot {
+    /// Has one been taken since the slot was cleared?
+    pub taken: AtomicBool,
+    /// ESR_EL1.
+    pub esr: AtomicU64,
+    /// FAR_EL1.
+    pub far: AtomicU64,
+    /// ELR_EL1.
+    pub elr: AtomicU64,
+}
+
+/// Everything about one core.
+#[repr(C, align(256))]
+pub struct Core {
+    /// Tops of the program's and the exceptions' stack; read by the entry code.
+    pub stacks: [usize; 2],
+    /// The core's number.
+    pub index: usize,
+    /// MPIDR and how it is started.
+    pub cpu: Cpu,
+    /// 16 KiB of its own.
+    pub scratch: usize,
+    /// What the conductor asks of it.
+    pub mailbox: Line<Mailbox>,
+    /// The word that a stale core polls: stay, answer or leave.
+    pub flag: Line<AtomicU32>,
+    /// Its answer.
+    pub beat: Line<AtomicU64>,
+    /// An address that is mapped nowhere.
+    pub unmapped: usize,
+    /// Its node in the queue of the qspinlock.
+    pub node: Line<Node>,
+    /// The lock that it holds in the state `lock-holder`.
+    pub lock: Mutex<()>,
+    /// What it is about to execute.
+    pub mark: Line<Mark>,
+    /// Its signs of life.
+    pub life: Line<Life>,
+    /// The fault it took, if any.
+    pub fault: Line<FaultSlot>,
+    /// Argument of the command.
+    pub argument: AtomicUsize,
+    /// Is it up, in the image's hands?
+    pub online: AtomicBool,
+    /// Its identification registers, once it is up.
+    pub identity: Once<Identity>,
+    /// What to run, if it is an initiator.
+    pub job: Job,
+    /// What came of it; only initiators have one.
+    pub results: Once<Box<Mutex<Results>>>,
+}
+
+static CORES: Once<Vec<Core>> = Once::new();
+
+impl Core {
+    /// A core that has not been started.
+    pub fn new(index: usize, cpu: Cpu, stacks: [usize; 2], scratch: usize, unmapped: usize) -> Self {
+        Self {
+            stacks,
+            index,
+            cpu,
+            scratch,
+            mailbox: Line(Mailbox::new()),
+            flag: Line(AtomicU32::new(0)),
+            beat: Line(AtomicU64::new(0)),
+            unmapped,
+            node: Line(Node::new()),
+            lock: Mutex::new(()),
+            mark: Line(Mark {
+                sequence: AtomicU64::new(0),
+                site: AtomicU64::new(0),
+                address: AtomicU64::new(0),
+            }),
+            life: Line(Life {
+                state: AtomicU8::new(0),
+                interrupts: AtomicU64::new(0),
+                at: AtomicU64::new(0),
+                seen: AtomicU64::new(0),
+            }),
+            fault: Line(FaultSlot {
+                taken: AtomicBool::new(false),
+                esr: AtomicU64::new(0),
+                far: AtomicU64::new(0),
+                elr: AtomicU64::new(0),
+            }),
+            argument: AtomicUsize::new(0),
+            online: AtomicBool::new(false),
+            identity: Once::new(),
+            job: Job::new(),
+            results: Once::new(),
+        }
+    }
+
+    /// Notes that the core is alive.
+    pub fn breathe(&self) {
+        self.life.0.seen.store(arch::cntvct(), Ordering::Relaxed);
+    }
+
+    /// Takes the fault that was noted, if one was.
+    pub fn take_fault(&self) -> Option<[u64; 3]> {
+        let slot = &self.fault.0;
+        slot.taken.swap(false, Ordering::Relaxed).then(|| {
+            [&slot.esr, &slot.far, &slot.elr].map(|field| field.load(Ordering::Relaxed))
+        })
+    }
+}
+
+/// Sets the cores, once.
+pub fn set_all(cores: Vec<Core>) {
+    CORES.call_once(|| cores);
+}
+
+/// All cores, by number; none before [`set_all`].
+pub fn all() -> &'static [Core] {
+    CORES.get().map_or(&[], Vec::as_slice)
+}
+
+/// The core that runs this, once it has its value.
+pub fn this() -> Option<&'static Core> {
+    let pointer = arch::tpidr_el1() as *const Core;
+    // SAFETY: TPIDR_EL1 is 0, or was set by the entry code or `adopt` to a
+    // `Core` in `CORES`, which is never dropped.
+    unsafe { pointer.as_ref() }
+}
+
+/// Makes `core` the value of the core that runs this.
+pub fn adopt(core: &'static Core) {
+    arch::set_tpidr_el1(core::ptr::from_ref(core) as u64);
+}

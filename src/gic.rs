@@ -1,0 +1,159 @@
+//! The interrupt controller, as far as the harness needs it: one software
+//! generated interrupt from core to core.
+
+#![expect(unsafe_code, reason = "the controller's registers")]
+
+use alloc::string::String;
+use core::ptr::NonNull;
+
+use arm_gic::{
+    IntId, InterruptGroup,
+    gicv2::{GicV2, SgiTarget as SgiTargetV2, SgiTargetListFilter, registers::{Gicc, Gicd as GicdV2}},
+    gicv3::{
+        GicCpuInterface, GicDistributor, GicRedistributor, GicRedistributorIterator, SgiTarget,
+        SgiTargetGroup,
+        registers::{Gicd, GicrSgi},
+    },
+};
+use safe_mmio::UniqueMmioPointer;
+use spin::Once;
+use stalecore_model::platform::Gic;
+
+use crate::{arch, core_local::Core};
+
+/// The interrupt that wakes and calls a core.
+const CALL: IntId = IntId::sgi(0);
+
+static GIC: Once<Gic> = Once::new();
+
+/// GICv2 numbers cores by its own interfaces: the bit of each core.
+static V2_TARGETS: [core::sync::atomic::AtomicU8; 8] =
+    [const { core::sync::atomic::AtomicU8::new(0) }; 8];
+
+fn v2(gicd: u64, gicc: u64) -> GicV2<'static> {
+    // SAFETY: both regions are mapped as Device memory. Several cores may hold
+    // such a value at once; each uses only registers that are banked for it,
+    // and GICD_SGIR, of which every write counts for itself.
+    unsafe { GicV2::new(gicd as *mut GicdV2, gicc as *mut Gicc) }
+}
+
+/// Sets up the distributor; the controller's registers must be mapped.
+pub fn init_distributor(gic: &Gic) {
+    if let Gic::V3 { gicd, .. } = gic
+        && let Some(registers) = NonNull::new(gicd.base as *mut Gicd)
+    {
+        // SAFETY: the region is mapped as Device memory, and only the boot
+        // core does this, once.
+        let registers = unsafe { UniqueMmioPointer::new(registers) };
+        GicDistributor::new(registers).configure_default_settings();
+    }
+    GIC.call_once(|| gic.clone());
+}
+
+/// Sets up this core's part of the controller, so that it can be called.
+///
+/// # Errors
+/// One line if the controller has no redistributor for this core.
+pub fn init_core(core: &Core) -> Result<(), String> {
+    match GIC.get() {
+        Some(Gic::V2 { gicd, gicc }) => {
+            v2(gicd.base, gicc.base).setup();
+            // GICD_ITARGETSR0 reads as this core's own bit.
+            // SAFETY: a mapped, banked, read-only register.
+            let own = unsafe { ((gicd.base + 0x800) as *const u32).read_volatile() };
+            if let Some(slot) = V2_TARGETS.get(core.index) {
+                slot.store(own as u8, core::sync::atomic::Ordering::Relaxed);
+            }
+            Ok(())
+        }
+        Some(Gic::V3 { gicr, .. }) => {
+            GicCpuInterface::enable_system_register_el1();
+            arch::isb();
+            let mut redistributor = gicr
+                .iter()
+                .find_map(|region| find_redistributor(region.base, core.cpu.mpidr))
+                .ok_or_else(|| alloc::format!("CPU {}: the GIC has no redistributor for MPIDR {:#x}", core.index, core.cpu.mpidr))?;
+            // Firmware may have woken it already.
+            let _ = redistributor.mark_core_awake();
+            redistributor.configure_default_settings();
+            redistributor
+                .enable_interrupt(CALL, true)
+                .map_err(|e| alloc::format!("CPU {}: {e}", core.index))?;
+            GicCpuInterface::set_priority_mask(0xff);
+            GicCpuInterface::enable_group1(true);
+            arch::isb();
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+fn find_redistributor(base: u64, mpidr: u64) -> Option<GicRedistributor<'static>> {
+    let base = NonNull::new(base as *mut GicrSgi)?;
+    // SAFETY: the region is mapped as Device memory and ends with a frame that
+    // says so; each core keeps only its own frame.
+    let frames = unsafe { GicRedistributorIterator::new(base) }.ok()?;
+    let own = |frame: &GicRedistributor<'_>| frame.typer().core_mpidr() == mpidr;
+    frames.into_iter().find(own)
+}
+
+/// Calls a core: it takes, or has pending, the interrupt.
+pub fn call(core: &Core) {
+    // What was written before must be seen by the core that is called.
+    arch::dsb_ishst();
+    match GIC.get() {
+        Some(Gic::V2 { gicd, gicc }) => {
+            let target = V2_TARGETS
+                .get(core.index)
+                .map_or(0, |t| t.load(core::sync::atomic::Ordering::Relaxed));
+            v2(gicd.base, gicc.base).send_sgi(
+                CALL,
+                SgiTargetV2::List {
+                    target_list_filter: SgiTargetListFilter::CPUTargetList,
+                    target_list: u16::from(target),
+                },
+            );
+        }
+        Some(Gic::V3 { .. }) => {
+            let [aff0, aff1, aff2, _, aff3, ..] = core.cpu.mpidr.to_le_bytes();
+            let target = SgiTarget::List {
+                affinity3: aff3,
+                affinity2: aff2,
+                affinity1: aff1,
+                target_list: 1 << (aff0 & 0xf),
+            };
+            // Only an interrupt that is no SGI is refused.
+            let _ = GicCpuInterface::send_sgi(CALL, target, SgiTargetGroup::CurrentGroup1);
+        }
+        None => {}
+    }
+    arch::isb();
+}
+
+/// Acknowledges and ends the pending interrupt; `false` if there was none.
+pub fn acknowledge() -> bool {
+    match GIC.get() {
+        Some(Gic::V2 { gicd, gicc }) => {
+            let mut gic = v2(gicd.base, gicc.base);
+            // The acknowledged value keeps the calling core's number, as the
+            // end of a GICv2 SGI needs it.
+            match gic.get_and_acknowledge_interrupt(InterruptGroup::Group0) {
+                Some(interrupt) if interrupt.raw_value() & 0x3ff < 1020 => {
+                    gic.end_interrupt(interrupt, InterruptGroup::Group0);
+                    true
+                }
+                _ => false,
+            }
+        }
+        Some(Gic::V3 { .. }) => {
+            match GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) {
+                Some(interrupt) => {
+                    GicCpuInterface::end_interrupt(interrupt, InterruptGroup::Group1);
+                    true
+                }
+                None => false,
+            }
+        }
+        None => false,
+    }
+}

@@ -1,0 +1,38 @@
+//! `symbol+offset` of an address in the image.
+
+#![expect(unsafe_code, reason = "the section that holds the table")]
+
+use core::fmt;
+
+use stalecore_model::symbols::Symbols;
+
+use crate::entry;
+
+/// The symbol that an address lies in, and how far behind it.
+pub fn find(address: u64) -> Option<(&'static str, u64)> {
+    let (start, end) = (entry::symbols_start(), entry::symbols_end());
+    // SAFETY: the section is part of the image, mapped, and never written
+    // while the image runs.
+    let table = unsafe { core::slice::from_raw_parts(start as *const u8, end - start) };
+    let image = entry::image_start() as u64..entry::image_end() as u64;
+    if !image.contains(&address) {
+        return None;
+    }
+    Symbols::read(table)?.find(address - image.start)
+}
+
+/// An address, shown as `symbol+offset`, or by its distance from the image.
+pub struct At(pub u64);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = entry::image_start() as u64;
+        match find(self.0) {
+            Some((name, offset)) => write!(f, "{name}+{offset}"),
+            None if self.0 >= start && self.0 < entry::image_end() as u64 => {
+                write!(f, "image+{:#x}", self.0 - start)
+            }
+            None => write!(f, "{:#x}", self.0),
+        }
+    }
+}
