@@ -9,10 +9,12 @@
 
 extern crate alloc;
 
+pub mod console;
 pub mod cpuset;
 pub mod exit;
 pub mod glossary;
 pub mod histogram;
+pub mod ktap;
 pub mod mailbox;
 pub mod options;
 pub mod plan;
