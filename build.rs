@@ -8,7 +8,6 @@ fn main() {
         "--no-dynamic-linker".into(),
         "-znotext".into(),
         "-znorelro".into(),
-        "--orphan-handling=warn".into(),
     ] {
         println!("cargo:rustc-link-arg-bins={arg}");
     }

@@ -162,6 +162,7 @@ entry:
 // A core that was not elected waits here, touching nothing that others write
 // but the word that names the core to go: its MPIDR + 1, set by the elected
 // core, with the core's own `Core` beside it.
+    .global pen
 pen:
     address x1, pen_release
     mrs     x2, mpidr_el1
@@ -184,7 +185,7 @@ secondary_entry:
     adr     x30, 1f
     b       drop_to_el1
 1:  bl      mmu_on
-    ldp     x0, x1, [x19, #CORE_STACKS] // thread stack, exception stack
+    ldp     x0, x1, [x19, #CORE_STACKS] // program's stack, exceptions' stack
     mov     sp, x1
     msr     SPSel, #0
     mov     sp, x0
@@ -198,6 +199,19 @@ secondary_entry:
     mov     x29, #0
     mov     x30, #0
     bl      {secondary_main}
+    b       .
+
+// Leaves the boot stacks for those of the `Core` in x0.
+    .global enter_on_own_stacks
+enter_on_own_stacks:
+    ldp     x0, x1, [x0, #CORE_STACKS]
+    msr     SPSel, #1
+    mov     sp, x1
+    msr     SPSel, #0
+    mov     sp, x0
+    mov     x29, #0
+    mov     x30, #0
+    bl      {boot_core_main}
     b       .
 
 // Turns the MMU and the caches on with the tables of `mmu_setup`.

@@ -78,7 +78,8 @@ from_el2:
     ubfx    x0, x0, #24, #4
     cbz     x0, 2f
     mrs     x0, S3_4_C12_C9_5           // ICC_SRE_EL2
-    orr     x0, x0, #9                  // SRE, Enable
+    mov     x1, #9                      // SRE, Enable
+    orr     x0, x0, x1
     msr     S3_4_C12_C9_5, x0
     isb
     msr     S3_4_C12_C11_0, xzr         // ICH_HCR_EL2

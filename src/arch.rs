@@ -24,18 +24,12 @@ macro_rules! instructions {
 instructions! {
     /// Waits for all accesses and maintenance, full system.
     dsb_sy: "dsb sy";
-    /// Waits for all accesses and maintenance, inner shareable.
-    dsb_ish: "dsb ish";
     /// Waits for all stores, inner shareable.
     dsb_ishst: "dsb ishst";
-    /// Waits for this core's own accesses and maintenance.
-    dsb_nsh: "dsb nsh";
     /// Discards what was fetched.
     isb: "isb";
     /// Waits for an interrupt.
     wfi: "wfi";
-    /// Waits for an event.
-    wfe: "wfe";
     /// Signals an event to all cores.
     sev: "sev";
     /// Tells an emulator or another thread that this one only polls.
@@ -50,10 +44,6 @@ instructions! {
     debug_open: "msr DAIFClr, #8";
     /// Masks debug exceptions.
     debug_mask: "msr DAIFSet, #8";
-    /// Invalidates this core's instruction cache.
-    ic_iallu: "ic iallu";
-    /// Invalidates all instruction caches of the inner shareable domain.
-    ic_ialluis: "ic ialluis";
 }
 
 /// Defines functions that execute one maintenance instruction on an address.
@@ -75,12 +65,6 @@ macro_rules! maintenance {
 maintenance! {
     /// Cleans and invalidates a data line to the point of coherency.
     dc_civac: "dc civac, {}";
-    /// Cleans a data line to the point of coherency.
-    dc_cvac: "dc cvac, {}";
-    /// Cleans a data line to the point of unification.
-    dc_cvau: "dc cvau, {}";
-    /// Invalidates an instruction line to the point of unification.
-    ic_ivau: "ic ivau, {}";
 }
 
 /// Defines functions that read a register.
@@ -176,7 +160,8 @@ pub fn start_cycle_counter() {
             "msr pmccfiltr_el0, {filter}",
             "msr pmcntenset_el0, {cycles}",
             "mrs {pmcr}, pmcr_el0",
-            "orr {pmcr}, {pmcr}, #0x41",
+            "orr {pmcr}, {pmcr}, #0x40", // LC: 64 bits
+            "orr {pmcr}, {pmcr}, #1",    // E
             "msr pmcr_el0, {pmcr}",
             "isb",
             filter = in(reg) 1_u64 << 27, // NSH: count at EL2 too
@@ -224,5 +209,13 @@ pub fn forbid_writable_code(sctlr_wxn: u64) {
 /// Forgets this core's translations: new tables are in place.
 pub fn flush_local_tlb() {
     // SAFETY: translations are walked again.
-    unsafe { asm!("dsb nshst", "tlbi vmalle1", "dsb nsh", "isb", options(nostack, preserves_flags)) }
+    unsafe {
+        asm!(
+            "dsb nshst",
+            "tlbi vmalle1",
+            "dsb nsh",
+            "isb",
+            options(nostack, preserves_flags)
+        )
+    }
 }

@@ -12,7 +12,10 @@ pub struct Deadline {
 impl Deadline {
     /// That many milliseconds from now.
     pub fn after_ms(ms: u64) -> Self {
-        Self { start: arch::cntvct(), ms }
+        Self {
+            start: arch::cntvct(),
+            ms,
+        }
     }
 
     /// Is it over?

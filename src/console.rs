@@ -128,10 +128,18 @@ pub fn install(console: Console) {
     *CONSOLE.lock() = Some(console);
 }
 
-/// Writes to the console, if there is one. Only the conductor and a core that
+/// Writes text to the console, if there is one: see [`with`].
+pub fn print(text: fmt::Arguments<'_>) {
+    with(|console| {
+        // Writing to a console cannot fail: a dead line swallows it.
+        let _ = console.write_fmt(text);
+    });
+}
+
+/// Gives the console to `write`, if there is one. Only the conductor and a core that
 /// ends the run write; a core that was stopped in the middle of a line does
 /// not hold up the one that reports it.
-pub fn print(text: fmt::Arguments<'_>) {
+pub fn with(write: impl FnOnce(&mut dyn fmt::Write)) {
     let mut tries = 0;
     let mut guard = loop {
         if let Some(guard) = CONSOLE.try_lock() {
@@ -148,8 +156,7 @@ pub fn print(text: fmt::Arguments<'_>) {
         arch::pause();
     };
     if let Some(console) = guard.as_mut() {
-        // Writing to a console cannot fail: a dead line swallows it.
-        let _ = fmt::Write::write_fmt(console, text);
+        write(console);
     }
 }
 

@@ -5,12 +5,18 @@
 #![expect(unsafe_code, reason = "TPIDR_EL1 points to the core's own value")]
 
 use alloc::{boxed::Box, vec::Vec};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 
 use spin::{Mutex, Once};
 use stalecore_model::{mailbox::Mailbox, platform::Cpu};
 
-use crate::{arch, identity::Identity, initiator::{Job, Results}};
+use crate::{
+    arch,
+    identity::Identity,
+    initiator::{Job, Results},
+};
 
 /// A value with a line of its own, as wide as any cache's.
 #[repr(C, align(256))]
@@ -40,7 +46,10 @@ pub struct Node {
 impl Node {
     /// A node that waits, with nobody behind it.
     pub const fn new() -> Self {
-        Self { locked: AtomicU32::new(0), next: AtomicPtr::new(core::ptr::null_mut()) }
+        Self {
+            locked: AtomicU32::new(0),
+            next: AtomicPtr::new(core::ptr::null_mut()),
+        }
     }
 }
 
@@ -99,6 +108,8 @@ pub struct Core {
     pub fault: Line<FaultSlot>,
     /// Argument of the command.
     pub argument: AtomicUsize,
+    /// What came of a command that has an answer.
+    pub answer: AtomicU32,
     /// Is it up, in the image's hands?
     pub online: AtomicBool,
     /// Its identification registers, once it is up.
@@ -113,7 +124,13 @@ static CORES: Once<Vec<Core>> = Once::new();
 
 impl Core {
     /// A core that has not been started.
-    pub fn new(index: usize, cpu: Cpu, stacks: [usize; 2], scratch: usize, unmapped: usize) -> Self {
+    pub fn new(
+        index: usize,
+        cpu: Cpu,
+        stacks: [usize; 2],
+        scratch: usize,
+        unmapped: usize,
+    ) -> Self {
         Self {
             stacks,
             index,
@@ -143,6 +160,7 @@ impl Core {
                 elr: AtomicU64::new(0),
             }),
             argument: AtomicUsize::new(0),
+            answer: AtomicU32::new(0),
             online: AtomicBool::new(false),
             identity: Once::new(),
             job: Job::new(),
@@ -158,9 +176,9 @@ impl Core {
     /// Takes the fault that was noted, if one was.
     pub fn take_fault(&self) -> Option<[u64; 3]> {
         let slot = &self.fault.0;
-        slot.taken.swap(false, Ordering::Relaxed).then(|| {
-            [&slot.esr, &slot.far, &slot.elr].map(|field| field.load(Ordering::Relaxed))
-        })
+        slot.taken
+            .swap(false, Ordering::Relaxed)
+            .then(|| [&slot.esr, &slot.far, &slot.elr].map(|field| field.load(Ordering::Relaxed)))
     }
 }
 

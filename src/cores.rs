@@ -5,10 +5,7 @@
 use alloc::{format, string::String};
 use core::sync::atomic::Ordering;
 
-use stalecore_model::{
-    cpuset::CpuSet,
-    platform::Start,
-};
+use stalecore_model::{cpuset::CpuSet, platform::Start};
 
 use crate::{arch, clock::Deadline, core_local::Core, entry, psci, worker::core};
 
@@ -50,7 +47,10 @@ pub fn start(core: &'static Core) -> Result<(), String> {
 /// # Errors
 /// One line that names the cores that did not come.
 pub fn start_all(cpus: &CpuSet) -> Result<(), String> {
-    let waiting: CpuSet = cpus.iter().filter(|cpu| !core(*cpu).online.load(Ordering::Acquire)).collect();
+    let waiting: CpuSet = cpus
+        .iter()
+        .filter(|cpu| !core(*cpu).online.load(Ordering::Acquire))
+        .collect();
     // A pen lets out one core at a time: its word names one.
     for cpu in waiting.iter() {
         start(core(cpu))?;
@@ -64,12 +64,18 @@ pub fn start_all(cpus: &CpuSet) -> Result<(), String> {
 fn wait_online(cpus: &CpuSet) -> Result<(), String> {
     let deadline = Deadline::after_ms(5000 + 100 * cpus.len() as u64);
     loop {
-        let missing: CpuSet = cpus.iter().filter(|cpu| !core(*cpu).online.load(Ordering::Acquire)).collect();
+        let missing: CpuSet = cpus
+            .iter()
+            .filter(|cpu| !core(*cpu).online.load(Ordering::Acquire))
+            .collect();
         if missing.is_empty() {
             return Ok(());
         }
         if deadline.has_passed() {
-            return Err(format!("CPU {missing} did not come up within {} ms", deadline.ms()));
+            return Err(format!(
+                "CPU {missing} did not come up within {} ms",
+                deadline.ms()
+            ));
         }
         arch::pause();
     }

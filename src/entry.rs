@@ -66,6 +66,7 @@ global_asm!(
     scratch = const SCRATCH_SIZE,
     primary_main = sym crate::primary_main,
     secondary_main = sym crate::worker::secondary_main,
+    boot_core_main = sym crate::boot_core_main,
     exception = sym exception::handle,
 );
 
@@ -90,11 +91,26 @@ unsafe extern "C" {
     static mmu_setup: MmuSetup;
     static pen_release: PenRelease;
     fn secondary_entry();
+    fn pen();
+    fn enter_on_own_stacks(core: usize) -> !;
 }
 
 /// The address at which a started core enters the image.
 pub fn secondary_entry_address() -> u64 {
     secondary_entry as *const () as u64
+}
+
+/// The address of the pen, for firmware that sends cores to an address without
+/// a context.
+pub fn pen_address() -> u64 {
+    pen as *const () as u64
+}
+
+/// Goes on at `boot_core_main`, on the stacks of this core.
+pub fn switch_stacks(core: &'static Core) -> ! {
+    // SAFETY: the stacks of `core` are mapped and nobody has used them yet;
+    // what is on the boot stacks is static or not needed any more.
+    unsafe { enter_on_own_stacks(core::ptr::from_ref(core) as usize) }
 }
 
 /// Writes a line back to memory, for a core whose caches are off.
@@ -119,8 +135,10 @@ pub fn set_tables(ttbr0: u64) {
 pub fn release_from_pen(mpidr: u64, core: &'static Core) {
     // SAFETY: as in `set_tables`.
     let pen = unsafe { &pen_release };
-    pen.core.store(core::ptr::from_ref(core) as u64, Ordering::Relaxed);
-    pen.who.store((mpidr & MPIDR_AFFINITY) + 1, Ordering::Release);
+    pen.core
+        .store(core::ptr::from_ref(core) as u64, Ordering::Relaxed);
+    pen.who
+        .store((mpidr & MPIDR_AFFINITY) + 1, Ordering::Release);
     clean(core::ptr::from_ref(pen) as usize);
     arch::sev();
 }
@@ -128,11 +146,14 @@ pub fn release_from_pen(mpidr: u64, core: &'static Core) {
 /// Defines functions that give the addresses of the linker script's symbols.
 macro_rules! linker_symbols {
     ($($(#[$doc:meta])* $name:ident = $symbol:ident;)*) => {
-        unsafe extern "C" { $(static $symbol: u8;)* }
         $(
             $(#[$doc])*
             pub fn $name() -> usize {
-                &raw const $symbol as usize
+                unsafe extern "C" {
+                    #[link_name = stringify!($symbol)]
+                    static SYMBOL: u8;
+                }
+                &raw const SYMBOL as usize
             }
         )*
     };

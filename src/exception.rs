@@ -1,7 +1,10 @@
 //! What the EL1 vectors call: interrupts, faults with a fixup, steps through a
 //! routine, stale cores that loop on a fault; everything else ends the run.
 
-#![expect(unsafe_code, reason = "the exception table, and the frame that the vectors hand over")]
+#![expect(
+    unsafe_code,
+    reason = "the exception table, and the frame that the vectors hand over"
+)]
 
 use core::sync::atomic::Ordering;
 
@@ -150,9 +153,16 @@ fn step(core: &Core, frame: &mut Frame) {
     let instruction = unsafe { (frame.elr as *const u32).read() };
     if let Some(operation) = decode(instruction) {
         let register = (instruction & 31) as usize;
-        let address = frame.x.get(register).copied().filter(|_| operation.takes_line()).unwrap_or(0);
+        let address = frame
+            .x
+            .get(register)
+            .copied()
+            .filter(|_| operation.takes_line())
+            .unwrap_or(0);
         let offset = symbols::find(frame.elr).map_or(0, |(_, offset)| offset);
-        core.mark.0.step(u16::try_from(offset).unwrap_or(0), operation, address);
+        core.mark
+            .0
+            .step(u16::try_from(offset).unwrap_or(0), operation, address);
     }
     frame.spsr = (frame.spsr | SPSR_SS) & !SPSR_D;
 }
@@ -179,7 +189,10 @@ fn decode(instruction: u32) -> Option<Subject> {
 
 /// Prints what happened and ends the run: the harness itself is at fault.
 fn fatal(frame: &Frame, context: &str) -> ! {
-    println!("stalecore: exception {context}: {}", syndrome::describe(frame.esr));
+    println!(
+        "stalecore: exception {context}: {}",
+        syndrome::describe(frame.esr)
+    );
     println!(
         "  CPU {}  esr {:#x}  far {:#x}  elr {}  lr {}  sp {:#x}  spsr {:#x}",
         core_local::this().map_or(0, |c| c.index),
@@ -193,7 +206,10 @@ fn fatal(frame: &Frame, context: &str) -> ! {
     for (row, values) in frame.x.chunks(4).enumerate() {
         let mut line = alloc::string::String::new();
         for (column, value) in values.iter().enumerate() {
-            let _ = core::fmt::Write::write_fmt(&mut line, format_args!("  x{:<2} {value:#018x}", row * 4 + column));
+            let _ = core::fmt::Write::write_fmt(
+                &mut line,
+                format_args!("  x{:<2} {value:#018x}", row * 4 + column),
+            );
         }
         println!("{line}");
     }

@@ -8,7 +8,10 @@ use core::ptr::NonNull;
 
 use arm_gic::{
     IntId, InterruptGroup,
-    gicv2::{GicV2, SgiTarget as SgiTargetV2, SgiTargetListFilter, registers::{Gicc, Gicd as GicdV2}},
+    gicv2::{
+        GicV2, SgiTarget as SgiTargetV2, SgiTargetListFilter,
+        registers::{Gicc, Gicd as GicdV2},
+    },
     gicv3::{
         GicCpuInterface, GicDistributor, GicRedistributor, GicRedistributorIterator, SgiTarget,
         SgiTargetGroup,
@@ -72,7 +75,13 @@ pub fn init_core(core: &Core) -> Result<(), String> {
             let mut redistributor = gicr
                 .iter()
                 .find_map(|region| find_redistributor(region.base, core.cpu.mpidr))
-                .ok_or_else(|| alloc::format!("CPU {}: the GIC has no redistributor for MPIDR {:#x}", core.index, core.cpu.mpidr))?;
+                .ok_or_else(|| {
+                    alloc::format!(
+                        "CPU {}: the GIC has no redistributor for MPIDR {:#x}",
+                        core.index,
+                        core.cpu.mpidr
+                    )
+                })?;
             // Firmware may have woken it already.
             let _ = redistributor.mark_core_awake();
             redistributor.configure_default_settings();

@@ -44,7 +44,8 @@ impl Identity {
         }
         // ID_AA64DFR0_EL1.PMUVer: 0 none, 15 not an architected one.
         let pmu_version = (arch::id_aa64dfr0_el1() >> 8) & 0xf;
-        let pmu = (!matches!(pmu_version, 0 | 15)).then(|| ((arch::pmcr_el0() >> 11) & 0x1f) as u32);
+        let pmu =
+            (!matches!(pmu_version, 0 | 15)).then(|| ((arch::pmcr_el0() >> 11) & 0x1f) as u32);
         Self {
             midr: arch::midr_el1(),
             revidr: arch::revidr_el1(),
@@ -86,7 +87,10 @@ pub fn groups() -> Vec<Cores> {
         .into_iter()
         .map(|(identity, cpus)| Cores {
             cpus,
-            mpidr: cpus.iter().map(|cpu| Hex(core_local::all()[cpu].cpu.mpidr)).collect(),
+            mpidr: cpus
+                .iter()
+                .map(|cpu| Hex(core_local::all()[cpu].cpu.mpidr))
+                .collect(),
             midr: Hex(identity.midr),
             revidr: Hex(identity.revidr),
             ctr: Hex(identity.ctr),
@@ -102,9 +106,19 @@ pub fn groups() -> Vec<Cores> {
 /// The smallest data and instruction lines of the cores that are up, in bytes,
 /// and whether cores differ in CTR_EL0.
 pub fn smallest_lines() -> (usize, usize, bool) {
-    let mut ctrs = core_local::all().iter().filter_map(|c| c.identity.get()).map(|i| i.ctr);
+    let mut ctrs = core_local::all()
+        .iter()
+        .filter_map(|c| c.identity.get())
+        .map(|i| i.ctr);
     let first = ctrs.next().unwrap_or_else(arch::ctr_el0);
-    ctrs.fold((data_line(first), instruction_line(first), false), |(d, i, differ), ctr| {
-        (d.min(data_line(ctr)), i.min(instruction_line(ctr)), differ || ctr != first)
-    })
+    ctrs.fold(
+        (data_line(first), instruction_line(first), false),
+        |(d, i, differ), ctr| {
+            (
+                d.min(data_line(ctr)),
+                i.min(instruction_line(ctr)),
+                differ || ctr != first,
+            )
+        },
+    )
 }

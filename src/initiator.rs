@@ -142,7 +142,11 @@ impl Results {
         Self {
             issue: Histogram::new(),
             complete: Histogram::new(),
-            sweep: [Depth { depth: 0, issue: 0, barrier: 0 }; DEPTHS.len()],
+            sweep: [Depth {
+                depth: 0,
+                issue: 0,
+                barrier: 0,
+            }; DEPTHS.len()],
             depths: 0,
             fault: None,
             returned: 0,
@@ -168,22 +172,47 @@ pub struct Areas {
     pub data_line: usize,
     /// Smallest instruction line, in bytes.
     pub instruction_line: usize,
-    /// The generation of the code that every core must execute from now on.
-    pub generation: AtomicU32,
+    generation: AtomicU32,
 }
 
 /// Set once, when all cores have said what their lines are.
 pub static AREAS: Once<Areas> = Once::new();
 
 impl Areas {
+    /// Areas whose code is of generation 0.
+    pub const fn new(
+        of: alloc::vec::Vec<(usize, Area)>,
+        data_line: usize,
+        instruction_line: usize,
+    ) -> Self {
+        Self {
+            of,
+            data_line,
+            instruction_line,
+            generation: AtomicU32::new(0),
+        }
+    }
+
+    /// The generation of the code that was written last.
+    pub fn newest(&self) -> u16 {
+        self.generation.load(Ordering::Acquire) as u16
+    }
+
     fn area(&self, cpu: usize) -> Option<&Area> {
-        self.of.iter().find(|(c, _)| *c == cpu).map(|(_, area)| area)
+        self.of
+            .iter()
+            .find(|(c, _)| *c == cpu)
+            .map(|(_, area)| area)
     }
 
     /// Lines of an area, counted in the larger of the two sizes, so that no
     /// two share one.
     const fn line(&self) -> usize {
-        if self.data_line > self.instruction_line { self.data_line } else { self.instruction_line }
+        if self.data_line > self.instruction_line {
+            self.data_line
+        } else {
+            self.instruction_line
+        }
     }
 }
 
@@ -243,14 +272,23 @@ fn read(address: usize) {
 
 /// Runs the order of this core, noting what it does on its mark.
 pub fn measure(core: &Core) {
-    let (Some(areas), Some(order), Some(results)) = (AREAS.get(), core.job.get(), core.results.get()) else {
+    let (Some(areas), Some(order), Some(results)) =
+        (AREAS.get(), core.job.get(), core.results.get())
+    else {
         return;
     };
-    let Some(area) = areas.area(core.index) else { return };
+    let Some(area) = areas.area(core.index) else {
+        return;
+    };
     let mut results = results.lock();
     results.clear();
     core.take_fault();
-    let run = Measurement { core, areas, area, order };
+    let run = Measurement {
+        core,
+        areas,
+        area,
+        order,
+    };
     match (order.subject, probe::of(order.subject)) {
         (Subject::SelftestHang, _) => run.hang(),
         (Subject::SelftestSlow, _) => run.slow(&mut results),
@@ -269,7 +307,10 @@ struct Measurement<'a> {
 
 impl Measurement<'_> {
     fn before(&self, phase: Phase, address: usize) {
-        self.core.mark.0.before(Site::of(self.order.subject, phase), address);
+        self.core
+            .mark
+            .0
+            .before(Site::of(self.order.subject, phase), address);
     }
 
     fn faulted(&self) -> bool {
@@ -285,7 +326,10 @@ impl Measurement<'_> {
 
     /// Does the operation work on code rather than on data?
     const fn on_code(&self) -> bool {
-        matches!(self.order.subject, Subject::IcIvau | Subject::DcCvau | Subject::DsbIsh | Subject::DsbSy)
+        matches!(
+            self.order.subject,
+            Subject::IcIvau | Subject::DcCvau | Subject::DsbIsh | Subject::DsbSy
+        )
     }
 
     /// How many different lines or pages there are to operate on.
@@ -314,9 +358,16 @@ impl Measurement<'_> {
         if !self.order.subject.takes_line() || self.order.subject == Subject::TlbiVaae1is {
             return;
         }
-        let base = if self.on_code() { self.area.code_writable } else { self.area.data };
+        let base = if self.on_code() {
+            self.area.code_writable
+        } else {
+            self.area.data
+        };
         let lines = (from..to).map(|i| base + (i % self.lines()) * self.areas.line());
-        self.before(Phase::Prepare, base + (from % self.lines()) * self.areas.line());
+        self.before(
+            Phase::Prepare,
+            base + (from % self.lines()) * self.areas.line(),
+        );
         match self.order.line {
             LineState::Cold => {
                 for line in lines {
@@ -337,25 +388,41 @@ impl Measurement<'_> {
         let half = self.lines() / 2;
         // A line that a stale core touched is in that state once: each class
         // has its own half of them.
-        let limit = if self.order.line.needs_stale_core() { half } else { usize::MAX };
+        let limit = if self.order.line.needs_stale_core() {
+            half
+        } else {
+            usize::MAX
+        };
         let samples = (self.order.samples as usize).min(limit);
         if self.order.gate {
             stuck::open_gate();
         }
         let batched = probe.depth.as_ref().filter(|_| self.order.batch > 1);
-        self.class(Phase::Issue, samples, 0, &mut results.issue, |operand| match batched {
-            Some(depth) => depth[counter][4](operand, self.stride()).0,
-            None => (probe.issue[counter])(operand),
-        });
+        self.class(
+            Phase::Issue,
+            samples,
+            0,
+            &mut results.issue,
+            |operand| match batched {
+                Some(depth) => depth[counter][4](operand, self.stride()).0,
+                None => (probe.issue[counter])(operand),
+            },
+        );
         if let Some(complete) = &probe.complete {
             let complete: Block = complete[counter];
-            self.class(Phase::Complete, samples, half, &mut results.complete, |operand| match batched {
-                Some(depth) => {
-                    let (issue, barrier) = depth[counter][4](operand, self.stride());
-                    issue + barrier
-                }
-                None => complete(operand),
-            });
+            self.class(
+                Phase::Complete,
+                samples,
+                half,
+                &mut results.complete,
+                |operand| match batched {
+                    Some(depth) => {
+                        let (issue, barrier) = depth[counter][4](operand, self.stride());
+                        issue + barrier
+                    }
+                    None => complete(operand),
+                },
+            );
         }
         if self.order.sweep && self.order.subject != Subject::SelftestFault && !self.faulted() {
             self.sweep(probe, results);
@@ -370,16 +437,31 @@ impl Measurement<'_> {
     }
 
     /// One class of samples, on lines from `first` on.
-    fn class(&self, phase: Phase, samples: usize, first: usize, histogram: &mut Histogram, block: impl Fn(usize) -> u64) {
+    fn class(
+        &self,
+        phase: Phase,
+        samples: usize,
+        first: usize,
+        histogram: &mut Histogram,
+        block: impl Fn(usize) -> u64,
+    ) {
         // A batch takes as many lines; leave room for them behind the last.
         let room = self.order.batch as usize;
-        let warm_up = if self.order.line.needs_stale_core() { 0 } else { WARM_UP };
+        let warm_up = if self.order.line.needs_stale_core() {
+            0
+        } else {
+            WARM_UP
+        };
         let mut taken = 0;
         while taken < warm_up + samples && !self.faulted() {
             let pass = (warm_up + samples - taken).min(PASS).min(self.lines() / 2);
             self.prepare(first, first + pass + room);
             for index in 0..pass {
-                let at = if self.order.line.needs_stale_core() { first + taken + index } else { first + index };
+                let at = if self.order.line.needs_stale_core() {
+                    first + taken + index
+                } else {
+                    first + index
+                };
                 let operand = self.operand(at);
                 self.before(phase, operand);
                 let ticks = block(operand);
@@ -427,7 +509,10 @@ impl Measurement<'_> {
         let samples = if once { 1 } else { self.order.samples as usize };
         let mut area = *self.area;
         area.size = PAGE;
-        let start = if matches!(subject, Subject::FlushDcacheArea | Subject::DcacheCleanInvalPoc) {
+        let start = if matches!(
+            subject,
+            Subject::FlushDcacheArea | Subject::DcacheCleanInvalPoc
+        ) {
             area.data
         } else {
             area.code
@@ -495,7 +580,11 @@ impl Measurement<'_> {
         if !routines::makes_code_visible(self.order.subject) {
             return None;
         }
-        let generation = self.areas.generation.fetch_add(1, Ordering::Relaxed).wrapping_add(1) as u16;
+        let generation = self
+            .areas
+            .generation
+            .fetch_add(1, Ordering::AcqRel)
+            .wrapping_add(1) as u16;
         // SAFETY: the first line of this initiator's code, through its
         // writable view.
         unsafe { routines::write_function(area.code_writable, generation) }

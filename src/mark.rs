@@ -73,7 +73,12 @@ pub struct Site {
 impl Site {
     /// One instruction of a timed block.
     pub const fn of(subject: Subject, phase: Phase) -> Self {
-        Self { subject, phase, offset: 0, instruction: subject }
+        Self {
+            subject,
+            phase,
+            offset: 0,
+            instruction: subject,
+        }
     }
 
     const fn pack(self) -> u64 {
@@ -114,7 +119,12 @@ impl Mark {
     /// Moves the mark within a routine: the step before has returned.
     pub fn step(&self, offset: u16, instruction: Subject, address: u64) {
         if let Some(site) = Site::unpack(self.site.load(Ordering::Relaxed)) {
-            let site = Site { phase: Phase::Step, offset, instruction, ..site };
+            let site = Site {
+                phase: Phase::Step,
+                offset,
+                instruction,
+                ..site
+            };
             self.site.store(site.pack(), Ordering::Relaxed);
             self.address.store(address, Ordering::Relaxed);
             let next = self.sequence.load(Ordering::Relaxed) + 2;

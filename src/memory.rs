@@ -46,7 +46,10 @@ struct Allocator(Mutex<Heap>);
 // at a time.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.0.lock().allocate_first_fit(layout).map_or(core::ptr::null_mut(), NonNull::as_ptr)
+        self.0
+            .lock()
+            .allocate_first_fit(layout)
+            .map_or(core::ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -65,11 +68,6 @@ pub fn init_heap() {
     let space = HEAP_SPACE.0.get().cast::<u8>();
     // SAFETY: the space is static and used by nothing else; this runs once.
     unsafe { ALLOCATOR.0.lock().init(space, HEAP_SIZE) }
-}
-
-/// The bytes of the heap in use.
-pub fn heap_used() -> usize {
-    ALLOCATOR.0.lock().used()
 }
 
 const DATA: El1Attributes = El1Attributes::VALID
@@ -112,7 +110,13 @@ impl Tables {
         self.map_at(start, start, end - start, flags)
     }
 
-    fn map_at(&mut self, at: usize, physical: usize, size: usize, flags: El1Attributes) -> Result<(), String> {
+    fn map_at(
+        &mut self,
+        at: usize,
+        physical: usize,
+        size: usize,
+        flags: El1Attributes,
+    ) -> Result<(), String> {
         self.0
             .map_range(
                 &MemoryRegion::new(at, at + size),
@@ -145,7 +149,9 @@ impl Tables {
     /// The mapping crate's, or an address that is none.
     pub fn map_device(&mut self, region: &Region) -> Result<(), String> {
         let start = usize::try_from(region.base).map_err(|e| format!("{e}"))? & !(PAGE_SIZE - 1);
-        let end = usize::try_from(region.end()).map_err(|e| format!("{e}"))?.next_multiple_of(PAGE_SIZE);
+        let end = usize::try_from(region.end())
+            .map_err(|e| format!("{e}"))?
+            .next_multiple_of(PAGE_SIZE);
         self.map(start, end.max(start + PAGE_SIZE), DEVICE)
     }
 
@@ -206,7 +212,16 @@ impl Arena {
             )
         })?;
         let start = usize::try_from(found.base).map_err(|e| format!("{e}"))?;
-        Ok(Self { next: start, end: start + size })
+        Ok(Self {
+            next: start,
+            end: start + size,
+        })
+    }
+
+    /// Behind what was handed out so far: an unmapped page, if the next is
+    /// asked for with a guard.
+    pub const fn end_of_used(&self) -> usize {
+        self.next
     }
 
     /// The next `size` bytes (whole pages), mapped and zeroed once the tables
@@ -214,7 +229,12 @@ impl Arena {
     ///
     /// # Errors
     /// If the arena was made too small, or the mapping crate's.
-    pub fn pages(&mut self, tables: &mut Tables, size: usize, guard: bool) -> Result<usize, String> {
+    pub fn pages(
+        &mut self,
+        tables: &mut Tables,
+        size: usize,
+        guard: bool,
+    ) -> Result<usize, String> {
         let size = size.next_multiple_of(PAGE_SIZE);
         let start = self.next + if guard { PAGE_SIZE } else { 0 };
         if start + size > self.end {

@@ -66,7 +66,10 @@ pub fn cpu_standby() -> Result<(), Error> {
 
 /// Is the core off?
 pub fn is_off(mpidr: u64) -> bool {
-    matches!(call!(affinity_info(mpidr, LowestAffinityLevel::All)), Ok(AffinityState::Off))
+    matches!(
+        call!(affinity_info(mpidr, LowestAffinityLevel::All)),
+        Ok(AffinityState::Off)
+    )
 }
 
 /// Turns the machine off; returns only if that failed.

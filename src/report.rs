@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, string::String};
 use stalecore_model::record::{Note, Record};
 
-use crate::{console, println};
+use crate::println;
 
 /// Writes a record.
 pub fn record(record: &Record) {
@@ -16,11 +16,6 @@ pub fn record(record: &Record) {
 /// Writes a note for a person.
 pub fn note(text: String) {
     record(&Record::Note(Note { text }));
-}
-
-/// Writes the version line of KTAP, and how many operations will be reported.
-pub fn open(subjects: usize) {
-    console::print(format_args!("KTAP version 1\n1..{subjects}\n"));
 }
 
 /// A boxed record, for the large ones.

@@ -90,19 +90,30 @@ pub fn run(subject: Subject, area: &Area) -> i64 {
     match subject {
         Subject::KexecListFlush => kexec_list_flush(area.list),
         // The end-argument bug is the report's own.
-        Subject::MachineKexec => [Subject::FlushDcacheArea, Subject::FlushIcacheRangeSize, Subject::KexecListFlush]
-            .into_iter()
-            .map(|part| run(part, area))
-            .find(|returned| *returned != 0)
-            .unwrap_or(0),
+        Subject::MachineKexec => [
+            Subject::FlushDcacheArea,
+            Subject::FlushIcacheRangeSize,
+            Subject::KexecListFlush,
+        ]
+        .into_iter()
+        .map(|part| run(part, area))
+        .find(|returned| *returned != 0)
+        .unwrap_or(0),
         Subject::SelftestStale => run(Subject::FlushIcacheRange, area),
         _ => {
             let Some((routine, takes_size)) = leaf(subject) else {
                 return 0;
             };
-            let data = matches!(subject, Subject::FlushDcacheArea | Subject::DcacheCleanInvalPoc);
+            let data = matches!(
+                subject,
+                Subject::FlushDcacheArea | Subject::DcacheCleanInvalPoc
+            );
             let start = if data { area.data } else { area.code };
-            let size = if data { area.data_size.min(PAGE) } else { area.size };
+            let size = if data {
+                area.data_size.min(PAGE)
+            } else {
+                area.size
+            };
             let second = if takes_size { size } else { start + size };
             // SAFETY: the area is mapped, the code readable and executable;
             // maintenance changes no value that a program can read.

@@ -88,28 +88,118 @@ static ROWS: [Row; 24] = {
     use Release::{CpuOn, Unlock, Word};
     use StaleState as S;
     const fn row(state: S, enter: fn(&Core), proof: Proof, release: Release, needs: Needs) -> Row {
-        Row { state, enter, proof, release, needs }
+        Row {
+            state,
+            enter,
+            proof,
+            release,
+            needs,
+        }
     }
     [
         row(S::Parked, parked, Interrupt, Word, Nothing),
         row(S::WfiMasked, wfi_masked, Answer, Word, Nothing),
-        row(S::Wfe, |c| open(c, stale_wfe, c.scratch), Interrupt, Word, Nothing),
-        row(S::WfeMasked, |c| masked(c, stale_wfe), Answer, Word, Nothing),
-        row(S::Spin, |c| open(c, stale_spin, c.scratch), Interrupt, Word, Nothing),
-        row(S::BranchSelf, |c| open(c, stale_branch_self, c.scratch), Interrupt, Word, Nothing),
-        row(S::DmbLoop, |c| open(c, stale_dmb_loop, c.scratch), Interrupt, Word, Nothing),
-        row(S::LdxrStxr, |c| open(c, stale_ldxr_stxr, c.scratch), Interrupt, Word, Nothing),
+        row(
+            S::Wfe,
+            |c| open(c, stale_wfe, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::WfeMasked,
+            |c| masked(c, stale_wfe),
+            Answer,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::Spin,
+            |c| open(c, stale_spin, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::BranchSelf,
+            |c| open(c, stale_branch_self, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::DmbLoop,
+            |c| open(c, stale_dmb_loop, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::LdxrStxr,
+            |c| open(c, stale_ldxr_stxr, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
         row(S::TicketLock, ticket_lock, Interrupt, Unlock, Nothing),
         row(S::Qspinlock, qspinlock, Interrupt, Unlock, Nothing),
         row(S::LockHolder, lock_holder, Interrupt, Word, Nothing),
-        row(S::StoreStorm, |c| open(c, stale_store_storm, c.scratch), Interrupt, Word, Nothing),
-        row(S::LoadStorm, |c| open(c, stale_load_storm, c.scratch), Interrupt, Word, Nothing),
-        row(S::IfetchStorm, |c| open(c, stale_ifetch_storm, c.scratch), Interrupt, Word, Nothing),
-        row(S::DcStorm, |c| open(c, stale_dc_storm, c.scratch), Interrupt, Word, Nothing),
-        row(S::IcStorm, |c| open(c, stale_ic_storm, c.scratch), Interrupt, Word, Nothing),
-        row(S::TlbiStorm, |c| open(c, stale_tlbi_storm, c.scratch), Interrupt, Word, Nothing),
-        row(S::FaultLoop, |c| open(c, stale_fault_loop, c.unmapped), Interrupt, Word, Nothing),
-        row(S::MmuOff, |c| masked(c, stale_mmu_off), Answer, Word, Nothing),
+        row(
+            S::StoreStorm,
+            |c| open(c, stale_store_storm, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::LoadStorm,
+            |c| open(c, stale_load_storm, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::IfetchStorm,
+            |c| open(c, stale_ifetch_storm, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::DcStorm,
+            |c| open(c, stale_dc_storm, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::IcStorm,
+            |c| open(c, stale_ic_storm, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::TlbiStorm,
+            |c| open(c, stale_tlbi_storm, c.scratch),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::FaultLoop,
+            |c| open(c, stale_fault_loop, c.unmapped),
+            Interrupt,
+            Word,
+            Nothing,
+        ),
+        row(
+            S::MmuOff,
+            |c| masked(c, stale_mmu_off),
+            Answer,
+            Word,
+            Nothing,
+        ),
         row(S::CpuOff, cpu_off, AffinityInfo, CpuOn, Psci),
         row(S::CpuOffInflight, cpu_off_inflight, Interrupt, CpuOn, Psci),
         row(S::CpuSuspend, cpu_suspend, Answer, Word, Psci),
@@ -120,7 +210,9 @@ static ROWS: [Row; 24] = {
 
 /// The row of a state.
 pub fn row(state: StaleState) -> &'static Row {
-    &ROWS[state as usize]
+    let row = &ROWS[state as usize];
+    assert!(row.state == state, "the table is in the glossary's order");
+    row
 }
 
 /// Gets this core stuck; returns when it is let go.
@@ -219,7 +311,11 @@ fn qspinlock(core: &Core) {
     // SAFETY: the queue holds nodes of `Core`s and the owner's, all static.
     if let Some(before) = unsafe { before.as_ref() } {
         before.next.store(own, Ordering::Release);
-        open(core, stale_qspinlock, core::ptr::from_ref(&node.locked) as usize);
+        open(
+            core,
+            stale_qspinlock,
+            core::ptr::from_ref(&node.locked) as usize,
+        );
     }
     hand_over(node);
 }
@@ -228,7 +324,12 @@ fn qspinlock(core: &Core) {
 fn hand_over(node: &Node) {
     let own = core::ptr::from_ref(node).cast_mut();
     if QUEUE_TAIL
-        .compare_exchange(own, core::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed)
+        .compare_exchange(
+            own,
+            core::ptr::null_mut(),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        )
         .is_ok()
     {
         return;
@@ -247,8 +348,13 @@ fn hand_over(node: &Node) {
 
 /// Takes the queued lock, for the owner that does not release it.
 pub fn hold_qspinlock() {
-    QUEUE_OWNER.next.store(core::ptr::null_mut(), Ordering::Relaxed);
-    QUEUE_TAIL.store(core::ptr::from_ref(&QUEUE_OWNER).cast_mut(), Ordering::Release);
+    QUEUE_OWNER
+        .next
+        .store(core::ptr::null_mut(), Ordering::Relaxed);
+    QUEUE_TAIL.store(
+        core::ptr::from_ref(&QUEUE_OWNER).cast_mut(),
+        Ordering::Release,
+    );
 }
 
 /// Releases the queued lock: the queue drains.

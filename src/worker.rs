@@ -122,10 +122,11 @@ fn obey(core: &'static Core, command: u32) {
     } else if command == Command::Measure as u32 {
         initiator::measure(core);
     } else if command == Command::Check as u32 {
-        let seen = initiator::AREAS
-            .get()
-            .and_then(|areas| initiator::check_newest(areas, (argument >> 16) as u16, argument & 0xffff));
-        core.answer.store(seen.map_or(u32::MAX, u32::from), Ordering::Relaxed);
+        let seen = initiator::AREAS.get().and_then(|areas| {
+            initiator::check_newest(areas, (argument >> 16) as u16, argument & 0xffff)
+        });
+        core.answer
+            .store(seen.map_or(u32::MAX, u32::from), Ordering::Relaxed);
     } else if command == Command::Conduct as u32 {
         conductor::conduct();
     }

@@ -11,7 +11,10 @@ pub const DECIDING: [u32; 2] = [500, 900];
 /// empty timed block varies by between its minimum and its 90th percentile, and
 /// at least two.
 pub fn resolution(empty: &Histogram) -> u64 {
-    let spread = empty.quantile(900).unwrap_or(0).saturating_sub(empty.min().unwrap_or(0));
+    let spread = empty
+        .quantile(900)
+        .unwrap_or(0)
+        .saturating_sub(empty.min().unwrap_or(0));
     spread.max(2)
 }
 

@@ -1,0 +1,281 @@
+//! The board: from the device tree that firmware left to memory, console,
+//! interrupt controller, cores and plan, each set up once.
+
+#![expect(
+    unsafe_code,
+    reason = "takes memory and devices into use for the first time"
+)]
+
+use alloc::{boxed::Box, format, string::String, vec::Vec};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use spin::{Mutex, Once};
+use stalecore_model::{
+    histogram::Histogram,
+    options::{DEFAULT_SLOWDOWN, Options},
+    plan::Plan,
+    platform::{Gic, Platform, Region, UartKind, devicetree},
+    record::{Machine, PlanRecord, Record, SCHEMA},
+};
+
+use crate::{
+    arch, calibrate,
+    console::{self, Console},
+    core_local::{self, Core},
+    entry::{self, MPIDR_AFFINITY},
+    exit, gic, identity,
+    initiator::{self, AREAS, Areas, BUFFER_SIZE, Results},
+    memory::{self, Arena, Tables},
+    probe::Counter,
+    psci, report,
+    routines::{Area, PAGE},
+    stuck::SCRATCH_SIZE,
+};
+
+/// The program's stack of a core.
+const STACK: usize = 16 * 1024;
+/// That of the boot core and the conductor, which format records.
+const CONDUCTOR_STACK: usize = 128 * 1024;
+/// The stack of a core's exceptions: a few frames and a printed line.
+const EXCEPTION_STACK: usize = 16 * 1024;
+/// What an initiator works on: data with room behind it, code, a kexec list.
+const AREA_SIZE: usize = 2 * BUFFER_SIZE + 4 * PAGE;
+
+/// Everything known and set up.
+pub struct Board {
+    /// What firmware says.
+    pub platform: Platform,
+    /// What the user asked for.
+    pub options: Options,
+    /// What will be done, or why nothing.
+    pub plan: Result<Plan, String>,
+    /// The core that booted.
+    pub boot_cpu: usize,
+    entry_el: u64,
+    areas: Vec<(usize, Area)>,
+    started: AtomicU64,
+}
+
+static BOARD: Once<Board> = Once::new();
+
+/// The board, once it is set up.
+pub fn get() -> &'static Board {
+    BOARD.wait()
+}
+
+impl Board {
+    /// Reads the description, maps what is needed, opens the console.
+    ///
+    /// # Errors
+    /// One line, printed if there was a console by then.
+    pub fn set_up(tree: usize, entry_el: u64) -> Result<&'static Self, String> {
+        // SAFETY: the entry code passes 0 or what it found to be a tree.
+        let bytes = unsafe { memory::device_tree(tree) }.ok_or("no device tree")?;
+        let platform = devicetree::read(bytes)?;
+        let tree = Region {
+            base: tree as u64,
+            size: bytes.len() as u64,
+        };
+        psci::set_conduit(platform.psci);
+        let options = Options::from_bootargs(&platform.bootargs);
+        if options.as_ref().is_ok_and(|o| o.semihosting) || says_semihosting(&platform.bootargs) {
+            exit::allow_semihosting();
+        }
+        let plan = options
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|o| Plan::new(o, platform.cpus.len()));
+
+        let mut tables = Tables::new()?;
+        tables.map_platform(&platform)?;
+        let own = arch::mpidr_el1() & MPIDR_AFFINITY;
+        let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
+        let built = build(&platform, &plan, boot_cpu, tree, &mut tables);
+        // Whatever went wrong, from here it can be said.
+        tables.activate();
+        if let Some(uart) = &platform.uart
+            // SAFETY: `map_platform` has mapped the UART as Device memory, and
+            // this is the only driver.
+            && let Some(console) = unsafe { Console::new(uart) }
+        {
+            console::install(console);
+        }
+        let options = options?;
+        let (cores, areas) = built?;
+        for (_, area) in &areas {
+            // SAFETY: just taken from free memory and mapped.
+            unsafe { memory::zero(area.data, AREA_SIZE) }
+            // SAFETY: as above.
+            unsafe { initiator::fill(area) }
+        }
+        let boot_cpu = boot_cpu.ok_or_else(|| {
+            format!(
+                "this core's MPIDR {own:#x} is not among the {} described",
+                platform.cpus.len()
+            )
+        })?;
+        core_local::set_all(cores);
+        core_local::adopt(&core_local::all()[boot_cpu]);
+        gic::init_distributor(&platform.gic);
+        Ok(BOARD.call_once(|| Self {
+            platform,
+            options,
+            plan,
+            boot_cpu,
+            entry_el,
+            areas,
+            started: AtomicU64::new(0),
+        }))
+    }
+
+    /// Goes on at `boot_core_main`, on the boot core's own stacks.
+    pub fn leave_boot_stacks(&'static self, started: u64) -> ! {
+        self.started.store(started, Ordering::Relaxed);
+        entry::switch_stacks(&core_local::all()[self.boot_cpu])
+    }
+
+    /// CNTVCT_EL0 at entry.
+    pub fn started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// Publishes the initiators' areas, with the smallest line of the cores
+    /// that are up.
+    ///
+    /// # Errors
+    /// A line larger than what the areas were laid out for.
+    pub fn set_up_areas(&self) -> Result<(), String> {
+        let (data_line, instruction_line, differ) = identity::smallest_lines();
+        if data_line.max(instruction_line) > BUFFER_SIZE / 128 {
+            return Err(format!(
+                "cache lines of {data_line} and {instruction_line} bytes are larger than the harness handles"
+            ));
+        }
+        for (cpu, _) in &self.areas {
+            core_local::all()[*cpu]
+                .results
+                .call_once(|| Box::new(Mutex::new(Results::new())));
+        }
+        AREAS.call_once(|| Areas::new(self.areas.clone(), data_line, instruction_line));
+        if differ {
+            report::note(format!(
+                "cores differ in CTR_EL0: lines of {data_line} (data) and {instruction_line} (instruction) bytes are used"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Writes the records of the machine, its cores and the plan.
+    pub fn report_machine(&self, counter: Counter, empty: Histogram, plan: &Plan) {
+        let platform = &self.platform;
+        let (gic, gicr_regions) = match &platform.gic {
+            Gic::V2 { .. } => ("gicv2", 0),
+            Gic::V3 { gicr, .. } => ("gicv3", gicr.len() as u32),
+        };
+        report::boxed(
+            Record::Machine,
+            Machine {
+                schema: SCHEMA,
+                version: env!("CARGO_PKG_VERSION").into(),
+                model: platform.model.clone(),
+                source: platform.source.name().into(),
+                entry_el: self.entry_el as u8,
+                psci: platform.psci.map(|c| c.name().into()),
+                psci_version: psci::version().map(|(major, minor)| format!("{major}.{minor}")),
+                gic: gic.into(),
+                gicr_regions,
+                cpus: platform.cpus.len() as u32,
+                memory_mib: platform.memory_mib(),
+                console: match platform.uart.map(|u| u.kind) {
+                    Some(UartKind::Ns16550) => "16550".into(),
+                    _ => "pl011".into(),
+                },
+                counter: match counter {
+                    Counter::Pmccntr => "pmccntr".into(),
+                    Counter::Cntvct => "cntvct".into(),
+                },
+                counter_hz: calibrate::frequency(counter),
+                cntfrq: arch::cntfrq_el0(),
+                sentinel: plan.roles.sentinel.map(|cpu| cpu as u32),
+                empty,
+            },
+        );
+        for cores in identity::groups() {
+            report::record(&Record::Cores(cores));
+        }
+        report::record(&Record::Plan(PlanRecord {
+            cases: plan.len() as u32,
+            initiators: plan.roles.initiators,
+            stale: plan.roles.stale,
+            samples: self.options.samples,
+            deadline_ms: plan.deadline_ms,
+            threshold: self.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
+            strict: self.options.max_slowdown.is_some(),
+        }));
+        for note in &platform.notes {
+            report::note(note.clone());
+        }
+        if plan.roles.sentinel.is_none() {
+            report::note("no core is left to watch: an operation that does not return is seen by the host alone".into());
+        }
+    }
+}
+
+/// Was semihosting allowed in arguments that are wrong elsewhere? Without it
+/// the error could not be told to the emulator.
+fn says_semihosting(bootargs: &str) -> bool {
+    bootargs
+        .split_ascii_whitespace()
+        .any(|word| word == "stalecore.semihosting=on")
+}
+
+/// Takes memory for the cores' stacks and the initiators' areas.
+fn build(
+    platform: &Platform,
+    plan: &Result<Plan, String>,
+    boot_cpu: Option<usize>,
+    tree: Region,
+    tables: &mut Tables,
+) -> Result<(Vec<Core>, Vec<(usize, Area)>), String> {
+    let plan = plan.as_ref().map_err(Clone::clone)?;
+    let roles = &plan.roles;
+    let cpus = platform.cpus.len();
+    let guarded = |size: usize| size + PAGE;
+    let size = cpus * (guarded(STACK) + guarded(EXCEPTION_STACK) + SCRATCH_SIZE)
+        + 2 * CONDUCTOR_STACK
+        + roles.initiators.len() * guarded(AREA_SIZE)
+        + PAGE;
+    let image = Region {
+        base: entry::image_start() as u64,
+        size: (entry::image_end() - entry::image_start()) as u64,
+    };
+    let mut arena = Arena::take(platform, size, &[image, tree])?;
+    let mut cores = Vec::with_capacity(cpus);
+    for (index, cpu) in platform.cpus.iter().enumerate() {
+        let talks = index == roles.conductor() || Some(index) == boot_cpu;
+        let stack = if talks { CONDUCTOR_STACK } else { STACK };
+        let thread = arena.pages(tables, stack, true)? + stack;
+        let guard = arena.end_of_used();
+        let exceptions = arena.pages(tables, EXCEPTION_STACK, true)? + EXCEPTION_STACK;
+        let scratch = arena.pages(tables, SCRATCH_SIZE, false)?;
+        cores.push(Core::new(index, *cpu, [thread, exceptions], scratch, guard));
+    }
+    let mut areas = Vec::new();
+    for cpu in roles.initiators.iter() {
+        let start = arena.pages(tables, AREA_SIZE, true)?;
+        let code = start + BUFFER_SIZE + PAGE;
+        tables.map_code_view(code, BUFFER_SIZE + PAGE)?;
+        areas.push((
+            cpu,
+            Area {
+                data: start,
+                data_size: BUFFER_SIZE,
+                code: initiator::executable(code),
+                code_writable: code,
+                size: BUFFER_SIZE,
+                list: code + BUFFER_SIZE + PAGE,
+            },
+        ));
+    }
+    Ok((cores, areas))
+}

@@ -1,0 +1,212 @@
+//! Watches operations in flight: plain loads, its own counter, nothing else.
+
+use alloc::{format, string::String, vec::Vec};
+use core::sync::atomic::Ordering;
+
+use stalecore_model::{
+    cpuset::CpuSet,
+    glossary::{StaleState, Subject},
+    plan::{Case, Roles},
+    record::{Block, CoreState, Hex},
+};
+
+use crate::{
+    arch, clock, core_local,
+    mark::{self, Phase, Seen},
+    scenario::Entered,
+    stuck::{self, Proof},
+    symbols,
+    worker::core,
+};
+
+/// How a watch ended.
+pub enum Watched {
+    /// Everything returned.
+    Returned,
+    /// An operation had not returned when its deadline passed.
+    Held(Held),
+}
+
+/// An operation that has not returned.
+pub struct Held {
+    /// The initiator.
+    pub cpu: usize,
+    /// Its mark.
+    pub seen: Seen,
+    /// How long the mark has not moved, in milliseconds.
+    pub waited_ms: u64,
+}
+
+/// Watches the initiators until each has done what it was asked, or the mark
+/// of one has not moved for the deadline.
+///
+/// # Errors
+/// An initiator that has nothing in flight and does not go on either: the
+/// harness has lost it.
+pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Result<Watched, String> {
+    let mut watched: Vec<(usize, u64, u64)> = initiators
+        .iter()
+        .map(|cpu| (cpu, mark::read(core(cpu)).sequence, arch::cntvct()))
+        .collect();
+    loop {
+        watched.retain(|(cpu, ..)| !core(*cpu).mailbox.0.is_done());
+        if watched.is_empty() {
+            return Ok(Watched::Returned);
+        }
+        for (cpu, sequence, since) in &mut watched {
+            let seen = mark::read(core(*cpu));
+            if seen.sequence != *sequence {
+                *sequence = seen.sequence;
+                *since = arch::cntvct();
+                continue;
+            }
+            let waited_ms = clock::ms_since(*since);
+            if waited_ms < u64::from(deadline_ms) {
+                continue;
+            }
+            if seen.in_flight() {
+                return Ok(Watched::Held(Held {
+                    cpu: *cpu,
+                    seen,
+                    waited_ms,
+                }));
+            }
+            // Between operations it needs nothing but to run.
+            if waited_ms >= 4 * u64::from(deadline_ms) {
+                return Err(format!(
+                    "CPU {cpu} has stopped between two operations for {waited_ms} ms"
+                ));
+            }
+        }
+        arch::pause();
+    }
+}
+
+/// The block report.
+pub fn describe(case: &Case, held: &Held, entered: &Entered, roles: &Roles) -> Block {
+    let site = held.seen.site;
+    let subject = site.map_or(case.subject, |s| s.subject);
+    let instruction = site.map_or(case.subject, |s| s.instruction);
+    let at = match site {
+        Some(site) if site.phase == Phase::Step => {
+            let routine = routine_of(site.instruction, subject, held.seen.address);
+            format!("{routine}+{}", site.offset)
+        }
+        Some(site) if site.phase == Phase::Routine => subject.symbol().into(),
+        Some(site) => format!("{} ({})", subject.symbol(), site.phase.about()),
+        None => subject.symbol().into(),
+    };
+    Block {
+        n: case.number as u32,
+        op: case.subject,
+        initiator: held.cpu as u32,
+        instruction: instruction.symbol().into(),
+        at,
+        address: (instruction.takes_line() || subject == Subject::SelftestHang)
+            .then_some(Hex(held.seen.address)),
+        waited_ms: held.waited_ms,
+        returned: held.seen.sequence / 2,
+        seen_by: "sentinel".into(),
+        cores: states(held, entered, roles),
+        ladder: Vec::new(),
+    }
+}
+
+/// The routine that a step is in: composed routines are made of others.
+fn routine_of(instruction: Subject, subject: Subject, _address: u64) -> &'static str {
+    match subject {
+        Subject::MachineKexec
+            if instruction == Subject::DcCivac || instruction == Subject::DsbSy =>
+        {
+            Subject::FlushDcacheArea.symbol()
+        }
+        Subject::MachineKexec => Subject::FlushIcacheRange.symbol(),
+        Subject::KexecListFlush => Subject::FlushDcacheArea.symbol(),
+        _ => subject.symbol(),
+    }
+}
+
+/// What all cores but the sentinel were doing, equal ones together.
+fn states(held: &Held, entered: &Entered, roles: &Roles) -> Vec<CoreState> {
+    let mut states: Vec<CoreState> = Vec::new();
+    for core in core_local::all() {
+        let cpu = core.index;
+        let state = if cpu == held.cpu {
+            one(
+                cpu,
+                "initiator",
+                "held up".into(),
+                format!("its mark last moved {} ms ago", held.waited_ms),
+                None,
+            )
+        } else if roles.initiators.contains(cpu) {
+            let doing = if core.mailbox.0.is_done() {
+                "returned"
+            } else {
+                "running"
+            };
+            one(
+                cpu,
+                "initiator",
+                doing.into(),
+                format!("{} marks", mark::read(core).sequence),
+                None,
+            )
+        } else if roles.sentinel == Some(cpu) {
+            one(
+                cpu,
+                "sentinel",
+                "watching".into(),
+                "wrote this".into(),
+                None,
+            )
+        } else if entered.cpus.contains(cpu) {
+            let at = entered
+                .shown_by(cpu)
+                .map(|at| format!("{}", symbols::At(at)));
+            one(
+                cpu,
+                "stale",
+                entered.state.name().into(),
+                proof(entered.state).into(),
+                at,
+            )
+        } else {
+            let doing = if core.online.load(Ordering::Acquire) {
+                "waiting"
+            } else {
+                "not started"
+            };
+            one(cpu, "stale", doing.into(), "none asked for".into(), None)
+        };
+        let same = |s: &CoreState| {
+            (&s.role, &s.doing, &s.proof, &s.at)
+                == (&state.role, &state.doing, &state.proof, &state.at)
+        };
+        match states.iter_mut().find(|s| same(s)) {
+            Some(known) => {
+                known.cpus.insert(cpu);
+            }
+            None => states.push(state),
+        }
+    }
+    states
+}
+
+fn one(cpu: usize, role: &str, doing: String, proof: String, at: Option<String>) -> CoreState {
+    CoreState {
+        cpus: CpuSet::one(cpu),
+        role: role.into(),
+        doing,
+        proof,
+        at,
+    }
+}
+
+fn proof(state: StaleState) -> &'static str {
+    match stuck::row(state).proof {
+        Proof::Interrupt => "took an interrupt there before the case",
+        Proof::Answer => "answered there before the case",
+        Proof::AffinityInfo => "AFFINITY_INFO said OFF before the case",
+    }
+}
