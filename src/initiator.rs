@@ -424,7 +424,7 @@ impl Measurement<'_> {
                 },
             );
         }
-        if self.order.sweep && self.order.subject != Subject::SelftestFault && !self.faulted() {
+        if self.order.sweep && !self.faulted() {
             self.sweep(probe, results);
         }
     }

@@ -177,8 +177,9 @@ macro_rules! alone {
 pub fn of(subject: Subject) -> Option<&'static Probe> {
     Some(match subject {
         Subject::None => alone!("", ""),
-        // The self-test faults on its address, not by its instruction.
-        Subject::DcCivac | Subject::SelftestFault => operation!("dc civac, {address}", "dsb sy"),
+        // Of all cache operations by address, emulators translate this one.
+        Subject::SelftestFault => alone!("", "dc zva, {address}"),
+        Subject::DcCivac => operation!("dc civac, {address}", "dsb sy"),
         Subject::DcCvac => operation!("dc cvac, {address}", "dsb sy"),
         Subject::DcCvau => operation!("dc cvau, {address}", "dsb ish"),
         Subject::IcIvau => operation!("ic ivau, {address}", "dsb ish"),

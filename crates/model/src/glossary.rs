@@ -87,7 +87,7 @@ words! {
         DcacheCleanInvalPoc = "dcache-clean-inval-poc", "__flush_dcache_area's name from 5.14 on, end given";
         IcacheInvalPou = "icache-inval-pou", "the ic ivau loop alone, 5.14 on";
         SelftestHang = "selftest-hang", "self-test: never returns, DAIF masked; must give blocked";
-        SelftestFault = "selftest-fault", "self-test: dc civac on an unmapped address; must give faulted";
+        SelftestFault = "selftest-fault", "self-test: dc zva on an unmapped address; must give faulted";
         SelftestSlow = "selftest-slow", "self-test: late when stale cores exist; must give slowed";
         SelftestStale = "selftest-stale", "self-test: runs older code after its flush; must give incoherent";
     }
