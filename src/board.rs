@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::{Mutex, Once};
 use stalecore_model::{
+    cpuset::CpuSet,
     histogram::Histogram,
     options::{DEFAULT_SLOWDOWN, Options},
     plan::Plan,
@@ -52,9 +53,12 @@ pub struct Board {
     /// The core that booted.
     pub boot_cpu: usize,
     entry_el: u64,
-    areas: Vec<(usize, Area)>,
+    areas: InitiatorAreas,
     started: AtomicU64,
 }
+
+/// CPU numbers, each with what it works on.
+type InitiatorAreas = Vec<(usize, Area)>;
 
 static BOARD: Once<Board> = Once::new();
 
@@ -200,7 +204,7 @@ impl Board {
                 empty,
             },
         );
-        for cores in identity::groups() {
+        for cores in identity::groups(&CpuSet::first(core_local::all().len())) {
             report::record(&Record::Cores(cores));
         }
         report::record(&Record::Plan(PlanRecord {
@@ -236,7 +240,7 @@ fn build(
     boot_cpu: Option<usize>,
     tree: Region,
     tables: &mut Tables,
-) -> Result<(Vec<Core>, Vec<(usize, Area)>), String> {
+) -> Result<(Vec<Core>, InitiatorAreas), String> {
     let plan = plan.as_ref().map_err(Clone::clone)?;
     let roles = &plan.roles;
     let cpus = platform.cpus.len();

@@ -21,7 +21,7 @@ use stalecore_model::{
 };
 
 use crate::{
-    clock, console, core_local, cores, exit,
+    clock, console, core_local, cores, exit, identity,
     initiator::{self, AREAS, Order},
     probe::Counter,
     report, scenario,
@@ -189,7 +189,7 @@ impl Run<'_> {
         let never_started = group.state == StaleState::NeverStarted;
         let mut baselines = Vec::new();
         if !never_started {
-            cores::start_all(&self.everybody())?;
+            self.start_everybody()?;
             match self.baselines(group, cases)? {
                 Some(found) => baselines = found,
                 None => return Ok(()),
@@ -214,7 +214,7 @@ impl Run<'_> {
                     // What was measured before it counts; its own baselines
                     // are there too.
                     for (nth, (case, done)) in measured.drain(..).enumerate() {
-                        self.judge(case, *done, baselines.get(nth), None);
+                        self.judge(case, *done, baselines.get(nth).map(Box::as_ref), None);
                     }
                     self.blocked(case, &held, &entered);
                     return Ok(());
@@ -224,7 +224,7 @@ impl Run<'_> {
         let still = entered.verify();
         entered.release()?;
         if never_started {
-            cores::start_all(&self.everybody())?;
+            self.start_everybody()?;
             match self.baselines(group, cases)? {
                 Some(found) => baselines = found,
                 None => return Ok(()),
@@ -241,13 +241,21 @@ impl Run<'_> {
                 },
                 _ => *done,
             };
-            self.judge(case, done, baselines.get(nth), doubt);
+            self.judge(case, done, baselines.get(nth).map(Box::as_ref), doubt);
         }
         Ok(())
     }
 
-    fn everybody(&self) -> CpuSet {
-        CpuSet::first(core_local::all().len())
+    /// Brings up every core that is not, and reports those that are new.
+    fn start_everybody(&self) -> Result<(), String> {
+        let known = |cpu: &usize| core(*cpu).identity.get().is_some();
+        let all = CpuSet::first(core_local::all().len());
+        let new: CpuSet = all.iter().filter(|cpu| !known(cpu)).collect();
+        cores::start_all(&all)?;
+        for cores in identity::groups(&new) {
+            report::record(&Record::Cores(cores));
+        }
+        Ok(())
     }
 
     /// The same cases with every other core parked; `None` if one blocked.
@@ -377,7 +385,7 @@ impl Run<'_> {
         &mut self,
         case: &Case,
         done: Measured,
-        baseline: Option<&Box<Measured>>,
+        baseline: Option<&Measured>,
         doubt: Option<String>,
     ) {
         let mut record = self.blank(case, Verdict::Completed, None);

@@ -69,10 +69,13 @@ pub const fn instruction_line(ctr: u64) -> usize {
     4 << (ctr & 0xf)
 }
 
-/// The cores that are up, those with equal registers together.
-pub fn groups() -> Vec<Cores> {
+/// Those of `cpus` that have been up, equal registers together.
+pub fn groups(cpus: &CpuSet) -> Vec<Cores> {
     let mut groups: Vec<(&Identity, CpuSet)> = Vec::new();
-    for core in core_local::all() {
+    for core in core_local::all()
+        .iter()
+        .filter(|core| cpus.contains(core.index))
+    {
         let Some(identity) = core.identity.get() else {
             continue;
         };

@@ -143,12 +143,8 @@ fn kexec_list_flush(mut entry: usize) -> i64 {
                 entry = address;
                 continue;
             }
-            ind::SOURCE => {
-                // SAFETY: `build_list` names only pages of the area.
-                if unsafe { __flush_dcache_area(address, PAGE) } == -14 {
-                    return -14;
-                }
-            }
+            // SAFETY: `build_list` names only pages of the area.
+            ind::SOURCE if unsafe { __flush_dcache_area(address, PAGE) } == -14 => return -14,
             _ => {}
         }
         entry += size_of::<usize>();
@@ -189,8 +185,9 @@ pub unsafe fn build_list(area: &Area) {
 pub unsafe fn write_function(address: usize, value: u16) {
     let code = [0x5280_0000 | u32::from(value) << 5, 0xd65f_03c0];
     for (at, instruction) in code.into_iter().enumerate() {
+        let address = (address + at * size_of::<u32>()) as *mut u32;
         // SAFETY: the caller vouches for the address.
-        unsafe { (address as *mut u32).add(at).write_volatile(instruction) }
+        unsafe { address.write_volatile(instruction) }
     }
 }
 

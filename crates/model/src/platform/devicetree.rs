@@ -45,16 +45,14 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         .and_then(|c| c.property("stalecore,acpi-rsdp"))
         .and_then(|p| p.value().try_into().ok().map(u64::from_be_bytes));
     let stdout = chosen.as_ref().and_then(|c| text(c, "stdout-path"));
-    let console = stdout.as_deref().and_then(|path| {
+    let console = stdout.as_deref().map(|path| {
         let path = path.split(':').next().unwrap_or(path);
         let alias = root.child("aliases").and_then(|a| text(&a, path));
-        Some(
-            alias
-                .as_deref()
-                .unwrap_or(path)
-                .trim_start_matches('/')
-                .to_string(),
-        )
+        alias
+            .as_deref()
+            .unwrap_or(path)
+            .trim_start_matches('/')
+            .to_string()
     });
     let uart = console
         .and_then(|path| found.uarts.iter().find(|(p, _)| *p == path))
