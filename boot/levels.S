@@ -125,12 +125,26 @@ el2_reflect:
     mrs     x0, tpidr_el2
     eret
 
-// EL3, where the image was entered there and is all the firmware there is: a
-// call gets PSCI's NOT_SUPPORTED.
+// EL3, where the image was entered there and is all the firmware there is. One
+// call is served: EL3_WRITE stores w2 at x1, for the registers that only the
+// secure world may write. Any other gets PSCI's NOT_SUPPORTED.
     .balign 2048
 el3_vectors:
     .rept   16
     .balign 128
-    mov     x0, #-1
-    eret
+    b       el3_call
     .endr
+
+el3_call:
+    msr     tpidr_el3, x3
+    ldr     x3, =EL3_WRITE
+    cmp     x0, x3
+    mrs     x3, tpidr_el3
+    mov     x0, #-1
+    b.ne    1f
+    str     w2, [x1]
+    dsb     sy
+    mov     x0, #0
+1:  eret
+
+    .ltorg

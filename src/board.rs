@@ -15,7 +15,7 @@ use stalecore_model::{
     histogram::Histogram,
     options::{DEFAULT_SLOWDOWN, Options},
     plan::Plan,
-    platform::{Gic, Platform, Region, UartKind, devicetree},
+    platform::{Gic, Platform, Region, Start, UartKind, devicetree},
     record::{Machine, PlanRecord, Record, SCHEMA},
 };
 
@@ -75,7 +75,18 @@ impl Board {
     pub fn set_up(tree: usize, entry_el: u64) -> Result<&'static Self, String> {
         // SAFETY: the entry code passes 0 or what it found to be a tree.
         let bytes = unsafe { memory::device_tree(tree) }.ok_or("no device tree")?;
-        let platform = devicetree::read(bytes)?;
+        let mut platform = devicetree::read(bytes)?;
+        if entry_el == 3 {
+            // Whatever the description promises, nobody above is left to keep
+            // it: the image has taken EL3 over.
+            platform.psci = None;
+            for cpu in &mut platform.cpus {
+                cpu.start = Start::Pen;
+            }
+            platform
+                .notes
+                .push("entered at EL3: no firmware is left, so there is no PSCI".into());
+        }
         let tree = Region {
             base: tree as u64,
             size: bytes.len() as u64,
@@ -120,7 +131,7 @@ impl Board {
         })?;
         core_local::set_all(cores);
         core_local::adopt(&core_local::all()[boot_cpu]);
-        gic::init_distributor(&platform.gic);
+        gic::init_distributor(&platform.gic, entry_el == 3);
         Ok(BOARD.call_once(|| Self {
             platform,
             options,

@@ -65,6 +65,7 @@ pub fn conduct() -> ! {
         conductor: &conductor,
         outcomes: BTreeMap::new(),
         exit: ExitCode::Expected,
+        reported: identity::known(),
         ended: false,
     };
     let result = run.groups();
@@ -97,6 +98,8 @@ struct Run<'a> {
     conductor: &'a Conductor,
     outcomes: BTreeMap<usize, (Verdict, Option<String>)>,
     exit: ExitCode,
+    /// Cores whose registers have been reported.
+    reported: CpuSet,
     /// An initiator is held up for good: nothing more can be run.
     ended: bool,
 }
@@ -247,14 +250,13 @@ impl Run<'_> {
     }
 
     /// Brings up every core that is not, and reports those that are new.
-    fn start_everybody(&self) -> Result<(), String> {
-        let known = |cpu: &usize| core(*cpu).identity.get().is_some();
+    fn start_everybody(&mut self) -> Result<(), String> {
         let all = CpuSet::first(core_local::all().len());
-        let new: CpuSet = all.iter().filter(|cpu| !known(cpu)).collect();
         cores::start_all(&all)?;
-        for cores in identity::groups(&new) {
+        for cores in identity::groups(&all.difference(&self.reported)) {
             report::record(&Record::Cores(cores));
         }
+        self.reported = all;
         Ok(())
     }
 

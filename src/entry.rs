@@ -22,6 +22,9 @@ const SCTLR_OFF: u64 = 0x30d0_0800;
 const SCTLR_ON: u64 = SCTLR_OFF | 1 | 1 << 2 | 1 << 12 | 1 << 3 | 1 << 4;
 /// Nothing writable is executable (SCTLR_EL1.WXN).
 pub const SCTLR_WXN: u64 = 1 << 19;
+/// The call that the image's own EL3 serves: an SMCCC fast call of the OEM's
+/// range, 64 bits.
+pub const EL3_WRITE: u32 = 0xc300_5743;
 /// The affinity fields of MPIDR_EL1.
 pub const MPIDR_AFFINITY: u64 = 0xff_00ff_ffff;
 
@@ -41,6 +44,7 @@ global_asm!(
     ".set SPSR_EL1H, 0x3c5",
     ".set SPSR_EL2H, 0x3c9",
     ".set MPIDR_AFFINITY, {affinity}",
+    ".set EL3_WRITE, {el3_write}",
     // A valid block: attribute 1, inner shareable, accessed, not for EL0.
     ".set EARLY_BLOCK, 1 | (1 << 2) | (3 << 8) | (1 << 10) | (1 << 54)",
     ".set FDT_MAGIC, 0xd00dfeed",
@@ -61,6 +65,7 @@ global_asm!(
     sctlr_off = const SCTLR_OFF,
     sctlr_on = const SCTLR_ON,
     affinity = const MPIDR_AFFINITY,
+    el3_write = const EL3_WRITE,
     core_stacks = const offset_of!(Core, stacks),
     frame = const size_of::<exception::Frame>(),
     scratch = const SCRATCH_SIZE,

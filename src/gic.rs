@@ -40,8 +40,71 @@ fn v2(gicd: u64, gicc: u64) -> GicV2<'static> {
     unsafe { GicV2::new(gicd as *mut GicdV2, gicc as *mut Gicc) }
 }
 
-/// Sets up the distributor; the controller's registers must be mapped.
-pub fn init_distributor(gic: &Gic) {
+/// The secure side of the controller, where the image is its own firmware:
+/// everything belongs to the non-secure world. Offsets from Arm IHI 0069 and
+/// IHI 0048.
+mod secure {
+    use smccc::smc64;
+    use stalecore_model::platform::Gic;
+
+    use crate::entry::EL3_WRITE;
+
+    const GICD_CTLR: u64 = 0;
+    const GICD_IGROUPR: u64 = 0x80;
+    const GICC_CTLR: u64 = 0;
+    const GICC_PMR: u64 = 4;
+    const GICR_IGROUPR0: u64 = 0x1_0080;
+    const GICR_IGRPMODR0: u64 = 0x1_0d00;
+
+    fn write(address: u64, value: u32) {
+        let mut arguments = [0; 17];
+        arguments[0] = address;
+        arguments[1] = value.into();
+        smc64(EL3_WRITE, arguments);
+    }
+
+    /// Affinity routing on in both worlds, group 1 on, all interrupts of the
+    /// non-secure world.
+    pub fn init_distributor(gic: &Gic) {
+        match gic {
+            // EnableGrp1NS, ARE_S, ARE_NS
+            Gic::V3 { gicd, .. } => write(gicd.base + GICD_CTLR, 1 << 1 | 1 << 4 | 1 << 5),
+            // EnableGrp0, EnableGrp1
+            Gic::V2 { gicd, .. } => write(gicd.base + GICD_CTLR, 3),
+        }
+    }
+
+    /// This core's own interrupts, and for GICv2 its interface.
+    pub fn init_core(gic: &Gic, redistributor: Option<u64>) {
+        match (gic, redistributor) {
+            (Gic::V3 { .. }, Some(frame)) => {
+                write(frame + GICR_IGROUPR0, u32::MAX);
+                write(frame + GICR_IGRPMODR0, 0);
+            }
+            (Gic::V2 { gicd, gicc }, _) => {
+                write(gicd.base + GICD_IGROUPR, u32::MAX);
+                write(gicc.base + GICC_PMR, 0xff);
+                write(gicc.base + GICC_CTLR, 3);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Is the image its own firmware, at EL3?
+static AT_EL3: Once<bool> = Once::new();
+
+fn at_el3() -> bool {
+    AT_EL3.get().copied().unwrap_or(false)
+}
+
+/// Sets up the distributor; the controller's registers must be mapped. With
+/// `at_el3` nobody has set up the secure side.
+pub fn init_distributor(gic: &Gic, at_el3: bool) {
+    AT_EL3.call_once(|| at_el3);
+    if at_el3 {
+        secure::init_distributor(gic);
+    }
     if let Gic::V3 { gicd, .. } = gic
         && let Some(registers) = NonNull::new(gicd.base as *mut Gicd)
     {
@@ -60,6 +123,11 @@ pub fn init_distributor(gic: &Gic) {
 pub fn init_core(core: &Core) -> Result<(), String> {
     match GIC.get() {
         Some(Gic::V2 { gicd, gicc }) => {
+            if at_el3()
+                && let Some(gic) = GIC.get()
+            {
+                secure::init_core(gic, None);
+            }
             v2(gicd.base, gicc.base).setup();
             // GICD_ITARGETSR0 reads as this core's own bit.
             // SAFETY: a mapped, banked, read-only register.
@@ -72,7 +140,7 @@ pub fn init_core(core: &Core) -> Result<(), String> {
         Some(Gic::V3 { gicr, .. }) => {
             GicCpuInterface::enable_system_register_el1();
             arch::isb();
-            let mut redistributor = gicr
+            let (frame, mut redistributor) = gicr
                 .iter()
                 .find_map(|region| find_redistributor(region.base, core.cpu.mpidr))
                 .ok_or_else(|| {
@@ -82,6 +150,11 @@ pub fn init_core(core: &Core) -> Result<(), String> {
                         core.cpu.mpidr
                     )
                 })?;
+            if at_el3()
+                && let Some(gic) = GIC.get()
+            {
+                secure::init_core(gic, Some(frame));
+            }
             // Firmware may have woken it already.
             let _ = redistributor.mark_core_awake();
             redistributor.configure_default_settings();
@@ -97,13 +170,26 @@ pub fn init_core(core: &Core) -> Result<(), String> {
     }
 }
 
-fn find_redistributor(base: u64, mpidr: u64) -> Option<GicRedistributor<'static>> {
-    let base = NonNull::new(base as *mut GicrSgi)?;
+/// The frame of the core of that MPIDR in a region: its address and driver.
+fn find_redistributor(region: u64, mpidr: u64) -> Option<(u64, GicRedistributor<'static>)> {
+    let base = NonNull::new(region as *mut GicrSgi)?;
     // SAFETY: the region is mapped as Device memory and ends with a frame that
     // says so; each core keeps only its own frame.
     let frames = unsafe { GicRedistributorIterator::new(base) }.ok()?;
-    let own = |frame: &GicRedistributor<'_>| frame.typer().core_mpidr() == mpidr;
-    frames.into_iter().find(own)
+    let mut frame = region;
+    for redistributor in frames {
+        let typer = redistributor.typer();
+        if typer.core_mpidr() == mpidr {
+            return Some((frame, redistributor));
+        }
+        // Virtual LPIs (GICv4) take two more pages of 64 KiB.
+        frame += if typer.virtual_lpis_supported() {
+            0x4_0000
+        } else {
+            0x2_0000
+        };
+    }
+    None
 }
 
 /// Calls a core: it takes, or has pending, the interrupt.

@@ -69,6 +69,15 @@ pub const fn instruction_line(ctr: u64) -> usize {
     4 << (ctr & 0xf)
 }
 
+/// The cores that have been up.
+pub fn known() -> CpuSet {
+    core_local::all()
+        .iter()
+        .filter(|core| core.identity.get().is_some())
+        .map(|core| core.index)
+        .collect()
+}
+
 /// Those of `cpus` that have been up, equal registers together.
 pub fn groups(cpus: &CpuSet) -> Vec<Cores> {
     let mut groups: Vec<(&Identity, CpuSet)> = Vec::new();
