@@ -95,14 +95,58 @@ from_el2:
 
     .ltorg
 
-// EL2 while no fabric is asked for: it traps nothing, so whatever comes here
-// is EL1's mistake, and EL1 is told.
+// EL2 while no fabric is asked for: it traps nothing. One call is served, which
+// sets the fabric up; whatever else comes here is EL1's mistake, and EL1 is
+// told.
     .balign 2048
 el2_vectors:
-    .rept   16
+    .rept   8
     .balign 128
     b       el2_reflect
     .endr
+    .balign 128
+    b       el2_call                    // synchronous, from EL1
+    .rept   7
+    .balign 128
+    b       el2_reflect
+    .endr
+
+// EL2_INSTALL: x1 points to MAIR, TCR, TTBR0, HCR and MDCR for EL2, x2 is the
+// `Core`, x3 the top of its EL2 stack. From then on EL2 runs Rust.
+el2_call:
+    msr     tpidr_el2, x4
+    ldr     x4, =EL2_INSTALL
+    cmp     x0, x4
+    mrs     x4, tpidr_el2
+    b.ne    el2_reflect
+    mrs     x0, esr_el2
+    lsr     x0, x0, #26
+    cmp     x0, #0x16                   // HVC
+    b.ne    el2_reflect
+    ldp     x4, x5, [x1]
+    msr     mair_el2, x4
+    msr     tcr_el2, x5
+    ldp     x4, x5, [x1, #16]
+    msr     ttbr0_el2, x4
+    ldr     x6, [x1, #32]
+    mrs     x7, mdcr_el2                // keeps HPMN
+    orr     x6, x6, x7
+    isb
+    tlbi    alle2
+    dsb     nsh
+    isb
+    ldr     x4, =SCTLR_EL2_ON
+    msr     sctlr_el2, x4
+    isb
+    msr     tpidr_el2, x2
+    mov     sp, x3
+    address x4, el2_fabric_vectors
+    msr     vbar_el2, x4
+    msr     hcr_el2, x5
+    msr     mdcr_el2, x6
+    isb
+    mov     x0, #0
+    eret
 
 // Makes EL1 take the exception at its synchronous vector, with EL2's syndrome.
 el2_reflect:
@@ -124,6 +168,8 @@ el2_reflect:
     msr     spsr_el2, x0
     mrs     x0, tpidr_el2
     eret
+
+    .ltorg
 
 // EL3, where the image was entered there and is all the firmware there is. One
 // call is served: EL3_WRITE stores w2 at x1, for the registers that only the

@@ -1,28 +1,21 @@
-// EL1's exception vectors. The program runs on SP_EL0 and exceptions on
-// SP_EL1, so that an overflowed stack can still be reported.
+// Exception vectors: EL1's, and EL2's while a fabric is asked for. The program
+// runs on SP_EL0 and exceptions on SP_ELx, so that an overflowed stack can
+// still be reported. Rust uses the SIMD registers freely, so they go too.
 
     .section .text.vectors, "ax"
 
-// Saves everything and calls the handler with the frame; \kind says which
-// vector was taken. Rust uses the SIMD registers freely, so they go too.
-    .macro  vector kind
+// Makes room, and says in x0 which of the 16 vectors was taken.
+    .macro  vector kind, to
     .balign 128
     sub     sp, sp, #FRAME_SIZE
     stp     x0, x1, [sp]
     mov     x0, #\kind
-    b       save_all
+    b       \to
     .endm
 
-    .balign 2048
-    .global el1_vectors
-el1_vectors:
-    .set    kind, 0
-    .rept   16
-    vector  kind
-    .set    kind, kind + 1
-    .endr
-
-save_all:
+// Saves the rest, calls \handler with the frame and the vector, and goes back
+// to where the frame then says.
+    .macro  handle_exception el, handler
     stp     x2, x3, [sp, #16]
     stp     x4, x5, [sp, #32]
     stp     x6, x7, [sp, #48]
@@ -39,11 +32,11 @@ save_all:
     stp     x28, x29, [sp, #224]
     mrs     x1, sp_el0
     stp     x30, x1, [sp, #240]
-    mrs     x1, elr_el1
-    mrs     x2, spsr_el1
+    mrs     x1, elr_\el
+    mrs     x2, spsr_\el
     stp     x1, x2, [sp, #256]
-    mrs     x1, esr_el1
-    mrs     x2, far_el1
+    mrs     x1, esr_\el
+    mrs     x2, far_\el
     stp     x1, x2, [sp, #272]
     mrs     x1, fpcr
     mrs     x2, fpsr
@@ -67,7 +60,7 @@ save_all:
     stp     q30, q31, [x3, #480]
     mov     x1, x0
     mov     x0, sp
-    bl      {exception}
+    bl      \handler
     add     x3, sp, #304
     ldp     q0, q1, [x3]
     ldp     q2, q3, [x3, #32]
@@ -89,8 +82,8 @@ save_all:
     msr     fpcr, x1
     msr     fpsr, x2
     ldp     x1, x2, [sp, #256]
-    msr     elr_el1, x1
-    msr     spsr_el1, x2
+    msr     elr_\el, x1
+    msr     spsr_\el, x2
     ldp     x30, x1, [sp, #240]
     msr     sp_el0, x1
     ldp     x28, x29, [sp, #224]
@@ -110,3 +103,27 @@ save_all:
     ldp     x0, x1, [sp]
     add     sp, sp, #FRAME_SIZE
     eret
+    .endm
+
+    .balign 2048
+    .global el1_vectors
+el1_vectors:
+    .set    kind, 0
+    .rept   16
+    vector  kind, el1_exception
+    .set    kind, kind + 1
+    .endr
+
+el1_exception:
+    handle_exception el1, {exception}
+
+    .balign 2048
+el2_fabric_vectors:
+    .set    kind, 0
+    .rept   16
+    vector  kind, el2_exception
+    .set    kind, kind + 1
+    .endr
+
+el2_exception:
+    handle_exception el2, {el2_exception}

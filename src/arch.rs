@@ -105,6 +105,8 @@ registers! {
     cntfrq_el0: "cntfrq_el0";
     /// ID_AA64DFR0_EL1: debug features.
     id_aa64dfr0_el1: "id_aa64dfr0_el1";
+    /// ID_AA64MMFR0_EL1: memory features.
+    id_aa64mmfr0_el1: "id_aa64mmfr0_el1";
     /// PMCR_EL0: the PMU.
     pmcr_el0: "pmcr_el0";
 }

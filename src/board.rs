@@ -22,9 +22,11 @@ use stalecore_model::{
 use crate::{
     arch, calibrate,
     console::{self, Console},
-    core_local::{self, Core},
+    core_local::{self, Core, OwnMemory},
     entry::{self, MPIDR_AFFINITY},
-    exit, gic, identity,
+    exit,
+    fabric::{self, EL2_STACK},
+    gic, identity,
     initiator::{self, AREAS, Areas, BUFFER_SIZE, Results},
     memory::{self, Arena, Tables},
     probe::Counter,
@@ -40,7 +42,7 @@ const CONDUCTOR_STACK: usize = 128 * 1024;
 /// The stack of a core's exceptions: a few frames and a printed line.
 const EXCEPTION_STACK: usize = 16 * 1024;
 /// What an initiator works on: data with room behind it, code, a kexec list.
-const AREA_SIZE: usize = 2 * BUFFER_SIZE + 4 * PAGE;
+pub const AREA_SIZE: usize = 2 * BUFFER_SIZE + 4 * PAGE;
 
 /// Everything known and set up.
 pub struct Board {
@@ -96,18 +98,22 @@ impl Board {
         if options.as_ref().is_ok_and(|o| o.semihosting) || says_semihosting(&platform.bootargs) {
             exit::allow_semihosting();
         }
-        let plan = options
+        let mut plan = options
             .as_ref()
             .map_err(Clone::clone)
             .and_then(|o| Plan::new(o, platform.cpus.len()));
 
-        let mut tables = Tables::new()?;
+        let fabric = options.as_ref().ok().and_then(|o| o.fabric);
+        if fabric.is_some() && entry_el < 2 {
+            plan = Err("fabric: the image was entered at EL1; the fabric needs EL2".into());
+        }
+        let mut tables = Tables::new(fabric.is_some())?;
         tables.map_platform(&platform)?;
         let own = arch::mpidr_el1() & MPIDR_AFFINITY;
         let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
         let built = build(&platform, &plan, boot_cpu, tree, &mut tables);
         // Whatever went wrong, from here it can be said.
-        tables.activate();
+        let el2_tables = tables.activate();
         if let Some(uart) = &platform.uart
             // SAFETY: `map_platform` has mapped the UART as Device memory, and
             // this is the only driver.
@@ -131,6 +137,9 @@ impl Board {
         })?;
         core_local::set_all(cores);
         core_local::adopt(&core_local::all()[boot_cpu]);
+        if let (Some(fabric), Some(ttbr0)) = (&fabric, el2_tables) {
+            fabric::set_up(fabric, platform.cpus.len(), ttbr0, &platform.gic);
+        }
         gic::init_distributor(&platform.gic, entry_el == 3);
         Ok(BOARD.call_once(|| Self {
             platform,
@@ -254,9 +263,14 @@ fn build(
 ) -> Result<(Vec<Core>, InitiatorAreas), String> {
     let plan = plan.as_ref().map_err(Clone::clone)?;
     let roles = &plan.roles;
+    let with_el2 = tables.has_el2();
     let cpus = platform.cpus.len();
     let guarded = |size: usize| size + PAGE;
-    let size = cpus * (guarded(STACK) + guarded(EXCEPTION_STACK) + SCRATCH_SIZE)
+    let size = cpus
+        * (guarded(STACK)
+            + guarded(EXCEPTION_STACK)
+            + SCRATCH_SIZE
+            + if with_el2 { guarded(EL2_STACK) } else { 0 })
         + 2 * CONDUCTOR_STACK
         + roles.initiators.len() * guarded(AREA_SIZE)
         + PAGE;
@@ -273,7 +287,21 @@ fn build(
         let guard = arena.end_of_used();
         let exceptions = arena.pages(tables, EXCEPTION_STACK, true)? + EXCEPTION_STACK;
         let scratch = arena.pages(tables, SCRATCH_SIZE, false)?;
-        cores.push(Core::new(index, *cpu, [thread, exceptions], scratch, guard));
+        let el2_stack = if with_el2 {
+            arena.pages(tables, EL2_STACK, true)? + EL2_STACK
+        } else {
+            0
+        };
+        cores.push(Core::new(
+            index,
+            *cpu,
+            &OwnMemory {
+                stacks: [thread, exceptions],
+                scratch,
+                unmapped: guard,
+                el2_stack,
+            },
+        ));
     }
     let mut areas = Vec::new();
     for cpu in roles.initiators.iter() {

@@ -77,6 +77,30 @@ pub struct FaultSlot {
     pub elr: AtomicU64,
 }
 
+/// A core's own memory.
+pub struct OwnMemory {
+    /// Tops of the program's and the exceptions' stack.
+    pub stacks: [usize; 2],
+    /// Scratch memory for the storms.
+    pub scratch: usize,
+    /// An address that is mapped nowhere.
+    pub unmapped: usize,
+    /// Top of EL2's stack, or 0.
+    pub el2_stack: usize,
+}
+
+/// What EL2 saw when it kicked the core.
+pub struct Kicked {
+    /// How often it was kicked.
+    pub count: AtomicU64,
+    /// Where EL1 was.
+    pub pc: AtomicU64,
+    /// Its link register.
+    pub lr: AtomicU64,
+    /// Its SPSR: DAIF and the exception level.
+    pub spsr: AtomicU64,
+}
+
 /// Everything about one core.
 #[repr(C, align(256))]
 pub struct Core {
@@ -106,6 +130,12 @@ pub struct Core {
     pub life: Line<Life>,
     /// The fault it took, if any.
     pub fault: Line<FaultSlot>,
+    /// What EL2 saw when it kicked the core.
+    pub kicked: Line<Kicked>,
+    /// Does EL2 hold the core up, in its own operation?
+    pub in_fabric: AtomicBool,
+    /// Top of EL2's stack of this core; 0 without a fabric.
+    pub el2_stack: usize,
     /// Argument of the command.
     pub argument: AtomicUsize,
     /// What came of a command that has an answer.
@@ -124,22 +154,16 @@ static CORES: Once<Vec<Core>> = Once::new();
 
 impl Core {
     /// A core that has not been started.
-    pub fn new(
-        index: usize,
-        cpu: Cpu,
-        stacks: [usize; 2],
-        scratch: usize,
-        unmapped: usize,
-    ) -> Self {
+    pub fn new(index: usize, cpu: Cpu, own: &OwnMemory) -> Self {
         Self {
-            stacks,
+            stacks: own.stacks,
             index,
             cpu,
-            scratch,
+            scratch: own.scratch,
             mailbox: Line(Mailbox::new()),
             flag: Line(AtomicU32::new(0)),
             beat: Line(AtomicU64::new(0)),
-            unmapped,
+            unmapped: own.unmapped,
             node: Line(Node::new()),
             lock: Mutex::new(()),
             mark: Line(Mark {
@@ -159,6 +183,14 @@ impl Core {
                 far: AtomicU64::new(0),
                 elr: AtomicU64::new(0),
             }),
+            kicked: Line(Kicked {
+                count: AtomicU64::new(0),
+                pc: AtomicU64::new(0),
+                lr: AtomicU64::new(0),
+                spsr: AtomicU64::new(0),
+            }),
+            in_fabric: AtomicBool::new(false),
+            el2_stack: own.el2_stack,
             argument: AtomicUsize::new(0),
             answer: AtomicU32::new(0),
             online: AtomicBool::new(false),

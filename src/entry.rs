@@ -25,6 +25,11 @@ pub const SCTLR_WXN: u64 = 1 << 19;
 /// The call that the image's own EL3 serves: an SMCCC fast call of the OEM's
 /// range, 64 bits.
 pub const EL3_WRITE: u32 = 0xc300_5743;
+/// The call that sets EL2 up for the fabric.
+pub const EL2_INSTALL: u32 = 0xc300_5744;
+/// HCR_EL2 while nothing is trapped: RW, and pointer authentication not
+/// trapped (APK, API).
+pub const HCR: u64 = 1 << 31 | 3 << 40;
 /// The affinity fields of MPIDR_EL1.
 pub const MPIDR_AFFINITY: u64 = 0xff_00ff_ffff;
 
@@ -35,8 +40,9 @@ global_asm!(
     ".set SCTLR_ON, {sctlr_on}",
     // EL2: RES1 only.
     ".set SCTLR_EL2_OFF, 0x30c50830",
-    // RW, and pointer authentication not trapped (APK, API).
-    ".set HCR_VALUE, (1 << 31) | (3 << 40)",
+    ".set SCTLR_EL2_ON, 0x30c50830 | 1 | (1 << 2) | (1 << 12) | (1 << 3)",
+    ".set HCR_VALUE, {hcr}",
+    ".set EL2_INSTALL, {el2_install}",
     // NS, RES1, HCE, RW, and pointer authentication not trapped.
     ".set SCR_EL3_VALUE, 0x1 | 0x30 | (1 << 8) | (1 << 10) | (3 << 16)",
     ".set CPTR_EL2_RES1, 0x33ff",
@@ -66,6 +72,8 @@ global_asm!(
     sctlr_on = const SCTLR_ON,
     affinity = const MPIDR_AFFINITY,
     el3_write = const EL3_WRITE,
+    el2_install = const EL2_INSTALL,
+    hcr = const HCR,
     core_stacks = const offset_of!(Core, stacks),
     frame = const size_of::<exception::Frame>(),
     scratch = const SCRATCH_SIZE,
@@ -73,6 +81,7 @@ global_asm!(
     secondary_main = sym crate::worker::secondary_main,
     boot_core_main = sym crate::boot_core_main,
     exception = sym exception::handle,
+    el2_exception = sym crate::fabric::el2::handle,
 );
 
 /// What a core needs to turn its MMU on; read with the caches off.

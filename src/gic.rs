@@ -26,6 +26,9 @@ use crate::{arch, core_local::Core};
 
 /// The interrupt that wakes and calls a core.
 const CALL: IntId = IntId::sgi(0);
+/// The interrupt that EL2 keeps, where it takes them first.
+pub const KICK_NUMBER: u32 = 1;
+const KICK: IntId = IntId::sgi(KICK_NUMBER);
 
 static GIC: Once<Gic> = Once::new();
 
@@ -158,9 +161,11 @@ pub fn init_core(core: &Core) -> Result<(), String> {
             // Firmware may have woken it already.
             let _ = redistributor.mark_core_awake();
             redistributor.configure_default_settings();
-            redistributor
-                .enable_interrupt(CALL, true)
-                .map_err(|e| alloc::format!("CPU {}: {e}", core.index))?;
+            for interrupt in [CALL, KICK] {
+                redistributor
+                    .enable_interrupt(interrupt, true)
+                    .map_err(|e| alloc::format!("CPU {}: {e}", core.index))?;
+            }
             GicCpuInterface::set_priority_mask(0xff);
             GicCpuInterface::enable_group1(true);
             arch::isb();
@@ -194,6 +199,15 @@ fn find_redistributor(region: u64, mpidr: u64) -> Option<(u64, GicRedistributor<
 
 /// Calls a core: it takes, or has pending, the interrupt.
 pub fn call(core: &Core) {
+    send(core, CALL);
+}
+
+/// Kicks a core: EL2 takes the interrupt there, where it takes them first.
+pub fn kick(core: &Core) {
+    send(core, KICK);
+}
+
+fn send(core: &Core, interrupt: IntId) {
     // What was written before must be seen by the core that is called.
     arch::dsb_ishst();
     match GIC.get() {
@@ -202,7 +216,7 @@ pub fn call(core: &Core) {
                 .get(core.index)
                 .map_or(0, |t| t.load(core::sync::atomic::Ordering::Relaxed));
             v2(gicd.base, gicc.base).send_sgi(
-                CALL,
+                interrupt,
                 SgiTargetV2::List {
                     target_list_filter: SgiTargetListFilter::CPUTargetList,
                     target_list: u16::from(target),
@@ -218,7 +232,7 @@ pub fn call(core: &Core) {
                 target_list: 1 << (aff0 & 0xf),
             };
             // Only an interrupt that is no SGI is refused.
-            let _ = GicCpuInterface::send_sgi(CALL, target, SgiTargetGroup::CurrentGroup1);
+            let _ = GicCpuInterface::send_sgi(interrupt, target, SgiTargetGroup::CurrentGroup1);
         }
         None => {}
     }

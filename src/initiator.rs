@@ -16,6 +16,7 @@ use stalecore_model::{
 use crate::{
     arch,
     core_local::Core,
+    fabric,
     mark::{Phase, Site},
     memory::EXECUTE_OFFSET,
     probe::{self, Block, Counter, DEPTHS, Probe},
@@ -398,6 +399,8 @@ impl Measurement<'_> {
             stuck::open_gate();
         }
         let batched = probe.depth.as_ref().filter(|_| self.order.batch > 1);
+        let depth_16 = batched.map(|depth| depth[counter][4] as usize);
+        self.watch(&[depth_16.unwrap_or(probe.issue[counter] as usize)]);
         self.class(
             Phase::Issue,
             samples,
@@ -410,6 +413,7 @@ impl Measurement<'_> {
         );
         if let Some(complete) = &probe.complete {
             let complete: Block = complete[counter];
+            self.watch(&[depth_16.unwrap_or(complete as usize)]);
             self.class(
                 Phase::Complete,
                 samples,
@@ -434,6 +438,11 @@ impl Measurement<'_> {
             Subject::TlbiVaae1is => 1,
             _ => self.areas.line(),
         }
+    }
+
+    /// Lets EL2 see the barriers of what is about to run, if there is a fabric.
+    fn watch(&self, functions: &[usize]) {
+        fabric::watch_barriers(functions.iter().copied());
     }
 
     /// One class of samples, on lines from `first` on.
@@ -480,6 +489,8 @@ impl Measurement<'_> {
     fn sweep(&self, probe: &Probe, results: &mut Results) {
         let Some(depths) = &probe.depth else { return };
         for (nth, depth) in DEPTHS.iter().enumerate() {
+            let block = depths[self.order.counter as usize][nth];
+            self.watch(&[block as usize]);
             // TLBI by address runs over page numbers, of which any are fine.
             let mut issue = [0; SWEEP_REPEATS];
             let mut barrier = [0; SWEEP_REPEATS];
@@ -487,7 +498,7 @@ impl Measurement<'_> {
                 self.prepare(0, *depth as usize);
                 let operand = self.operand(0);
                 self.before(Phase::Depth, operand);
-                let ticks = depths[self.order.counter as usize][nth](operand, self.stride());
+                let ticks = block(operand, self.stride());
                 self.core.mark.0.after();
                 (issue[repeat], barrier[repeat]) = ticks;
             }
@@ -517,7 +528,10 @@ impl Measurement<'_> {
         } else {
             area.code
         };
-        if self.order.stepped && !once {
+        self.watch(&routines::leaves(subject));
+        // With a fabric EL2 sees each instruction, and debug exceptions are
+        // its own.
+        if self.order.stepped && !once && !fabric::is_on() {
             self.prepare_area(&area);
             self.before(Phase::Routine, start);
             arch::set_stepping(true);

@@ -18,6 +18,7 @@ mod cores;
 mod entry;
 mod exception;
 mod exit;
+mod fabric;
 mod gic;
 mod identity;
 mod initiator;

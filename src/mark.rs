@@ -116,6 +116,31 @@ impl Mark {
         self.sequence.store(next, Ordering::Release);
     }
 
+    /// EL2 has trapped an instruction while an operation was in flight: names
+    /// it, and where it is if that is in a routine.
+    pub fn trapped(&self, offset: Option<u16>, instruction: Subject, address: u64) {
+        if self.sequence.load(Ordering::Relaxed) % 2 == 0 {
+            return; // not an operation under test
+        }
+        if let Some(offset) = offset {
+            self.step(offset, instruction, address);
+        } else if let Some(site) = Site::unpack(self.site.load(Ordering::Relaxed)) {
+            self.site.store(
+                Site {
+                    instruction,
+                    ..site
+                }
+                .pack(),
+                Ordering::Relaxed,
+            );
+            if address != 0 {
+                self.address.store(address, Ordering::Relaxed);
+            }
+            let next = self.sequence.load(Ordering::Relaxed) + 2;
+            self.sequence.store(next, Ordering::Release);
+        }
+    }
+
     /// Moves the mark within a routine: the step before has returned.
     pub fn step(&self, offset: u16, instruction: Subject, address: u64) {
         if let Some(site) = Site::unpack(self.site.load(Ordering::Relaxed)) {

@@ -16,9 +16,9 @@ use core::{
 
 use aarch64_paging::{
     Mapping,
-    descriptor::{El1Attributes, PhysicalAddress},
+    descriptor::{El1Attributes, El23Attributes, PhysicalAddress},
     idmap::IdTranslation,
-    paging::{Constraints, El1And0, MemoryRegion, PAGE_SIZE, VaRange},
+    paging::{Constraints, El1And0, El2, MemoryRegion, PAGE_SIZE, VaRange},
 };
 use linked_list_allocator::Heap;
 use spin::Mutex;
@@ -84,26 +84,61 @@ const DEVICE: El1Attributes = El1Attributes::VALID
     .union(El1Attributes::PXN)
     .union(El1Attributes::UXN);
 
-/// The page tables under construction.
-pub struct Tables(Mapping<IdTranslation<El1Attributes>, El1And0>);
+/// EL2's attributes for what EL1 maps with these.
+fn at_el2(flags: El1Attributes) -> El23Attributes {
+    let mut own = El23Attributes::VALID | El23Attributes::ACCESSED | El23Attributes::USER_RES1;
+    for (el1, el2) in [
+        (
+            El1Attributes::ATTRIBUTE_INDEX_1,
+            El23Attributes::ATTRIBUTE_INDEX_1,
+        ),
+        (
+            El1Attributes::INNER_SHAREABLE,
+            El23Attributes::INNER_SHAREABLE,
+        ),
+        (El1Attributes::READ_ONLY, El23Attributes::READ_ONLY),
+        (El1Attributes::PXN, El23Attributes::XN),
+    ] {
+        if flags.contains(el1) {
+            own |= el2;
+        }
+    }
+    own
+}
+
+/// The page tables under construction: EL1's, and where there is a fabric
+/// EL2's with the same content.
+pub struct Tables {
+    el1: Mapping<IdTranslation<El1Attributes>, El1And0>,
+    el2: Option<Mapping<IdTranslation<El23Attributes>, El2>>,
+}
 
 impl Tables {
-    /// Tables that map the image: code, constants, data.
+    /// Tables that map the image: code, constants, data; EL2's too if there
+    /// is to be a fabric.
     ///
     /// # Errors
     /// The mapping crate's.
-    pub fn new() -> Result<Self, String> {
-        let mut tables = Self(Mapping::with_asid_and_va_range(
-            IdTranslation::new(),
-            0,
-            0,
-            El1And0,
-            VaRange::Lower,
-        ));
+    pub fn new(with_el2: bool) -> Result<Self, String> {
+        let mut tables = Self {
+            el1: Mapping::with_asid_and_va_range(
+                IdTranslation::new(),
+                0,
+                0,
+                El1And0,
+                VaRange::Lower,
+            ),
+            el2: with_el2.then(|| Mapping::new(IdTranslation::new(), 0, El2)),
+        };
         tables.map(entry::text_start(), entry::text_end(), CODE)?;
         tables.map(entry::rodata_start(), entry::rodata_end(), CONSTANTS)?;
         tables.map(entry::data_start(), entry::image_end(), DATA)?;
         Ok(tables)
+    }
+
+    /// Are EL2's tables among them?
+    pub const fn has_el2(&self) -> bool {
+        self.el2.is_some()
     }
 
     fn map(&mut self, start: usize, end: usize, flags: El1Attributes) -> Result<(), String> {
@@ -117,14 +152,26 @@ impl Tables {
         size: usize,
         flags: El1Attributes,
     ) -> Result<(), String> {
-        self.0
+        let range = MemoryRegion::new(at, at + size);
+        let wrong = |e: aarch64_paging::MapError| format!("mapping {physical:#x}: {e}");
+        self.el1
             .map_range(
-                &MemoryRegion::new(at, at + size),
+                &range,
                 PhysicalAddress(physical),
                 flags,
                 Constraints::empty(),
             )
-            .map_err(|e| format!("mapping {physical:#x}: {e}"))
+            .map_err(wrong)?;
+        if let Some(el2) = &mut self.el2 {
+            el2.map_range(
+                &range,
+                PhysicalAddress(physical),
+                at_el2(flags),
+                Constraints::empty(),
+            )
+            .map_err(wrong)?;
+        }
+        Ok(())
     }
 
     /// Maps memory, readable and writable.
@@ -179,15 +226,19 @@ impl Tables {
     }
 
     /// Switches this core to the tables for good, and every core started from
-    /// now on.
-    pub fn activate(self) {
-        let mapping = alloc::boxed::Box::leak(alloc::boxed::Box::new(self.0));
+    /// now on. Gives the root of EL2's tables, if there are any.
+    pub fn activate(self) -> Option<u64> {
+        let mapping = alloc::boxed::Box::leak(alloc::boxed::Box::new(self.el1));
         // SAFETY: the tables map the image as it is linked, the boot stacks in
         // it and the devices in use; they are leaked, so never freed.
         unsafe { mapping.activate() };
         arch::flush_local_tlb();
         arch::forbid_writable_code(entry::SCTLR_WXN);
         entry::set_tables(mapping.root_address().0 as u64);
+        let el2 = self
+            .el2
+            .map(|el2| alloc::boxed::Box::leak(alloc::boxed::Box::new(el2)));
+        el2.map(|el2| el2.root_address().0 as u64)
     }
 }
 

@@ -55,6 +55,20 @@ fn leaf(subject: Subject) -> Option<(Routine, bool)> {
     })
 }
 
+/// The addresses of the assembly routines that a routine consists of.
+pub fn leaves(subject: Subject) -> alloc::vec::Vec<usize> {
+    let parts: &[Subject] = match subject {
+        Subject::KexecListFlush => &[Subject::FlushDcacheArea],
+        Subject::MachineKexec => &[Subject::FlushDcacheArea, Subject::FlushIcacheRangeSize],
+        Subject::SelftestStale => &[Subject::FlushIcacheRange],
+        _ => &[subject],
+    };
+    parts
+        .iter()
+        .filter_map(|part| Some(leaf(*part)?.0 as usize))
+        .collect()
+}
+
 /// Does the routine make freshly written code visible to instruction fetch?
 pub const fn makes_code_visible(subject: Subject) -> bool {
     matches!(

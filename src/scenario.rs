@@ -14,7 +14,7 @@ use crate::{
     arch,
     clock::{self, Deadline},
     core_local::{Core, RELEASE},
-    cores, gic, psci,
+    cores, fabric, gic, psci,
     stuck::{self, Proof, Release},
     worker::{Command, StaleOrder, core},
 };
@@ -108,6 +108,7 @@ pub fn enter(
         ticket: None,
     };
     if state == StaleState::NeverStarted {
+        cpus.iter().for_each(|cpu| fabric::enter(cpu, state));
         entered.prove(0)?;
         return Ok(entered);
     }
@@ -155,10 +156,12 @@ impl Entered {
                         .position(|cpu| cpu == own.index)
                         .unwrap_or(0)
                 };
+                // A core that its own operation holds up takes no interrupt,
+                // but then EL2 knows where it is.
                 wait_for(
                     &self.cpus,
                     &what,
-                    |core| interrupts(core) > before[place(core)],
+                    |core| interrupts(core) > before[place(core)] || fabric::holds_up(core),
                     gic::call,
                 )?;
                 self.cpus

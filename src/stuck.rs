@@ -10,7 +10,7 @@ use stalecore_model::glossary::StaleState;
 use crate::{
     arch,
     core_local::{Core, Node, RELEASE},
-    entry, gic, psci,
+    entry, fabric, gic, psci,
 };
 
 /// Bytes of each core's scratch memory, for the storms.
@@ -220,8 +220,10 @@ pub fn enter(core: &Core, state: StaleState) {
     core.flag.0.store(0, Ordering::Relaxed);
     core.beat.0.store(0, Ordering::Relaxed);
     core.breathe();
+    fabric::enter(core.index, state);
     core.life.0.state.store(state as u8 + 1, Ordering::Release);
     (row(state).enter)(core);
+    fabric::leave(core.index);
     core.life.0.state.store(0, Ordering::Release);
     core.breathe();
 }

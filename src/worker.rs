@@ -13,7 +13,7 @@ use stalecore_model::{
 use crate::{
     arch, conductor,
     core_local::{self, Core},
-    exit, gic,
+    exit, fabric, gic,
     identity::Identity,
     initiator, println, stuck,
 };
@@ -80,6 +80,9 @@ pub extern "C" fn secondary_main(core: *const Core) -> ! {
 /// One line if the interrupt controller does not know the core.
 pub fn init(core: &'static Core) -> Result<(), alloc::string::String> {
     core.identity.call_once(Identity::read);
+    // Before the interrupts: where EL2 takes them first, the core's own
+    // controller becomes a virtual one.
+    fabric::install(core);
     gic::init_core(core)?;
     if core.identity.get().is_some_and(|i| i.pmu.is_some()) {
         arch::start_cycle_counter();

@@ -10,6 +10,7 @@ use core::fmt::Display;
 
 use crate::{
     cpuset::CpuSet,
+    fabric::FabricOptions,
     glossary::{LineState, StaleState, Subject},
 };
 
@@ -47,6 +48,10 @@ pub const KEYS: &[(&str, &str)] = &[
     (
         "icount",
         "instructions are counted, one a nanosecond: on or off",
+    ),
+    (
+        "fabric",
+        "the model of the interconnect at EL2: items like deaf=spin@1-3,to=dvm,depth=4,early-comp=off,delay=50us,fault=ic-ivau,heal=sev",
     ),
     ("semihosting", "end through semihosting: on or off"),
 ];
@@ -121,6 +126,8 @@ pub struct Options {
     pub counter: CounterChoice,
     /// The emulator counts instructions: one is one nanosecond.
     pub icount: bool,
+    /// The fabric, if one is asked for.
+    pub fabric: Option<FabricOptions>,
     /// `HLT #0xf000` is answered; fatal where it is not, so off by default.
     pub semihosting: bool,
 }
@@ -140,6 +147,7 @@ impl Default for Options {
             sentinel: Sentinel::Auto,
             counter: CounterChoice::Auto,
             icount: false,
+            fabric: None,
             semihosting: false,
         }
     }
@@ -215,6 +223,7 @@ impl Options {
                 )?;
             }
             "icount" => self.icount = switch(value)?,
+            "fabric" => self.fabric = Some(FabricOptions::parse(value)?),
             "semihosting" => self.semihosting = switch(value)?,
             _ => {
                 let known: Vec<_> = KEYS.iter().map(|(k, _)| *k).collect();
@@ -293,6 +302,9 @@ impl Options {
         }
         if self.icount {
             add("icount", "on".to_string());
+        }
+        if let Some(fabric) = &self.fabric {
+            add("fabric", fabric.to_string());
         }
         if self.semihosting {
             add("semihosting", "on".to_string());

@@ -1,0 +1,49 @@
+//! What the model makes an operation take, in closed form.
+
+use super::{maintenance::MessageClass, options::FabricOptions};
+
+/// Operations of one initiator, back to back, with nobody deaf and nobody else
+/// posting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Work {
+    /// What each operation sends. [`MessageClass::Sync`] asks for the DSB alone
+    /// that stands behind `batch` DVM messages.
+    pub class: MessageClass,
+    /// How many cores answer each: the cores of the domain less the initiator,
+    /// and for [`MessageClass::Snoop`] the other cores that may hold the line.
+    pub answers: u32,
+    /// How many operations, at least one.
+    pub batch: u32,
+    /// With the DSB behind them?
+    pub barrier: bool,
+}
+
+impl FabricOptions {
+    /// How long this work waits in the fabric, in nanoseconds: what the timed
+    /// block takes beyond the cost of trapping. With `round = answers × delay`:
+    ///
+    /// | class | issue | the DSB |
+    /// |-|-|-|
+    /// | dvm, early completion off | `batch × round` | `round` |
+    /// | dvm, early completion on | `⌊(batch − 1) ÷ depth⌋ × round` | `2 × round` |
+    /// | snoop | `batch × round` | 0 |
+    /// | local | 0 | 0 |
+    pub fn expected_latency_ns(&self, work: Work) -> u64 {
+        let round = self.delay_ns.saturating_mul(u64::from(work.answers));
+        let batch = u64::from(work.batch.max(1));
+        let (issue, barrier) = match work.class {
+            MessageClass::Local => (0, 0),
+            MessageClass::Snoop => (batch, 0),
+            MessageClass::Dvm | MessageClass::Sync if self.early_comp => {
+                ((batch - 1) / u64::from(self.depth.max(1)), 2)
+            }
+            MessageClass::Dvm | MessageClass::Sync => (batch, 1),
+        };
+        let rounds = match (work.class, work.barrier) {
+            (MessageClass::Sync, _) => barrier,
+            (_, true) => issue + barrier,
+            (_, false) => issue,
+        };
+        round.saturating_mul(rounds)
+    }
+}

@@ -1,0 +1,192 @@
+//! The maintenance instructions that EL2 can trap, and what each one sends.
+
+use crate::glossary::Subject;
+
+/// What an instruction sends to other cores; printed in the report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum MessageClass {
+    /// A DVM message: one snoop to every other core of the domain.
+    Dvm,
+    /// The DVM Sync that a DSB sends when DVM messages were posted before it.
+    Sync,
+    /// A coherence snoop: only to cores that may hold the line.
+    Snoop,
+    /// Nothing: it ends in the core that executes it.
+    Local,
+}
+
+impl MessageClass {
+    /// The class as the report prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dvm => "dvm",
+            Self::Sync => "dvm-sync",
+            Self::Snoop => "snoop",
+            Self::Local => "local",
+        }
+    }
+
+    /// The class of one timed operation; `None` for what is built of several
+    /// operations (routines, self-tests).
+    pub const fn of(subject: Subject) -> Option<Self> {
+        Some(match subject {
+            Subject::DcCivac | Subject::DcCvau | Subject::DcCvac => Self::Snoop,
+            Subject::IcIvau
+            | Subject::IcIalluis
+            | Subject::TlbiVaae1is
+            | Subject::TlbiVmalle1is => Self::Dvm,
+            Subject::DsbIsh | Subject::DsbSy => Self::Sync,
+            Subject::None | Subject::IcIallu | Subject::TlbiVmalle1 | Subject::DsbIdle => {
+                Self::Local
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl core::fmt::Display for MessageClass {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Defines the instructions with their `op1, CRn, CRm, op2` (op0 is 1).
+macro_rules! maintenance {
+    ($($variant:ident = $name:literal, ($op1:literal, $crn:literal, $crm:literal, $op2:literal), $class:ident;)*) => {
+        /// A maintenance instruction, named as Arm names it. The encodings are
+        /// those of the Arm ARM's A64 system instruction table.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+        pub enum Maintenance {
+            $(#[doc = concat!("`", $name, "`")] $variant,)*
+        }
+
+        impl Maintenance {
+            /// Every instruction.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The instruction as an assembler writes it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// Its `(op1, CRn, CRm, op2)`.
+            pub const fn encoding(self) -> (u8, u8, u8, u8) {
+                match self { $(Self::$variant => ($op1, $crn, $crm, $op2)),* }
+            }
+
+            /// What it sends to other cores.
+            pub const fn class(self) -> MessageClass {
+                match self { $(Self::$variant => MessageClass::$class),* }
+            }
+
+            /// The instruction of that `op1, CRn, CRm, op2`.
+            pub const fn from_encoding(op1: u8, crn: u8, crm: u8, op2: u8) -> Option<Self> {
+                match (op1, crn, crm, op2) {
+                    $(($op1, $crn, $crm, $op2) => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+maintenance! {
+    IcIalluis = "ic ialluis", (0, 7, 1, 0), Dvm;
+    IcIallu = "ic iallu", (0, 7, 5, 0), Local;
+    IcIvau = "ic ivau", (3, 7, 5, 1), Dvm;
+    DcIvac = "dc ivac", (0, 7, 6, 1), Snoop;
+    DcIsw = "dc isw", (0, 7, 6, 2), Local;
+    DcCsw = "dc csw", (0, 7, 10, 2), Local;
+    DcCisw = "dc cisw", (0, 7, 14, 2), Local;
+    DcCvac = "dc cvac", (3, 7, 10, 1), Snoop;
+    DcCvau = "dc cvau", (3, 7, 11, 1), Snoop;
+    DcCvap = "dc cvap", (3, 7, 12, 1), Snoop;
+    DcCvadp = "dc cvadp", (3, 7, 13, 1), Snoop;
+    DcCivac = "dc civac", (3, 7, 14, 1), Snoop;
+    TlbiVmalle1is = "tlbi vmalle1is", (0, 8, 3, 0), Dvm;
+    TlbiVae1is = "tlbi vae1is", (0, 8, 3, 1), Dvm;
+    TlbiAside1is = "tlbi aside1is", (0, 8, 3, 2), Dvm;
+    TlbiVaae1is = "tlbi vaae1is", (0, 8, 3, 3), Dvm;
+    TlbiVale1is = "tlbi vale1is", (0, 8, 3, 5), Dvm;
+    TlbiVaale1is = "tlbi vaale1is", (0, 8, 3, 7), Dvm;
+    TlbiVmalle1 = "tlbi vmalle1", (0, 8, 7, 0), Local;
+    TlbiVae1 = "tlbi vae1", (0, 8, 7, 1), Local;
+    TlbiAside1 = "tlbi aside1", (0, 8, 7, 2), Local;
+    TlbiVaae1 = "tlbi vaae1", (0, 8, 7, 3), Local;
+    TlbiVale1 = "tlbi vale1", (0, 8, 7, 5), Local;
+    TlbiVaale1 = "tlbi vaale1", (0, 8, 7, 7), Local;
+}
+
+impl Maintenance {
+    /// The instruction of a glossary operation, if it is a maintenance
+    /// instruction (a DSB and the empty block are none).
+    pub const fn of(subject: Subject) -> Option<Self> {
+        Some(match subject {
+            Subject::DcCivac => Self::DcCivac,
+            Subject::DcCvau => Self::DcCvau,
+            Subject::DcCvac => Self::DcCvac,
+            Subject::IcIvau => Self::IcIvau,
+            Subject::IcIalluis => Self::IcIalluis,
+            Subject::TlbiVaae1is => Self::TlbiVaae1is,
+            Subject::TlbiVmalle1is => Self::TlbiVmalle1is,
+            Subject::IcIallu => Self::IcIallu,
+            Subject::TlbiVmalle1 => Self::TlbiVmalle1,
+            _ => return None,
+        })
+    }
+
+    /// Does it translate its register as an address, so that it can take a
+    /// translation fault? Set/way and TLB instructions do not.
+    pub const fn can_fault(self) -> bool {
+        matches!(
+            self,
+            Self::IcIvau
+                | Self::DcIvac
+                | Self::DcCvac
+                | Self::DcCvau
+                | Self::DcCvap
+                | Self::DcCvadp
+                | Self::DcCivac
+        )
+    }
+}
+
+impl core::fmt::Display for Maintenance {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_encoding_is_found_again() {
+        for what in Maintenance::ALL {
+            let (op1, crn, crm, op2) = what.encoding();
+            assert_eq!(Maintenance::from_encoding(op1, crn, crm, op2), Some(*what));
+        }
+        assert_eq!(Maintenance::from_encoding(3, 7, 4, 1), None, "dc zva");
+    }
+
+    #[test]
+    fn names_and_classes_agree_with_the_glossary() {
+        for subject in Subject::ALL {
+            if let Some(what) = Maintenance::of(*subject) {
+                assert_eq!(what.name(), subject.symbol());
+                assert_eq!(MessageClass::of(*subject), Some(what.class()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_says_inner_shareable_is_broadcast_and_data_lines_are_snooped() {
+        for what in Maintenance::ALL {
+            let broadcast = what.name().ends_with("is") || *what == Maintenance::IcIvau;
+            assert_eq!(what.class() == MessageClass::Dvm, broadcast, "{what}");
+            let by_address = what.name().starts_with("dc") && !what.name().ends_with("sw");
+            assert_eq!(what.class() == MessageClass::Snoop, by_address, "{what}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The fabric: a model of the interconnect that can make maintenance late,
+//! blocked or faulted, as a positive control for the harness.
+//!
+//! EL2 traps the maintenance of EL1 ([`trap`]), puts it to one [`Fabric`] that
+//! all cores share, waits for as long as the model says, and executes it. The
+//! host reads the same options ([`options`]) and checks the measured latencies
+//! against [`FabricOptions::expected_latency_ns`].
+//!
+//! After the node of CCN-502 (TRM 100052 §2.7) and gem5's Ruby-CHI misc node:
+//! - A DVM message is one snoop to every core of the domain but the requester,
+//!   all sent when the message is accepted. A core answers unless it is *deaf*
+//!   in its present stale state; a deaf one answers as soon as it no longer is.
+//! - The node takes the answers to one message one at a time, and each takes
+//!   `delay`. Without a deaf core a message therefore takes
+//!   `answers × delay`; messages that are open together do not slow each other.
+//! - At most `depth` messages are open. With all places taken, a requester
+//!   waits and tries again; nobody is served before others but by chance.
+//! - With early completion a message is complete for its requester once it is
+//!   accepted; else when its last answer is in.
+//! - A DSB behind DVM messages sends a Sync once that requester's messages are
+//!   finished. A Sync is answered like a message, and only one is open in the
+//!   whole node. A DSB with nothing posted since the last one sends nothing.
+//! - Maintenance of data lines is no DVM message: it snoops the cores that may
+//!   hold the line, its requester waits for their answers in the same way, and
+//!   it takes no place in the node.
+//!
+//! Time is the caller's counter. The model reads no clock, takes no lock,
+//! allocates nothing, and never waits inside a call.
+
+mod latency;
+mod lines;
+mod maintenance;
+mod node;
+pub mod options;
+mod place;
+mod presence;
+pub mod trap;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod node_tests;
+#[cfg(all(test, not(loom)))]
+mod reference_tests;
+
+pub use latency::Work;
+pub use lines::holders;
+pub use maintenance::{Maintenance, MessageClass};
+pub use node::{Fabric, Progress, Ticket};
+pub use options::{FabricOptions, Rung};
+pub use presence::Presence;
+
+/// How many cores the tables have room for; few for loom, which pays for each
+/// atomic.
+const CORES: usize = if cfg!(loom) {
+    4
+} else {
+    crate::cpuset::MAX_CPUS
+};
+
+/// How many places the node has.
+const PLACES: usize = if cfg!(loom) {
+    2
+} else {
+    options::MAX_DEPTH as usize
+};

@@ -1,0 +1,364 @@
+//! What `--fabric` asks for.
+//!
+//! ```text
+//! TEXT   = ITEM { "," ITEM }
+//! ITEM   = "deaf=" STATE { "+" STATE } [ "@" CPULIST ]
+//!        | "to=" ( "dvm" | "snoop" | "both" )
+//!        | "depth=" NUMBER              1 to 64
+//!        | "early-comp=" ( "on" | "off" )
+//!        | "delay=" NUMBER ( "ns" | "us" | "ms" | "s" )
+//!        | "fault=" OPERATION
+//!        | "heal=" ( "sev" | "unlock" | "sgi" | "el2" | "psci" | "never" )
+//! ```
+//!
+//! A CPU list has commas itself. A piece between commas that begins with a
+//! digit continues the CPU list of the `deaf=…@` right before it; everything
+//! else has an `=`, so no text has two readings. Each key comes at most once.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt;
+
+use crate::{
+    cpuset::CpuSet,
+    glossary::{StaleState, Subject},
+};
+
+use super::maintenance::Maintenance;
+
+/// The most transactions that the node can be told to keep open.
+pub const MAX_DEPTH: u8 = 64;
+
+/// The transactions that CCN-502 (TRM 100052 §2.7) and gem5's misc node keep
+/// open.
+pub const DEFAULT_DEPTH: u8 = 4;
+
+/// The longest delay of an answer in nanoseconds: ten seconds. A core that is
+/// later is better called deaf.
+pub const MAX_DELAY_NS: u64 = 10_000_000_000;
+
+const KEYS: &str = "deaf=STATE[+STATE…][@CPULIST], to=dvm|snoop|both, depth=N, \
+                    early-comp=on|off, delay=TIME, fault=OPERATION, \
+                    heal=sev|unlock|sgi|el2|psci|never";
+
+/// Defines an enum of the words that one key takes.
+macro_rules! choice {
+    ($(#[$meta:meta])* $kind:ident { $($(#[$vmeta:meta])* $variant:ident = $name:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+        pub enum $kind { $($(#[$vmeta])* $variant,)* }
+
+        impl $kind {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The word on the command line and in records.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+
+        impl fmt::Display for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+choice! {
+    /// What a deaf core does not answer.
+    DeafTo {
+        /// DVM messages and DVM Sync.
+        Dvm = "dvm",
+        /// Coherence snoops.
+        Snoop = "snoop",
+        /// Both.
+        Both = "both",
+    }
+}
+
+choice! {
+    /// A rung of the release ladder, lowest first.
+    Rung {
+        /// An event to all cores.
+        Sev = "sev",
+        /// The lock that stale cores wait for is released.
+        Unlock = "unlock",
+        /// An interrupt to the stale cores.
+        Sgi = "sgi",
+        /// An interrupt that EL2 takes, whatever EL1 masks.
+        El2 = "el2",
+        /// PSCI.
+        Psci = "psci",
+    }
+}
+
+/// A set of stale states.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub struct StateSet(u32);
+
+const _: () = assert!(StaleState::ALL.len() <= 32);
+
+impl StateSet {
+    /// Is the state in the set?
+    pub const fn contains(self, state: StaleState) -> bool {
+        self.0 & (1 << state as u8) != 0
+    }
+
+    /// The states in the glossary's order.
+    pub fn iter(self) -> impl Iterator<Item = StaleState> {
+        StaleState::ALL
+            .iter()
+            .copied()
+            .filter(move |state| self.contains(*state))
+    }
+}
+
+impl FromIterator<StaleState> for StateSet {
+    fn from_iter<I: IntoIterator<Item = StaleState>>(states: I) -> Self {
+        Self(
+            states
+                .into_iter()
+                .fold(0, |set, state| set | 1 << state as u8),
+        )
+    }
+}
+
+/// Which cores do not answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deaf {
+    /// In which stale states.
+    pub states: StateSet,
+    /// Which cores, if not all.
+    pub cpus: Option<CpuSet>,
+}
+
+/// What `--fabric` asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FabricOptions {
+    /// Which cores do not answer, if any.
+    pub deaf: Option<Deaf>,
+    /// What they do not answer.
+    pub to: DeafTo,
+    /// How many DVM messages may be open, 1 to [`MAX_DEPTH`].
+    pub depth: u8,
+    /// Do DVM messages complete as soon as they are posted?
+    pub early_comp: bool,
+    /// What each answer takes, in nanoseconds, at most [`MAX_DELAY_NS`].
+    pub delay_ns: u64,
+    /// The operation that faults; one for which [`Maintenance::can_fault`].
+    pub fault: Option<Maintenance>,
+    /// What makes a deaf core answer, if anything does.
+    pub heal: Option<Rung>,
+}
+
+impl Default for FabricOptions {
+    fn default() -> Self {
+        Self {
+            deaf: None,
+            to: DeafTo::Dvm,
+            depth: DEFAULT_DEPTH,
+            early_comp: false,
+            delay_ns: 0,
+            fault: None,
+            heal: None,
+        }
+    }
+}
+
+impl FabricOptions {
+    /// Reads the text of `--fabric`.
+    ///
+    /// # Errors
+    /// One line that names what is wrong and what is allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut options = Self::default();
+        let mut seen: Vec<&str> = Vec::new();
+        for (key, value) in items(text)? {
+            if seen.contains(&key) {
+                return Err(format!("'{key}' is given twice; allowed: once"));
+            }
+            seen.push(key);
+            options
+                .set(key, &value)
+                .map_err(|error| format!("{key}: {error}"))?;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match key {
+            "deaf" => self.deaf = Some(deaf(value)?),
+            "to" => self.to = one_of(value, DeafTo::ALL, DeafTo::name)?,
+            "depth" => self.depth = depth(value)?,
+            "early-comp" => {
+                self.early_comp =
+                    one_of(value, &[true, false], |on| if on { "on" } else { "off" })?;
+            }
+            "delay" => self.delay_ns = time(value)?,
+            "fault" => self.fault = Some(fault(value)?),
+            "heal" if value == "never" => self.heal = None,
+            "heal" => {
+                self.heal = Some(
+                    one_of(value, Rung::ALL, Rung::name)
+                        .map_err(|error| format!("{error}, never"))?,
+                );
+            }
+            _ => return Err(format!("no such key; allowed: {KEYS}")),
+        }
+        Ok(())
+    }
+}
+
+/// Splits the text into keys and values, CPU lists put together again.
+fn items(text: &str) -> Result<Vec<(&str, String)>, String> {
+    let mut items: Vec<(&str, String)> = Vec::new();
+    for piece in text.split(',') {
+        if let Some((key, value)) = piece.split_once('=') {
+            items.push((key, value.to_string()));
+            continue;
+        }
+        let continues = piece.starts_with(|c: char| c.is_ascii_digit());
+        match items.last_mut() {
+            Some(("deaf", list)) if continues && list.contains('@') => {
+                list.push(',');
+                list.push_str(piece);
+            }
+            _ => {
+                return Err(format!(
+                    "'{piece}' has no '=' and continues no CPU list; allowed: {KEYS}"
+                ));
+            }
+        }
+    }
+    Ok(items)
+}
+
+fn deaf(value: &str) -> Result<Deaf, String> {
+    let (states, cpus) = match value.split_once('@') {
+        Some((states, cpus)) => (states, Some(CpuSet::parse(cpus)?)),
+        None => (value, None),
+    };
+    if cpus.is_some_and(|cpus| cpus.is_empty()) {
+        return Err("'@' without a CPU; allowed: a CPU list like 0-3,7".to_string());
+    }
+    Ok(Deaf {
+        states: states
+            .split('+')
+            .map(StaleState::from_name)
+            .collect::<Result<_, _>>()?,
+        cpus,
+    })
+}
+
+fn depth(value: &str) -> Result<u8, String> {
+    match value.parse() {
+        Ok(depth) if (1..=MAX_DEPTH).contains(&depth) && !value.starts_with('+') => Ok(depth),
+        _ => Err(format!(
+            "'{value}' is not allowed; allowed: 1 to {MAX_DEPTH}"
+        )),
+    }
+}
+
+/// The units of a time with their length in nanoseconds, longest first.
+const UNITS: [(&str, u64); 4] = [
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+
+fn time(value: &str) -> Result<u64, String> {
+    let end = value
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(value.len());
+    let (number, unit) = value.split_at(end);
+    let scale = UNITS.iter().find(|(name, _)| *name == unit);
+    let ns = number
+        .parse::<u64>()
+        .ok()
+        .zip(scale)
+        .and_then(|(number, (_, scale))| number.checked_mul(*scale));
+    match ns {
+        Some(ns) if ns <= MAX_DELAY_NS => Ok(ns),
+        _ => Err(format!(
+            "'{value}' is not allowed; allowed: a whole number of ns, us, ms or s, up to 10s"
+        )),
+    }
+}
+
+fn fault(value: &str) -> Result<Maintenance, String> {
+    let can_fault = |subject: &Subject| Maintenance::of(*subject).filter(|what| what.can_fault());
+    Subject::ALL
+        .iter()
+        .find(|subject| subject.name() == value)
+        .and_then(can_fault)
+        .ok_or_else(|| {
+            let allowed: Vec<_> = Subject::ALL
+                .iter()
+                .filter(|subject| can_fault(subject).is_some())
+                .map(|subject| subject.name())
+                .collect();
+            format!(
+                "'{value}' is no operation that can fault; allowed: {}",
+                allowed.join(", ")
+            )
+        })
+}
+
+fn one_of<T: Copy>(value: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T, String> {
+    all.iter()
+        .copied()
+        .find(|v| name(*v) == value)
+        .ok_or_else(|| {
+            let allowed: Vec<_> = all.iter().map(|v| name(*v)).collect();
+            format!("'{value}' is not allowed; allowed: {}", allowed.join(", "))
+        })
+}
+
+/// The text that [`FabricOptions::parse`] reads as the same options: what
+/// differs from the default, and `depth` where nothing does.
+impl fmt::Display for FabricOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let default = Self::default();
+        let mut items: Vec<String> = Vec::new();
+        if let Some(deaf) = &self.deaf {
+            let states: Vec<_> = deaf.states.iter().map(StaleState::name).collect();
+            let cpus = deaf.cpus.map_or(String::new(), |cpus| format!("@{cpus}"));
+            items.push(format!("deaf={}{cpus}", states.join("+")));
+        }
+        if self.to != default.to {
+            items.push(format!("to={}", self.to));
+        }
+        if self.depth != default.depth || *self == default {
+            items.push(format!("depth={}", self.depth));
+        }
+        if self.early_comp {
+            items.push("early-comp=on".to_string());
+        }
+        if let Some((unit, scale)) = UNITS
+            .iter()
+            .find(|(_, scale)| self.delay_ns != 0 && self.delay_ns % scale == 0)
+        {
+            items.push(format!("delay={}{unit}", self.delay_ns / scale));
+        }
+        if let Some(subject) = Subject::ALL
+            .iter()
+            .find(|subject| self.fault.is_some() && Maintenance::of(**subject) == self.fault)
+        {
+            items.push(format!("fault={subject}"));
+        }
+        if let Some(rung) = self.heal {
+            items.push(format!("heal={rung}"));
+        }
+        f.write_str(&items.join(","))
+    }
+}
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

@@ -1,0 +1,141 @@
+use super::*;
+use alloc::vec;
+use proptest::prelude::*;
+
+#[test]
+fn a_cpu_list_ends_where_the_next_key_begins() {
+    let options = FabricOptions::parse("deaf=wfe+spin@0-3,7,depth=2").unwrap();
+    let deaf = options.deaf.unwrap();
+    assert_eq!(
+        deaf.states.iter().collect::<Vec<_>>(),
+        vec![StaleState::Wfe, StaleState::Spin]
+    );
+    assert_eq!(deaf.cpus, Some(CpuSet::parse("0-3,7").unwrap()));
+    assert_eq!(options.depth, 2);
+    assert_eq!(options.to_string(), "deaf=wfe+spin@0-3,7,depth=2");
+}
+
+#[test]
+fn every_key_is_read_and_the_rest_has_its_default() {
+    let options = FabricOptions::parse(
+        "delay=50us,to=both,early-comp=on,fault=ic-ivau,heal=unlock,deaf=ticket-lock@77",
+    )
+    .unwrap();
+    assert_eq!(options.delay_ns, 50_000);
+    assert_eq!(options.to, DeafTo::Both);
+    assert!(options.early_comp);
+    assert_eq!(options.fault, Some(Maintenance::IcIvau));
+    assert_eq!(options.heal, Some(Rung::Unlock));
+    assert_eq!(options.depth, 4);
+
+    let options = FabricOptions::parse("deaf=spin").unwrap();
+    assert_eq!(options.to, DeafTo::Dvm);
+    assert_eq!((options.early_comp, options.delay_ns), (false, 0));
+    assert_eq!((options.fault, options.heal), (None, None));
+    assert_eq!(options.deaf.unwrap().cpus, None);
+}
+
+#[test]
+fn each_mistake_names_itself_and_what_is_allowed() {
+    for (text, parts) in [
+        ("", ["''", "allowed: deaf="]),
+        ("deaf", ["'deaf'", "allowed: deaf="]),
+        ("hear=spin", ["hear: no such key", "allowed: deaf="]),
+        ("deaf=", ["deaf: ''", "allowed: parked"]),
+        ("deaf=spin+", ["deaf: ''", "allowed: parked"]),
+        ("deaf=sleep", ["deaf: 'sleep'", "branch-self"]),
+        ("deaf=spin@", ["deaf: '@'", "allowed: a CPU list"]),
+        ("deaf=spin@3-1", ["deaf:", "backwards"]),
+        ("deaf=spin@0-3,7x", ["deaf: '7x'", "0-23,25-127"]),
+        ("deaf=spin@600", ["deaf: CPU 600", "at most 511"]),
+        ("deaf=spin,7", ["'7'", "no CPU list"]),
+        ("deaf=spin@1,,2", ["''", "no CPU list"]),
+        ("deaf=spin@1,depth=2,7", ["'7'", "no CPU list"]),
+        ("to=all", ["to: 'all'", "dvm, snoop, both"]),
+        ("depth=0", ["depth: '0'", "1 to 64"]),
+        ("depth=65", ["depth: '65'", "1 to 64"]),
+        ("depth=+4", ["depth: '+4'", "1 to 64"]),
+        ("early-comp=yes", ["early-comp: 'yes'", "on, off"]),
+        ("delay=50", ["delay: '50'", "ns, us, ms"]),
+        ("delay=us", ["delay: 'us'", "ns, us, ms"]),
+        ("delay=11s", ["delay: '11s'", "up to 10s"]),
+        (
+            "delay=99999999999999999999ns",
+            ["delay: '9999", "up to 10s"],
+        ),
+        ("fault=dsb-ish", ["fault: 'dsb-ish'", "allowed: dc-civac"]),
+        ("fault=tlbi-vmalle1is", ["can fault", "dc-cvac, ic-ivau"]),
+        ("heal=hope", ["heal: 'hope'", "psci, never"]),
+        ("depth=2,depth=3", ["'depth' is given twice", "once"]),
+    ] {
+        let error = FabricOptions::parse(text).unwrap_err();
+        for part in parts {
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}
+
+#[test]
+fn the_default_writes_something_to_read() {
+    let text = FabricOptions::default().to_string();
+    assert_eq!(text, "depth=4");
+    assert_eq!(FabricOptions::parse(&text), Ok(FabricOptions::default()));
+}
+
+fn cpus() -> impl Strategy<Value = Option<CpuSet>> {
+    let set = prop::collection::vec(0..crate::cpuset::MAX_CPUS, 1..8)
+        .prop_map(|cpus| cpus.into_iter().collect());
+    prop::option::of(set)
+}
+
+fn options() -> impl Strategy<Value = FabricOptions> {
+    let states = prop::collection::vec(prop::sample::select(StaleState::ALL), 1..5);
+    let deaf = (states, cpus()).prop_map(|(states, cpus)| Deaf {
+        states: states.into_iter().collect(),
+        cpus,
+    });
+    let delay = prop_oneof![
+        Just(0),
+        (1..=10_u64).prop_map(|s| s * 1_000_000_000),
+        (1..=999_u64).prop_map(|us| us * 1_000),
+        0..=MAX_DELAY_NS,
+    ];
+    let fault = prop::sample::select(vec![
+        Maintenance::DcCivac,
+        Maintenance::DcCvau,
+        Maintenance::DcCvac,
+        Maintenance::IcIvau,
+    ]);
+    (
+        prop::option::of(deaf),
+        prop::sample::select(DeafTo::ALL),
+        1..=MAX_DEPTH,
+        any::<bool>(),
+        delay,
+        prop::option::of(fault),
+        prop::option::of(prop::sample::select(Rung::ALL)),
+    )
+        .prop_map(
+            |(deaf, to, depth, early_comp, delay_ns, fault, heal)| FabricOptions {
+                deaf,
+                to,
+                depth,
+                early_comp,
+                delay_ns,
+                fault,
+                heal,
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_reads_the_same(options in options()) {
+        prop_assert_eq!(FabricOptions::parse(&options.to_string()), Ok(options));
+    }
+
+    #[test]
+    fn never_panics(text in "((deaf|to|depth|delay|heal|fault)=)?[a-z0-9@+,=.-]{0,24}") {
+        let _ = FabricOptions::parse(&text);
+    }
+}

@@ -1,0 +1,112 @@
+//! Which stale state each core is in at this moment: what the fabric looks at
+//! to decide whether a core answers.
+
+use crate::{
+    cpuset::CpuSet,
+    glossary::StaleState,
+    sync::{AtomicU8, Ordering},
+};
+
+use super::CORES;
+
+/// The bit that says: a rung of the release ladder has made it answer.
+const HEALED: u8 = 0x80;
+
+/// The stale state of every core, written by whoever puts a core into one and
+/// read by every core that waits in the fabric. Plain loads and stores: also
+/// the sentinel may use it.
+#[derive(Debug)]
+pub struct Presence {
+    /// 0, or the state's number plus one, and [`HEALED`].
+    cores: [AtomicU8; CORES],
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Presence {
+    /// No core is stale.
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Self {
+            cores: [const { AtomicU8::new(0) }; CORES],
+        }
+    }
+
+    /// No core is stale.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self {
+            cores: core::array::from_fn(|_| AtomicU8::new(0)),
+        }
+    }
+
+    /// The core is in this stale state from now on, and not healed.
+    ///
+    /// # Panics
+    /// If there is no such core.
+    pub fn enter(&self, core: usize, state: StaleState) {
+        self.cores[core].store(state as u8 + 1, Ordering::Release);
+    }
+
+    /// The core is in no stale state from now on.
+    ///
+    /// # Panics
+    /// If there is no such core.
+    pub fn leave(&self, core: usize) {
+        self.cores[core].store(0, Ordering::Release);
+    }
+
+    /// The core's stale state, if it is in one.
+    pub fn state(&self, core: usize) -> Option<StaleState> {
+        self.read(core).0
+    }
+
+    /// The core answers from now on, until it enters a stale state again.
+    pub(super) fn heal(&self, core: usize) {
+        if let Some(word) = self.cores.get(core) {
+            word.fetch_or(HEALED, Ordering::AcqRel);
+        }
+    }
+
+    /// The core's stale state, and whether it was healed in it.
+    pub(super) fn read(&self, core: usize) -> (Option<StaleState>, bool) {
+        let word = self
+            .cores
+            .get(core)
+            .map_or(0, |word| word.load(Ordering::Acquire));
+        let state = (word & !HEALED)
+            .checked_sub(1)
+            .and_then(StaleState::from_number);
+        (state, word & HEALED != 0)
+    }
+
+    /// The cores that are in a stale state.
+    pub fn stale(&self) -> CpuSet {
+        (0..CORES)
+            .filter(|core| self.state(*core).is_some())
+            .collect()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_is_healed_until_it_is_stuck_again() {
+        let presence = Presence::new();
+        assert_eq!(presence.state(77), None);
+        presence.enter(77, StaleState::TicketLock);
+        presence.heal(77);
+        assert_eq!(presence.read(77), (Some(StaleState::TicketLock), true));
+        presence.enter(77, StaleState::Parked);
+        assert_eq!(presence.read(77), (Some(StaleState::Parked), false));
+        assert_eq!(presence.stale(), CpuSet::one(77));
+        presence.leave(77);
+        assert_eq!(presence.read(77), (None, false));
+    }
+}

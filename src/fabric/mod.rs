@@ -1,0 +1,183 @@
+//! The fabric, as EL1 sees it: sets EL2 up on each core, tells it where the
+//! barriers under test are, and climbs the rungs that may heal a deaf core.
+//! The model is `stalecore_model::fabric`; [`el2`] drives it.
+
+#![expect(unsafe_code, reason = "calls to EL2, and code scanned for barriers")]
+
+pub mod el2;
+mod interrupts;
+
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use smccc::hvc64;
+use spin::Once;
+use stalecore_model::{
+    cpuset::CpuSet,
+    fabric::{self, Fabric, FabricOptions, Presence, Rung, trap},
+    glossary::{LineState, StaleState},
+    platform::Gic,
+};
+
+use crate::{arch, board, core_local::Core, entry, initiator::AREAS};
+
+/// Which stale state each core is in, as the model sees it.
+static PRESENCE: Presence = Presence::new();
+
+static FABRIC: Once<&'static Shared> = Once::new();
+
+/// What EL2 works with on all cores.
+struct Shared {
+    model: Fabric,
+    options: FabricOptions,
+    install: Install,
+    /// Interrupts go to EL2 first, so that a kick reaches masked cores.
+    kicks: bool,
+}
+
+/// What `el2_call` loads; read with EL2's caches off.
+#[repr(C, align(64))]
+struct Install {
+    mair: AtomicU64,
+    tcr: AtomicU64,
+    ttbr0: AtomicU64,
+    hcr: AtomicU64,
+    mdcr: AtomicU64,
+}
+
+/// The most barriers that are watched at once: every core has at least two
+/// breakpoints, and the longest routine has three barriers.
+pub const MAX_BARRIERS: usize = 6;
+
+/// HCR_EL2.IMO, bit 4: interrupts go to EL2.
+const HCR_IMO: u64 = 1 << 4;
+/// TCR_EL2 as TCR_EL1, with its RES1 bits.
+const TCR_EL2: u64 = 16 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 1 << 31;
+
+/// Makes the model and what EL2 needs; `ttbr0` is the root of EL2's tables.
+pub fn set_up(options: &FabricOptions, cpus: usize, ttbr0: u64, gic: &Gic) {
+    let kicks = matches!(gic, Gic::V3 { .. });
+    let size = arch::id_aa64mmfr0_el1() & 0xf;
+    let hcr = entry::HCR | trap::traps_for(Some(options)) | if kicks { HCR_IMO } else { 0 };
+    let shared = Box::leak(Box::new(Shared {
+        model: Fabric::new(options, CpuSet::first(cpus), arch::cntfrq_el0()),
+        options: *options,
+        install: Install {
+            mair: AtomicU64::new(entry::MAIR),
+            tcr: AtomicU64::new(TCR_EL2 | size.min(5) << 16),
+            ttbr0: AtomicU64::new(ttbr0),
+            hcr: AtomicU64::new(hcr),
+            mdcr: AtomicU64::new(trap::MDCR_EL2_TDE),
+        },
+        kicks,
+    }));
+    entry::clean(core::ptr::from_ref(&shared.install) as usize);
+    FABRIC.call_once(|| shared);
+}
+
+/// Is there a fabric?
+pub fn is_on() -> bool {
+    FABRIC.get().is_some()
+}
+
+/// Can EL2 kick a core that masks everything?
+pub fn can_kick() -> bool {
+    FABRIC.get().is_some_and(|f| f.kicks)
+}
+
+/// What was asked for, if there is a fabric.
+pub fn options() -> Option<&'static FabricOptions> {
+    FABRIC.get().map(|f| &f.options)
+}
+
+/// Sets EL2 up on this core, before its interrupts are.
+pub fn install(core: &'static Core) {
+    let Some(shared) = FABRIC.get() else { return };
+    let mut arguments = [0; 17];
+    arguments[0] = core::ptr::from_ref(&shared.install) as u64;
+    arguments[1] = core::ptr::from_ref(core) as u64;
+    arguments[2] = core.el2_stack as u64;
+    hvc64(entry::EL2_INSTALL, arguments);
+    hvc64(el2::READY, [0; 17]);
+    PRESENCE.leave(core.index);
+}
+
+/// This core is about to be in a stale state.
+pub fn enter(cpu: usize, state: StaleState) {
+    PRESENCE.enter(cpu, state);
+}
+
+/// This core is in no stale state any more.
+pub fn leave(cpu: usize) {
+    PRESENCE.leave(cpu);
+}
+
+/// Says which stale cores may hold the lines under test.
+pub fn set_lines(line: LineState, stale: &CpuSet) {
+    let (Some(shared), Some(areas)) = (FABRIC.get(), AREAS.get()) else {
+        return;
+    };
+    // All areas lie in one piece, in the order of their cores; the executable
+    // view is not what data maintenance is given.
+    let starts = areas.of.iter().map(|(_, area)| area.data as u64);
+    let range = starts.clone().min().unwrap_or(0)
+        ..starts
+            .max()
+            .map_or(0, |last| last + board::AREA_SIZE as u64);
+    shared
+        .model
+        .set_lines(range, &fabric::holders(line, *stale));
+}
+
+/// Watches the barriers in the code that begins at each of `functions` and
+/// ends with its first `ret`.
+pub fn watch_barriers(functions: impl IntoIterator<Item = usize>) {
+    if !is_on() {
+        return;
+    }
+    let mut arguments = [0; 17];
+    let mut found = 0;
+    for function in functions {
+        for address in barriers(function) {
+            if found < MAX_BARRIERS {
+                arguments[found] = address as u64;
+                found += 1;
+            }
+        }
+    }
+    hvc64(el2::WATCH, arguments);
+}
+
+/// The barriers between a function's start and its `ret` that wait for
+/// maintenance.
+fn barriers(function: usize) -> impl Iterator<Item = usize> {
+    const RET: u32 = 0xd65f_03c0;
+    const LONGEST: usize = 2048;
+    (function..function + LONGEST)
+        .step_by(4)
+        .map(|address| {
+            // SAFETY: the image's code goes on behind every function, and is
+            // mapped readable.
+            (address, unsafe { (address as *const u32).read() })
+        })
+        .take_while(|(_, instruction)| *instruction != RET)
+        .filter(|(_, instruction)| {
+            trap::Barrier::decode(*instruction).is_some_and(trap::Barrier::waits_for_maintenance)
+        })
+        .map(|(address, _)| address)
+}
+
+/// A rung of the release ladder was climbed for these cores.
+pub fn release(rung: Rung, cpus: &CpuSet) {
+    if let Some(shared) = FABRIC.get() {
+        shared.model.release(rung, cpus, arch::cntvct(), &PRESENCE);
+    }
+}
+
+/// Bytes of EL2's stack of a core.
+pub const EL2_STACK: usize = 16 * 1024;
+
+/// Does EL2 hold the core up, in an operation of its own?
+pub fn holds_up(core: &Core) -> bool {
+    core.in_fabric.load(Ordering::Acquire)
+}
