@@ -98,9 +98,19 @@ impl FromArgMatches for PlanArgs {
             if let Some(value) = matches.get_one::<String>(key) {
                 self.0
                     .set(key, value)
-                    .map_err(|e| Error::raw(ErrorKind::ValueValidation, format!("--{e}")))?;
+                    .map_err(|e| Error::raw(ErrorKind::ValueValidation, as_flag(&e)))?;
             }
         }
         Ok(())
+    }
+}
+
+/// A message of the model's, with the key that it begins with as a flag.
+pub fn as_flag(message: &str) -> String {
+    let key = message.split(':').next().unwrap_or_default();
+    if KEYS.iter().any(|(known, _)| *known == key) {
+        format!("--{message}")
+    } else {
+        message.to_string()
     }
 }

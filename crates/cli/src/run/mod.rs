@@ -60,7 +60,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let cpus = args.machine.cpus;
     let mut options = args.plan.0;
     options.semihosting = !args.no_semihosting;
-    let plan = Plan::new(&options, cpus).map_err(|e| anyhow!("--{e}"))?;
+    let plan = Plan::new(&options, cpus).map_err(|e| anyhow!(args::as_flag(&e)))?;
     args.machine.check().map_err(|e| anyhow!(e))?;
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
     let limits = Limits::of(&options, &plan, cpus, timeout);
@@ -106,9 +106,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     run.answer = printable(answer::answer(&run, &judgement, args.expect).as_bytes());
     run.exit = judgement.code as u8;
     out.save(&run)?;
+    let nothing = run.cases.is_empty() && run.blocks.is_empty();
     if args.json {
         stdout::print(&format!("{}\n", serde_json::to_string(&run)?))?;
-    } else {
+    } else if judgement.problem.is_none() || !nothing {
         stdout::print(&show::text(&run, show::width(), args.all_states))?;
     }
     let out = out.path().display();
