@@ -69,9 +69,10 @@ fn found(run: &Run) -> String {
     let threshold = run.plan.as_ref().map_or(2000, |plan| plan.threshold);
     let threshold = figures::factor(threshold);
     if of(Verdict::Slowed) > 0 {
-        let worst = worst(run.cases.iter().filter(|c| c.verdict == Verdict::Slowed));
+        let slow = run.cases.iter().filter(|c| c.verdict == Verdict::Slowed);
+        let worst = worst(slow, run.machine.as_ref());
         let worst = worst.map_or(String::new(), |case| {
-            format!(", the worst {}", slowed(case))
+            format!(", the worst {}", slowed(run, case))
         });
         let strict = run.plan.as_ref().is_some_and(|plan| plan.strict);
         let begin = if strict {
@@ -101,8 +102,9 @@ fn stated(run: &Run) -> u32 {
     run.end.as_ref().map_or(2, |end| end.exit).into()
 }
 
-fn slowed(case: &CaseRecord) -> String {
-    let factor = figures::slowdown(case).map_or(String::new(), figures::factor);
+fn slowed(run: &Run, case: &CaseRecord) -> String {
+    let factor =
+        figures::slowdown(case, run.machine.as_ref()).map_or(String::new(), figures::factor);
     format!("{} under {} ({factor})", case.op, case.state)
 }
 

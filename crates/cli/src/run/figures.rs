@@ -7,9 +7,6 @@ use stalecore_model::{
     verdict,
 };
 
-/// The counter's resolution in ticks; a difference within it is none.
-const RESOLUTION: u64 = 1;
-
 /// A time with three figures: `4.21ns`, `140ns`, `12.3µs`.
 pub fn time(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
@@ -57,10 +54,10 @@ pub fn nanoseconds(ticks: u64, machine: &Machine) -> f64 {
     ticks as f64 * 1e9 / machine.counter_hz.max(1) as f64
 }
 
-/// How much later than its baseline a case was: the worse of its two classes.
-pub fn slowdown(case: &CaseRecord) -> Option<Milli> {
-    let of = |base, with| verdict::slowdown(base, with, RESOLUTION);
-    of(&case.base_complete, &case.complete).max(of(&case.base_issue, &case.issue))
+/// How much later than its baseline a case was, as the image judges it.
+pub fn slowdown(case: &CaseRecord, machine: Option<&Machine>) -> Option<Milli> {
+    let resolution = machine.map_or(0, |machine| verdict::resolution(&machine.empty));
+    verdict::of_case(case, resolution)
 }
 
 #[cfg(test)]

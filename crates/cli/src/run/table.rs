@@ -16,7 +16,7 @@ use super::figures;
 const GAP: usize = 2;
 
 /// How bad a case is; worse is greater.
-fn badness(case: &CaseRecord) -> (usize, Milli) {
+fn badness(case: &CaseRecord, machine: Option<&Machine>) -> (usize, Milli) {
     const FROM_BEST: [Verdict; 7] = [
         Verdict::Skipped,
         Verdict::Completed,
@@ -27,13 +27,21 @@ fn badness(case: &CaseRecord) -> (usize, Milli) {
         Verdict::Blocked,
     ];
     let rank = FROM_BEST.iter().position(|v| *v == case.verdict);
-    (rank.unwrap_or(0), figures::slowdown(case).unwrap_or(0))
+    (
+        rank.unwrap_or(0),
+        figures::slowdown(case, machine).unwrap_or(0),
+    )
 }
 
 /// The worst of some cases.
-pub fn worst<'a>(cases: impl IntoIterator<Item = &'a CaseRecord>) -> Option<&'a CaseRecord> {
+pub fn worst<'a>(
+    cases: impl IntoIterator<Item = &'a CaseRecord>,
+    machine: Option<&Machine>,
+) -> Option<&'a CaseRecord> {
     // The first of equals, so that the order of the plan is kept.
-    cases.into_iter().min_by_key(|c| Reverse(badness(c)))
+    cases
+        .into_iter()
+        .min_by_key(|c| Reverse(badness(c, machine)))
 }
 
 /// One column: its states, and its cell in each row.
@@ -68,9 +76,10 @@ struct Grid<'a> {
 
 impl<'a> Grid<'a> {
     fn new(run: &'a Run) -> Self {
-        let cases = &run.cases;
+        let (cases, machine) = (&run.cases, run.machine.as_ref());
         let bad = |wanted: &dyn Fn(&CaseRecord) -> bool| {
-            Reverse(worst(cases.iter().filter(|c| wanted(c))).map(badness))
+            let cases = cases.iter().filter(|c| wanted(c));
+            Reverse(cases.map(|c| badness(c, machine)).max())
         };
         let mut rows: Vec<(Subject, LineState)> = Vec::new();
         let mut states: Vec<StaleState> = Vec::new();
@@ -85,7 +94,7 @@ impl<'a> Grid<'a> {
         rows.sort_by_key(|(op, line)| bad(&|c| c.op == *op && c.line == *line));
         states.sort_by_key(|state| bad(&|c| c.state == *state));
         Self {
-            machine: run.machine.as_ref(),
+            machine,
             rows,
             states,
             cases: cases.iter().map(|c| ((c.op, c.line, c.state), c)).collect(),
@@ -107,7 +116,8 @@ impl<'a> Grid<'a> {
             let cases = states
                 .iter()
                 .filter_map(|s| self.cases.get(&(*op, *line, *s)));
-            worst(cases.copied()).map_or_else(|| "-".to_string(), |case| self.cell(case))
+            worst(cases.copied(), self.machine)
+                .map_or_else(|| "-".to_string(), |case| self.cell(case))
         });
         let heading = match states {
             [state] => wrap(state.name()),
@@ -124,7 +134,7 @@ impl<'a> Grid<'a> {
         };
         let median = self.machine.and_then(|m| figures::median(case, m));
         let median = median.map_or("?".to_string(), figures::time);
-        let factor = figures::slowdown(case).map_or("?".to_string(), figures::factor);
+        let factor = figures::slowdown(case, self.machine).map_or("?".to_string(), figures::factor);
         format!("{median} {factor}{mark}")
     }
 }
