@@ -6,3 +6,4 @@ mod consoles;
 mod fake;
 mod input;
 mod mishaps;
+mod setup;
