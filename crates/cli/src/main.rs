@@ -1,3 +1,48 @@
 //! `stalecore`: runs the image, explains what it found and draws it.
 
-fn main() {}
+#![deny(unsafe_code)]
+
+mod flatten;
+mod list;
+mod run;
+mod stdout;
+mod usage;
+
+use clap::{Parser, Subcommand};
+use stalecore_model::exit::ExitCode;
+
+/// Can a core that is stuck delay or block another core's cache maintenance?
+#[derive(Parser)]
+#[command(name = "stalecore", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Boot the image, leave cores stale, time every operation, give a verdict
+    Run(Box<run::Args>),
+    /// Print operations, stale states, line states, verdicts and exit codes
+    List(list::Args),
+    /// Make the flat image from the ELF file
+    #[command(hide = true)]
+    Flatten(flatten::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let command = match usage::parse::<Cli>() {
+        Ok(cli) => cli.command,
+        Err(code) => return code,
+    };
+    let result = match command {
+        Command::Run(args) => run::run(*args),
+        Command::List(args) => list::list(&args),
+        Command::Flatten(args) => flatten::flatten(&args),
+    };
+    let code = result.unwrap_or_else(|error| {
+        eprintln!("stalecore: {error:#}");
+        ExitCode::Harness
+    });
+    std::process::ExitCode::from(code as u8)
+}

@@ -1,0 +1,52 @@
+# make run, make test: from a fresh clone to a verdict. `make` alone lists what
+# there is. Arguments for the run: make run ARGS='--cpus 4 --ops ic-ivau'
+
+CARGO ?= cargo
+ARGS ?=
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+IMAGE_TARGET := aarch64-unknown-none
+HOST_CRATES := -p stalecore-model -p stalecore-cli
+
+.PHONY: help run test host-test build deps deps-run deps-test clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run        build, boot the image in QEMU, give a verdict (ARGS=...)'
+	@echo 'make test       build, run all tests'
+	@echo 'make host-test  run the tests that need neither image nor QEMU'
+	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
+	@echo 'make deps       install what building, running and testing need'
+	@echo 'make clean      remove dist/ and what cargo built'
+
+run: deps-run build
+	dist/stalecore run --out out $(ARGS)
+
+test: deps-test build
+	$(CARGO) test --locked --release $(HOST_CRATES)
+
+host-test: deps-build
+	$(CARGO) test --locked --release $(HOST_CRATES) --lib --bins
+	$(CARGO) test --locked --release -p stalecore-cli --test e2e -- input mishaps
+
+build: deps-build
+	$(CARGO) build --locked --release -p stalecore-cli
+	$(CARGO) build --locked --release -p stalecore-image --target $(IMAGE_TARGET)
+	mkdir -p dist
+	install $(TARGET_DIR)/release/stalecore dist/stalecore
+	install -m 644 $(TARGET_DIR)/$(IMAGE_TARGET)/release/stalecore-image dist/stalecore.elf
+	dist/stalecore flatten dist/stalecore.elf dist/stalecore.img
+
+deps: deps-test
+
+# Each installs what it lacks, and is quiet where nothing is missing.
+.PHONY: deps-build
+deps-build:
+	@tools/deps build
+deps-run:
+	@tools/deps build run
+deps-test:
+	@tools/deps build run test
+
+clean:
+	$(CARGO) clean
+	rm -rf dist

@@ -1,0 +1,76 @@
+//! The image's own symbol table, from the ELF file's.
+
+use anyhow::{Context, anyhow};
+use object::{
+    Endianness,
+    elf::{FileHeader64, SHF_EXECINSTR, SHT_SYMTAB, STT_FUNC, STT_NOTYPE},
+    read::elf::{FileHeader, SectionHeader, Sym},
+};
+use stalecore_model::symbols;
+
+/// The section that the image reserves for the table.
+const SECTION: &[u8] = b".symbols";
+
+/// Writes the table into the place of `flat` that the image reserves for it, if
+/// it reserves one; `base` is the address of the first byte of `flat`.
+///
+/// # Errors
+/// A broken ELF file, or a table larger than its place.
+pub fn fill(
+    flat: &mut [u8],
+    header: &FileHeader64<Endianness>,
+    endian: Endianness,
+    elf: &[u8],
+    base: u64,
+) -> anyhow::Result<()> {
+    let sections = header.sections(endian, elf).context("sections")?;
+    let Some((_, section)) = sections.section_by_name(endian, SECTION) else {
+        return Ok(());
+    };
+    let place = section.sh_addr(endian).checked_sub(base);
+    let place = place.and_then(|at| {
+        let at = usize::try_from(at).ok()?;
+        let end = at.checked_add(usize::try_from(section.sh_size(endian)).ok()?)?;
+        flat.get_mut(at..end)
+    });
+    let place = place.context("the section .symbols lies outside the image")?;
+    let table = sections
+        .symbols(endian, elf, SHT_SYMTAB)
+        .context("symbols")?;
+    let mut functions: Vec<(bool, u32, String)> = Vec::new();
+    for symbol in table.iter() {
+        let code = sections
+            .section(object::SectionIndex(symbol.st_shndx(endian).into()))
+            .is_ok_and(|s| s.sh_flags(endian) & u64::from(SHF_EXECINSTR) != 0);
+        let kind = symbol.st_type();
+        let name = symbol.name(endian, table.strings()).unwrap_or_default();
+        // What begins with '$' marks code and data for disassemblers.
+        if !code || ![STT_FUNC, STT_NOTYPE].contains(&kind) || name.is_empty() || name[0] == b'$' {
+            continue;
+        }
+        let offset = symbol.st_value(endian).checked_sub(base);
+        if let Some(offset) = offset.and_then(|o| u32::try_from(o).ok()) {
+            functions.push((kind != STT_FUNC, offset, readable(name)));
+        }
+    }
+    // At one address a function is a better name than a mere mark.
+    functions.sort();
+    let functions = functions
+        .into_iter()
+        .map(|(_, o, name)| (o, name))
+        .collect();
+    let table = symbols::build(functions, place.len()).map_err(|needed| {
+        anyhow!(
+            "the names take {needed} bytes, the section .symbols has {}",
+            place.len()
+        )
+    })?;
+    place[..table.len()].copy_from_slice(&table);
+    Ok(())
+}
+
+/// A name as in the source, without the compiler's hash.
+fn readable(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    format!("{:#}", rustc_demangle::demangle(&name))
+}

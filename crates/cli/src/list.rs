@@ -1,0 +1,136 @@
+//! `stalecore list`: the words of the command line and of the report.
+
+use serde_json::{Value, json};
+use stalecore_model::{
+    exit::ExitCode,
+    glossary::{Kind, LineState, StaleState, Subject, Verdict},
+};
+
+use crate::stdout;
+
+/// What to print, and how.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One list: its heading, its key in JSON, and name and explanation of each.
+type List = (&'static str, &'static str, Vec<(String, &'static str)>);
+
+fn lists() -> Vec<List> {
+    let subjects = |kind| {
+        Subject::ALL
+            .iter()
+            .filter(|s| s.kind() == kind)
+            .map(|s| (s.name().to_string(), s.about()))
+            .collect()
+    };
+    vec![
+        (
+            "operations (--ops)",
+            "operations",
+            subjects(Kind::Operation),
+        ),
+        ("routines (--ops)", "routines", subjects(Kind::Routine)),
+        ("self-tests (--ops)", "selftests", subjects(Kind::Selftest)),
+        (
+            "stale states (--stale)",
+            "stale_states",
+            StaleState::ALL
+                .iter()
+                .map(|s| (s.name().to_string(), s.about()))
+                .collect(),
+        ),
+        (
+            "line states (--lines)",
+            "line_states",
+            LineState::ALL
+                .iter()
+                .map(|s| (s.name().to_string(), s.about()))
+                .collect(),
+        ),
+        (
+            "verdicts (--expect)",
+            "verdicts",
+            Verdict::ALL
+                .iter()
+                .map(|s| (s.name().to_string(), s.about()))
+                .collect(),
+        ),
+        (
+            "exit codes, most serious first",
+            "exit_codes",
+            ExitCode::BY_SERIOUSNESS
+                .iter()
+                .map(|(code, about)| ((*code as u8).to_string(), *about))
+                .collect(),
+        ),
+    ]
+}
+
+/// Prints the lists.
+///
+/// # Errors
+/// Standard output's.
+pub fn list(args: &Args) -> anyhow::Result<ExitCode> {
+    let text = if args.json { as_json() } else { as_text() };
+    stdout::print(&text)?;
+    Ok(ExitCode::Expected)
+}
+
+fn as_text() -> String {
+    let lists = lists();
+    let width = lists
+        .iter()
+        .flat_map(|(_, _, rows)| rows)
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or(0);
+    let blocks: Vec<_> = lists
+        .iter()
+        .map(|(heading, _, rows)| {
+            let rows: Vec<_> = rows
+                .iter()
+                .map(|(name, about)| format!("  {name:width$}  {about}\n"))
+                .collect();
+            format!("{heading}\n{}", rows.concat())
+        })
+        .collect();
+    blocks.join("\n")
+}
+
+fn as_json() -> String {
+    let object: serde_json::Map<String, Value> = lists()
+        .into_iter()
+        .map(|(_, key, rows)| {
+            let rows: Vec<_> = rows
+                .into_iter()
+                .map(|(name, about)| json!({ "name": name, "about": about }))
+                .collect();
+            (key.to_string(), Value::from(rows))
+        })
+        .collect();
+    format!("{:#}\n", Value::from(object))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_in_both_forms() {
+        let (text, json) = (as_text(), as_json());
+        let names = Subject::ALL
+            .iter()
+            .map(|s| s.name())
+            .chain(StaleState::ALL.iter().map(|s| s.name()))
+            .chain(Verdict::ALL.iter().map(|v| v.name()))
+            .chain(["124", "dirty-there"]);
+        for name in names {
+            assert!(text.contains(&format!("\n  {name} ")), "{name}");
+            assert!(json.contains(&format!("\"{name}\"")), "{name}");
+        }
+    }
+}

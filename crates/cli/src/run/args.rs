@@ -1,0 +1,116 @@
+//! The flags of `stalecore run`.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Command, Error, FromArgMatches, error::ErrorKind};
+use stalecore_model::{
+    glossary::Verdict,
+    options::{KEYS, Options},
+};
+
+use super::machine::MachineArgs;
+
+/// What `stalecore run` takes.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// End with 0 if a case has this verdict, with 1 if none has
+    #[arg(long, value_name = "VERDICT", value_parser = Verdict::from_name)]
+    pub expect: Option<Verdict>,
+    /// Where run.json and console.log go: a new or empty directory, or one that
+    /// an earlier run left [default: stalecore-out/N, N counting up]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// The host's deadline for the whole run in seconds [default: from the plan]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<u32>,
+    /// Print run.json on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing on standard error but what went wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Give each stale state its own column in the table, also where that needs
+    /// several blocks
+    #[arg(long)]
+    pub all_states: bool,
+    /// End by PSCI SYSTEM_OFF and a final line, as on a board
+    #[arg(long)]
+    pub no_semihosting: bool,
+    /// The image, flat or ELF [default: stalecore.img beside this command]
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// The emulator [default: qemu-system-aarch64]
+    #[arg(long, value_name = "FILE")]
+    pub qemu: Option<PathBuf>,
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    const LONGEST: u32 = 7 * 24 * 3600;
+    match text.parse() {
+        Ok(n) if (1..=LONGEST).contains(&n) => Ok(n),
+        _ => Err(format!("allowed: 1 to {LONGEST}")),
+    }
+}
+
+/// Keys that are decided by other flags.
+const ELSEWHERE: &[&str] = &["semihosting"];
+
+/// Keys that are on when the flag stands alone.
+const SWITCHES: &[&str] = &["icount"];
+
+/// A flag for each key of the boot arguments, with the same name.
+pub struct PlanArgs(pub Options);
+
+impl clap::Args for PlanArgs {
+    fn augment_args(command: Command) -> Command {
+        KEYS.iter()
+            .filter(|(key, _)| !ELSEWHERE.contains(key))
+            .fold(command, |command, (key, help)| {
+                let arg = Arg::new(*key).long(*key).help(*help).value_name("VALUE");
+                command.arg(if SWITCHES.contains(key) {
+                    arg.num_args(0..=1)
+                        .require_equals(true)
+                        .default_missing_value("on")
+                } else {
+                    arg
+                })
+            })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for PlanArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut plan = Self(Options::default());
+        plan.update_from_arg_matches(matches)?;
+        Ok(plan)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        for (key, _) in KEYS.iter().filter(|(key, _)| !ELSEWHERE.contains(key)) {
+            if let Some(value) = matches.get_one::<String>(key) {
+                self.0
+                    .set(key, value)
+                    .map_err(|e| Error::raw(ErrorKind::ValueValidation, as_flag(&e)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A message of the model's, with the key that it begins with as a flag.
+pub fn as_flag(message: &str) -> String {
+    let key = message.split(':').next().unwrap_or_default();
+    if KEYS.iter().any(|(known, _)| *known == key) {
+        format!("--{message}")
+    } else {
+        message.to_string()
+    }
+}

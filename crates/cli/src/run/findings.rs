@@ -1,0 +1,203 @@
+//! What was found besides the table: blocks, faults, older code, the cost of
+//! the timed block, notes.
+
+use stalecore_model::{
+    console::printable,
+    glossary::Verdict,
+    record::{Block, Fault, Icount},
+    run::Run,
+};
+
+use super::{answer::state_of, figures};
+
+/// Each finding as a paragraph. Text from the console is made fit for a
+/// terminal: a record can hold what a line cannot.
+pub fn findings(run: &Run) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(run.blocks.iter().map(|b| block(run, b)));
+    parts.extend(run.faults.iter().map(|f| fault(run, f)));
+    for case in &run.cases {
+        if matches!(case.verdict, Verdict::Incoherent | Verdict::Inconclusive)
+            && let Some(why) = &case.why
+        {
+            parts.push(format!(
+                "{}: case {}, {} under {}: {why}",
+                case.verdict, case.n, case.op, case.state
+            ));
+        }
+    }
+    parts.extend(skipped(run));
+    parts.extend(run.icount.as_ref().map(icount));
+    parts.extend(run.notes.iter().map(|note| format!("note: {note}")));
+    let safe = |part: &String| {
+        let lines: Vec<_> = part
+            .lines()
+            .map(|l| printable(l.as_bytes()) + "\n")
+            .collect();
+        lines.concat()
+    };
+    parts.iter().map(safe).collect()
+}
+
+fn block(run: &Run, block: &Block) -> String {
+    let address = block
+        .address
+        .map_or(String::new(), |address| format!(", address {address}"));
+    let mut text = format!(
+        "blocked: case {}, {} under {}\n  CPU {} at {}: {}{address}\n  \
+         not returned after {} ms, {} had returned before; seen by the {}\n",
+        block.n,
+        block.op,
+        state_of(run, block.n),
+        block.initiator,
+        block.at,
+        block.instruction,
+        block.waited_ms,
+        block.returned,
+        block.seen_by
+    );
+    for core in &block.cores {
+        let at = core
+            .at
+            .as_ref()
+            .map_or(String::new(), |at| format!(", at {at}"));
+        text += &format!(
+            "  CPU {}: {}, {}, {}{at}\n",
+            core.cpus, core.role, core.doing, core.proof
+        );
+    }
+    for rung in &block.ladder {
+        let result = if rung.released {
+            "released"
+        } else {
+            "no change"
+        };
+        let time = figures::time(rung.us as f64 * 1e3);
+        text += &format!("  tried {}: {result} after {time}\n", rung.rung);
+    }
+    text
+}
+
+fn fault(run: &Run, fault: &Fault) -> String {
+    format!(
+        "faulted: case {}, {} under {}\n  CPU {} at {}: {}\n  \
+         ESR {} FAR {} ELR {}; the routine returned {}",
+        fault.n,
+        fault.op,
+        state_of(run, fault.n),
+        fault.initiator,
+        fault.at,
+        fault.syndrome,
+        fault.esr,
+        fault.far,
+        fault.elr,
+        fault.returned
+    )
+}
+
+/// Skipped cases by their reason: a state that cannot be had skips many.
+fn skipped(run: &Run) -> Vec<String> {
+    let mut reasons: Vec<(&str, usize, Vec<String>)> = Vec::new();
+    for case in run.cases.iter().filter(|c| c.verdict == Verdict::Skipped) {
+        let why = case.why.as_deref().unwrap_or("no reason given");
+        let state = case.state.to_string();
+        match reasons.iter_mut().find(|(reason, ..)| *reason == why) {
+            Some((_, count, states)) => {
+                *count += 1;
+                if !states.contains(&state) {
+                    states.push(state);
+                }
+            }
+            None => reasons.push((why, 1, vec![state])),
+        }
+    }
+    reasons
+        .into_iter()
+        .map(|(why, count, states)| format!("skipped: {count} under {}: {why}", states.join(", ")))
+        .collect()
+}
+
+fn icount(icount: &Icount) -> String {
+    let mut text = format!(
+        "the empty timed block costs {} instructions; {} are written in it",
+        icount.empty, icount.written
+    );
+    for (op, more) in &icount.more {
+        text += &format!("\n  {op}: {more} more");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stalecore_model::{
+        cpuset::CpuSet,
+        glossary::{LineState, StaleState, Subject},
+        record::{CoreState, GroupRecord, Hex, Rung},
+    };
+
+    #[test]
+    fn a_block_report_names_everything() {
+        let run = Run {
+            groups: vec![GroupRecord {
+                state: StaleState::Spin,
+                line: LineState::DirtyHere,
+                first: 3,
+                cases: 4,
+            }],
+            blocks: vec![Block {
+                n: 5,
+                op: Subject::FlushIcacheRange,
+                initiator: 0,
+                instruction: "ic ivau".into(),
+                at: "flush_icache_range+92".into(),
+                address: Some(Hex(0xffff_0000)),
+                waited_ms: 2400,
+                returned: 7,
+                seen_by: "sentinel".into(),
+                cores: vec![CoreState {
+                    cpus: CpuSet::parse("1-6").unwrap(),
+                    role: "stale".into(),
+                    doing: "spin".into(),
+                    proof: "heartbeat 3\u{1b}[2J, 12 ms ago".into(),
+                    at: None,
+                }],
+                ladder: vec![Rung {
+                    rung: "sev".into(),
+                    us: 1500,
+                    released: false,
+                }],
+            }],
+            ..Run::default()
+        };
+        let text = findings(&run);
+        for part in [
+            "case 5, flush-icache-range under spin",
+            "CPU 0 at flush_icache_range+92: ic ivau, address 0xffff0000",
+            "2400 ms, 7 had returned",
+            "CPU 1-6: stale, spin, heartbeat 3\u{fffd}[2J, 12 ms ago",
+            "tried sev: no change after 1.50ms",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_cost_of_the_timed_block() {
+        let run = Run {
+            icount: Some(Icount {
+                empty: 4,
+                written: 4,
+                more: vec![(Subject::IcIvau, 1)],
+            }),
+            notes: vec!["no sentinel".into()],
+            ..Run::default()
+        };
+        assert_eq!(
+            findings(&run),
+            "the empty timed block costs 4 instructions; 4 are written in it\n  \
+             ic-ivau: 1 more\nnote: no sentinel\n"
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! Finds the image to boot.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+
+use crate::flatten;
+
+/// The image's name beside this command.
+const NAME: &str = "stalecore.img";
+
+/// The path of a flat image: the one asked for, that one flattened into
+/// `scratch` if it is an ELF file, or the one beside this command.
+///
+/// # Errors
+/// No such file, or no image.
+pub fn find(asked: Option<&Path>, scratch: &Path) -> anyhow::Result<PathBuf> {
+    let path = match asked {
+        Some(path) => path.to_path_buf(),
+        None => beside()?,
+    };
+    let name = || format!("--image: {}", path.display());
+    let bytes = fs::read(&path).with_context(name)?;
+    if flatten::is_elf(&bytes) {
+        let flat = scratch.join(NAME);
+        let image = flatten::flat(&bytes).with_context(name)?;
+        fs::write(&flat, image).with_context(|| flat.display().to_string())?;
+        return Ok(flat);
+    }
+    flatten::check(&bytes).with_context(name)?;
+    Ok(path)
+}
+
+fn beside() -> anyhow::Result<PathBuf> {
+    let command = std::env::current_exe().context("the path of this command")?;
+    let path = command.with_file_name(NAME);
+    if !path.exists() {
+        bail!(
+            "no image: {} is missing; 'make build' makes it, --image names another",
+            path.display()
+        );
+    }
+    Ok(path)
+}

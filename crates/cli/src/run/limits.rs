@@ -1,0 +1,67 @@
+//! How long the host waits: for the whole run, and in silence.
+
+use std::time::Duration;
+
+use stalecore_model::{options::Options, plan::Plan};
+
+/// The host's deadlines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For the whole run.
+    pub total: Duration,
+    /// Without a byte on the console.
+    pub silence: Duration,
+}
+
+impl Limits {
+    /// The deadlines for a plan; `asked` replaces the one of the whole run.
+    ///
+    /// They are generous: an emulator may run all cores in turn on one core
+    /// of a busy host.
+    pub fn of(options: &Options, plan: &Plan, cpus: usize, asked: Option<Duration>) -> Self {
+        let cores = u32::try_from(cpus).unwrap_or(u32::MAX);
+        let times =
+            |what: Duration, n: usize| what.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX));
+        // Four histograms for each case: two classes, and the baseline.
+        let case = Duration::from_millis(200) + Duration::from_micros(80) * options.samples;
+        let group = Duration::from_secs(1) + Duration::from_millis(50) * cores;
+        let block = Duration::from_millis(plan.deadline_ms.into()) * 5;
+        let total = asked.unwrap_or(
+            Duration::from_secs(60)
+                + times(case, plan.len())
+                + times(group, plan.groups.len())
+                + block,
+        );
+        let silence = Duration::from_secs(20) + Duration::from_millis(100) * cores + case + block;
+        Self {
+            total,
+            silence: silence.min(total),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(text: &str, cpus: usize, asked: Option<u64>) -> Limits {
+        let options = Options::from_bootargs(text).unwrap();
+        let plan = Plan::new(&options, cpus).unwrap();
+        Limits::of(&options, &plan, cpus, asked.map(Duration::from_secs))
+    }
+
+    #[test]
+    fn a_minute_and_what_the_plan_needs() {
+        let small = limits("stalecore.ops=none stalecore.stale=spin", 2, None);
+        assert!((61..90).contains(&small.total.as_secs()), "{small:?}");
+        let whole = limits("", 8, None);
+        assert!((120..300).contains(&whole.total.as_secs()), "{whole:?}");
+        assert!(whole.silence < whole.total);
+    }
+
+    #[test]
+    fn what_is_asked_for_bounds_the_silence_too() {
+        let limits = limits("stalecore.deadline-ms=3600000", 512, Some(3));
+        assert_eq!((limits.total.as_secs(), limits.silence.as_secs()), (3, 3));
+    }
+}

@@ -1,0 +1,264 @@
+//! The table: rows are operations, columns stale states, worst first; a cell is
+//! the median and the slow-down, or the verdict.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use stalecore_model::{
+    glossary::{LineState, StaleState, Subject, Verdict},
+    options::Milli,
+    record::{CaseRecord, Machine},
+    run::Run,
+};
+
+use super::figures;
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// How bad a case is; worse is greater.
+fn badness(case: &CaseRecord, machine: Option<&Machine>) -> (usize, Milli) {
+    const FROM_BEST: [Verdict; 7] = [
+        Verdict::Skipped,
+        Verdict::Completed,
+        Verdict::Inconclusive,
+        Verdict::Slowed,
+        Verdict::Faulted,
+        Verdict::Incoherent,
+        Verdict::Blocked,
+    ];
+    let rank = FROM_BEST.iter().position(|v| *v == case.verdict);
+    (
+        rank.unwrap_or(0),
+        figures::slowdown(case, machine).unwrap_or(0),
+    )
+}
+
+/// The worst of some cases.
+pub fn worst<'a>(
+    cases: impl IntoIterator<Item = &'a CaseRecord>,
+    machine: Option<&Machine>,
+) -> Option<&'a CaseRecord> {
+    // The first of equals, so that the order of the plan is kept.
+    cases
+        .into_iter()
+        .min_by_key(|c| Reverse(badness(c, machine)))
+}
+
+/// One column: its states, and its cell in each row.
+struct Column {
+    heading: [String; 2],
+    cells: Vec<String>,
+    width: usize,
+}
+
+impl Column {
+    fn new(heading: [String; 2], cells: Vec<String>) -> Self {
+        let width = heading
+            .iter()
+            .chain(&cells)
+            .map(|t| t.chars().count())
+            .max();
+        Self {
+            heading,
+            cells,
+            width: width.unwrap_or(0),
+        }
+    }
+}
+
+/// The cases by row and state, both with the worst first.
+struct Grid<'a> {
+    machine: Option<&'a Machine>,
+    rows: Vec<(Subject, LineState)>,
+    states: Vec<StaleState>,
+    cases: BTreeMap<(Subject, LineState, StaleState), &'a CaseRecord>,
+}
+
+impl<'a> Grid<'a> {
+    fn new(run: &'a Run) -> Self {
+        let (cases, machine) = (&run.cases, run.machine.as_ref());
+        let bad = |wanted: &dyn Fn(&CaseRecord) -> bool| {
+            let cases = cases.iter().filter(|c| wanted(c));
+            Reverse(cases.map(|c| badness(c, machine)).max())
+        };
+        let mut rows: Vec<(Subject, LineState)> = Vec::new();
+        let mut states: Vec<StaleState> = Vec::new();
+        for case in cases {
+            if !rows.contains(&(case.op, case.line)) {
+                rows.push((case.op, case.line));
+            }
+            if !states.contains(&case.state) {
+                states.push(case.state);
+            }
+        }
+        rows.sort_by_key(|(op, line)| bad(&|c| c.op == *op && c.line == *line));
+        states.sort_by_key(|state| bad(&|c| c.state == *state));
+        Self {
+            machine,
+            rows,
+            states,
+            cases: cases.iter().map(|c| ((c.op, c.line, c.state), c)).collect(),
+        }
+    }
+
+    fn labels(&self) -> Vec<String> {
+        let several = |op| self.rows.iter().filter(|(o, _)| *o == op).count() > 1;
+        let label = |(op, line): &(Subject, LineState)| match several(*op) {
+            true => format!("{op}/{line}"),
+            false => op.to_string(),
+        };
+        self.rows.iter().map(label).collect()
+    }
+
+    /// The column of some states: of each row their worst case.
+    fn column(&self, states: &[StaleState]) -> Column {
+        let cells = self.rows.iter().map(|(op, line)| {
+            let cases = states
+                .iter()
+                .filter_map(|s| self.cases.get(&(*op, *line, *s)));
+            worst(cases.copied(), self.machine)
+                .map_or_else(|| "-".to_string(), |case| self.cell(case))
+        });
+        let heading = match states {
+            [state] => wrap(state.name()),
+            _ => [states.len().to_string(), "others".to_string()],
+        };
+        Column::new(heading, cells.collect())
+    }
+
+    fn cell(&self, case: &CaseRecord) -> String {
+        let mark = match case.verdict {
+            Verdict::Completed => "",
+            Verdict::Slowed => "!",
+            verdict => return verdict.to_string(),
+        };
+        let median = self.machine.and_then(|m| figures::median(case, m));
+        let median = median.map_or("?".to_string(), figures::time);
+        let factor = figures::slowdown(case, self.machine).map_or("?".to_string(), figures::factor);
+        format!("{median} {factor}{mark}")
+    }
+}
+
+/// A heading on two lines, cut at the hyphen that makes it narrowest.
+fn wrap(name: &str) -> [String; 2] {
+    let cut = name
+        .match_indices('-')
+        .map(|(at, _)| at + 1)
+        .min_by_key(|at| (*at).max(name.len() - at));
+    let (first, second) = name.split_at(cut.filter(|_| name.len() > 9).unwrap_or(0));
+    [first.to_string(), second.to_string()]
+}
+
+/// Draws the table, at most `width` columns wide. Where not every state fits,
+/// the best ones share a column, or, with `all_states`, go into further blocks.
+/// Without cases it is empty.
+pub fn table(run: &Run, width: usize, all_states: bool) -> String {
+    let grid = Grid::new(run);
+    let labels = grid.labels();
+    let Some(label) = labels.iter().map(String::len).max() else {
+        return String::new();
+    };
+    let room = width.saturating_sub(label);
+    let mut text = String::new();
+    let mut rest = grid.states.as_slice();
+    while !rest.is_empty() {
+        let mut columns: Vec<_> = rest.iter().map(|s| grid.column(&[*s])).collect();
+        let fits = how_many(&columns, room);
+        let mut taken = fits.max(1);
+        if fits < rest.len() && !all_states {
+            // One column less at a time, until the shared one fits beside them.
+            let shared = loop {
+                let shared = grid.column(&rest[taken..]);
+                if taken == 0 || used(&columns[..taken]) + GAP + shared.width <= room {
+                    break shared;
+                }
+                taken -= 1;
+            };
+            columns.truncate(taken);
+            columns.push(shared);
+            let names: Vec<_> = rest[taken..].iter().map(|s| s.name()).collect();
+            draw(&mut text, &labels, label, &columns);
+            text += &fold(
+                &format!("{} others: {}", names.len(), names.join(", ")),
+                width,
+            );
+            break;
+        }
+        columns.truncate(taken);
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        draw(&mut text, &labels, label, &columns);
+        rest = &rest[taken..];
+    }
+    text + &fold(&footnote(run), width)
+}
+
+fn used(columns: &[Column]) -> usize {
+    columns.iter().map(|c| GAP + c.width).sum()
+}
+
+fn how_many(columns: &[Column], room: usize) -> usize {
+    (0..=columns.len())
+        .rev()
+        .find(|n| used(&columns[..*n]) <= room)
+        .unwrap_or(0)
+}
+
+fn draw(text: &mut String, labels: &[String], label: usize, columns: &[Column]) {
+    let mut line = |first: &str, cell: &dyn Fn(&Column) -> String| {
+        let mut line = format!("{first:label$}");
+        for column in columns {
+            line += &format!("{:>1$}", cell(column), GAP + column.width);
+        }
+        *text += line.trim_end();
+        text.push('\n');
+    };
+    for part in 0..2 {
+        if columns.iter().any(|c| !c.heading[part].is_empty()) {
+            line("", &|c| c.heading[part].clone());
+        }
+    }
+    for (row, name) in labels.iter().enumerate() {
+        line(name, &|c| c.cells[row].clone());
+    }
+}
+
+fn footnote(run: &Run) -> String {
+    let mut text =
+        "Median of one operation with its DSB, and how many times its baseline".to_string();
+    if let Some(plan) = &run.plan {
+        text += &format!(" (! slowed: more than {})", figures::factor(plan.threshold));
+    }
+    if let Some(machine) = &run.machine
+        && let Some(empty) = machine.empty.quantile(500)
+    {
+        let empty = figures::nanoseconds(empty, machine);
+        text += &format!(
+            "; the empty timed block takes {} and is not subtracted",
+            figures::time(empty)
+        );
+    }
+    text + "."
+}
+
+/// Breaks a text into lines at its spaces.
+pub fn fold(text: &str, width: usize) -> String {
+    let (mut folded, mut column) = (String::new(), 0);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            folded.push('\n');
+            column = 0;
+        } else if column > 0 {
+            folded.push(' ');
+            column += 1;
+        }
+        folded += word;
+        column += length;
+    }
+    folded + "\n"
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+use super::*;
+use stalecore_model::histogram::Histogram;
+
+fn histogram(value: u64) -> Histogram {
+    let mut histogram = Histogram::new();
+    histogram.add_many(value, 64);
+    histogram
+}
+
+fn machine() -> Machine {
+    Machine {
+        schema: 1,
+        version: String::new(),
+        model: String::new(),
+        source: String::new(),
+        entry_el: 2,
+        psci: None,
+        psci_version: None,
+        gic: String::new(),
+        gicr_regions: 1,
+        cpus: 8,
+        memory_mib: 1024,
+        console: String::new(),
+        counter: "pmccntr".into(),
+        counter_hz: 1_000_000_000,
+        cntfrq: 62_500_000,
+        sentinel: Some(7),
+        empty: histogram(12),
+    }
+}
+
+fn run(
+    ops: &[Subject],
+    states: &[StaleState],
+    found: impl Fn(Subject, StaleState) -> (Verdict, u64),
+) -> Run {
+    let mut run = Run {
+        machine: Some(machine()),
+        ..Run::default()
+    };
+    for state in states {
+        for op in ops {
+            let (verdict, time) = found(*op, *state);
+            run.cases.push(CaseRecord {
+                n: run.cases.len() as u32 + 1,
+                op: *op,
+                state: *state,
+                line: LineState::DirtyHere,
+                verdict,
+                why: None,
+                batch: 1,
+                issue: Histogram::new(),
+                complete: histogram(time),
+                base_issue: Histogram::new(),
+                base_complete: histogram(100),
+                sweep: vec![],
+                initiators: vec![],
+            });
+        }
+    }
+    run
+}
+
+fn calm(_: Subject, _: StaleState) -> (Verdict, u64) {
+    (Verdict::Completed, 100)
+}
+
+fn in_width(text: &str, width: usize) {
+    for line in text.lines() {
+        assert!(line.chars().count() <= width, "{line}");
+    }
+}
+
+#[test]
+fn worst_first_in_both_directions() {
+    let run = run(
+        &[Subject::DcCivac, Subject::IcIvau],
+        &[StaleState::Parked, StaleState::Wfe, StaleState::Spin],
+        |op, state| match (op, state) {
+            (Subject::IcIvau, StaleState::Spin) => (Verdict::Blocked, 100),
+            (Subject::IcIvau, StaleState::Wfe) => (Verdict::Slowed, 310),
+            _ => (Verdict::Completed, 140),
+        },
+    );
+    let text = table(&run, 80, false);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(
+        lines[..3],
+        [
+            "                spin          wfe      parked",
+            "ic-ivau      blocked  310ns ×3.1!  140ns ×1.4",
+            "dc-civac  140ns ×1.4   140ns ×1.4  140ns ×1.4",
+        ]
+    );
+}
+
+#[test]
+fn the_whole_plan_fits_a_terminal() {
+    let ops: Vec<_> = Subject::default_set().collect();
+    let text = table(&run(&ops, StaleState::ALL, calm), 80, false);
+    in_width(&text, 80);
+    assert!(text.lines().count() < 30, "{text}");
+    for state in StaleState::ALL {
+        let found =
+            text.contains(state.name()) || wrap(state.name()).iter().all(|w| text.contains(w));
+        assert!(found, "{state}: {text}");
+    }
+    assert!(text.contains("others"), "{text}");
+}
+
+#[test]
+fn with_all_states_each_has_its_column() {
+    let ops: Vec<_> = Subject::default_set().collect();
+    let text = table(&run(&ops, StaleState::ALL, calm), 80, true);
+    in_width(&text, 80);
+    assert!(!text.contains("others"));
+    let cells = text.matches("100ns ×1.0").count();
+    assert_eq!(cells, ops.len() * StaleState::ALL.len());
+}
+
+#[test]
+fn the_shared_column_hides_nothing_bad() {
+    let text = table(
+        &run(&[Subject::IcIvau], StaleState::ALL, |_, state| {
+            (Verdict::Slowed, 300 + 100 * state as u64)
+        }),
+        80,
+        false,
+    );
+    // The worst are alone, and the shared column shows the worst of the rest.
+    let row = text.lines().find(|l| l.starts_with("ic-ivau")).unwrap();
+    let factors: Vec<f64> = row
+        .split('×')
+        .skip(1)
+        .map(|t| t.split('!').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(
+        factors.windows(2).all(|w| w[0] >= w[1]) && factors[0] > 25.0,
+        "{row}"
+    );
+}
+
+#[test]
+fn any_width_is_survived() {
+    let ops = Subject::ALL;
+    let run = run(ops, StaleState::ALL, |_, _| (Verdict::Inconclusive, 100));
+    for width in [0, 1, 20, 44, 60, 80, 200, 1000] {
+        for all in [false, true] {
+            assert!(!table(&run, width, all).is_empty());
+        }
+    }
+    assert_eq!(table(&Run::default(), 80, false), "");
+}
+
+#[test]
+fn text_is_folded_at_spaces() {
+    assert_eq!(fold("aa bb cc", 5), "aa bb\ncc\n");
+    assert_eq!(fold("aaaaaaaa b", 5), "aaaaaaaa\nb\n");
+}

@@ -1,0 +1,9 @@
+//! What a user types and what comes of it: first against an emulator that is a
+//! shell script, where every mishap can be had, then against the built image
+//! in QEMU.
+
+mod consoles;
+mod fake;
+mod input;
+mod mishaps;
+mod setup;

@@ -1,0 +1,277 @@
+//! Everything that can happen to a run, on an emulator that makes it happen.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    consoles::{PLAN, blocked, fine},
+    fake::{Ended, Fake},
+};
+
+#[test]
+fn a_run_in_order() {
+    let fake = Fake::new(fine().text(), "exit 0");
+    let ended = fake.run(PLAN);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended.out.starts_with("No: all 4 cases returned"),
+        "{ended:?}"
+    );
+    assert!(ended.out.contains("about the harness only"), "{ended:?}");
+    assert!(ended.out.contains("ic-ivau   150ns ×1.5"), "{ended:?}");
+    assert!(
+        ended.err.contains("-machine virt,gic-version=3"),
+        "{ended:?}"
+    );
+    assert!(!ended.out.contains("host:"), "{ended:?}");
+    let saved = fake.saved();
+    assert_eq!((saved.exit, saved.cases.len(), saved.garbled), (0, 4, 0));
+    assert_eq!(
+        fs::read_to_string(fake.path("out/console.log")).unwrap(),
+        fine().text()
+    );
+}
+
+#[test]
+fn quiet_and_json() {
+    let fake = Fake::new(fine().text(), "exit 0");
+    let ended = fake.run(&format!("{PLAN} --quiet --json"));
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    let saved = fs::read_to_string(fake.path("out/run.json")).unwrap();
+    assert_eq!(ended.out, saved);
+}
+
+#[test]
+fn a_block_and_what_was_expected() {
+    for (args, code, says) in [
+        ("", 4, "Yes: 1 of 4 cases blocked"),
+        ("--expect blocked", 0, "As expected (blocked)"),
+        ("--expect incoherent", 4, "Not as expected"),
+    ] {
+        let fake = Fake::new(blocked().text(), "exit 4");
+        let ended = fake.run(&format!("{PLAN} {args}"));
+        assert_eq!(ended.code, code, "{args}: {ended:?}");
+        assert!(ended.out.contains(says), "{args}: {ended:?}");
+    }
+    let fake = Fake::new(fine().text(), "exit 0");
+    assert_eq!(fake.run(&format!("{PLAN} --expect blocked")).code, 1);
+}
+
+#[test]
+fn an_emulator_that_dies_at_once() {
+    let fake = Fake::new("", "echo 'qemu: unable to find CPU model' >&2; exit 1");
+    let ended = fake.run("--quiet");
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["status 1", "unable to find CPU model"]);
+}
+
+#[test]
+fn an_emulator_that_is_killed() {
+    let fake = Fake::new(fine().head, "kill -9 $$");
+    let ended = fake.run("--quiet");
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["no closing record", "signal 9"]);
+}
+
+#[test]
+fn a_status_that_is_not_the_image_s() {
+    // QEMU's own 1, and the image's 0.
+    let fake = Fake::new(fine().text(), "exit 1");
+    let ended = fake.run(PLAN);
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended
+            .err
+            .contains("exit code 0, but QEMU ended with status 1"),
+        "{ended:?}"
+    );
+    // Without semihosting the status is QEMU's alone, and must be 0.
+    let fake = Fake::new(blocked().text(), "exit 0");
+    assert_eq!(fake.run(&format!("{PLAN} --no-semihosting")).code, 4);
+    let fake = Fake::new(blocked().text(), "exit 0");
+    assert_eq!(fake.run(PLAN).code, 2);
+}
+
+#[test]
+fn no_closing_record() {
+    let mut console = fine();
+    console.end.clear();
+    let fake = Fake::new(console.text(), "exit 0");
+    let ended = fake.run(PLAN);
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.err.contains("no closing record after 4 of 4 cases"),
+        "{ended:?}"
+    );
+    // What was measured is shown and kept all the same.
+    assert!(ended.out.contains("150ns ×1.5"), "{ended:?}");
+    assert_eq!(fake.saved().cases.len(), 4);
+}
+
+#[test]
+fn garbage_between_and_after() {
+    let console = fine();
+    let mut bytes = b"\xff\xfe\x1b[2J firmware\r\n\0\0".to_vec();
+    bytes.extend(console.head.bytes().chain(console.begin.bytes()));
+    bytes.extend(b"# {\"case\":{\"n\":1,\n# {\"weather\":{}}\n");
+    bytes.extend(console.cases.concat().bytes());
+    bytes.extend(vec![b'x'; 200_000]);
+    bytes.extend(format!("\n{}{}{}", console.tree, console.end, console.exit).bytes());
+    let fake = Fake::new(bytes, "exit 0");
+    let ended = fake.run(PLAN);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended
+            .out
+            .contains("3 lines of the console were garbled, 1 of them too long")
+    );
+    assert_eq!((fake.saved().garbled, fake.saved().cases.len()), (3, 4));
+    // Nothing of it steers the terminal.
+    assert!(!ended.out.contains('\u{1b}'));
+}
+
+#[test]
+fn nothing_but_garbage() {
+    let fake = Fake::new("", "head -c 300000 /dev/urandom; exit 0");
+    let ended = fake.run("--quiet");
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["no closing record before the first case"]);
+}
+
+#[test]
+fn a_flood() {
+    let fake = Fake::new("", "exec yes flood");
+    let ended = fake.run("--quiet");
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["flooded"]);
+    assert!(!fake.alive());
+    assert!(fs::metadata(fake.path("out/console.log")).unwrap().len() < 80 << 20);
+}
+
+#[test]
+fn a_lost_case_is_noticed() {
+    let mut console = fine();
+    console.cases.remove(1);
+    let fake = Fake::new(console.text(), "exit 0");
+    let ended = fake.run(PLAN);
+    assert_eq!(ended.code, 0);
+    assert!(
+        ended
+            .out
+            .contains("counts 4 cases, 3 of which came over the console"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn silence() {
+    let console = fine();
+    let fake = Fake::new(
+        format!("{}{}", console.head, console.begin),
+        "exec sleep 1000",
+    );
+    let begin = Instant::now();
+    let ended = fake.run(&format!("{PLAN} --timeout 1"));
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert_eq!(ended.code, 124);
+    assert!(ended.err.contains("0 of 4 cases"), "{ended:?}");
+    assert!(!fake.alive());
+    assert_eq!(
+        (fake.saved().exit, fake.saved().plan.unwrap().cases),
+        (124, 4)
+    );
+}
+
+#[test]
+fn a_machine_that_stays_on_after_the_last_line() {
+    let fake = Fake::new(blocked().text(), "exec sleep 1000");
+    let ended = fake.run(&format!("{PLAN} --no-semihosting"));
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert!(
+        ended.out.contains("did not end after its last line"),
+        "{ended:?}"
+    );
+    assert!(!fake.alive());
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    let fake = Fake::new(fine().text(), "head -c 1000000 /dev/zero; exit 0");
+    let inner = fake.command(&format!("{PLAN} --quiet"));
+    let mut command = Command::new("sh");
+    // A limit on the size of files fails a write as a full disk does.
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""])
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    let ended = Ended::of(&mut command);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["console.log cannot be written", "File too large"]);
+}
+
+/// Starts a run, and waits until the machine runs and has said something.
+fn started(fake: &Fake) -> Child {
+    let child = fake
+        .command(PLAN)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until(|| fs::metadata(fake.path("out/console.log")).is_ok_and(|f| f.len() > 0));
+    child
+}
+
+#[track_caller]
+fn until(what: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !what() {
+        assert!(Instant::now() < end, "it never came");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn half_a_run() -> Fake {
+    let console = fine();
+    let text = format!(
+        "{}{}{}{}",
+        console.head, console.begin, console.cases[0], console.cases[1]
+    );
+    Fake::new(text, "exec sleep 1000")
+}
+
+#[test]
+fn ctrl_c_ends_the_machine_and_keeps_what_was_measured() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let fake = half_a_run();
+        let child = started(&fake);
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(
+            ended.err.contains("interrupted after 2 of 4 cases"),
+            "{ended:?}"
+        );
+        assert!(ended.out.contains("150ns"), "{ended:?}");
+        assert!(!fake.alive());
+        assert_eq!(fake.saved().cases.len(), 2);
+    }
+}
+
+#[test]
+fn even_a_killed_host_leaves_no_machine_behind() {
+    let fake = half_a_run();
+    let mut child = started(&fake);
+    assert!(fake.alive());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until(|| !fake.alive());
+    // Its files are there, and say that the run has not ended.
+    assert_eq!(fake.saved().exit, 2);
+    assert!(fs::metadata(fake.path("out/console.log")).unwrap().len() > 0);
+}

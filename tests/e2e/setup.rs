@@ -1,0 +1,152 @@
+//! `tools/deps`, which `make` runs first: what it installs, what it asks for,
+//! and that it leaves the network alone where nothing is missing.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use crate::fake::Ended;
+
+/// A system of scripts: what is on the path is what is installed.
+struct System {
+    dir: TempDir,
+}
+
+/// What the script itself is written with.
+const BASE: [&str; 4] = ["sh", "sed", "echo", "cat"];
+
+/// What makes all its steps content, on a machine with Debian's libc headers.
+const ALL: [&str; 4] = [
+    "cc",
+    "cargo",
+    "qemu-system-aarch64",
+    "aarch64-linux-gnu-objdump",
+];
+
+impl System {
+    fn new(root: bool, installed: &[&str]) -> Self {
+        let system = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        for name in BASE {
+            let real = ["/bin", "/usr/bin"].map(|d| Path::new(d).join(name));
+            let real = real.iter().find(|p| p.exists()).unwrap();
+            std::os::unix::fs::symlink(real, system.path(name)).unwrap();
+        }
+        system.script("id", if root { "echo 0" } else { "echo 1000" });
+        system.script("rustup", "echo aarch64-unknown-none");
+        for name in installed {
+            system.script(name, "");
+        }
+        system
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A command that writes its arguments down, then does what `then` says.
+    fn script(&self, name: &str, then: &str) {
+        let calls = self.path("calls").display().to_string();
+        let body = format!("#!/bin/sh\necho \"{name} $*\" >>{calls}\n{then}\n");
+        fs::write(self.path("script"), body).unwrap();
+        let mut install = Command::new("install");
+        install.args(["-m", "755"]);
+        install.args([self.path("script"), self.path(name)]);
+        assert!(install.status().unwrap().success());
+    }
+
+    fn deps(&self) -> Ended {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/deps");
+        let mut command = Command::new(script);
+        command
+            .args(["build", "run", "test"])
+            .env_clear()
+            .env("PATH", self.dir.path());
+        Ended::of(&mut command)
+    }
+
+    fn calls(&self) -> String {
+        fs::read_to_string(self.path("calls")).unwrap_or_default()
+    }
+}
+
+#[test]
+fn where_nothing_is_missing_nothing_is_asked_for() {
+    let system = System::new(true, &[ALL.as_slice(), &["apt-get", "sudo"]].concat());
+    let ended = system.deps();
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    let calls = system.calls();
+    assert!(
+        !calls.contains("apt-get") && !calls.contains("sudo"),
+        "{calls}"
+    );
+    assert!(!calls.contains("rustup target add"), "{calls}");
+}
+
+#[test]
+fn root_installs_what_is_missing_and_only_that() {
+    let system = System::new(
+        true,
+        &["cc", "cargo", "aarch64-linux-gnu-objdump", "apt-get"],
+    );
+    system.script("rustup", "");
+    let ended = system.deps();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let calls = system.calls();
+    assert!(calls.contains("apt-get update"), "{calls}");
+    assert!(
+        calls.contains("apt-get install -y --no-install-recommends qemu-system-arm\n"),
+        "{calls}"
+    );
+    assert!(
+        calls.contains("rustup target add aarch64-unknown-none"),
+        "{calls}"
+    );
+}
+
+#[test]
+fn a_user_with_sudo_goes_through_it() {
+    let system = System::new(false, &["cargo", "apt-get"]);
+    system.script("sudo", "exec \"$@\"");
+    let ended = system.deps();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let calls = system.calls();
+    assert!(
+        calls.contains("recommends gcc qemu-system-arm binutils-aarch64-linux-gnu\n"),
+        "{calls}"
+    );
+}
+
+#[test]
+fn a_user_without_sudo_is_told_the_one_command() {
+    let system = System::new(false, &["cc", "cargo", "apt-get"]);
+    let ended = system.deps();
+    assert_eq!(ended.code, 2);
+    ended.one_line(&[
+        "neither root nor sudo",
+        "apt-get update && apt-get install -y --no-install-recommends qemu-system-arm \
+         binutils-aarch64-linux-gnu",
+    ]);
+    assert!(!system.calls().contains("apt-get"));
+}
+
+#[test]
+fn failures_are_named() {
+    let system = System::new(true, &["cc", "cargo"]);
+    system.script("apt-get", "exit 100");
+    let ended = system.deps();
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["this failed: apt-get update"]);
+    let system = System::new(
+        true,
+        &["cc", "qemu-system-aarch64", "aarch64-linux-gnu-objdump"],
+    );
+    let ended = system.deps();
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["no Rust", "rustup"]);
+}
