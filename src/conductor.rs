@@ -9,25 +9,24 @@ use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec}
 
 use spin::Mutex;
 use stalecore_model::{
+    bisect::{Bisector, Step},
     cpuset::CpuSet,
     exit::ExitCode,
     glossary::{LineState, StaleState, Subject, Verdict},
-    histogram::Histogram,
     ktap,
-    options::DEFAULT_SLOWDOWN,
     plan::{Case, Group, Plan},
-    record::{CaseRecord, End, Fault, GroupRecord, Hex, InitiatorRecord, Record},
-    syndrome, verdict,
+    record::{BisectRecord, CaseRecord, End, GroupRecord, Record},
 };
 
 use crate::{
-    clock, console, core_local, cores, exit, identity,
+    clock, console, core_local, cores, exit, fabric,
+    findings::{self, Judge, Measured},
+    identity,
     initiator::{self, AREAS, Order},
-    probe::Counter,
-    report, scenario,
-    sentinel::{self, Watched},
+    ladder, report,
+    scenario::{self, Entered},
+    sentinel::{self, Held, Watched},
     stuck::{self, Needs},
-    symbols,
     worker::{Command, core},
 };
 
@@ -39,10 +38,10 @@ pub struct Conductor {
     pub samples: u32,
     /// The slow-down that counts against the exit code, if any.
     pub max_slowdown: Option<u32>,
-    /// What times.
-    pub counter: Counter,
-    /// The smallest difference that it can show.
-    pub resolution: u64,
+    /// How cases are judged.
+    pub judge: Judge,
+    /// Look for the smallest set of stale cores that still blocks?
+    pub bisect: bool,
     /// The core that booted: it was started, whatever the plan wants.
     pub boot_cpu: usize,
     /// CNTVCT_EL0 at entry.
@@ -73,19 +72,6 @@ pub fn conduct() -> ! {
         report::note(format!("harness error: {error}"));
     }
     run.close(result.is_err())
-}
-
-/// What was measured of a case on all initiators.
-#[derive(Default)]
-struct Measured {
-    issue: Histogram,
-    complete: Histogram,
-    sweep: Vec<stalecore_model::record::Depth>,
-    initiators: Vec<InitiatorRecord>,
-    /// CPU, syndrome and what the routine returned.
-    fault: Option<(usize, [u64; 3], i64)>,
-    /// CPU, what its code had to return and what it did.
-    stale_code: Option<(usize, u16, u16)>,
 }
 
 /// How a measurement ended.
@@ -168,8 +154,10 @@ impl Run<'_> {
 
     fn skip(&mut self, cases: &[Case], why: &str) {
         for case in cases {
-            let record = self.blank(case, Verdict::Skipped, Some(why.into()));
-            self.finish(case, record);
+            self.finish(
+                case,
+                findings::blank(case, Verdict::Skipped, Some(why.into())),
+            );
         }
     }
 
@@ -187,8 +175,9 @@ impl Run<'_> {
         self.batch(group, &group.cases)
     }
 
+    /// Cases under one entry into the state, and again after each that blocked
+    /// and was released.
     fn batch(&mut self, group: &Group, cases: &[Case]) -> Result<(), String> {
-        let stale = self.stale(group.state);
         let never_started = group.state == StaleState::NeverStarted;
         let mut baselines = Vec::new();
         if !never_started {
@@ -198,54 +187,133 @@ impl Run<'_> {
                 None => return Ok(()),
             }
         }
-        let mut measured = Vec::new();
-        let order = self.conductor.plan.roles.stale.len();
-        let entered = match scenario::enter(&stale, group.state, group.line, order) {
+        let mut next = 0;
+        while next < cases.len() && !self.ended {
+            let stale = self.stale(group.state);
+            if never_started && stale.is_empty() {
+                self.skip(&cases[next..], "no core is left that was never started");
+                break;
+            }
+            next += self.under(
+                group,
+                &cases[next..],
+                &stale,
+                baselines.get(next..).unwrap_or(&[]),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Enters the state once, runs cases until the end or a block, lets the
+    /// cores go; how many cases that were.
+    fn under(
+        &mut self,
+        group: &Group,
+        cases: &[Case],
+        stale: &CpuSet,
+        baselines: &[Box<Measured>],
+    ) -> Result<usize, String> {
+        let of = self.conductor.plan.roles.stale.len();
+        let mut entered = match scenario::enter(stale, group.state, group.line, of) {
             Ok(entered) => entered,
             Err(why) => {
                 for case in cases {
-                    let record = self.blank(case, Verdict::Inconclusive, Some(why.clone()));
-                    self.finish(case, record);
+                    self.finish(
+                        case,
+                        findings::blank(case, Verdict::Inconclusive, Some(why.clone())),
+                    );
                 }
-                return scenario::recover(&stale);
+                scenario::recover(stale)?;
+                return Ok(cases.len());
             }
         };
+        fabric::set_lines(group.line, stale);
+        let mut measured = Vec::new();
+        let mut block = None;
         for case in cases {
-            match self.measure(case, &stale, true)? {
+            match self.measure(case, stale, true)? {
                 Outcome::Done(done) => measured.push((case, done)),
                 Outcome::Blocked(held) => {
-                    // What was measured before it counts; its own baselines
-                    // are there too.
-                    for (nth, (case, done)) in measured.drain(..).enumerate() {
-                        self.judge(case, *done, baselines.get(nth).map(Box::as_ref), None);
-                    }
-                    self.blocked(case, &held, &entered);
-                    return Ok(());
+                    block = Some((case, held));
+                    break;
                 }
             }
         }
-        let still = entered.verify();
-        entered.release()?;
-        if never_started {
-            self.start_everybody()?;
-            match self.baselines(group, cases)? {
-                Some(found) => baselines = found,
-                None => return Ok(()),
+        let run = measured.len() + usize::from(block.is_some());
+        let mut doubt = None;
+        if let Some((case, held)) = &block {
+            self.blocked(case, held, &mut entered);
+            if self.ended {
+                // The initiator is lost; what was measured before still counts.
+                self.judge(measured, baselines, None, None);
+                return Ok(run);
             }
+        } else {
+            doubt = entered.verify().err();
         }
-        let old = self.check_released(&stale)?;
-        for (nth, (case, done)) in measured.into_iter().enumerate() {
-            let doubt = still.as_ref().err().cloned();
-            let last = nth + 1 == cases.len();
-            let done = match (&old, last) {
-                (Some(found), true) => Measured {
-                    stale_code: Some(*found),
-                    ..*done
-                },
-                _ => *done,
+        entered.release()?;
+        self.settle()?;
+        let mut late = Vec::new();
+        let mut baselines = baselines;
+        if group.state == StaleState::NeverStarted {
+            self.start_everybody()?;
+            match self.baselines(group, &cases[..run])? {
+                Some(found) => late = found,
+                None => return Ok(run),
+            }
+            baselines = &late;
+        }
+        let old = self.check_released(stale)?;
+        self.judge(measured, baselines, doubt, old);
+        drop(late);
+        if let Some((case, _)) = block
+            && self.conductor.bisect
+        {
+            self.bisect(group, case, stale)?;
+        }
+        Ok(run)
+    }
+
+    /// Narrows the stale cores that blocked a case down to the smallest sets
+    /// that still do.
+    fn bisect(&mut self, group: &Group, case: &Case, stale: &CpuSet) -> Result<(), String> {
+        let mut search = Bisector::new(*stale);
+        let mut trials = 0;
+        let (findings, contradiction) = loop {
+            let tried = match search.step() {
+                Step::Done(findings) => break (findings, None),
+                Step::Try(tried) => tried,
             };
-            self.judge(case, done, baselines.get(nth).map(Box::as_ref), doubt);
-        }
+            trials += 1;
+            let mut entered = scenario::enter(&tried, group.state, group.line, tried.len())?;
+            fabric::set_lines(group.line, &tried);
+            let blocked = match self.measure(case, &tried, true)? {
+                Outcome::Done(_) => false,
+                Outcome::Blocked(held) => {
+                    self.let_go(&held, &mut entered)?;
+                    true
+                }
+            };
+            if self.ended {
+                break (
+                    search.so_far(),
+                    Some("an initiator did not come back".into()),
+                );
+            }
+            entered.release()?;
+            self.settle()?;
+            if let Err(contradiction) = search.record(tried, blocked) {
+                break (search.so_far(), Some(contradiction));
+            }
+        };
+        report::record(&Record::Bisect(BisectRecord {
+            n: case.number as u32,
+            stale: *stale,
+            culprits: findings.culprits,
+            complete: findings.complete && contradiction.is_none(),
+            trials,
+            why: contradiction,
+        }));
         Ok(())
     }
 
@@ -275,7 +343,7 @@ impl Run<'_> {
         } else {
             LineState::DirtyHere
         };
-        let entered = scenario::enter(&others, StaleState::Parked, line, others.len())?;
+        let mut entered = scenario::enter(&others, StaleState::Parked, line, others.len())?;
         let mut found = Vec::new();
         for case in cases {
             if case.subject == Subject::SelftestHang {
@@ -284,7 +352,19 @@ impl Run<'_> {
             match self.measure(case, &CpuSet::EMPTY, false)? {
                 Outcome::Done(done) => found.push(done),
                 Outcome::Blocked(held) => {
-                    self.blocked(case, &held, &entered);
+                    self.blocked(case, &held, &mut entered);
+                    if !self.ended {
+                        entered.release()?;
+                        let rest: Vec<Case> = cases
+                            .iter()
+                            .filter(|c| c.number != case.number)
+                            .copied()
+                            .collect();
+                        self.skip(
+                            &rest,
+                            &format!("{} blocked with every other core parked", case.subject),
+                        );
+                    }
                     return Ok(None);
                 }
             }
@@ -296,18 +376,12 @@ impl Run<'_> {
     /// Runs one case on all initiators at once.
     fn measure(&mut self, case: &Case, stale: &CpuSet, real: bool) -> Result<Outcome, String> {
         let roles = &self.conductor.plan.roles;
-        let batched =
-            self.conductor.counter == Counter::Cntvct && !initiator::timed_whole(case.subject);
         let order = Order {
             subject: case.subject,
             line: case.line,
             samples: self.conductor.samples,
-            counter: self.conductor.counter,
-            batch: if batched && has_depth(case.subject) {
-                16
-            } else {
-                1
-            },
+            counter: self.conductor.judge.counter,
+            batch: findings::batch_of(case.subject, self.conductor.judge.counter),
             sweep: real && self.conductor.plan.sweep,
             stepped: real,
             stale: stale.len() as u32,
@@ -329,9 +403,24 @@ impl Run<'_> {
             initiator::measure(core);
         }
         match sentinel::watch(&others, self.conductor.plan.deadline_ms)? {
-            Watched::Returned => Ok(Outcome::Done(Box::new(collect(&roles.initiators)))),
+            Watched::Returned => Ok(Outcome::Done(Box::new(findings::collect(
+                &roles.initiators,
+            )))),
             Watched::Held(held) => Ok(Outcome::Blocked(held)),
         }
+    }
+
+    /// Lets the initiators see the end of what they have posted, now that every
+    /// core answers.
+    fn settle(&self) -> Result<(), String> {
+        let own = core_local::this().map(|c| c.index);
+        let initiators = self.conductor.plan.roles.initiators;
+        let others: CpuSet = initiators.iter().filter(|cpu| Some(*cpu) != own).collect();
+        if others.len() < initiators.len() {
+            fabric::settle();
+        }
+        scenario::ask(&others, Command::Settle, |_| 0);
+        scenario::wait_done(&others, "to see the end of what they have posted")
     }
 
     /// Lets released stale cores execute the newest code.
@@ -364,98 +453,75 @@ impl Run<'_> {
         }))
     }
 
-    fn blank(&self, case: &Case, verdict: Verdict, why: Option<String>) -> CaseRecord {
-        CaseRecord {
-            n: case.number as u32,
-            op: case.subject,
-            state: case.state,
-            line: case.line,
-            verdict,
-            why,
-            batch: 1,
-            issue: Histogram::new(),
-            complete: Histogram::new(),
-            base_issue: Histogram::new(),
-            base_complete: Histogram::new(),
-            sweep: Vec::new(),
-            initiators: Vec::new(),
-        }
-    }
-
-    /// The verdict of a case that returned.
+    /// Judges cases that returned; the last of them ran just before the
+    /// released cores were seen to execute `old` code, if they did.
     fn judge(
         &mut self,
-        case: &Case,
-        done: Measured,
-        baseline: Option<&Measured>,
+        measured: Vec<(&Case, Box<Measured>)>,
+        baselines: &[Box<Measured>],
         doubt: Option<String>,
+        old: Option<(usize, u16, u16)>,
     ) {
-        let mut record = self.blank(case, Verdict::Completed, None);
-        record.issue = done.issue;
-        record.complete = done.complete;
-        record.sweep = done.sweep;
-        record.initiators = done.initiators;
-        if let Some(baseline) = baseline {
-            record.base_issue = baseline.issue.clone();
-            record.base_complete = baseline.complete.clone();
-        } else if case.state == StaleState::Parked {
-            record.base_issue = record.issue.clone();
-            record.base_complete = record.complete.clone();
-        }
-        if self.conductor.counter == Counter::Cntvct && has_depth(case.subject) {
-            record.batch = 16;
-        }
-        let threshold = self.conductor.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN);
-        let slowdown = verdict::of_case(&record, self.conductor.resolution);
-        (record.verdict, record.why) = if let Some((cpu, registers, returned)) = done.fault {
-            self.fault(case, cpu, registers, returned);
-            (Verdict::Faulted, None)
-        } else if let Some((cpu, expected, seen)) = done.stale_code {
-            (
-                Verdict::Incoherent,
-                Some(format!(
-                    "CPU {cpu} executed code of generation {seen}, {expected} had been written"
-                )),
-            )
-        } else if let Some(doubt) = doubt {
-            (Verdict::Inconclusive, Some(doubt))
-        } else {
-            match verdict::on_latency(slowdown, threshold) {
-                Verdict::Inconclusive => {
-                    (Verdict::Inconclusive, Some("no samples to compare".into()))
-                }
-                found => (found, None),
+        let count = measured.len();
+        for (nth, (case, mut done)) in measured.into_iter().enumerate() {
+            if nth + 1 == count && old.is_some() {
+                done.stale_code = old;
             }
-        };
-        self.finish(case, record);
+            let baseline = baselines.get(nth).map(Box::as_ref);
+            let (record, fault) = self
+                .conductor
+                .judge
+                .record(case, *done, baseline, doubt.clone());
+            if let Some(fault) = fault {
+                report::record(&Record::Fault(fault));
+            }
+            self.finish(case, record);
+        }
     }
 
-    fn fault(&self, case: &Case, cpu: usize, [esr, far, elr]: [u64; 3], returned: i64) {
-        report::record(&Record::Fault(Fault {
-            n: case.number as u32,
-            op: case.subject,
-            initiator: cpu as u32,
-            esr: Hex(esr),
-            syndrome: syndrome::describe(esr),
-            far: Hex(far),
-            elr: Hex(elr),
-            at: format!("{}", symbols::At(elr)),
-            returned,
-        }));
+    /// An operation did not return: the ladder, the block report, and the end
+    /// of the run if its initiator stays lost.
+    fn blocked(&mut self, case: &Case, held: &Held, entered: &mut Entered) {
+        // First of all, should nothing more come.
+        let place = sentinel::place(case, held);
+        report::note(format!(
+            "case {} has not returned from {place}: climbing the release ladder",
+            case.number
+        ));
+        let ladder = ladder::climb(held, entered, self.conductor.plan.deadline_ms);
+        let block = sentinel::describe(case, held, entered, &self.conductor.plan.roles, ladder);
+        let released = block.released_by().is_some();
+        report::record(&Record::Block(block));
+        self.finish(case, findings::blank(case, Verdict::Blocked, None));
+        self.ended = !(released || ladder::give_up(held)) || !self.comes_back();
     }
 
-    /// An operation did not return: the block report, and the end of the run,
-    /// as its initiator is lost.
-    fn blocked(&mut self, case: &Case, held: &sentinel::Held, entered: &scenario::Entered) {
-        report::record(&Record::Block(sentinel::describe(
-            case,
-            held,
-            entered,
-            &self.conductor.plan.roles,
-        )));
-        let record = self.blank(case, Verdict::Blocked, None);
-        self.finish(case, record);
-        self.ended = true;
+    /// Lets a held operation go without a report, for the bisection.
+    fn let_go(&mut self, held: &Held, entered: &mut Entered) -> Result<(), String> {
+        let ladder = ladder::climb(held, entered, self.conductor.plan.deadline_ms);
+        let released = ladder.last().is_some_and(|rung| rung.released);
+        self.ended = !(released || ladder::give_up(held)) || !self.comes_back();
+        Ok(())
+    }
+
+    /// Do the initiators finish what they were asked, now that one was let go?
+    fn comes_back(&self) -> bool {
+        let initiators: CpuSet = self
+            .conductor
+            .plan
+            .roles
+            .initiators
+            .iter()
+            .filter(|cpu| !core(*cpu).mailbox.0.is_done())
+            .collect();
+        loop {
+            match sentinel::watch(&initiators, self.conductor.plan.deadline_ms) {
+                Ok(Watched::Returned) => return true,
+                // The next operation of the same case: let go too.
+                Ok(Watched::Held(held)) if ladder::give_up(&held) => {}
+                _ => return false,
+            }
+        }
     }
 
     /// Writes a case's record and remembers its verdict.
@@ -514,47 +580,4 @@ impl Run<'_> {
         }
         exit::end(exit)
     }
-}
-
-/// Is there a depth sweep of it, so that it can be timed in batches?
-fn has_depth(subject: Subject) -> bool {
-    crate::probe::of(subject).is_some_and(|p| p.depth.is_some())
-}
-
-/// Takes the initiators' results together.
-fn collect(initiators: &CpuSet) -> Measured {
-    let mut all = Measured::default();
-    for cpu in initiators.iter() {
-        // Returned, so nobody holds the lock.
-        let Some(results) = core(cpu).results.get().and_then(|r| r.try_lock()) else {
-            continue;
-        };
-        all.issue.merge(&results.issue);
-        all.complete.merge(&results.complete);
-        if all.sweep.is_empty() {
-            all.sweep.extend(&results.sweep[..results.depths]);
-        }
-        if let Some(registers) = results.fault {
-            all.fault.get_or_insert((cpu, registers, results.returned));
-        }
-        if let Some((expected, seen)) = results.stale_code {
-            all.stale_code.get_or_insert((cpu, expected, seen));
-        }
-        if initiators.len() > 1 {
-            let histogram = if results.complete.count() > 0 {
-                &results.complete
-            } else {
-                &results.issue
-            };
-            let quantile = |q| histogram.quantile(q).unwrap_or(0);
-            all.initiators.push(InitiatorRecord {
-                cpu: cpu as u32,
-                count: histogram.count(),
-                p50: quantile(500),
-                p99: quantile(990),
-                max: histogram.max().unwrap_or(0),
-            });
-        }
-    }
-    all
 }

@@ -33,6 +33,8 @@ pub struct Mark {
     pub site: AtomicU64,
     /// The address operated on.
     pub address: AtomicU64,
+    /// Operations of the same class that have returned.
+    pub returned: AtomicU64,
 }
 
 /// A core's node in the queue of the qspinlock.
@@ -134,6 +136,8 @@ pub struct Core {
     pub kicked: Line<Kicked>,
     /// Does EL2 hold the core up, in its own operation?
     pub in_fabric: AtomicBool,
+    /// Is EL2 to let the core's operations go, whatever the model says?
+    pub given_up: AtomicBool,
     /// Top of EL2's stack of this core; 0 without a fabric.
     pub el2_stack: usize,
     /// Argument of the command.
@@ -170,6 +174,7 @@ impl Core {
                 sequence: AtomicU64::new(0),
                 site: AtomicU64::new(0),
                 address: AtomicU64::new(0),
+                returned: AtomicU64::new(0),
             }),
             life: Line(Life {
                 state: AtomicU8::new(0),
@@ -190,6 +195,7 @@ impl Core {
                 spsr: AtomicU64::new(0),
             }),
             in_fabric: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             el2_stack: own.el2_stack,
             argument: AtomicUsize::new(0),
             answer: AtomicU32::new(0),

@@ -7,6 +7,8 @@ use core::sync::atomic::Ordering;
 
 use stalecore_model::{cpuset::CpuSet, platform::Start};
 
+use smccc::psci::error::Error;
+
 use crate::{arch, clock::Deadline, core_local::Core, entry, psci, worker::core};
 
 /// Starts a core; it is up once [`Core::online`] says so.
@@ -19,12 +21,15 @@ pub fn start(core: &'static Core) -> Result<(), String> {
     // that.
     entry::clean(core::ptr::from_ref(core) as usize);
     match core.cpu.start {
-        Start::Psci => psci::cpu_on(
+        Start::Psci => match psci::cpu_on(
             core.cpu.mpidr,
             entry::secondary_entry_address(),
             core::ptr::from_ref(core) as u64,
-        )
-        .map_err(|e| format!("CPU {}: PSCI CPU_ON: {e}", core.index)),
+        ) {
+            // Or on its way already, by a rung of the release ladder.
+            Ok(()) | Err(Error::AlreadyOn | Error::OnPending) => Ok(()),
+            Err(error) => Err(format!("CPU {}: PSCI CPU_ON: {error}", core.index)),
+        },
         Start::SpinTable(address) => {
             let slot = address as *mut u64;
             // SAFETY: firmware says that it polls this word; the boot code has

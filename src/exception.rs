@@ -16,7 +16,7 @@ use stalecore_model::{
 
 use crate::{
     core_local::{self, Core, RELEASE},
-    entry, exit, gic, println, symbols,
+    entry, exit, fabric, gic, println, routines, symbols,
 };
 
 /// The registers as the vectors save them.
@@ -159,15 +159,19 @@ fn step(core: &Core, frame: &mut Frame) {
             .copied()
             .filter(|_| operation.takes_line())
             .unwrap_or(0);
-        let offset = symbols::find(frame.elr).map_or(0, |(_, offset)| offset);
-        core.mark
-            .0
-            .step(u16::try_from(offset).unwrap_or(0), operation, address);
+        core.mark.0.step(
+            routines::offset_of(frame.elr).unwrap_or(0),
+            operation,
+            address,
+        );
     }
     frame.spsr = (frame.spsr | SPSR_SS) & !SPSR_D;
 }
 
 fn stop_stepping(frame: &mut Frame) {
+    if fabric::is_on() {
+        return; // debug exceptions are EL2's, and nothing is stepped
+    }
     crate::arch::set_stepping(false);
     frame.spsr = (frame.spsr & !SPSR_SS) | SPSR_D;
 }

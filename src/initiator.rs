@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use spin::Once;
 use stalecore_model::{
-    glossary::{Kind, LineState, Subject},
+    glossary::{LineState, Subject},
     histogram::Histogram,
     record::Depth,
 };
@@ -284,6 +284,7 @@ pub fn measure(core: &Core) {
     let mut results = results.lock();
     results.clear();
     core.take_fault();
+    core.given_up.store(false, Ordering::Relaxed);
     let run = Measurement {
         core,
         areas,
@@ -314,8 +315,11 @@ impl Measurement<'_> {
             .before(Site::of(self.order.subject, phase), address);
     }
 
-    fn faulted(&self) -> bool {
+    /// Is the rest of the order to be left undone: an operation has faulted,
+    /// or was given up?
+    fn over(&self) -> bool {
         self.core.fault.0.taken.load(Ordering::Relaxed)
+            || self.core.given_up.load(Ordering::Relaxed)
     }
 
     fn now(&self) -> u64 {
@@ -428,7 +432,7 @@ impl Measurement<'_> {
                 },
             );
         }
-        if self.order.sweep && !self.faulted() {
+        if self.order.sweep && !self.over() {
             self.sweep(probe, results);
         }
     }
@@ -440,8 +444,10 @@ impl Measurement<'_> {
         }
     }
 
-    /// Lets EL2 see the barriers of what is about to run, if there is a fabric.
+    /// A class begins: counts what returns from here, and lets EL2 see the
+    /// barriers of what is about to run, if there is a fabric.
     fn watch(&self, functions: &[usize]) {
+        self.core.mark.0.begin();
         fabric::watch_barriers(functions.iter().copied());
     }
 
@@ -462,7 +468,7 @@ impl Measurement<'_> {
             WARM_UP
         };
         let mut taken = 0;
-        while taken < warm_up + samples && !self.faulted() {
+        while taken < warm_up + samples && !self.over() {
             let pass = (warm_up + samples - taken).min(PASS).min(self.lines() / 2);
             self.prepare(first, first + pass + room);
             for index in 0..pass {
@@ -475,7 +481,7 @@ impl Measurement<'_> {
                 self.before(phase, operand);
                 let ticks = block(operand);
                 self.core.mark.0.after();
-                if self.faulted() {
+                if self.over() {
                     return;
                 }
                 if taken + index >= warm_up {
@@ -546,7 +552,7 @@ impl Measurement<'_> {
             stuck::open_gate();
         }
         for _ in 0..samples {
-            if results.returned != 0 || self.faulted() {
+            if results.returned != 0 || self.over() {
                 return;
             }
             self.prepare_area(&area);
@@ -557,7 +563,7 @@ impl Measurement<'_> {
             let ticks = self.now().wrapping_sub(from);
             self.core.mark.0.after();
             results.returned = returned;
-            if returned == 0 && !self.faulted() {
+            if returned == 0 && !self.over() {
                 results.complete.add(ticks);
                 self.check(&area, expected, results);
             }
@@ -657,11 +663,6 @@ pub fn check_newest(areas: &Areas, newest: u16, cpu: usize) -> Option<u16> {
     // SAFETY: the first line of an initiator's code always holds a function.
     let seen = unsafe { routines::call_function(area.code) };
     (seen != newest).then_some(seen)
-}
-
-/// Is it a routine or self-test that is timed as a whole?
-pub const fn timed_whole(subject: Subject) -> bool {
-    !matches!(subject.kind(), Kind::Operation) && !matches!(subject, Subject::SelftestFault)
 }
 
 /// The executable view of a buffer at `address`.

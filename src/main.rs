@@ -19,9 +19,11 @@ mod entry;
 mod exception;
 mod exit;
 mod fabric;
+mod findings;
 mod gic;
 mod identity;
 mod initiator;
+mod ladder;
 mod mark;
 mod memory;
 mod probe;
@@ -37,11 +39,14 @@ mod worker;
 use alloc::string::String;
 use core::panic::PanicInfo;
 
-use stalecore_model::{cpuset::CpuSet, exit::ExitCode, glossary::StaleState, ktap};
+use stalecore_model::{
+    cpuset::CpuSet, exit::ExitCode, glossary::StaleState, ktap, options::DEFAULT_SLOWDOWN,
+};
 
 use crate::{
     board::Board,
     conductor::Conductor,
+    findings::Judge,
     worker::{Command, core},
 };
 
@@ -102,8 +107,12 @@ fn run() -> Result<(), String> {
         plan,
         samples: board.options.samples,
         max_slowdown: board.options.max_slowdown,
-        counter,
-        resolution,
+        judge: Judge {
+            counter,
+            resolution,
+            threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
+        },
+        bisect: board.options.bisect,
         boot_cpu: board.boot_cpu,
         started: board.started(),
     });

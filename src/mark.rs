@@ -109,9 +109,19 @@ impl Mark {
         self.sequence.store(next, Ordering::Release);
     }
 
+    /// A class of operations begins: none of them has returned.
+    pub fn begin(&self) {
+        self.returned.store(0, Ordering::Relaxed);
+    }
+
     /// Writes that it has returned.
     #[inline(always)]
     pub fn after(&self) {
+        // Byte 1 of the site is the phase; lines being prepared do not count.
+        if self.site.load(Ordering::Relaxed).to_le_bytes()[1] != Phase::Prepare as u8 {
+            let returned = self.returned.load(Ordering::Relaxed) + 1;
+            self.returned.store(returned, Ordering::Relaxed);
+        }
         let next = self.sequence.load(Ordering::Relaxed) + 1;
         self.sequence.store(next, Ordering::Release);
     }
@@ -167,6 +177,8 @@ pub struct Seen {
     pub site: Option<Site>,
     /// The address operated on.
     pub address: u64,
+    /// Operations of the same class that have returned.
+    pub returned: u64,
 }
 
 /// Reads the mark of a core: plain loads.
@@ -176,6 +188,7 @@ pub fn read(core: &Core) -> Seen {
         sequence: mark.sequence.load(Ordering::Acquire),
         site: Site::unpack(mark.site.load(Ordering::Relaxed)),
         address: mark.address.load(Ordering::Relaxed),
+        returned: mark.returned.load(Ordering::Relaxed),
     }
 }
 

@@ -5,6 +5,8 @@
 
 use stalecore_model::glossary::Subject;
 
+use crate::entry;
+
 /// What a flag in the low bits of a kexec list entry says (include/uapi and
 /// include/linux/kexec.h: `IND_*`).
 mod ind {
@@ -67,6 +69,19 @@ pub fn leaves(subject: Subject) -> alloc::vec::Vec<usize> {
         .iter()
         .filter_map(|part| Some(leaf(*part)?.0 as usize))
         .collect()
+}
+
+/// How far into its routine an address is; `None` outside of all.
+pub fn offset_of(address: u64) -> Option<u16> {
+    let routines = entry::routines_start() as u64..entry::routines_end() as u64;
+    if !routines.contains(&address) {
+        return None;
+    }
+    let starts = Subject::ALL
+        .iter()
+        .filter_map(|subject| Some(leaf(*subject)?.0 as usize as u64));
+    let start = starts.filter(|start| *start <= address).max()?;
+    u16::try_from(address - start).ok()
 }
 
 /// Does the routine make freshly written code visible to instruction fetch?

@@ -246,25 +246,23 @@ impl Entered {
         self.shown.get(place).copied()
     }
 
+    /// Releases the lock that the cores wait for.
+    pub fn unlock(&mut self) {
+        drop(self.ticket.take());
+        if self.state == StaleState::Qspinlock {
+            stuck::release_qspinlock();
+        }
+    }
+
     /// Lets the cores go, and waits until they are back.
     ///
     /// # Errors
     /// Names those that did not come back.
-    pub fn release(self) -> Result<(), String> {
-        let Self {
-            cpus,
-            state,
-            ticket,
-            ..
-        } = self;
+    pub fn release(mut self) -> Result<(), String> {
+        let (cpus, state) = (self.cpus, self.state);
         match stuck::row(state).release {
             Release::Word => tell_all(&cpus),
-            Release::Unlock => {
-                drop(ticket);
-                if state == StaleState::Qspinlock {
-                    stuck::release_qspinlock();
-                }
-            }
+            Release::Unlock => self.unlock(),
             Release::CpuOn => return cores::start_all(&cpus),
         }
         let what = format!("to come back from {state}");

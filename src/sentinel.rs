@@ -7,11 +7,12 @@ use stalecore_model::{
     cpuset::CpuSet,
     glossary::{StaleState, Subject},
     plan::{Case, Roles},
-    record::{Block, CoreState, Hex},
+    record::{Block, CoreState, Hex, Rung},
 };
 
 use crate::{
-    arch, clock, core_local,
+    arch, clock,
+    core_local::{self, Core},
     mark::{self, Phase, Seen},
     scenario::Entered,
     stuck::{self, Proof},
@@ -82,38 +83,48 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Result<Watched, String> {
     }
 }
 
-/// The block report.
-pub fn describe(case: &Case, held: &Held, entered: &Entered, roles: &Roles) -> Block {
+/// Where the held operation is: `flush_icache_range+92`.
+pub fn place(case: &Case, held: &Held) -> String {
+    let Some(site) = held.seen.site else {
+        return case.subject.symbol().into();
+    };
+    let subject = site.subject;
+    match site.phase {
+        Phase::Step => format!("{}+{}", routine_of(site.instruction, subject), site.offset),
+        Phase::Routine => subject.symbol().into(),
+        phase => format!("{} ({})", subject.symbol(), phase.about()),
+    }
+}
+
+/// The block report, with the rungs that were tried.
+pub fn describe(
+    case: &Case,
+    held: &Held,
+    entered: &Entered,
+    roles: &Roles,
+    ladder: Vec<Rung>,
+) -> Block {
     let site = held.seen.site;
     let subject = site.map_or(case.subject, |s| s.subject);
     let instruction = site.map_or(case.subject, |s| s.instruction);
-    let at = match site {
-        Some(site) if site.phase == Phase::Step => {
-            let routine = routine_of(site.instruction, subject, held.seen.address);
-            format!("{routine}+{}", site.offset)
-        }
-        Some(site) if site.phase == Phase::Routine => subject.symbol().into(),
-        Some(site) => format!("{} ({})", subject.symbol(), site.phase.about()),
-        None => subject.symbol().into(),
-    };
     Block {
         n: case.number as u32,
         op: case.subject,
         initiator: held.cpu as u32,
         instruction: instruction.symbol().into(),
-        at,
+        at: place(case, held),
         address: (instruction.takes_line() || subject == Subject::SelftestHang)
             .then_some(Hex(held.seen.address)),
         waited_ms: held.waited_ms,
-        returned: held.seen.sequence / 2,
+        returned: held.seen.returned,
         seen_by: "sentinel".into(),
         cores: states(held, entered, roles),
-        ladder: Vec::new(),
+        ladder,
     }
 }
 
 /// The routine that a step is in: composed routines are made of others.
-fn routine_of(instruction: Subject, subject: Subject, _address: u64) -> &'static str {
+fn routine_of(instruction: Subject, subject: Subject) -> &'static str {
     match subject {
         Subject::MachineKexec
             if instruction == Subject::DcCivac || instruction == Subject::DsbSy =>
@@ -163,7 +174,10 @@ fn states(held: &Held, entered: &Entered, roles: &Roles) -> Vec<CoreState> {
         } else if entered.cpus.contains(cpu) {
             let at = entered
                 .shown_by(cpu)
-                .map(|at| format!("{}", symbols::At(at)));
+                .map(|at| format!("{}", symbols::At(at)))
+                .into_iter()
+                .chain(backtrace(core))
+                .last();
             one(
                 cpu,
                 "stale",
@@ -209,4 +223,23 @@ fn proof(state: StaleState) -> &'static str {
         Proof::Answer => "answered there before the case",
         Proof::AffinityInfo => "AFFINITY_INFO said OFF before the case",
     }
+}
+
+/// Where EL2 found a core when it kicked it, if it did: program counter, link
+/// register, and whether EL1 masks interrupts.
+fn backtrace(core: &Core) -> Option<String> {
+    let kicked = &core.kicked.0;
+    (kicked.count.load(Ordering::Acquire) > 0).then(|| {
+        let masked = kicked.spsr.load(Ordering::Relaxed) & (1 << 7) != 0;
+        format!(
+            "{}, called from {}, {}",
+            symbols::At(kicked.pc.load(Ordering::Relaxed)),
+            symbols::At(kicked.lr.load(Ordering::Relaxed)),
+            if masked {
+                "interrupts masked"
+            } else {
+                "interrupts open"
+            },
+        )
+    })
 }

@@ -29,6 +29,8 @@ pub enum Command {
     /// Execute the newest code of an initiator; the argument is its number
     /// and, above 16 bits, the generation.
     Check,
+    /// Wait until what this core has posted is answered.
+    Settle,
     /// Conduct the run.
     Conduct,
 }
@@ -130,6 +132,8 @@ fn obey(core: &'static Core, command: u32) {
         });
         core.answer
             .store(seen.map_or(u32::MAX, u32::from), Ordering::Relaxed);
+    } else if command == Command::Settle as u32 {
+        fabric::settle();
     } else if command == Command::Conduct as u32 {
         conductor::conduct();
     }

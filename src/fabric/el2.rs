@@ -19,12 +19,15 @@ use stalecore_model::{
 };
 
 use super::{FABRIC, MAX_BARRIERS, PRESENCE, Shared, interrupts};
-use crate::{arch, core_local::Core, entry, exception::Frame, symbols};
+use crate::{arch, core_local::Core, exception::Frame, routines};
 
 /// Finishes the installation on this core. (SMCCC, OEM fast calls.)
 pub const READY: u32 = 0xc300_5745;
 /// Watches the barriers at the addresses in x1 to x6; 0 for none.
 pub const WATCH: u32 = 0xc300_5746;
+
+/// Waits, as a barrier does, until all that this core has posted is answered.
+pub const SETTLE: u32 = 0xc300_5747;
 
 /// SPSR_EL2.D, A, I, F and EL1h: how EL1 enters an exception.
 const SPSR_EL1H: u64 = 0x3c5;
@@ -32,7 +35,7 @@ const SPSR_EL1H: u64 = 0x3c5;
 /// Defines reads and writes of EL2's registers.
 macro_rules! el2_registers {
     ($($read:ident, $write:ident: $register:literal;)*) => {$(
-        #[expect(dead_code, reason = "not every register is both read and written")]
+        #[allow(dead_code, reason = "not every register is both read and written")]
         fn $read() -> u64 {
             let value: u64;
             // SAFETY: reads a register; runs at EL2 alone.
@@ -40,7 +43,7 @@ macro_rules! el2_registers {
             value
         }
 
-        #[expect(dead_code, reason = "not every register is both read and written")]
+        #[allow(dead_code, reason = "not every register is both read and written")]
         fn $write(value: u64) {
             // SAFETY: a register of EL1's state or of interrupts, which this
             // handler is there to change; runs at EL2 alone.
@@ -90,7 +93,7 @@ fn synchronous(core: &Core, shared: &Shared, frame: &mut Frame) {
         Trap::Maintenance { what, rt } => maintenance(core, shared, frame, what, rt),
         Trap::Breakpoint => barrier(core, shared, frame),
         Trap::Hvc(_) => {
-            frame.x[0] = call(shared, frame);
+            frame.x[0] = call(core, shared, frame);
         }
         Trap::System {
             register,
@@ -162,6 +165,7 @@ fn wait(core: &Core, shared: &Shared, mut ticket: Ticket) -> Progress {
     core.in_fabric.store(true, Ordering::Release);
     let progress = loop {
         match shared.model.poll(&mut ticket, arch::cntvct(), &PRESENCE) {
+            Progress::Waiting if core.given_up.load(Ordering::Acquire) => break Progress::Done,
             Progress::Waiting => arch::pause(),
             progress => break progress,
         }
@@ -172,15 +176,9 @@ fn wait(core: &Core, shared: &Shared, mut ticket: Ticket) -> Progress {
 
 /// Moves the mark of an initiator to the instruction that has been trapped.
 fn mark(core: &Core, frame: &Frame, instruction: Subject, address: u64) {
-    let routines = entry::routines_start() as u64..entry::routines_end() as u64;
-    let offset = routines
-        .contains(&frame.elr)
-        .then(|| symbols::find(frame.elr).map_or(0, |(_, offset)| offset));
-    core.mark.0.trapped(
-        offset.and_then(|o| u16::try_from(o).ok()),
-        instruction,
-        address,
-    );
+    core.mark
+        .0
+        .trapped(routines::offset_of(frame.elr), instruction, address);
 }
 
 fn subject_of(what: Maintenance) -> Option<Subject> {
@@ -210,7 +208,7 @@ fn reflect(frame: &mut Frame, esr: u64, far: u64) {
 }
 
 /// Serves a call of EL1.
-fn call(shared: &Shared, frame: &Frame) -> u64 {
+fn call(core: &Core, shared: &Shared, frame: &Frame) -> u64 {
     match frame.x[0] as u32 {
         READY => {
             if shared.kicks {
@@ -223,6 +221,12 @@ fn call(shared: &Shared, frame: &Frame) -> u64 {
         }
         WATCH => {
             watch(core::array::from_fn(|index| frame.x[index + 1]));
+            0
+        }
+        SETTLE => {
+            core.given_up.store(false, Ordering::Relaxed);
+            let ticket = shared.model.sync(core.index, arch::cntvct(), &PRESENCE);
+            wait(core, shared, ticket);
             0
         }
         // SMCCC: not supported.

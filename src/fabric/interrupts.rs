@@ -15,7 +15,7 @@ macro_rules! registers {
         mod $name {
             use super::asm;
 
-            #[expect(dead_code, reason = "some registers are only written")]
+            #[allow(dead_code, reason = "some registers are only written")]
             pub fn read() -> u64 {
                 let value: u64;
                 // SAFETY: runs at EL2, on this core's own controller state.
@@ -23,7 +23,7 @@ macro_rules! registers {
                 value
             }
 
-            #[expect(dead_code, reason = "some registers are only read")]
+            #[allow(dead_code, reason = "some registers are only read")]
             pub fn write(value: u64) {
                 // SAFETY: as in `read`.
                 unsafe { asm!(concat!("msr ", $register, ", {}"), in(reg) value, options(nostack, preserves_flags)) }

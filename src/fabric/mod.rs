@@ -29,7 +29,6 @@ static FABRIC: Once<&'static Shared> = Once::new();
 /// What EL2 works with on all cores.
 struct Shared {
     model: Fabric,
-    options: FabricOptions,
     install: Install,
     /// Interrupts go to EL2 first, so that a kick reaches masked cores.
     kicks: bool,
@@ -61,7 +60,6 @@ pub fn set_up(options: &FabricOptions, cpus: usize, ttbr0: u64, gic: &Gic) {
     let hcr = entry::HCR | trap::traps_for(Some(options)) | if kicks { HCR_IMO } else { 0 };
     let shared = Box::leak(Box::new(Shared {
         model: Fabric::new(options, CpuSet::first(cpus), arch::cntfrq_el0()),
-        options: *options,
         install: Install {
             mair: AtomicU64::new(entry::MAIR),
             tcr: AtomicU64::new(TCR_EL2 | size.min(5) << 16),
@@ -83,11 +81,6 @@ pub fn is_on() -> bool {
 /// Can EL2 kick a core that masks everything?
 pub fn can_kick() -> bool {
     FABRIC.get().is_some_and(|f| f.kicks)
-}
-
-/// What was asked for, if there is a fabric.
-pub fn options() -> Option<&'static FabricOptions> {
-    FABRIC.get().map(|f| &f.options)
 }
 
 /// Sets EL2 up on this core, before its interrupts are.
@@ -165,6 +158,14 @@ fn barriers(function: usize) -> impl Iterator<Item = usize> {
             trap::Barrier::decode(*instruction).is_some_and(trap::Barrier::waits_for_maintenance)
         })
         .map(|(address, _)| address)
+}
+
+/// Waits until everything that this core has posted is answered: no case is to
+/// find what another has left.
+pub fn settle() {
+    if is_on() {
+        hvc64(el2::SETTLE, [0; 17]);
+    }
 }
 
 /// A rung of the release ladder was climbed for these cores.

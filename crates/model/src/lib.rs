@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod bisect;
 pub mod console;
 pub mod cpuset;
 pub mod exit;

@@ -53,6 +53,10 @@ pub const KEYS: &[(&str, &str)] = &[
         "fabric",
         "the model of the interconnect at EL2: items like deaf=spin@1-3,to=dvm,depth=4,early-comp=off,delay=50us,fault=ic-ivau,heal=sev",
     ),
+    (
+        "bisect",
+        "narrow the stale cores of a block down to the smallest set that still blocks: on or off",
+    ),
     ("semihosting", "end through semihosting: on or off"),
 ];
 
@@ -128,6 +132,8 @@ pub struct Options {
     pub icount: bool,
     /// The fabric, if one is asked for.
     pub fabric: Option<FabricOptions>,
+    /// Narrow the stale cores of a block down?
+    pub bisect: bool,
     /// `HLT #0xf000` is answered; fatal where it is not, so off by default.
     pub semihosting: bool,
 }
@@ -148,6 +154,7 @@ impl Default for Options {
             counter: CounterChoice::Auto,
             icount: false,
             fabric: None,
+            bisect: false,
             semihosting: false,
         }
     }
@@ -224,6 +231,7 @@ impl Options {
             }
             "icount" => self.icount = switch(value)?,
             "fabric" => self.fabric = Some(FabricOptions::parse(value)?),
+            "bisect" => self.bisect = switch(value)?,
             "semihosting" => self.semihosting = switch(value)?,
             _ => {
                 let known: Vec<_> = KEYS.iter().map(|(k, _)| *k).collect();
@@ -305,6 +313,9 @@ impl Options {
         }
         if let Some(fabric) = &self.fabric {
             add("fabric", fabric.to_string());
+        }
+        if self.bisect {
+            add("bisect", "on".to_string());
         }
         if self.semihosting {
             add("semihosting", "on".to_string());

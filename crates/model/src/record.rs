@@ -72,6 +72,8 @@ pub enum Record {
     Block(Block),
     /// An operation took an exception.
     Fault(Fault),
+    /// Which stale cores a block takes.
+    Bisect(BisectRecord),
     /// What the timed block costs in instructions, under `icount`.
     Icount(Icount),
     /// The run has ended; without this record it did not end in order.
@@ -352,6 +354,24 @@ pub struct Fault {
     pub at: String,
     /// What the routine returned through its fixup: -14 is -EFAULT.
     pub returned: i64,
+}
+
+/// Which of the stale cores a block takes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BisectRecord {
+    /// Number of the case that blocked.
+    pub n: u32,
+    /// The stale cores that it blocked with.
+    pub stale: CpuSet,
+    /// The smallest sets of them that still block.
+    pub culprits: Vec<CpuSet>,
+    /// Are these all?
+    pub complete: bool,
+    /// How often the case was run again.
+    pub trials: u32,
+    /// Why the search was broken off, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What the timed block costs, counted in instructions.

@@ -4,7 +4,8 @@ use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{
-    Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note, PlanRecord, Record,
+    BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
+    PlanRecord, Record,
 };
 
 /// Everything known of one run. Empty or `None` where the run did not get
@@ -49,6 +50,9 @@ pub struct Run {
     pub blocks: Vec<Block>,
     /// Faults, in order.
     pub faults: Vec<Fault>,
+    /// Bisections, in order.
+    #[serde(default)]
+    pub bisections: Vec<BisectRecord>,
     /// The cost of the timed block, if it was counted.
     pub icount: Option<Icount>,
     /// The image's closing record.
@@ -85,6 +89,7 @@ impl Run {
             Record::Note(Note { text }) => push(&mut self.notes, text),
             Record::Group(group) => push(&mut self.groups, group),
             Record::Block(block) => push(&mut self.blocks, block),
+            Record::Bisect(bisection) => push(&mut self.bisections, bisection),
             Record::Fault(fault) => push(&mut self.faults, fault),
         };
         if !taken {
