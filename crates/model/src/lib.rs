@@ -8,7 +8,10 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+pub mod bisect;
 pub mod console;
 pub mod cpuset;
 pub mod exit;
