@@ -6,9 +6,10 @@
 //! several on silicon. The only assumption is that more stale cores never
 //! block less; [`Bisector::record`] notices an outcome that breaks it.
 //!
-//! The search is a function of the outcomes known so far, run anew for each
-//! step. So it goes on after a reset of the machine once the outcomes are
-//! recorded again, and never asks what follows from them.
+//! The search is a function of the outcomes known so far. So it goes on after a
+//! reset of the machine once the outcomes are recorded again, and never asks
+//! what follows from them. One core out of n takes ⌈log2 n⌉ + 2 trials: to find
+//! it, to see that it blocks alone, and to see that the others do not.
 
 use alloc::{format, string::String, vec, vec::Vec};
 
@@ -16,24 +17,15 @@ use crate::cpuset::CpuSet;
 
 /// Above this many ways to leave every culprit out, overlapping culprits are no
 /// longer looked for.
-const MAX_WAYS: usize = 64;
-
-/// What to do next.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Step {
-    /// Run the case with exactly these cores stale, and record the outcome.
-    Try(CpuSet),
-    /// The search is over.
-    Done(Findings),
-}
+const MAX_WAYS: usize = 32;
 
 /// What the outcomes prove.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Findings {
     /// The culprits, in the order in which they were found.
     pub culprits: Vec<CpuSet>,
-    /// Are these all? If not, there may be further ones that have cores in
-    /// common with these, or the search is not over.
+    /// Are these all? If not, the search is not over, or there may be further
+    /// ones that have cores in common with these.
     pub complete: bool,
 }
 
@@ -43,6 +35,8 @@ pub struct Bisector {
     stale: CpuSet,
     blocking: Vec<CpuSet>,
     clean: Vec<CpuSet>,
+    findings: Findings,
+    next: Option<CpuSet>,
 }
 
 /// The search needs the outcome of this trial.
@@ -52,11 +46,15 @@ impl Bisector {
     /// Begins with a set of stale cores that was seen to block. That nothing
     /// blocks without stale cores is the baseline's to show.
     pub fn new(stale: CpuSet) -> Self {
-        Self {
+        let mut search = Self {
             stale,
             blocking: vec![stale],
             clean: vec![CpuSet::EMPTY],
-        }
+            findings: Findings::default(),
+            next: None,
+        };
+        search.advance();
+        search
     }
 
     /// Goes on where a search stopped: `outcomes` are those of its trials in
@@ -67,7 +65,7 @@ impl Bisector {
     pub fn resume(stale: CpuSet, outcomes: impl IntoIterator<Item = bool>) -> Result<Self, String> {
         let mut search = Self::new(stale);
         for blocked in outcomes {
-            let Step::Try(tried) = search.step() else {
+            let Some(tried) = search.trial() else {
                 break;
             };
             search.record(tried, blocked)?;
@@ -75,25 +73,19 @@ impl Bisector {
         Ok(search)
     }
 
-    /// Says what to try next, or what was found.
-    pub fn step(&self) -> Step {
-        let mut findings = Findings::default();
-        match self.search(&mut findings) {
-            Ok(()) => Step::Done(findings),
-            Err(Needs(cores)) => Step::Try(cores),
-        }
+    /// The next trial: the case with exactly these cores stale. `None` when the
+    /// search is over.
+    pub const fn trial(&self) -> Option<CpuSet> {
+        self.next
     }
 
-    /// What is proved so far, for a search that is broken off.
-    pub fn so_far(&self) -> Findings {
-        let mut findings = Findings::default();
-        if self.search(&mut findings).is_err() {
-            findings.complete = false;
-        }
-        findings
+    /// What is proved so far; what the search found, once it is over.
+    pub const fn findings(&self) -> &Findings {
+        &self.findings
     }
 
-    /// Takes the outcome of a trial with exactly the cores of `tried` stale.
+    /// Takes the outcome of [`Self::trial`], or of any other trial with exactly
+    /// the cores of `tried` stale.
     ///
     /// # Errors
     /// If more stale cores blocked less, here or there: the block depends on
@@ -114,7 +106,13 @@ impl Bisector {
         } else {
             self.clean.push(tried);
         }
+        self.advance();
         Ok(())
+    }
+
+    /// Goes as far as the outcomes lead.
+    fn advance(&mut self) {
+        self.next = self.search().err().map(|Needs(cores)| cores);
     }
 
     /// Do these cores block, as far as the outcomes tell?
@@ -130,11 +128,12 @@ impl Bisector {
 
     /// Finds culprits until leaving every known one out, in every way, leaves
     /// nothing that blocks.
-    fn search(&self, findings: &mut Findings) -> Result<(), Needs> {
+    fn search(&mut self) -> Result<(), Needs> {
+        self.findings.complete = false;
         loop {
-            let ways = ways_to_leave_out(&findings.culprits);
-            findings.complete = ways.is_some();
-            let ways = ways.unwrap_or_else(|| vec![union(&findings.culprits)]);
+            let known = ways_to_leave_out(&self.findings.culprits);
+            let all = known.is_some();
+            let ways = known.unwrap_or_else(|| vec![union(&self.findings.culprits)]);
             let mut left = None;
             for way in ways {
                 let rest = self.stale.difference(&way);
@@ -143,10 +142,12 @@ impl Bisector {
                     break;
                 }
             }
-            match left {
-                Some(rest) => findings.culprits.push(self.narrow(rest)?),
-                None => return Ok(()),
-            }
+            let Some(rest) = left else {
+                self.findings.complete = all;
+                return Ok(());
+            };
+            let culprit = self.narrow(rest)?;
+            self.findings.culprits.push(culprit);
         }
     }
 

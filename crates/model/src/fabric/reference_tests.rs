@@ -273,6 +273,8 @@ impl Run {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn the_node_does_what_the_reference_does((options, cores, events) in scenario()) {
         let mut run = Run::new(options, cores);
