@@ -16,5 +16,6 @@ pub mod histogram;
 pub mod options;
 pub mod plan;
 pub mod record;
+pub mod registers;
 pub mod run;
 pub mod verdict;
