@@ -1,6 +1,33 @@
 //! `stalecore`: runs the image, explains what it found and draws it.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands follow"))]
+mod report;
 mod store;
+#[cfg(test)]
+mod synthetic;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Can a core that is stuck delay or block another core's cache maintenance?
+#[derive(Parser)]
+#[command(name = "stalecore", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Report(report::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Report(args) => report::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("stalecore: {error:#}");
+        ExitCode::from(2)
+    })
+}
