@@ -1,5 +1,6 @@
 //! `stalecore`: runs the image, explains what it found and draws it.
 
+mod compare;
 mod report;
 mod store;
 #[cfg(test)]
@@ -20,11 +21,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Report(report::Args),
+    Compare(compare::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("stalecore: {error:#}");
