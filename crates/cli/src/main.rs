@@ -2,10 +2,15 @@
 
 #![deny(unsafe_code)]
 
+mod compare;
 mod flatten;
 mod list;
+mod report;
 mod run;
 mod stdout;
+mod store;
+#[cfg(test)]
+mod synthetic;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +30,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Print operations, stale states, line states, verdicts and exit codes
     List(list::Args),
+    Report(report::Args),
+    Compare(compare::Args),
     /// Make the flat image from the ELF file
     #[command(hide = true)]
     Flatten(flatten::Args),
@@ -35,12 +42,14 @@ fn main() -> std::process::ExitCode {
         Ok(cli) => cli.command,
         Err(code) => return code,
     };
-    let result = match command {
+    let done = match command {
         Command::Run(args) => run::run(*args),
         Command::List(args) => list::list(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Flatten(args) => flatten::flatten(&args),
     };
-    let code = result.unwrap_or_else(|error| {
+    let code = done.unwrap_or_else(|error| {
         eprintln!("stalecore: {error:#}");
         ExitCode::Harness
     });
