@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::cpuset::MAX_CPUS;
+
 /// What stops the reader; everything less is a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcpiError {
@@ -38,8 +40,10 @@ pub enum AcpiError {
     },
     /// A table that nothing works without is not there.
     Missing(&'static str),
-    /// The MADT names no CPU.
+    /// The MADT names no CPU, or none that is enabled.
     NoCpus,
+    /// The MADT names more enabled CPUs than the harness handles.
+    TooManyCpus(usize),
     /// The MADT names no interrupt controller that the harness knows.
     NoGic,
 }
@@ -63,7 +67,8 @@ impl fmt::Display for AcpiError {
                 write!(f, "ACPI: {what}: impossible length {length}")
             }
             Self::Missing(what) => write!(f, "ACPI: no {what}"),
-            Self::NoCpus => f.write_str("ACPI: the MADT names no CPU"),
+            Self::NoCpus => f.write_str("ACPI: the MADT names no enabled CPU"),
+            Self::TooManyCpus(n) => write!(f, "ACPI: {n} CPUs; allowed: 1 to {MAX_CPUS}"),
             Self::NoGic => f.write_str("ACPI: the MADT names no GIC"),
         }
     }

@@ -15,6 +15,7 @@ mod fadt;
 mod gtdt;
 mod madt;
 mod notes;
+mod platform;
 mod pptt;
 mod root;
 mod spcr;
@@ -25,7 +26,8 @@ pub use error::AcpiError;
 pub use fadt::ArmBoot;
 pub use gtdt::{Gtdt, Watchdog};
 pub use madt::{Gicc, Gicd, Madt, Redistributors};
-pub use pptt::{Place, Topology};
+pub use platform::platform;
+pub use pptt::Topology;
 pub use root::MAX_TABLE;
 pub use spcr::{Interface, Spcr};
 

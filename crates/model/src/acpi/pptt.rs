@@ -11,6 +11,7 @@ use super::{
     subtable::{Length, Subtable, walk},
     table::{HEADER, Table},
 };
+use crate::platform::Place;
 
 const PROCESSOR: u8 = 0;
 /// No PPTT of [`super::MAX_TABLE`] bytes has more structures.
@@ -40,18 +41,6 @@ impl RawNode {
     fn is(&self, flag: u32) -> bool {
         self.flags.get() & flag != 0
     }
-}
-
-/// Where a CPU is. The numbers are the harness's own: 0, 1, … in the order in
-/// which the table's CPUs name them, each unique in the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Physical package.
-    pub socket: Option<u32>,
-    /// The smallest group of cores that is not the whole package.
-    pub cluster: Option<u32>,
-    /// Core; threads share one.
-    pub core: u32,
 }
 
 /// Where each CPU is, by its processor UID.

@@ -7,3 +7,4 @@ mod hostile;
 mod made;
 mod memory;
 mod odd;
+mod platform;

@@ -1,7 +1,10 @@
 //! Machines that are right but unlike QEMU's: as facts of real boards and the
 //! specifications' older revisions have them.
 
-use stalecore_model::acpi::{Gicd, Interface, Place, Spcr, Watchdog};
+use stalecore_model::{
+    acpi::{Gicd, Interface, Spcr, Watchdog},
+    platform::Place,
+};
 
 use crate::{
     made::{Bytes, gicc, gicd, gicr, gtdt, machine, madt, node, node_at, spcr, table, watchdog},
