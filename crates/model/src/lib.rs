@@ -18,6 +18,7 @@ pub mod cpuset;
 pub mod exit;
 pub mod fabric;
 pub mod glossary;
+pub mod handover;
 pub mod histogram;
 pub mod ktap;
 pub mod mailbox;

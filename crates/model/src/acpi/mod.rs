@@ -28,7 +28,7 @@ pub use gtdt::{Gtdt, Watchdog};
 pub use madt::{Gicc, Gicd, Madt, Redistributors};
 pub use platform::platform;
 pub use pptt::Topology;
-pub use root::MAX_TABLE;
+pub use root::{MAX_TABLE, extents};
 pub use spcr::{Interface, Spcr};
 
 use root::Tables;

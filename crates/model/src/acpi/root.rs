@@ -9,8 +9,9 @@ use zerocopy::{
 use super::{
     error::AcpiError,
     notes::Notes,
-    table::{HEADER, Header, Table, name, sums_to_zero},
+    table::{HEADER, Header, Table, is_read, name, sums_to_zero},
 };
+use crate::platform::Region;
 
 /// The longest table that is read, in bytes: a MADT of 12,000 CPUs fits.
 pub const MAX_TABLE: usize = 1 << 20;
@@ -37,14 +38,15 @@ const FIRST_PART: usize = 20;
 #[derive(Clone, Debug)]
 pub(super) struct Tables<'m, M> {
     memory: &'m M,
+    xsdt: Region,
     found: Vec<([u8; 4], u64, u32)>,
 }
 
 impl<'a, 'm, M: Fn(u64, usize) -> Option<&'a [u8]>> Tables<'m, M> {
     /// Follows the RSDP at physical address `rsdp`.
     pub(super) fn find(rsdp: u64, memory: &'m M, notes: &mut Notes) -> Result<Self, AcpiError> {
-        let xsdt = xsdt_address(rsdp, memory)?;
-        let xsdt = root_table(xsdt, memory)?;
+        let address = xsdt_address(rsdp, memory)?;
+        let xsdt = root_table(address, memory)?;
         let entries = &xsdt.bytes()[HEADER..];
         if !entries.len().is_multiple_of(8) {
             notes.add(xsdt.name(), HEADER, "its length ends inside an entry");
@@ -61,7 +63,15 @@ impl<'a, 'm, M: Fn(u64, usize) -> Option<&'a [u8]>> Tables<'m, M> {
                 None => notes.add(xsdt.name(), offset, "names a table where no memory is"),
             }
         }
-        Ok(Self { memory, found })
+        let xsdt = Region {
+            base: address,
+            size: xsdt.bytes().len() as u64,
+        };
+        Ok(Self {
+            memory,
+            xsdt,
+            found,
+        })
     }
 
     /// The first table of that signature, checked; `None` also where it is
@@ -93,6 +103,30 @@ impl<'a, 'm, M: Fn(u64, usize) -> Option<&'a [u8]>> Tables<'m, M> {
         }
         self.get(signature, notes)
     }
+}
+
+/// The memory that [`super::read`] will read: a loader keeps it from being
+/// used for anything else.
+///
+/// # Errors
+/// As [`super::read`], for RSDP and XSDT.
+pub fn extents<'a>(
+    rsdp: u64,
+    memory: impl Fn(u64, usize) -> Option<&'a [u8]>,
+) -> Result<Vec<Region>, AcpiError> {
+    let tables = Tables::find(rsdp, &memory, &mut Notes::default())?;
+    let rsdp = Region {
+        base: rsdp,
+        size: size_of::<Rsdp>() as u64,
+    };
+    let read = tables.found.iter().filter(|(signature, _, length)| {
+        is_read(*signature) && usize::try_from(*length).is_ok_and(|l| l <= MAX_TABLE)
+    });
+    let read = read.map(|(_, base, length)| Region {
+        base: *base,
+        size: (*length).into(),
+    });
+    Ok([rsdp, tables.xsdt].into_iter().chain(read).collect())
 }
 
 fn xsdt_address<'a>(

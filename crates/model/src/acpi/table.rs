@@ -94,6 +94,13 @@ pub fn sums_to_zero(bytes: &[u8]) -> bool {
     bytes.iter().fold(0_u8, |sum, b| sum.wrapping_add(*b)) == 0
 }
 
+/// Does the reader ask for tables of this signature?
+pub fn is_read(signature: [u8; 4]) -> bool {
+    name(signature) != OTHER
+}
+
+const OTHER: &str = "a table";
+
 /// The name in the specification of a table that the reader asks for.
 pub fn name(signature: [u8; 4]) -> &'static str {
     match &signature {
@@ -103,6 +110,6 @@ pub fn name(signature: [u8; 4]) -> &'static str {
         b"SPCR" => "SPCR",
         b"FACP" => "FADT",
         b"PPTT" => "PPTT",
-        _ => "a table",
+        _ => OTHER,
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use stalecore_model::acpi::{ArmBoot, Description, Interface, Redistributors, Spcr};
+use stalecore_model::{
+    acpi::{ArmBoot, Description, Interface, Redistributors, Spcr, extents},
+    platform::Region,
+};
 
 use crate::memory::Memory;
 
@@ -112,4 +115,23 @@ fn sockets_clusters_cores_and_threads() {
         assert_eq!(place.core, cpu.uid / 2);
     }
     assert_eq!(topology.place(16), None);
+}
+
+#[test]
+fn extents_are_all_that_is_read() {
+    let whole = Memory::dumped("virt-16-topology");
+    let extents = extents(whole.rsdp, |a, l| whole.bytes(a, l)).unwrap();
+    assert_eq!(extents.len(), 2 + 5, "RSDP, XSDT, and five tables");
+    // With nothing else in memory the reader finds everything.
+    let mut trimmed = Memory {
+        rsdp: whole.rsdp,
+        ..Memory::default()
+    };
+    for Region { base, size } in extents {
+        let bytes = whole.bytes(base, usize::try_from(size).unwrap()).unwrap();
+        trimmed.blocks.insert(base, bytes.to_vec());
+    }
+    let (whole, mut trimmed) = (whole.read().unwrap(), trimmed.read().unwrap());
+    trimmed.notes.clear();
+    assert_eq!(trimmed, whole);
 }
