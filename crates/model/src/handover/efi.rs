@@ -14,6 +14,7 @@ const LOADER_DATA: u32 = 2;
 const BOOT_SERVICES_CODE: u32 = 3;
 const BOOT_SERVICES_DATA: u32 = 4;
 const CONVENTIONAL: u32 = 7;
+const UNUSABLE: u32 = 8;
 const ACPI_RECLAIM: u32 = 9;
 const ACPI_NVS: u32 = 10;
 
@@ -88,6 +89,15 @@ pub fn memory(map: impl Iterator<Item = Descriptor>, tables: &[Region]) -> Memor
         memory: joined(memory),
         reserved: joined(reserved),
     }
+}
+
+/// Where there is something to read while firmware runs: memory of any use.
+/// Tables are looked for nowhere else, so that a wrong pointer in one does no
+/// harm.
+pub fn readable(map: impl Iterator<Item = Descriptor>) -> Vec<Region> {
+    let readable = |d: &Descriptor| d.kind <= ACPI_NVS && d.kind != UNUSABLE;
+    let regions = map.filter(|d| d.is_memory() && readable(d));
+    joined(regions.map(|d| d.region()).collect())
 }
 
 /// Sorts regions and joins those that touch or overlap.

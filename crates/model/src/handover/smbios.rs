@@ -3,7 +3,10 @@
 //! DMTF DSP0134: the 64-bit entry point, and structure type 1 (System
 //! Information).
 
-use alloc::string::{String, ToString};
+use alloc::{
+    format,
+    string::{String, ToString},
+};
 
 use zerocopy::{
     FromBytes, Immutable, KnownLayout, Unaligned,
@@ -56,7 +59,7 @@ pub fn model<'a>(entry: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) ->
         let end = strings.windows(2).position(|w| w == [0, 0])?;
         if kind == SYSTEM_INFORMATION {
             let (system, _) = SystemInformation::read_from_prefix(&rest[..formatted]).ok()?;
-            return name(&strings[..end], &[system.manufacturer, system.product]);
+            return name(&strings[..end], &system);
         }
         if kind == END {
             return None;
@@ -65,23 +68,31 @@ pub fn model<'a>(entry: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) ->
     }
 }
 
-/// Joins the strings of these numbers, counted from 1; 0 is none.
-fn name(strings: &[u8], numbers: &[u8]) -> Option<String> {
-    let mut words = String::new();
-    for number in numbers {
-        let Some(index) = number.checked_sub(1) else {
-            continue;
-        };
-        let string = strings
-            .split(|b| *b == 0)
-            .nth(index.into())
-            .unwrap_or_default();
-        let ascii = string.iter().filter(|b| (b' '..=b'~').contains(*b));
-        words.extend(ascii.map(|b| char::from(*b)));
-        words.push(' ');
-    }
-    let words = words.trim();
-    (!words.is_empty()).then(|| words.to_string())
+/// Manufacturer and product, unless the product repeats the manufacturer.
+fn name(strings: &[u8], system: &SystemInformation) -> Option<String> {
+    let manufacturer = string(strings, system.manufacturer);
+    let product = string(strings, system.product);
+    let both = if product.starts_with(&manufacturer) {
+        product
+    } else {
+        format!("{manufacturer} {product}")
+    };
+    let both = both.trim();
+    (!both.is_empty()).then(|| both.to_string())
+}
+
+/// The string of that number, counted from 1; 0 is none.
+fn string(strings: &[u8], number: u8) -> String {
+    let Some(index) = number.checked_sub(1) else {
+        return String::new();
+    };
+    let string = strings.split(|b| *b == 0).nth(index.into());
+    let ascii = string.unwrap_or_default().iter().copied();
+    let ascii: String = ascii
+        .filter(|b| (b' '..=b'~').contains(b))
+        .map(char::from)
+        .collect();
+    ascii.trim().to_string()
 }
 
 #[cfg(test)]
@@ -114,8 +125,10 @@ mod tests {
         let system = structure(1, &[1, 2, 3], b"Inspur    \0CS5260F\x00x");
         assert_eq!(
             read(&[bios.clone(), system].concat()).unwrap(),
-            "Inspur     CS5260F"
+            "Inspur CS5260F"
         );
+        let repeated = structure(1, &[1, 2], b"QEMU\0QEMU Virtual Machine");
+        assert_eq!(read(&repeated).unwrap(), "QEMU Virtual Machine");
         let no_maker = structure(1, &[0, 1], b"D06");
         assert_eq!(read(&[bios.clone(), no_maker].concat()).unwrap(), "D06");
         let nameless = structure(1, &[0, 9], b"");

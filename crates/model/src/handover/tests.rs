@@ -184,6 +184,23 @@ fn what_boot_services_leave_is_memory_and_tables_are_reserved() {
     );
 }
 
+#[test]
+fn only_memory_is_read() {
+    let map = [
+        entry(0, 0x1000, 1),
+        entry(7, 0x2000, 1),
+        entry(8, 0x3000, 1),
+        entry(10, 0x4000, 1),
+        entry(11, 0x5000, 1),
+        Descriptor {
+            attributes: 1,
+            ..entry(0, 0x6000, 1)
+        },
+    ];
+    let found = efi::readable(map.into_iter());
+    assert_eq!(found, [region(0x1000, 0x2000), region(0x4000, 0x1000)]);
+}
+
 proptest! {
     #[test]
     fn any_memory_map_is_survived(map in prop::collection::vec((0_u32..16, any::<u64>(), any::<u64>(), any::<u64>()), 0..20), tables in prop::collection::vec((any::<u64>(), any::<u64>()), 0..4)) {
