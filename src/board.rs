@@ -20,7 +20,7 @@ use stalecore_model::{
 };
 
 use crate::{
-    arch, calibrate,
+    acpi, arch, calibrate,
     console::{self, Console},
     core_local::{self, Core, OwnMemory},
     entry::{self, MPIDR_AFFINITY},
@@ -77,7 +77,7 @@ impl Board {
     pub fn set_up(tree: usize, entry_el: u64) -> Result<&'static Self, String> {
         // SAFETY: the entry code passes 0 or what it found to be a tree.
         let bytes = unsafe { memory::device_tree(tree) }.ok_or("no device tree")?;
-        let mut platform = devicetree::read(bytes)?;
+        let mut platform = acpi::complete(devicetree::read(bytes)?)?;
         if entry_el == 3 {
             // Whatever the description promises, nobody above is left to keep
             // it: the image has taken EL3 over.

@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod acpi;
 mod arch;
 mod board;
 mod calibrate;

@@ -182,6 +182,20 @@ impl Tables {
         self.map_at(start, start, size, DATA)
     }
 
+    /// Maps memory, readable only.
+    ///
+    /// # Errors
+    /// The mapping crate's, or an address that is none.
+    pub fn map_constants(&mut self, region: &Region) -> Result<(), String> {
+        let start = usize::try_from(region.base).map_err(|e| format!("{e}"))?;
+        let end = usize::try_from(region.end()).map_err(|e| format!("{e}"))?;
+        self.map(
+            start & !(PAGE_SIZE - 1),
+            end.next_multiple_of(PAGE_SIZE),
+            CONSTANTS,
+        )
+    }
+
     /// Maps memory once more, executable, [`EXECUTE_OFFSET`] above itself.
     ///
     /// # Errors

@@ -11,12 +11,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod acpi;
 pub mod bisect;
 pub mod console;
 pub mod cpuset;
 pub mod exit;
 pub mod fabric;
 pub mod glossary;
+pub mod handover;
 pub mod histogram;
 pub mod ktap;
 pub mod mailbox;

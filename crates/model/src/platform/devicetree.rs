@@ -341,7 +341,7 @@ fn visit_cpu(node: &FdtNode<'_>, okay: bool, found: &mut Found) {
         },
         _ => Start::Pen,
     };
-    found.cpus.push(Cpu { mpidr, start });
+    found.cpus.push(Cpu::new(mpidr, start));
 }
 
 #[cfg(test)]

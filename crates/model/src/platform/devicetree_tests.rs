@@ -15,13 +15,7 @@ fn virt_with_gicv3() {
     let machine = read(VIRT_8).unwrap();
     assert_eq!(machine.model, "linux,dummy-virt");
     assert_eq!(machine.cpus.len(), 8);
-    assert_eq!(
-        machine.cpus[3],
-        Cpu {
-            mpidr: 3,
-            start: Start::Psci
-        }
-    );
+    assert_eq!(machine.cpus[3], Cpu::new(3, Start::Psci));
     assert_eq!(machine.psci, Some(Conduit::Hvc));
     assert_eq!(
         machine.memory,
@@ -92,18 +86,9 @@ fn cores_without_psci() {
     assert_eq!(
         machine.cpus,
         [
-            Cpu {
-                mpidr: 0,
-                start: Start::Pen
-            },
-            Cpu {
-                mpidr: 0x100,
-                start: Start::SpinTable(0x8000_fff8)
-            },
-            Cpu {
-                mpidr: 0x1_8100_0200,
-                start: Start::Pen
-            },
+            Cpu::new(0, Start::Pen),
+            Cpu::new(0x100, Start::SpinTable(0x8000_fff8)),
+            Cpu::new(0x1_8100_0200, Start::Pen),
         ]
     );
     assert!(

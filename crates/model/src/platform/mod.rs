@@ -63,6 +63,31 @@ pub struct Cpu {
     pub mpidr: u64,
     /// How it is started.
     pub start: Start,
+    /// Where it is, if the description says.
+    pub place: Option<Place>,
+}
+
+impl Cpu {
+    /// A core of which no place is known.
+    pub const fn new(mpidr: u64, start: Start) -> Self {
+        Self {
+            mpidr,
+            start,
+            place: None,
+        }
+    }
+}
+
+/// Where a core is. The numbers are the harness's own: 0, 1, … in the order in
+/// which the description names them, each unique in the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Physical package.
+    pub socket: Option<u32>,
+    /// The smallest group of cores that is not the whole package.
+    pub cluster: Option<u32>,
+    /// Core; threads share one.
+    pub core: u32,
 }
 
 /// The instruction that reaches PSCI.

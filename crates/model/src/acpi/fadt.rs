@@ -1,0 +1,34 @@
+//! FADT: how firmware is called.
+
+use alloc::format;
+use zerocopy::little_endian::U16;
+
+use super::{notes::Notes, table::Table};
+
+/// Where the ARM boot architecture flags are, in bytes from the table's start.
+const ARM_BOOT_ARCH: usize = 129;
+const PSCI_COMPLIANT: u16 = 1 << 0;
+const PSCI_USE_HVC: u16 = 1 << 1;
+
+/// The FADT's ARM boot architecture flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArmBoot {
+    /// Firmware answers PSCI calls.
+    pub psci: bool,
+    /// The calls are made with HVC, not SMC.
+    pub hvc: bool,
+}
+
+impl ArmBoot {
+    pub(super) fn read(table: &Table<'_>, notes: &mut Notes) -> Option<Self> {
+        let Some(flags) = table.at::<U16>(ARM_BOOT_ARCH) else {
+            let text = format!("only {} bytes: no ARM boot flags", table.bytes().len());
+            notes.add("FADT", 0, text);
+            return None;
+        };
+        Some(Self {
+            psci: flags.get() & PSCI_COMPLIANT != 0,
+            hvc: flags.get() & PSCI_USE_HVC != 0,
+        })
+    }
+}

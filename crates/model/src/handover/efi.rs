@@ -1,0 +1,117 @@
+//! UEFI's memory map: what of it is the image's once boot services have ended.
+//!
+//! Types and attributes are those of the UEFI specification, chapter 7.2.
+
+use alloc::vec::Vec;
+
+use crate::platform::Region;
+
+/// UEFI's page, in bytes.
+pub const PAGE: u64 = 4096;
+
+const LOADER_CODE: u32 = 1;
+const LOADER_DATA: u32 = 2;
+const BOOT_SERVICES_CODE: u32 = 3;
+const BOOT_SERVICES_DATA: u32 = 4;
+const CONVENTIONAL: u32 = 7;
+const UNUSABLE: u32 = 8;
+const ACPI_RECLAIM: u32 = 9;
+const ACPI_NVS: u32 = 10;
+
+/// Can be mapped write-back.
+const WRITE_BACK: u64 = 1 << 3;
+/// Set aside for something special: not for just anybody.
+const SPECIAL_PURPOSE: u64 = 1 << 18;
+
+/// One entry of the memory map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// `EFI_MEMORY_TYPE`.
+    pub kind: u32,
+    /// Physical address.
+    pub base: u64,
+    /// Length in [`PAGE`]s.
+    pub pages: u64,
+    /// `EFI_MEMORY_*` attributes.
+    pub attributes: u64,
+}
+
+impl Descriptor {
+    fn region(&self) -> Region {
+        let size = self.pages.saturating_mul(PAGE);
+        Region {
+            base: self.base,
+            size: size.min(u64::MAX - self.base),
+        }
+    }
+
+    fn is_memory(&self) -> bool {
+        self.attributes & WRITE_BACK != 0 && self.attributes & SPECIAL_PURPOSE == 0
+    }
+}
+
+/// The memory map as the image sees it, in ascending order, neighbours joined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Memory, with what of it is reserved.
+    pub memory: Vec<Region>,
+    /// What of it is only to be read: firmware's tables.
+    pub reserved: Vec<Region>,
+}
+
+/// Sorts the memory map out. `tables` are what the image will read, wherever
+/// firmware has put it: their pages are memory and reserved too.
+pub fn memory(map: impl Iterator<Item = Descriptor>, tables: &[Region]) -> Memory {
+    let (mut memory, mut reserved) = (Vec::new(), Vec::new());
+    for entry in map.filter(Descriptor::is_memory) {
+        match entry.kind {
+            LOADER_CODE | LOADER_DATA | BOOT_SERVICES_CODE | BOOT_SERVICES_DATA | CONVENTIONAL => {
+                memory.push(entry.region());
+            }
+            ACPI_RECLAIM | ACPI_NVS => {
+                memory.push(entry.region());
+                reserved.push(entry.region());
+            }
+            _ => {}
+        }
+    }
+    for table in tables.iter().filter(|t| t.size > 0) {
+        let base = table.base / PAGE * PAGE;
+        let end = table.end().div_ceil(PAGE).saturating_mul(PAGE);
+        let pages = Region {
+            base,
+            size: end - base,
+        };
+        memory.push(pages);
+        reserved.push(pages);
+    }
+    Memory {
+        memory: joined(memory),
+        reserved: joined(reserved),
+    }
+}
+
+/// Where there is something to read while firmware runs: memory of any use.
+/// Tables are looked for nowhere else, so that a wrong pointer in one does no
+/// harm.
+pub fn readable(map: impl Iterator<Item = Descriptor>) -> Vec<Region> {
+    let readable = |d: &Descriptor| d.kind <= ACPI_NVS && d.kind != UNUSABLE;
+    let regions = map.filter(|d| d.is_memory() && readable(d));
+    joined(regions.map(|d| d.region()).collect())
+}
+
+/// Sorts regions and joins those that touch or overlap.
+fn joined(mut regions: Vec<Region>) -> Vec<Region> {
+    regions.retain(|r| r.size > 0);
+    regions.sort_unstable();
+    let mut joined: Vec<Region> = Vec::new();
+    for region in regions {
+        match joined.last_mut() {
+            Some(last) if region.base <= last.end() => {
+                last.size = last.end().max(region.end()) - last.base;
+            }
+            _ => joined.push(region),
+        }
+    }
+    joined
+}
