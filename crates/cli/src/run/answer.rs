@@ -40,8 +40,13 @@ fn found(run: &Run) -> String {
     let first = |verdict| run.cases.iter().find(|c| c.verdict == verdict);
     let all: u32 = Verdict::ALL.iter().map(|v| of(*v)).sum();
     let ran = all - of(Verdict::Skipped);
+    let returned = match ran {
+        1 => "the case returned".to_string(),
+        n => format!("all {n} cases returned"),
+    };
     let skipped = match of(Verdict::Skipped) {
         0 => String::new(),
+        1 => "; 1 was skipped".to_string(),
         n => format!("; {n} were skipped"),
     };
     if of(Verdict::Blocked) > 0 {
@@ -81,8 +86,7 @@ fn found(run: &Run) -> String {
             "Not blocked"
         };
         return format!(
-            "{begin}: all {ran} cases returned, {} of them later than {threshold} their \
-             baseline{worst}{skipped}.",
+            "{begin}: {returned}, {} later than {threshold} the baseline{worst}{skipped}.",
             of(Verdict::Slowed)
         );
     }
@@ -95,7 +99,7 @@ fn found(run: &Run) -> String {
             .unwrap_or("no case was decisive");
         return format!("Undecided: {why}{skipped}.");
     }
-    format!("No: all {ran} cases returned, none later than {threshold} its baseline{skipped}.")
+    format!("No: {returned}, none later than {threshold} the baseline{skipped}.")
 }
 
 fn stated(run: &Run) -> u32 {

@@ -23,14 +23,14 @@ pub fn time(nanoseconds: f64) -> String {
     format!("{value:.decimals$}{unit}")
 }
 
-/// A slow-down: `×1.0`, `×2.4`, `×140`.
+/// A slow-down: `×0.04`, `×1.0`, `×2.4`, `×140`.
 pub fn factor(milli: Milli) -> String {
-    let factor = f64::from(milli) / 1000.0;
-    if factor < 9.95 {
-        format!("×{factor:.1}")
-    } else {
-        format!("×{factor:.0}")
-    }
+    let decimals = match milli {
+        0..950 => 2,
+        950..9950 => 1,
+        _ => 0,
+    };
+    format!("×{:.decimals$}", f64::from(milli) / 1000.0)
 }
 
 /// The samples by which a case is shown: complete, or issue where only that

@@ -8,11 +8,11 @@ use stalecore_model::{
     run::Run,
 };
 
-use super::{answer::state_of, figures};
+use super::{answer::state_of, figures, table::fold};
 
-/// Each finding as a paragraph. Text from the console is made fit for a
+/// Each finding as a paragraph of at most `width` columns. Text from the console is made fit for a
 /// terminal: a record can hold what a line cannot.
-pub fn findings(run: &Run) -> String {
+pub fn findings(run: &Run, width: usize) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(run.blocks.iter().map(|b| block(run, b)));
     parts.extend(run.faults.iter().map(|f| fault(run, f)));
@@ -32,7 +32,7 @@ pub fn findings(run: &Run) -> String {
     let safe = |part: &String| {
         let lines: Vec<_> = part
             .lines()
-            .map(|l| printable(l.as_bytes()) + "\n")
+            .map(|line| fold(&printable(line.as_bytes()), width))
             .collect();
         lines.concat()
     };
@@ -171,7 +171,7 @@ mod tests {
             }],
             ..Run::default()
         };
-        let text = findings(&run);
+        let text = findings(&run, 80);
         for part in [
             "case 5, flush-icache-range under spin",
             "CPU 0 at flush_icache_range+92: ic ivau, address 0xffff0000",
@@ -195,7 +195,7 @@ mod tests {
             ..Run::default()
         };
         assert_eq!(
-            findings(&run),
+            findings(&run, 80),
             "the empty timed block costs 4 instructions; 4 are written in it\n  \
              ic-ivau: 1 more\nnote: no sentinel\n"
         );

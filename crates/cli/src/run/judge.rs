@@ -143,6 +143,12 @@ fn no_end(run: &Run, ending: &Ending) -> String {
     if run.console_bytes == 0 {
         return format!("nothing came from the machine: {}", how_it_ended(ending));
     }
+    // An image that refuses says why, and ends in order.
+    if let (Some(_), Some(text)) = (ending.line, &ending.last_text)
+        && let Some(reason) = text.strip_prefix("stalecore: ")
+    {
+        return format!("the image gave up {}: {reason}", so_far(run));
+    }
     let garbled = match run.garbled {
         0 => String::new(),
         n => format!("; {n} lines were garbled"),
@@ -323,6 +329,25 @@ mod tests {
         assert_eq!(of(Stop::Deadline(second)).0, 124);
         assert_eq!(of(Stop::Interrupted).0, 2);
         assert_eq!(of(Stop::Flood).0, 2);
+    }
+
+    #[test]
+    fn an_image_that_gives_up_is_quoted() {
+        let judgement = judge(
+            &Run {
+                console_bytes: 100,
+                ..Run::default()
+            },
+            &Ending {
+                last_text: Some("stalecore: no PSCI".into()),
+                ..ending(Some(2), Some(2))
+            },
+            None,
+        );
+        assert_eq!(
+            (judgement.code as u8, judgement.problem.as_deref()),
+            (2, Some("the image gave up before the first case: no PSCI"))
+        );
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::{
     ffi::OsString,
+    os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
 
 use stalecore_model::cpuset::MAX_CPUS;
+
+use super::el3;
 
 /// The machine as the command line gives it.
 #[derive(clap::Args, Clone)]
@@ -38,6 +41,11 @@ const AARCH32_ONLY: &[&str] = &["cortex-a7", "cortex-a15"];
 const GICV2_CPUS: usize = 8;
 
 impl MachineArgs {
+    /// Is the image to be entered at EL3?
+    pub fn at_el3(&self) -> bool {
+        self.el == "3"
+    }
+
     /// Checks what QEMU would refuse, or accept and never boot.
     ///
     /// # Errors
@@ -96,12 +104,21 @@ impl MachineArgs {
         if boot.semihosting {
             add("-semihosting-config", "enable=on,target=native".into());
         }
-        add("-kernel", boot.image.into());
+        match boot.el3 {
+            None => add("-kernel", boot.image.into()),
+            Some(entry) => {
+                add("-kernel", entry.into());
+                let mut loader = OsString::from("loader,file=");
+                loader.push(escaped(boot.image));
+                loader.push(format!(",addr={:#x},force-raw=on", el3::IMAGE));
+                add("-device", loader);
+            }
+        }
         if !boot.arguments.is_empty() {
             add("-append", boot.arguments.into());
         }
         let mut monitor = OsString::from("unix:");
-        monitor.push(boot.monitor);
+        monitor.push(escaped(boot.monitor));
         monitor.push(",server=on,wait=off");
         add("-qmp", monitor);
         words.extend(self.qemu_arg.iter().cloned());
@@ -115,12 +132,24 @@ pub struct Boot<'a> {
     pub image: &'a Path,
     /// The boot arguments.
     pub arguments: &'a str,
+    /// The kernel that enters the image at EL3, where that was asked for.
+    pub el3: Option<&'a Path>,
     /// Where QEMU's monitor listens.
     pub monitor: &'a Path,
     /// Count instructions, one a nanosecond?
     pub icount: bool,
     /// Let the image end through semihosting?
     pub semihosting: bool,
+}
+
+/// A path inside a list of QEMU's options, where a comma is doubled.
+fn escaped(path: &Path) -> OsString {
+    let bytes = path.as_os_str().as_bytes();
+    let doubled = bytes.iter().flat_map(|b| match b {
+        b',' => &b",,"[..],
+        b => std::slice::from_ref(b),
+    });
+    OsString::from_vec(doubled.copied().collect())
 }
 
 /// A command as one would type it into a shell.
@@ -189,6 +218,7 @@ mod tests {
         let words = only.machine.arguments(&Boot {
             image: Path::new("a b.img"),
             arguments: "stalecore.ops=none",
+            el3: only.machine.at_el3().then_some(Path::new("el3.elf")),
             monitor: Path::new("/tmp/q"),
             icount,
             semihosting,
@@ -232,6 +262,18 @@ mod tests {
             assert!(line.contains(part), "{part}: {line}");
         }
         assert!(!line.contains("semihosting"), "{line}");
+    }
+
+    #[test]
+    fn el3_is_entered_through_a_few_instructions() {
+        let line = line(&["--el=3"], false, true);
+        for part in [
+            "virtualization=on,secure=on ",
+            "-kernel el3.elf -device 'loader,file=a b.img,addr=0x40400000,force-raw=on' -append",
+        ] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        assert_eq!(escaped(Path::new("a,b")), "a,,b");
     }
 
     #[test]

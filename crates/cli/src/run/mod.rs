@@ -4,6 +4,7 @@
 mod answer;
 mod args;
 mod child;
+mod el3;
 mod figures;
 mod findings;
 mod image;
@@ -18,11 +19,13 @@ mod qmp;
 mod session;
 mod show;
 mod silence;
+
 mod table;
 mod watch;
 
 use std::{
     ffi::OsString,
+    fs,
     io::{BufRead, BufReader, Read},
     path::Path,
     process::ExitStatus,
@@ -32,7 +35,9 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, record::SCHEMA, run::Run};
+use stalecore_model::{
+    console::printable, exit::ExitCode, glossary::Verdict, plan::Plan, record::SCHEMA, run::Run,
+};
 
 pub use args::Args;
 use judge::Ending;
@@ -69,8 +74,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let monitor = scratch.path().join("qmp");
     let image = image::find(args.image.as_deref(), scratch.path())?;
     let qemu = Qemu::find(args.qemu.as_deref())?;
+    let loader = scratch.path().join("el3.elf");
+    if args.machine.at_el3() {
+        fs::write(&loader, el3::elf()).with_context(|| loader.display().to_string())?;
+    }
     let words = args.machine.arguments(&Boot {
         image: &image,
+        el3: args.machine.at_el3().then_some(&loader),
         arguments: &options.to_bootargs(),
         monitor: &monitor,
         icount: options.icount,
@@ -102,7 +112,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     ending.semihosting = options.semihosting;
     let mut run = session.run;
     let judgement = judge::judge(&run, &ending, args.expect);
-    note_what_was_odd(&mut run, &ending, session.tree_cases, session.too_long);
+    note_what_was_odd(
+        &mut run,
+        &ending,
+        &args.machine.el,
+        session.tree_cases,
+        session.too_long,
+    );
     run.answer = printable(answer::answer(&run, &judgement, args.expect).as_bytes());
     run.exit = judgement.code as u8;
     out.save(&run)?;
@@ -181,8 +197,9 @@ fn complaints(stderr: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     receiver
 }
 
-fn note_what_was_odd(run: &mut Run, ending: &Ending, tree_cases: u32, too_long: u64) {
-    let mut note = |text: String| run.notes.push(format!("host: {text}"));
+fn note_what_was_odd(run: &mut Run, ending: &Ending, el: &str, tree_cases: u32, too_long: u64) {
+    let mut notes = Vec::new();
+    let mut note = |text: String| notes.push(format!("host: {text}"));
     if run.garbled > 0 {
         note(format!(
             "{} lines of the console were garbled, {too_long} of them too long",
@@ -192,12 +209,30 @@ fn note_what_was_odd(run: &mut Run, ending: &Ending, tree_cases: u32, too_long: 
     if matches!(ending.stop, Stop::LastLine) {
         note("the machine did not end after its last line, and was stopped".to_string());
     }
+    if let Some(machine) = run
+        .machine
+        .as_ref()
+        .filter(|m| m.entry_el.to_string() != el)
+    {
+        note(format!(
+            "EL{el} was asked for, the image was entered at EL{}",
+            machine.entry_el
+        ));
+    }
     if let Some(end) = &run.end {
-        let stated: u32 = end.verdicts.iter().map(|(_, n)| n).sum();
-        let seen = u32::try_from(run.cases.len()).unwrap_or(u32::MAX);
-        if stated != seen {
+        // A case that the run did not reach is skipped, and has no record.
+        let ran = |verdict: &Verdict| *verdict != Verdict::Skipped;
+        let stated: u32 = end
+            .verdicts
+            .iter()
+            .filter(|(v, _)| ran(v))
+            .map(|(_, n)| n)
+            .sum();
+        let seen = run.cases.iter().filter(|c| ran(&c.verdict)).count();
+        if usize::try_from(stated) != Ok(seen) {
             note(format!(
-                "the closing record counts {stated} cases, {seen} of which came over the console"
+                "the closing record counts {stated} cases that ran, {seen} of which came over the \
+                 console"
             ));
         }
         let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);

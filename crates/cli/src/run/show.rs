@@ -29,7 +29,7 @@ pub fn text(run: &Run, width: usize, all_states: bool) -> String {
     let parts = [
         fold(&run.answer, width),
         table(run, width, all_states),
-        findings(run),
+        findings(run, width),
     ];
     let parts: Vec<_> = parts.into_iter().filter(|p| !p.is_empty()).collect();
     parts.join("\n")

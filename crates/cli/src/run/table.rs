@@ -191,7 +191,11 @@ pub fn table(run: &Run, width: usize, all_states: bool) -> String {
         draw(&mut text, &labels, label, &columns);
         rest = &rest[taken..];
     }
-    text + &fold(&footnote(run), width)
+    let timed = |c: &CaseRecord| matches!(c.verdict, Verdict::Completed | Verdict::Slowed);
+    if run.cases.iter().any(timed) {
+        text += &fold(&footnote(run), width);
+    }
+    text
 }
 
 fn used(columns: &[Column]) -> usize {
@@ -242,17 +246,21 @@ fn footnote(run: &Run) -> String {
     text + "."
 }
 
-/// Breaks a text into lines at its spaces.
-pub fn fold(text: &str, width: usize) -> String {
-    let (mut folded, mut column) = (String::new(), 0);
+/// Breaks a line at its spaces, so that each part is as far in as the line.
+pub fn fold(line: &str, width: usize) -> String {
+    let text = line.trim_start_matches(' ');
+    let indent = " ".repeat(line.len() - text.len());
+    let (mut folded, mut column) = (indent.clone(), indent.len());
     for word in text.split(' ') {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
-            folded.push('\n');
-            column = 0;
-        } else if column > 0 {
-            folded.push(' ');
-            column += 1;
+        if column > indent.len() {
+            if column + 1 + length > width {
+                folded = folded + "\n" + &indent;
+                column = indent.len();
+            } else {
+                folded.push(' ');
+                column += 1;
+            }
         }
         folded += word;
         column += length;

@@ -156,4 +156,5 @@ fn any_width_is_survived() {
 fn text_is_folded_at_spaces() {
     assert_eq!(fold("aa bb cc", 5), "aa bb\ncc\n");
     assert_eq!(fold("aaaaaaaa b", 5), "aaaaaaaa\nb\n");
+    assert_eq!(fold("  aa bb cc", 7), "  aa bb\n  cc\n");
 }
