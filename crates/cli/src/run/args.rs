@@ -60,7 +60,7 @@ fn seconds(text: &str) -> Result<u32, String> {
 const ELSEWHERE: &[&str] = &["semihosting"];
 
 /// Keys that are on when the flag stands alone.
-const SWITCHES: &[&str] = &["icount"];
+const SWITCHES: &[&str] = &["bisect", "icount"];
 
 /// A flag for each key of the boot arguments, with the same name.
 pub struct PlanArgs(pub Options);

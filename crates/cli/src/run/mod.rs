@@ -49,7 +49,7 @@ use qemu::Qemu;
 use session::Session;
 use watch::Stop;
 
-use crate::stdout;
+use crate::{report, stdout};
 
 /// How long the emulator may take to end once its console is closed.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -122,6 +122,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     run.answer = printable(answer::answer(&run, &judgement, args.expect).as_bytes());
     run.exit = judgement.code as u8;
     out.save(&run)?;
+    report::write_html(std::slice::from_ref(&run), &out.path().join(report::FILE))?;
     let nothing = run.cases.is_empty() && run.blocks.is_empty();
     if args.json {
         stdout::print(&format!("{}\n", serde_json::to_string(&run)?))?;
@@ -133,7 +134,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let problem = printable(problem.as_bytes());
         eprintln!("stalecore: {problem}; what was measured is in {out}");
     } else if !args.quiet {
-        eprintln!("results: {out}");
+        eprintln!("results: {out}; to look at: {out}/{}", report::FILE);
     }
     Ok(judgement.code)
 }
