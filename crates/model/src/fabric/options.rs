@@ -342,7 +342,7 @@ impl fmt::Display for FabricOptions {
         }
         if let Some((unit, scale)) = UNITS
             .iter()
-            .find(|(_, scale)| self.delay_ns != 0 && self.delay_ns % scale == 0)
+            .find(|(_, scale)| self.delay_ns != 0 && self.delay_ns.is_multiple_of(*scale))
         {
             items.push(format!("delay={}{unit}", self.delay_ns / scale));
         }
