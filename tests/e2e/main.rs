@@ -3,7 +3,10 @@
 //! in QEMU.
 
 mod consoles;
+mod dist;
 mod fake;
 mod input;
+mod listing;
 mod mishaps;
+mod seen;
 mod setup;

@@ -35,7 +35,8 @@ impl Limits {
         let silence = Duration::from_secs(20) + Duration::from_millis(100) * cores + case + block;
         Self {
             total,
-            silence: silence.min(total),
+            // Whoever names a deadline waits for it, in silence too.
+            silence: asked.unwrap_or(silence).min(total),
         }
     }
 }

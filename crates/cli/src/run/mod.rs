@@ -243,4 +243,5 @@ fn note_what_was_odd(run: &mut Run, ending: &Ending, el: &str, tree_cases: u32, 
             ));
         }
     }
+    run.notes.extend(notes);
 }

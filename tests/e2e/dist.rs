@@ -1,0 +1,98 @@
+//! The built image, run in QEMU by the built command, one at a time: each run
+//! keeps all cores of the host busy.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use stalecore_model::run::Run;
+use tempfile::TempDir;
+
+use crate::fake::Ended;
+
+/// A file that `make build` leaves.
+pub fn built(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../dist")
+        .join(name);
+    assert!(path.exists(), "{} is missing: make build", path.display());
+    path
+}
+
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Until this is dropped no other test boots a machine.
+pub fn alone() -> MutexGuard<'static, ()> {
+    // A test that failed has left nothing behind: its machine is gone.
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A run that has ended.
+pub struct Booted {
+    /// Its exit code and what it said.
+    pub ended: Ended,
+    /// Its records.
+    pub run: Run,
+    /// How long it took.
+    pub took: Duration,
+    dir: TempDir,
+}
+
+impl Booted {
+    /// `stalecore run` with these arguments, on the image of `dist/`.
+    pub fn new(args: &str) -> Self {
+        Self::with(args, |_| {})
+    }
+
+    /// The same, with the command changed further.
+    pub fn with(args: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // Finds the image beside itself.
+        let mut command = Command::new(built("stalecore"));
+        built("stalecore.img");
+        command
+            .stdin(Stdio::null())
+            .arg("run")
+            .args(["--out".as_ref(), dir.path().as_os_str()])
+            .args(args.split_whitespace());
+        change(&mut command);
+        let guard = alone();
+        let begin = Instant::now();
+        let ended = Ended::of(&mut command);
+        let took = begin.elapsed();
+        drop(guard);
+        let records = fs::read(dir.path().join("run.json"))
+            .unwrap_or_else(|error| panic!("{args}: {error}: {ended:?}"));
+        Self {
+            run: serde_json::from_slice(&records).unwrap(),
+            ended,
+            took,
+            dir,
+        }
+    }
+
+    /// The console as it came.
+    pub fn console(&self) -> String {
+        fs::read_to_string(self.dir.path().join("console.log")).unwrap()
+    }
+
+    /// Fails unless the run ended with this code, and all of `parts` are in its
+    /// result.
+    #[track_caller]
+    pub fn ends(self, code: i32, parts: &[&str]) -> Self {
+        let Self { ended, .. } = &self;
+        assert_eq!(ended.code, code, "{}\n{}", ended.err, ended.out);
+        for part in parts {
+            assert!(
+                ended.out.contains(part),
+                "'{part}' is missing: {}",
+                ended.out
+            );
+        }
+        self
+    }
+}

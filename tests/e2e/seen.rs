@@ -1,0 +1,233 @@
+//! What must be seen: the image in QEMU, from the plan to the verdict.
+
+use std::{process::Command, time::Duration};
+
+use stalecore_model::{
+    glossary::{StaleState, Subject, Verdict},
+    ktap::Ktap,
+    record::Hex,
+};
+
+use crate::{
+    dist::{Booted, alone, built},
+    fake::Ended,
+};
+
+#[test]
+fn a_default_run() {
+    let booted = Booted::new("").ends(0, &["about the harness only", "flush-icache-range"]);
+    let run = &booted.run;
+    let subjects: Vec<_> = Subject::default_set().collect();
+    for state in StaleState::ALL {
+        for subject in &subjects {
+            let case = run
+                .cases
+                .iter()
+                .find(|c| c.op == *subject && c.state == *state);
+            let verdict = case.map(|c| c.verdict);
+            assert!(
+                matches!(verdict, Some(Verdict::Completed | Verdict::Slowed)),
+                "{subject} under {state}: {verdict:?}"
+            );
+        }
+        assert!(
+            booted
+                .ended
+                .out
+                .contains(state.name().rsplit('-').next().unwrap()),
+            "{state}"
+        );
+    }
+    assert_eq!(run.garbled, 0);
+    for line in booted.ended.out.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    // Twice what it may take, as this host may be busy with other things.
+    assert!(booted.took < Duration::from_secs(60), "{:?}", booted.took);
+    // Two runs never have the same medians; this one's are real.
+    let medians: std::collections::BTreeSet<_> =
+        run.cases.iter().map(|c| c.complete.quantile(500)).collect();
+    assert!(medians.len() > 10);
+}
+
+#[test]
+fn the_report_s_machine() {
+    let booted = Booted::new(
+        "--cpus 128 --initiators 24 --stale spin --stale-cpus 0-23,25-126 \
+         --ops ic-ivau,dc-civac,flush-icache-range",
+    )
+    .ends(0, &["ic-ivau", "dc-civac", "flush-icache-range"]);
+    let machine = booted.run.machine.unwrap();
+    // QEMU splits the redistributors at 123.
+    assert_eq!(
+        (machine.cpus, machine.gicr_regions, machine.sentinel),
+        (128, 2, Some(127))
+    );
+    assert!(booted.took < Duration::from_secs(120), "{:?}", booted.took);
+}
+
+#[test]
+fn a_hang_is_blocked_and_every_core_named() {
+    let booted = Booted::new("--ops ic-ivau,selftest-hang --stale spin").ends(
+        4,
+        &[
+            "selftest_hang+",
+            "CPU 0",
+            "CPU 1-6: stale, spin",
+            "CPU 7: sentinel",
+            "address 0x",
+        ],
+    );
+    let block = &booted.run.blocks[0];
+    assert_eq!((block.op, block.initiator), (Subject::SelftestHang, 0));
+    assert!(block.address.is_some_and(|a| a != Hex(0)));
+    assert!(block.waited_ms >= u64::from(booted.run.plan.unwrap().deadline_ms));
+    // What had ended is kept.
+    assert_eq!(booted.run.cases[0].verdict, Verdict::Completed);
+    assert!(booted.run.cases[0].complete.count() > 0);
+}
+
+#[test]
+fn the_other_self_tests() {
+    let faulted = Booted::new("--ops selftest-fault --stale spin").ends(3, &["ESR 0x"]);
+    let fault = &faulted.run.faults[0];
+    assert_eq!(fault.esr.0 >> 26, 0x25, "no data abort: {:?}", fault.esr);
+    Booted::new("--ops selftest-stale --stale spin").ends(5, &["incoherent"]);
+    Booted::new("--ops selftest-slow --stale spin --max-slowdown 2").ends(1, &["Yes, delayed"]);
+    Booted::new("--ops selftest-slow --stale spin").ends(0, &["Not blocked"]);
+    Booted::new("--ops selftest-hang --stale spin --expect blocked").ends(0, &["As expected"]);
+    Booted::new("--ops ic-ivau --stale spin --expect blocked").ends(1, &["Not as expected"]);
+}
+
+#[test]
+fn the_timed_block_costs_what_is_written_in_it() {
+    let booted = Booted::new("--ops none --icount --stale spin --cpus 3").ends(0, &[]);
+    let icount = booted.run.icount.unwrap();
+    assert_eq!(icount.empty, icount.written);
+    let expected = Subject::ALL
+        .iter()
+        .filter(|s| **s as u8 > 0 && **s <= Subject::DsbIdle);
+    let expected: Vec<_> = expected.map(|s| (*s, 1)).collect();
+    assert_eq!(icount.more, expected);
+}
+
+#[test]
+fn without_semihosting_the_last_line_tells_the_code() {
+    for (args, code) in [("--ops ic-ivau", 0), ("--ops selftest-stale", 5)] {
+        let booted = Booted::new(&format!("{args} --stale spin --no-semihosting")).ends(code, &[]);
+        assert!(!booted.ended.err.contains("semihosting-config"));
+        let console = booted.console();
+        assert_eq!(
+            console.lines().last(),
+            Some(format!("stalecore: exit {code}").as_str())
+        );
+    }
+}
+
+#[test]
+fn from_every_exception_level_with_either_gic() {
+    for (args, level, psci, gic) in [
+        ("--el 1", 1, Some("hvc"), "gicv3"),
+        ("--el 2 --gic 2", 2, Some("smc"), "gicv2"),
+        ("--el 3", 3, None, "gicv3"),
+        ("--el 1 --gic 2 --mem 64M", 1, Some("hvc"), "gicv2"),
+        ("--el 2 --cpu cortex-a53 --mem 8G", 2, Some("smc"), "gicv3"),
+        ("--el 2 --cpu max", 2, Some("smc"), "gicv3"),
+    ] {
+        let booted = Booted::new(&format!(
+            "{args} --ops ic-ivau,flush-icache-range --stale spin,wfe"
+        ));
+        let booted = booted.ends(0, &[]);
+        let machine = booted.run.machine.unwrap();
+        assert_eq!(
+            (
+                machine.entry_el,
+                machine.psci.as_deref(),
+                machine.gic.as_str()
+            ),
+            (level, psci, gic),
+            "{args}"
+        );
+        assert_eq!(
+            booted
+                .run
+                .notes
+                .iter()
+                .filter(|n| n.starts_with("host:"))
+                .count(),
+            0
+        );
+    }
+}
+
+#[test]
+fn one_core_has_nobody_to_watch_it() {
+    let booted = Booted::new("--cpus 1 --ops ic-ivau --stale parked,spin");
+    assert!(
+        booted.ended.out.contains("no core is left to watch"),
+        "{:?}",
+        booted.ended
+    );
+    let spin = booted
+        .run
+        .cases
+        .iter()
+        .find(|c| c.state == StaleState::Spin);
+    assert_eq!(spin.unwrap().verdict, Verdict::Skipped);
+}
+
+#[test]
+fn silence_is_the_host_s_to_notice() {
+    // Nobody watches, and the initiator never comes back.
+    let booted = Booted::new("--ops selftest-hang --stale spin --sentinel off --timeout 10");
+    assert_eq!(booted.ended.code, 124, "{:?}", booted.ended);
+    assert!(booted.ended.out.is_empty() || booted.run.cases.is_empty());
+    let places = booted
+        .run
+        .notes
+        .iter()
+        .filter(|n| n.starts_with("silence: CPU"));
+    assert!(places.count() > 0, "{:?}", booted.run.notes);
+}
+
+#[test]
+fn qemu_s_own_refusal_is_quoted() {
+    let booted = Booted::with("--quiet", |command| {
+        command.args(["--qemu-arg", "-weather", "--qemu-arg", "fine"]);
+    });
+    assert_eq!(booted.ended.code, 2);
+    booted.ended.one_line(&["-weather"]);
+}
+
+#[test]
+fn cargo_run_boots_the_image_and_returns_its_code() {
+    built("stalecore.img");
+    let _alone = alone();
+    let out = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .args("run --quiet --release --target aarch64-unknown-none --".split(' '))
+        .args("--quiet --ops selftest-stale --stale spin --out".split(' '))
+        .arg(out.path());
+    let ended = Ended::of(&mut command);
+    assert_eq!(ended.code, 5, "{ended:?}");
+}
+
+#[test]
+fn the_console_is_ktap() {
+    let booted =
+        Booted::new("--ops ic-ivau,none --stale spin,wfe --lines cold,shared").ends(0, &[]);
+    let console = booted.console();
+    assert!(
+        console.starts_with("KTAP version 1\n1..2\n")
+            || console.starts_with("KTAP version 1\r\n1..2\r\n")
+    );
+    let lines: Vec<_> = console.lines().filter_map(Ktap::read).collect();
+    let results = |wanted: bool| {
+        let of =
+            |l: &&Ktap| matches!(l, Ktap::Result { nested, ok: true, .. } if *nested == wanted);
+        lines.iter().filter(of).count()
+    };
+    assert_eq!((results(false), results(true)), (2, booted.run.cases.len()));
+}
