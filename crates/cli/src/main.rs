@@ -5,6 +5,8 @@
 mod flatten;
 mod list;
 mod run;
+#[cfg_attr(not(test), expect(dead_code, reason = "the commands follow"))]
+mod store;
 mod stdout;
 mod usage;
 
