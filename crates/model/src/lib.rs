@@ -24,6 +24,7 @@ pub mod options;
 pub mod plan;
 pub mod platform;
 pub mod record;
+pub mod registers;
 pub mod run;
 pub mod symbols;
 mod sync;
