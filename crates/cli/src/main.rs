@@ -2,12 +2,19 @@
 
 #![deny(unsafe_code)]
 
+mod compare;
 mod flatten;
 mod list;
+mod report;
+mod report;
 mod run;
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands follow"))]
-mod store;
 mod stdout;
+mod store;
+#[cfg(test)]
+mod synthetic;
+mod store;
+#[cfg(test)]
+mod synthetic;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -25,8 +32,12 @@ struct Cli {
 enum Command {
     /// Boot the image, leave cores stale, time every operation, give a verdict
     Run(Box<run::Args>),
+    /// Draw a run's report again from its run.json, or several runs side by side
+    Report(report::Args),
     /// Print operations, stale states, line states, verdicts and exit codes
     List(list::Args),
+    Report(report::Args),
+    Compare(compare::Args),
     /// Make the flat image from the ELF file
     #[command(hide = true)]
     Flatten(flatten::Args),
@@ -37,12 +48,15 @@ fn main() -> std::process::ExitCode {
         Ok(cli) => cli.command,
         Err(code) => return code,
     };
-    let result = match command {
+    let done = match command {
         Command::Run(args) => run::run(*args),
+        Command::Report(args) => report::run(&args),
         Command::List(args) => list::list(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Flatten(args) => flatten::flatten(&args),
     };
-    let code = result.unwrap_or_else(|error| {
+    let code = done.unwrap_or_else(|error| {
         eprintln!("stalecore: {error:#}");
         ExitCode::Harness
     });

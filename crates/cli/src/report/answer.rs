@@ -1,0 +1,189 @@
+//! The top of the page: the answer in one sentence, what it is worth, and how
+//! many cases ended how.
+
+use maud::{Markup, html};
+use stalecore_model::{exit::ExitCode, run::Run};
+
+use super::{
+    text::{Said, grouped, mark, ratio, shell, time},
+    view::{Key, View, count_verdicts, label, slowdown},
+};
+
+/// How many of the slowest cases are named.
+const NAMED: usize = 5;
+
+/// The head of the page.
+pub fn section(view: &View<'_>) -> Markup {
+    html! {
+        header {
+            p.brand { "stalecore" }
+            @if let [run] = view.runs {
+                h1 { (Said(answer(run))) }
+                (caveat(run))
+                (tally(run))
+                (facts(run))
+            } @else {
+                h1 { (view.runs.len()) " runs side by side" }
+                div.wide {
+                    table.runs {
+                        thead { tr { th {} th { "answer" } th { "stale cores" } th { "cases" } th { "machine" } } }
+                        tbody {
+                            @for (nth, run) in view.runs.iter().enumerate() { (row(nth, run)) }
+                        }
+                    }
+                }
+                @if let Some(run) = view.runs.iter().find(|r| r.emulated) { (caveat(run)) }
+            }
+            (slowest(view))
+        }
+    }
+}
+
+fn answer(run: &Run) -> &str {
+    if run.answer.is_empty() {
+        "The run gave no answer."
+    } else {
+        &run.answer
+    }
+}
+
+/// What figures from an emulator are worth.
+fn caveat(run: &Run) -> Markup {
+    html! {
+        @if run.emulated {
+            p.caveat {
+                b { "Emulated. " }
+                "An emulator does nothing, or something else, for cache maintenance: these figures prove the "
+                "harness and say nothing about silicon (" (Said(&run.host)) ")."
+            }
+        }
+    }
+}
+
+fn tally(run: &Run) -> Markup {
+    html! {
+        ul.tally {
+            @for (verdict, count) in count_verdicts(run) {
+                li title=(verdict.about()) {
+                    b { (grouped(count as u64)) }
+                    span class={ "verdict v" (verdict as u8) } { (mark(verdict)) " " (verdict.name()) }
+                }
+            }
+            @if let Some(missing) = missing(run) {
+                li { b { (grouped(missing)) } span.verdict { "not reached" } }
+            }
+        }
+    }
+}
+
+/// How many planned cases did not end.
+fn missing(run: &Run) -> Option<u64> {
+    let planned = u64::from(run.plan.as_ref()?.cases);
+    planned
+        .checked_sub(run.cases.len() as u64)
+        .filter(|n| *n > 0)
+}
+
+fn facts(run: &Run) -> Markup {
+    html! {
+        p.facts {
+            @if let Some(machine) = &run.machine {
+                (Said(&machine.model)) ", " (machine.cpus) " cores · "
+            }
+            (Said(&run.host)) " · " (time(run.elapsed_ms as f64 * 1e6)) " · exit code " (run.exit)
+            @if let Some(meaning) = exit_meaning(run.exit) { " (" (meaning) ")" }
+        }
+    }
+}
+
+/// What an exit code means, if it is one of ours.
+pub fn exit_meaning(code: u8) -> Option<&'static str> {
+    let code = ExitCode::from_number(u32::from(code))?;
+    let (_, meaning) = ExitCode::BY_SERIOUSNESS.iter().find(|(c, _)| *c == code)?;
+    Some(meaning)
+}
+
+fn row(nth: usize, run: &Run) -> Markup {
+    html! {
+        tr {
+            th scope="row" { b.run { (label(nth)) } }
+            td { (Said(answer(run))) br; code { (Said(&shell(&run.command))) } }
+            td.num { @if let Some(plan) = &run.plan { (plan.stale.len()) } }
+            td.marks {
+                @for (verdict, count) in count_verdicts(run) {
+                    span class={ "verdict v" (verdict as u8) } title=(verdict.name()) { (mark(verdict)) " " (grouped(count as u64)) } " "
+                }
+            }
+            td {
+                @if let Some(machine) = &run.machine { (Said(&machine.model)) ", " (machine.cpus) " cores, " }
+                (Said(&run.host))
+            }
+        }
+    }
+}
+
+/// The slowest cases of each run, by name.
+fn slowest(view: &View<'_>) -> Markup {
+    let mut found: Vec<_> = view
+        .runs
+        .iter()
+        .enumerate()
+        .flat_map(|(nth, run)| run.cases.iter().map(move |case| (nth, case)))
+        .filter_map(|(nth, case)| Some((slowdown(case)?, nth, case)))
+        .filter(|(milli, ..)| *milli >= 1250)
+        .collect();
+    found.sort_by_key(|(milli, ..)| std::cmp::Reverse(*milli));
+    found.truncate(NAMED);
+    html! {
+        @if !found.is_empty() {
+            p.slowest {
+                "Latest against their own baselines: "
+                @for (i, (milli, nth, case)) in found.iter().enumerate() {
+                    @if i > 0 { ", " }
+                    a href={ "#c" (view.cases.get(&Key::of(case)).map_or(0, |e| e.id)) } {
+                        @if view.runs.len() > 1 { (label(*nth)) " " }
+                        (case.op.name()) " under " (case.state.name())
+                    }
+                    " " (ratio(*milli))
+                }
+                "."
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{self, Shape};
+
+    #[test]
+    fn the_answer_comes_first_and_is_put_in_its_place() {
+        let runs = [synthetic::run(&Shape::default())];
+        let text = section(&View::new(&runs)).into_string();
+        assert!(text.contains("<h1>ic ivau is blocked"));
+        assert!(text.contains("say nothing about silicon"));
+        assert!(text.contains("exit code 4 (blocked)"));
+        let mut on_silicon = runs[0].clone();
+        on_silicon.emulated = false;
+        let text = section(&View::new(&[on_silicon])).into_string();
+        assert!(!text.contains("Emulated"));
+    }
+
+    #[test]
+    fn cases_that_were_not_reached_are_counted() {
+        let mut run = synthetic::run(&Shape {
+            cases: 10,
+            ..Shape::default()
+        });
+        run.cases.truncate(7);
+        assert_eq!(missing(&run), Some(3));
+        assert!(tally(&run).into_string().contains("not reached"));
+    }
+
+    #[test]
+    fn a_run_that_got_nowhere_still_has_a_head() {
+        let text = section(&View::new(&[Run::default()])).into_string();
+        assert!(text.contains("The run gave no answer."));
+    }
+}

@@ -1,0 +1,219 @@
+//! Block reports and faults: what an operation that did not return, or took an
+//! exception, looked like from outside.
+
+use maud::{Markup, html};
+use stalecore_model::{
+    record::{Block, Fault, Rung},
+    run::Run,
+};
+
+use super::{
+    text::{Said, grouped, time},
+    view::{View, label},
+};
+
+/// The most blocks that are shown in full; the others are a line each.
+const FULL: usize = 40;
+/// The most rows of cores or rungs in one block, and of faults.
+const ROWS: usize = 600;
+
+/// The sections, where there is something to show.
+pub fn section(view: &View<'_>) -> Markup {
+    let blocks = view.runs.iter().any(|r| !r.blocks.is_empty());
+    let faults = view.runs.iter().any(|r| !r.faults.is_empty());
+    html! {
+        @if blocks {
+            section id="blocks" {
+                h2 { "Block reports" }
+                p { "An operation that had not returned when its deadline passed, what every other core was doing, and what released it." }
+                @for (nth, run) in view.runs.iter().enumerate() {
+                    @for (at, block) in run.blocks.iter().enumerate().take(FULL) {
+                        (card(view, nth, at, block))
+                    }
+                    (others(view, nth, run))
+                }
+            }
+        }
+        @if faults {
+            section id="faults" {
+                h2 { "Faults" }
+                div.wide {
+                    table {
+                        thead { tr { th { "case" } th { "at" } th { "exception" } th { "ESR_EL1" } th { "FAR_EL1" } th { "ELR_EL1" } th { "returned" } } }
+                        tbody {
+                            @for (nth, run) in view.runs.iter().enumerate() {
+                                @for fault in run.faults.iter().take(ROWS) { (fault_row(view, nth, fault)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The case of that number, as a link where the page has it.
+fn case_link(view: &View<'_>, nth: usize, number: u32) -> Markup {
+    html! {
+        @if let Some(link) = view.link(nth, number) {
+            a href=(link) { "case " (number) }
+        } @else {
+            "case " (number)
+        }
+    }
+}
+
+fn card(view: &View<'_>, nth: usize, at: usize, block: &Block) -> Markup {
+    html! {
+        article.block id={ "b" (nth) "-" (at) } {
+            h3 {
+                @if view.runs.len() > 1 { b.run { (label(nth)) } " " }
+                span.verdict.v5 { "■ CPU " (block.initiator) } " in " code { (Said(&block.instruction)) }
+                " at " code { (Said(&block.at)) }
+            }
+            p {
+                (case_link(view, nth, block.n)) " (" (block.op.name()) "): had not returned after "
+                b { (time(block.waited_ms as f64 * 1e6)) }
+                @if let Some(address) = &block.address { ", on address " code { (address) } }
+                "; " (grouped(block.returned)) " operations of the case had returned before it. Seen by the "
+                (Said(&block.seen_by)) "."
+            }
+            div.wide {
+                table {
+                    thead { tr { th { "cores" } th { "role" } th { "doing" } th { "last proof of life" } th { "at" } } }
+                    tbody {
+                        @for core in block.cores.iter().take(ROWS) {
+                            tr {
+                                td.num { (core.cpus) }
+                                td { (Said(&core.role)) }
+                                td { (Said(&core.doing)) }
+                                td { (Said(&core.proof)) }
+                                td { @if let Some(at) = &core.at { code { (Said(at)) } } }
+                            }
+                        }
+                    }
+                }
+            }
+            (ladder(block))
+        }
+    }
+}
+
+fn ladder(block: &Block) -> Markup {
+    let what = |rung: &Rung| match rung.rung.as_str() {
+        "sev" => Some("an event to all cores"),
+        "unlock" => Some("the lock released"),
+        "sgi" => Some("an interrupt to the stale cores"),
+        "el2" => Some("a kick at EL2, taken even when masked"),
+        "psci" => Some("power control"),
+        _ => None,
+    };
+    html! {
+        @if block.ladder.is_empty() {
+            p { "No rung of the release ladder was tried." }
+        } @else {
+            ol.ladder {
+                @for rung in block.ladder.iter().take(ROWS) {
+                    li.released[rung.released] {
+                        b { (Said(&rung.rung)) }
+                        " " span { (time(rung.us as f64 * 1e3)) }
+                        @if let Some(what) = what(rung) { small { (what) } }
+                        em { @if rung.released { "✓ released it" } @else { "no effect" } }
+                    }
+                }
+            }
+            @if block.released_by().is_none() { p { "Nothing released it." } }
+        }
+    }
+}
+
+fn others(view: &View<'_>, nth: usize, run: &Run) -> Markup {
+    html! {
+        @if run.blocks.len() > FULL {
+            details {
+                summary { (run.blocks.len() - FULL) " more blocks" }
+                div.wide {
+                    table {
+                        thead { tr { th { "case" } th { "CPU" } th { "at" } th { "waited" } th { "released by" } } }
+                        tbody {
+                            @for (at, block) in run.blocks.iter().enumerate().skip(FULL) {
+                                tr id={ "b" (nth) "-" (at) } {
+                                    td { (case_link(view, nth, block.n)) " " (block.op.name()) }
+                                    td.num { (block.initiator) }
+                                    td { code { (Said(&block.at)) } }
+                                    td.num { (time(block.waited_ms as f64 * 1e6)) }
+                                    td { (Said(block.released_by().unwrap_or("nothing"))) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn fault_row(view: &View<'_>, nth: usize, fault: &Fault) -> Markup {
+    html! {
+        tr {
+            td {
+                @if view.runs.len() > 1 { b.run { (label(nth)) } " " }
+                (case_link(view, nth, fault.n)) ", " (fault.op.name()) " on CPU " (fault.initiator)
+            }
+            td { code { (Said(&fault.at)) } }
+            td { (Said(&fault.syndrome)) }
+            td.num { code { (fault.esr) } }
+            td.num { code { (fault.far) } }
+            td.num { code { (fault.elr) } }
+            td.num { (fault.returned) @if fault.returned == -14 { " (-EFAULT)" } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{self, Shape};
+
+    #[test]
+    fn a_block_shows_all_cores_and_what_released_it() {
+        let runs = [synthetic::run(&Shape::default())];
+        let text = section(&View::new(&runs)).into_string();
+        for part in [
+            "CPU 0",
+            "flush_icache_range+92",
+            "0x40123440",
+            ">1-6<",
+            "heartbeat 3, 2400 ms ago",
+            "✓ released it",
+            "a kick at EL2",
+        ] {
+            assert!(text.contains(part), "{part}");
+        }
+    }
+
+    #[test]
+    fn what_nothing_released_is_said() {
+        let mut run = synthetic::run(&Shape::default());
+        run.blocks[0]
+            .ladder
+            .iter_mut()
+            .for_each(|r| r.released = false);
+        let text = section(&View::new(&[run])).into_string();
+        assert!(text.contains("Nothing released it."));
+    }
+
+    #[test]
+    fn thousands_of_blocks_stay_short() {
+        let mut run = synthetic::run(&Shape::default());
+        run.blocks = vec![run.blocks[0].clone(); 3000];
+        let text = section(&View::new(&[run])).into_string();
+        assert!(text.contains("2960 more blocks"));
+        assert!(text.len() < 700_000, "{}", text.len());
+    }
+
+    #[test]
+    fn without_blocks_and_faults_there_is_no_section() {
+        assert_eq!(section(&View::new(&[Run::default()])).into_string(), "");
+    }
+}

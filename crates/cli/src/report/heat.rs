@@ -1,0 +1,200 @@
+//! The heat map: operation × stale state, coloured by the slow-down against
+//! the case's own baseline, verdicts marked. Each cell leads to its case.
+
+use std::fmt::Write;
+
+use maud::{Markup, PreEscaped, html};
+use stalecore_model::{
+    glossary::{LineState, Subject, Verdict},
+    options::Milli,
+    record::CaseRecord,
+};
+
+use super::{
+    text::{Said, mark, shell, short_ratio},
+    view::{Family, View, label, slowdown},
+};
+
+/// The steps of the colour scale: from this slow-down on, in thousandths.
+/// Below the first is faster than the baseline.
+const STEPS: [(Milli, &str); 6] = [
+    (800, "0.8–1.25"),
+    (1250, "1.25–2"),
+    (2000, "2–4"),
+    (4000, "4–10"),
+    (10_000, "10–100"),
+    (100_000, "100 and more"),
+];
+
+/// The step of a slow-down: 0 is faster than the baseline, 6 the slowest.
+fn step(milli: Milli) -> usize {
+    STEPS.iter().filter(|(from, _)| milli >= *from).count()
+}
+
+/// The section with one heat map for each run.
+pub fn section(view: &View<'_>) -> Markup {
+    if view.cases.is_empty() {
+        return html! {
+            section id="heat" {
+                h2 { "Cases" }
+                p { "No case ended in this run, so there is nothing to compare." }
+            }
+        };
+    }
+    let lines = view.lines();
+    html! {
+        section id="heat" {
+            h2 { "Slow-down by operation and stale state" }
+            p {
+                "A cell is one case. Its number says how many times later the operation was, at its "
+                "median or 90th percentile, than in its own baseline: the same case with every other "
+                "core parked."
+                @if let (1, Some(line)) = (lines.len(), lines.first()) {
+                    " All lines are " code { (line.name()) } " (" (line.about()) ")."
+                }
+                " Choose a cell to see the case."
+            }
+            (legend())
+            div.maps {
+                @for (nth, run) in view.runs.iter().enumerate() {
+                    figure.map {
+                        @if view.runs.len() > 1 {
+                            figcaption { b.run { (label(nth)) } " " code { (Said(&shell(&run.command))) } }
+                        }
+                        (PreEscaped(map(view, nth)))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn legend() -> Markup {
+    html! {
+        div.legend {
+            span { i.h0 {} "faster" }
+            @for (nth, (_, words)) in STEPS.iter().enumerate() {
+                span { i class={ "h" (nth + 1) } {} (words) }
+            }
+            span.gap {}
+            @for verdict in Verdict::ALL.iter().rev().filter(|v| **v != Verdict::Completed) {
+                span title=(verdict.about()) { i class={ "v" (*verdict as u8) } { (mark(*verdict)) } (verdict.name()) }
+            }
+        }
+    }
+}
+
+/// One heat map. Only words of the glossary and numbers are written.
+fn map(view: &View<'_>, nth: usize) -> String {
+    let states = view.states();
+    let several_lines = view.lines().len() > 1;
+    let mut out = String::new();
+    let _ = write!(
+        out,
+        "<table class=heat style=\"--n:{}\"><thead><tr><td class=corner>",
+        states.len()
+    );
+    for state in &states {
+        let _ = write!(
+            out,
+            "<th scope=col title=\"{}\"><span>{state}</span>",
+            state.about()
+        );
+    }
+    out.push_str("</thead><tbody>");
+    let mut row: Option<(Family, Subject, LineState)> = None;
+    let mut column = states.iter();
+    for (key, entry) in &view.cases {
+        let this = (key.family, key.op, key.line);
+        if row != Some(this) {
+            let family = row.map(|r| r.0);
+            if family != Some(key.family) {
+                let _ = write!(
+                    out,
+                    "<tr class=fam><th colspan={}>{}",
+                    states.len() + 1,
+                    key.family.name()
+                );
+            }
+            let first = row.map(|r| r.1) != Some(key.op);
+            let _ = write!(
+                out,
+                "<tr{}><th scope=row",
+                if first { " class=op" } else { "" }
+            );
+            let _ = write!(out, " title=\"{}\">{}", key.op.about(), key.op);
+            if several_lines && key.op.takes_line() {
+                let _ = write!(out, " <small>{}</small>", key.line);
+            }
+            column = states.iter();
+            row = Some(this);
+        }
+        // Cells for the states that this row has no case of.
+        for state in column.by_ref() {
+            if *state == key.state {
+                break;
+            }
+            out.push_str("<td>");
+        }
+        cell(&mut out, entry.id, entry.found[nth]);
+    }
+    out.push_str("</table>");
+    out
+}
+
+fn cell(out: &mut String, id: u32, case: Option<&CaseRecord>) {
+    let Some(case) = case else {
+        out.push_str("<td>");
+        return;
+    };
+    let verdict = case.verdict;
+    let slowdown =
+        slowdown(case).filter(|_| matches!(verdict, Verdict::Completed | Verdict::Slowed));
+    let _ = write!(out, "<td><a href=#c{id} class=\"");
+    if let Some(milli) = slowdown {
+        let _ = write!(out, "h{} ", step(milli));
+    }
+    let _ = write!(out, "v{}\">", verdict as u8);
+    if verdict != Verdict::Completed {
+        out.push_str(mark(verdict));
+    }
+    if let Some(milli) = slowdown {
+        let _ = write!(out, "<b>{}</b>", short_ratio(milli));
+    }
+    out.push_str("</a>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{self, Shape};
+
+    #[test]
+    fn the_scale_has_seven_steps() {
+        let steps: Vec<_> = [500, 1000, 1250, 2000, 5000, 50_000, 1_000_000]
+            .map(step)
+            .into();
+        assert_eq!(steps, [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn every_case_has_its_cell_in_its_column() {
+        let runs = [synthetic::run(&Shape::default())];
+        let view = View::new(&runs);
+        let map = map(&view, 0);
+        assert_eq!(map.matches("<a href=#c").count(), 432);
+        for row in map.split("<tr").filter(|r| r.contains("scope=row")) {
+            assert_eq!(row.matches("<td>").count(), 24, "{row}");
+        }
+        for verdict in [Verdict::Blocked, Verdict::Slowed, Verdict::Inconclusive] {
+            assert!(map.contains(&format!(">{}<", mark(verdict))), "{verdict}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_cases_says_so() {
+        let runs = [stalecore_model::run::Run::default()];
+        let text = section(&View::new(&runs)).into_string();
+        assert!(text.contains("No case ended"));
+    }
+}

@@ -1,0 +1,85 @@
+//! The page around the sections: head, style, script, navigation.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use stalecore_model::run::Run;
+
+use super::{
+    answer, axis::Axes, blocks, case, cores, heat, how, machine, stale_count, sweep, text::Said,
+    view::View,
+};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// What a browser may do with the page: nothing but draw it and run the one
+/// script whose hash this is. Escaping keeps foreign text out of the markup;
+/// this is the second lock.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+                      script-src 'sha256-SCRIPT_HASH'";
+
+/// The sections that have something to show, with the words that lead there.
+const CONTENTS: [(&str, &str); 8] = [
+    ("heat", "Slow-down"),
+    ("blocks", "Blocks"),
+    ("faults", "Faults"),
+    ("stale-cores", "Stale cores"),
+    ("sweep", "Depth"),
+    ("cores", "Cores"),
+    ("machine", "Machine"),
+    ("how", "How it was run"),
+];
+
+/// The whole page.
+pub fn page(runs: &[Run]) -> String {
+    let view = View::new(runs);
+    let mut axes = Axes::default();
+    let cases = case::all(&view, &mut axes);
+    let mut definitions = String::new();
+    axes.define(&mut definitions, runs);
+    let sections: Vec<Markup> = vec![
+        heat::section(&view),
+        blocks::section(&view),
+        stale_count::section(&view),
+        sweep::section(&view),
+        cores::section(&view),
+        machine::section(&view),
+        how::section(&view),
+    ];
+    let there = |id: &str| {
+        let attribute = format!("<section id=\"{id}\"");
+        sections.iter().any(|s| s.0.contains(&attribute))
+    };
+    let title = match runs {
+        [run] => Said(&run.answer).clean(),
+        _ => format!("{} runs", runs.len()),
+    };
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content={ "stalecore " (env!("CARGO_PKG_VERSION")) };
+                title { "stalecore: " (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (PreEscaped(definitions))
+                main {
+                    (answer::section(&view))
+                    nav.contents {
+                        @for (id, words) in CONTENTS.iter().filter(|(id, _)| there(id)) {
+                            a href={ "#" (id) } { (words) }
+                        }
+                    }
+                    @for section in &sections { (section) }
+                }
+                div id="cases" { (PreEscaped(cases)) }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    }
+    .into_string()
+}

@@ -1,0 +1,230 @@
+//! Words and figures of the report: times, ratios, and text that came from
+//! somebody else.
+
+use std::fmt::Write;
+
+use maud::Render;
+use stalecore_model::{glossary::Verdict, options::Milli, run::Run};
+
+/// The most characters of one foreign text that are shown.
+const SHOWN: usize = 2000;
+
+/// Text that the console, a file or the user gave. It is escaped as all text
+/// is; besides, what could deceive a reader (control characters, characters
+/// that turn the direction of writing round or have no width) is replaced,
+/// and what is too long is cut.
+pub struct Said<'a>(pub &'a str);
+
+impl Said<'_> {
+    /// The text that is shown, not yet escaped.
+    pub fn clean(&self) -> String {
+        let mut chars = self.0.chars();
+        let mut text: String = chars
+            .by_ref()
+            .take(SHOWN)
+            .map(|c| match c {
+                '\n' | '\t' => ' ',
+                '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' => '\u{fffd}',
+                '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => '\u{fffd}',
+                c if c.is_control() => '\u{fffd}',
+                c => c,
+            })
+            .collect();
+        let rest = chars.count();
+        if rest > 0 {
+            let _ = write!(text, "… ({rest} more characters)");
+        }
+        text
+    }
+}
+
+impl Render for Said<'_> {
+    fn render_to(&self, buffer: &mut String) {
+        self.clean().as_str().render_to(buffer);
+    }
+}
+
+/// Turns ticks of a run's counter into time.
+#[derive(Clone, Copy)]
+pub struct Clock {
+    /// Nanoseconds in a tick; 1 where the frequency is not known.
+    pub ns: f64,
+    known: bool,
+}
+
+impl Clock {
+    /// The clock of that run.
+    pub fn of(run: &Run) -> Self {
+        match run.machine.as_ref().map(|m| m.counter_hz) {
+            Some(hz) if hz > 0 => Self {
+                ns: 1e9 / hz as f64,
+                known: true,
+            },
+            _ => Self {
+                ns: 1.0,
+                known: false,
+            },
+        }
+    }
+
+    /// A clock of known tick, in nanoseconds.
+    #[cfg(test)]
+    pub const fn of_tick(ns: f64) -> Self {
+        Self { ns, known: true }
+    }
+
+    /// Ticks as a time with its unit, to three digits; as ticks where the
+    /// frequency is not known.
+    pub fn show(self, ticks: u64) -> String {
+        let value = ticks as f64 * self.ns;
+        if self.known {
+            time(value)
+        } else {
+            format!("{}\u{a0}ticks", grouped(ticks))
+        }
+    }
+}
+
+/// Nanoseconds as a time with its unit, to three digits.
+pub fn time(ns: f64) -> String {
+    let (value, unit) = match ns {
+        n if n < 999.5 => (n, "ns"),
+        n if n < 999.5e3 => (n / 1e3, "µs"),
+        n if n < 999.5e6 => (n / 1e6, "ms"),
+        n if n < 9_999.5e9 => (n / 1e9, "s"),
+        n => return format!("{:.0e}\u{a0}s", n / 1e9),
+    };
+    format!("{}\u{a0}{unit}", three_digits(value))
+}
+
+/// A number to three digits, without zeros that say nothing.
+pub fn three_digits(value: f64) -> String {
+    let decimals = match value.abs() {
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    let text = format!("{value:.decimals$}");
+    if decimals == 0 {
+        return text;
+    }
+    text.trim_end_matches('0').trim_end_matches('.').into()
+}
+
+/// A count with a comma at every thousand.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the largest unit that keeps them whole, or to three digits.
+pub fn bytes(count: u64) -> String {
+    let (unit, size) = match count {
+        c if c < 1 << 10 => return format!("{c}\u{a0}bytes"),
+        c if c < 1 << 20 => ("KiB", 10),
+        c if c < 1 << 30 => ("MiB", 20),
+        _ => ("GiB", 30),
+    };
+    let value = count as f64 / (1_u64 << size) as f64;
+    format!("{}\u{a0}{unit}", three_digits(value))
+}
+
+/// A slow-down in a heat map's cell: three characters or little more.
+pub fn short_ratio(milli: Milli) -> String {
+    match milli {
+        m if m < 9950 => format!("{:.1}", f64::from(m) / 1e3),
+        m if m < 999_500 => format!("{:.0}", f64::from(m) / 1e3),
+        m => format!("{:.0}k", f64::from(m) / 1e6),
+    }
+}
+
+/// A slow-down in running text: `3.2 times`.
+pub fn ratio(milli: Milli) -> String {
+    format!("{}×", three_digits(f64::from(milli) / 1e3))
+}
+
+/// The mark of a verdict: told apart without colour, on paper and in any font.
+pub const fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Completed => "✓",
+        Verdict::Skipped => "–",
+        Verdict::Inconclusive => "?",
+        Verdict::Slowed => "▲",
+        Verdict::Faulted => "!",
+        Verdict::Blocked => "■",
+        Verdict::Incoherent => "≠",
+    }
+}
+
+/// A command line that a shell reads back as these words.
+pub fn shell(words: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
+    let quoted: Vec<_> = words
+        .iter()
+        .map(|word| {
+            if !word.is_empty() && word.chars().all(plain) {
+                word.clone()
+            } else {
+                format!("'{}'", word.replace('\'', "'\\''"))
+            }
+        })
+        .collect();
+    quoted.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_three_digits_and_a_unit() {
+        for (ns, text) in [
+            (0.0, "0 ns"),
+            (0.5, "0.5 ns"),
+            (140.0, "140 ns"),
+            (999.6, "1 µs"),
+            (12_340.0, "12.3 µs"),
+            (2.5e9, "2.5 s"),
+            (1.8e19, "2e10 s"),
+        ] {
+            assert_eq!(time(ns).replace('\u{a0}', " "), text);
+        }
+    }
+
+    #[test]
+    fn figures() {
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(grouped(12), "12");
+        assert_eq!(bytes(49_152).replace('\u{a0}', " "), "48 KiB");
+        assert_eq!(short_ratio(1049), "1.0");
+        assert_eq!(short_ratio(240_400), "240");
+        assert_eq!(short_ratio(u32::MAX), "4295k");
+        assert_eq!(ratio(3210), "3.21×");
+    }
+
+    #[test]
+    fn foreign_text_cannot_deceive() {
+        let said = Said("a\u{202e}b\u{1b}[31m<script>\n")
+            .render()
+            .into_string();
+        assert_eq!(said, "a\u{fffd}b\u{fffd}[31m&lt;script&gt; ");
+        let long = "x".repeat(5000);
+        assert!(Said(&long).clean().ends_with("(3000 more characters)"));
+    }
+
+    #[test]
+    fn a_command_is_quoted_for_the_shell() {
+        let words = ["qemu", "-append", "stalecore.ops=ic-ivau quiet", "it's", ""];
+        assert_eq!(
+            shell(&words.map(String::from)),
+            r"qemu -append 'stalecore.ops=ic-ivau quiet' 'it'\''s' ''"
+        );
+    }
+}
