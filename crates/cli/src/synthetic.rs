@@ -83,16 +83,16 @@ pub fn histogram(random: &mut Random, samples: u32, middle: f64) -> Histogram {
     };
     // Many samples are drawn as lumps, so that a test makes billions of them.
     let draws = samples.min(2000);
+    // What a lump would hide: the many values that were seen once.
+    let singles = if samples > 10_000 { 100 } else { 0 };
+    let lumps = samples - singles;
     for nth in 0..draws {
-        let lump = samples / draws + u32::from(nth < samples % draws);
+        let lump = lumps / draws + u32::from(nth < lumps % draws);
         histogram.add_many(one(random) as u64, lump);
     }
-    if samples > draws {
-        // What a lump would hide: the many values that were seen once.
-        for _ in 0..100 {
-            let late = middle * 1.6 / (1.0 - random.unit()).max(1e-4);
-            histogram.add(late as u64);
-        }
+    for _ in 0..singles {
+        let late = middle * 1.6 / (1.0 - random.unit()).max(1e-4);
+        histogram.add(late as u64);
     }
     histogram
 }

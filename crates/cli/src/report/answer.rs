@@ -66,7 +66,7 @@ fn tally(run: &Run) -> Markup {
             @for (verdict, count) in count_verdicts(run) {
                 li title=(verdict.about()) {
                     b { (grouped(count as u64)) }
-                    span class={ "verdict v" (verdict as u8) } { (mark(verdict)) " " (verdict.name()) }
+                    span.verdict { i class={ "v" (verdict as u8) } { (mark(verdict)) } " " (verdict.name()) }
                 }
             }
             @if let Some(missing) = missing(run) {
@@ -111,7 +111,7 @@ fn row(nth: usize, run: &Run) -> Markup {
             td.num { @if let Some(plan) = &run.plan { (plan.stale.len()) } }
             td.marks {
                 @for (verdict, count) in count_verdicts(run) {
-                    span class={ "verdict v" (verdict as u8) } title=(verdict.name()) { (mark(verdict)) " " (grouped(count as u64)) } " "
+                    span.verdict title=(verdict.name()) { i class={ "v" (verdict as u8) } { (mark(verdict)) } " " (grouped(count as u64)) } " "
                 }
             }
             td {

@@ -7,13 +7,13 @@ use super::text::{Clock, time};
 use stalecore_model::run::Run;
 
 /// From the plot's left edge to the axis: room for the labels.
-pub const LEFT: i32 = 66;
+pub const LEFT: i32 = 80;
 /// The length of the axis of time.
 pub const WIDTH: i32 = 600;
 /// The height of a panel.
 pub const PANEL: i32 = 104;
-const TOP: i32 = 22;
-const GAP: i32 = 40;
+const TOP: i32 = 16;
+const GAP: i32 = 24;
 
 /// What the axes of a plot depend on.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +73,8 @@ impl Axes {
             let _ = write!(out, "<g id=a{id} class=ax>");
             let run = runs.get(frame.run);
             for (panel, class) in frame.classes.iter().enumerate() {
-                draw(out, frame, frame.bottom(panel), class, run);
+                let last = panel + 1 == frame.classes.len();
+                draw(out, frame, frame.bottom(panel), class, run, last);
             }
             out.push_str("</g>");
         }
@@ -81,8 +82,9 @@ impl Axes {
     }
 }
 
-/// Draws one panel's axes, its class and the empty block.
-fn draw(out: &mut String, frame: &Frame, bottom: i32, class: &str, run: Option<&Run>) {
+/// Draws one panel's axes, its class and the empty block; the panels share the
+/// labels of time under the last.
+fn draw(out: &mut String, frame: &Frame, bottom: i32, class: &str, run: Option<&Run>, last: bool) {
     let right = LEFT + WIDTH;
     let top = bottom - PANEL;
     let _ = write!(out, "<path class=grid d=\"");
@@ -90,51 +92,62 @@ fn draw(out: &mut String, frame: &Frame, bottom: i32, class: &str, run: Option<&
         let _ = write!(out, "M{} {top}V{bottom}", frame.x(10_f64.powi(decade)));
     }
     let every = frame.floor.div_ceil(3).max(1);
-    for power in (0..=frame.floor).step_by(every as usize) {
-        let y = bottom - frame.height_of(10_f64.powi(-(power as i32)));
+    let shares = || {
+        (0..=frame.floor).step_by(every as usize).map(|power| {
+            let y = bottom - frame.height_of(10_f64.powi(-(power as i32)));
+            (power, y)
+        })
+    };
+    for (_, y) in shares() {
         let _ = write!(out, "M{LEFT} {y}H{right}");
     }
     let _ = write!(out, "\"/><path class=axis d=\"M{LEFT} {bottom}H{right}\"/>");
-    let labels = (frame.decades.1 - frame.decades.0 + 5) / 6;
-    for decade in (frame.decades.0..=frame.decades.1).step_by(labels.max(1) as usize) {
-        let x = frame.x(10_f64.powi(decade));
-        let anchor = if x + 20 > right { "end" } else { "middle" };
-        let label = time(10_f64.powi(decade));
-        let _ = write!(
-            out,
-            "<text x={x} y={} text-anchor={anchor}>{label}</text>",
-            bottom + 30
-        );
+    for (power, y) in shares() {
+        let (x, y, share) = (LEFT - 8, y + 6, share(power));
+        let _ = write!(out, "<text x={x} y={y} text-anchor=end>{share}</text>");
     }
-    for power in (0..=frame.floor).step_by(every as usize) {
-        let y = bottom - frame.height_of(10_f64.powi(-(power as i32)));
-        let _ = write!(
-            out,
-            "<text x={} y={} text-anchor=end>{}</text>",
-            LEFT - 6,
-            y + 6,
-            share(power)
-        );
+    if last {
+        times(out, frame, bottom + 30);
     }
     let _ = write!(
         out,
-        "<text class=name x={LEFT} y={}>{class}</text>",
-        top - 7
+        "<text class=name x={right} y={} text-anchor=end>{class}</text>",
+        top + 18
     );
-    let empty = run.and_then(|run| {
-        let ticks = run.machine.as_ref()?.empty.quantile(500)?;
-        Some(ticks as f64 * Clock::of(run).ns)
-    });
-    let within =
-        |ns: &f64| *ns >= 10_f64.powi(frame.decades.0) && *ns <= 10_f64.powi(frame.decades.1);
-    if let Some(x) = empty.filter(within).map(|ns| frame.x(ns)) {
+    let empty = run.and_then(empty_block).map(|ns| frame.x(ns));
+    if let Some(x) = empty {
         let _ = write!(
             out,
             "<path class=empty d=\"M{x} {top}V{bottom}\"/><text class=empty x={} y={}>empty block</text>",
-            x + 5,
-            top + 15
+            x + 6,
+            top + 16
         );
     }
+}
+
+/// Labels the decades of time, as many as there is room for.
+fn times(out: &mut String, frame: &Frame, y: i32) {
+    let (low, high) = frame.decades;
+    for decade in (low..=high).step_by(((high - low + 5) / 6).max(1) as usize) {
+        let ns = 10_f64.powi(decade);
+        let x = frame.x(ns);
+        let anchor = if x + 20 > LEFT + WIDTH {
+            "end"
+        } else {
+            "middle"
+        };
+        let _ = write!(
+            out,
+            "<text x={x} y={y} text-anchor={anchor}>{}</text>",
+            time(ns)
+        );
+    }
+}
+
+/// The median of a run's empty block, in nanoseconds.
+pub fn empty_block(run: &Run) -> Option<f64> {
+    let ticks = run.machine.as_ref()?.empty.quantile(500)?;
+    Some(ticks as f64 * Clock::of(run).ns)
 }
 
 /// A negative power of ten as a share.
@@ -143,6 +156,7 @@ fn share(power: u32) -> String {
         0..=2 => format!("{}\u{a0}%", 10_u32.pow(2 - power)),
         3 => "0.1\u{a0}%".into(),
         4 => "0.01\u{a0}%".into(),
+        5 | 6 => format!("{}\u{a0}ppm", 10_u32.pow(6 - power)),
         n => format!("10⁻{}", superscript(n)),
     }
 }
@@ -192,6 +206,7 @@ mod tests {
     #[test]
     fn shares_are_words_that_people_read() {
         assert_eq!(share(0).replace('\u{a0}', " "), "100 %");
+        assert_eq!(share(6).replace('\u{a0}', " "), "1 ppm");
         assert_eq!(share(12), "10⁻¹²");
     }
 }

@@ -68,7 +68,7 @@ fn card(view: &View<'_>, nth: usize, at: usize, block: &Block) -> Markup {
         article.block id={ "b" (nth) "-" (at) } {
             h3 {
                 @if view.runs.len() > 1 { b.run { (label(nth)) } " " }
-                span.verdict.v5 { "■ CPU " (block.initiator) } " in " code { (Said(&block.instruction)) }
+                i.v5 { "■" } " CPU " (block.initiator) " in " code { (Said(&block.instruction)) }
                 " at " code { (Said(&block.at)) }
             }
             p {

@@ -12,8 +12,8 @@ use stalecore_model::{
 };
 
 use super::{
-    axis::Axes,
-    plot::{Pair, histograms},
+    axis::{Axes, empty_block},
+    plot::{Pair, Source, histograms},
     sweep,
     text::{Clock, Said, grouped, mark, ratio},
     view::{Entry, Key, View, label, slowdown},
@@ -98,7 +98,12 @@ fn article(
             pair("issue, without a DSB", &case.issue, &case.base_issue),
         ];
         let pairs: Vec<_> = pairs.into_iter().flatten().collect();
-        histograms(out, &pairs, nth, view.clocks[nth], axes);
+        let source = Source {
+            run: nth,
+            clock: view.clocks[nth],
+            empty: empty_block(&view.runs[nth]),
+        };
+        histograms(out, &pairs, source, axes);
         sweep::of_case(out, &case.sweep, view.clocks[nth]);
         out.push_str("</div>");
     }
@@ -113,7 +118,7 @@ fn pair<'a>(class: &'static str, stale: &'a Histogram, base: &'a Histogram) -> O
 fn finding(out: &mut String, view: &View<'_>, nth: usize, case: &CaseRecord) {
     let _ = write!(
         out,
-        "<b class=\"verdict v{}\">{} {}</b>",
+        "<b class=verdict><i class=v{}>{}</i> {}</b>",
         case.verdict as u8,
         mark(case.verdict),
         case.verdict
@@ -234,7 +239,7 @@ mod tests {
             ..Shape::default()
         });
         assert!(text.contains("href=#b0-0"));
-        assert!(text.contains("■ blocked"));
+        assert!(text.contains("<i class=v5>■</i> blocked"));
     }
 
     #[test]

@@ -26,11 +26,11 @@ pub fn section(view: &View<'_>) -> Markup {
         @if view.runs.iter().any(known) {
             section id="cores" {
                 h2 { "Cores" }
-                p {
-                    "Cores that share a box share the affinity above it (MPIDR_EL1). "
-                    span.key { b.core.i { "▶" } "initiator" } " "
-                    span.key { b.core.s { "●" } "stale" } " "
-                    span.key { b.core.w { "◎" } "sentinel" } " "
+                p { "Cores that share a box share the affinity above it (MPIDR_EL1)." }
+                p.keys {
+                    span.key { b.core.i { "▶" } "initiator" }
+                    span.key { b.core.s { "●" } "stale" }
+                    span.key { b.core.w { "◎" } "sentinel" }
                     span.key { b.core { "·" } "parked throughout" }
                 }
                 @for (nth, run) in view.runs.iter().enumerate().filter(|(_, r)| known(r)) {

@@ -1,7 +1,7 @@
 //! The heat map: operation × stale state, coloured by the slow-down against
 //! the case's own baseline, verdicts marked. Each cell leads to its case.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use maud::{Markup, PreEscaped, html};
 use stalecore_model::{
@@ -87,7 +87,8 @@ fn legend() -> Markup {
 /// One heat map. Only words of the glossary and numbers are written.
 fn map(view: &View<'_>, nth: usize) -> String {
     let states = view.states();
-    let several_lines = view.lines().len() > 1;
+    let lines: BTreeSet<_> = view.cases.keys().map(|k| (k.op, k.line)).collect();
+    let several_lines = |op| lines.iter().filter(|(o, _)| *o == op).count() > 1;
     let mut out = String::new();
     let _ = write!(
         out,
@@ -123,7 +124,7 @@ fn map(view: &View<'_>, nth: usize) -> String {
                 if first { " class=op" } else { "" }
             );
             let _ = write!(out, " title=\"{}\">{}", key.op.about(), key.op);
-            if several_lines && key.op.takes_line() {
+            if several_lines(key.op) {
                 let _ = write!(out, " <small>{}</small>", key.line);
             }
             column = states.iter();

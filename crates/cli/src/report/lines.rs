@@ -11,7 +11,7 @@ use super::text::{Said, time};
 
 const LEFT: i32 = 58;
 const WIDTH: i32 = 250;
-const TOP: i32 = 12;
+const TOP: i32 = 20;
 const HEIGHT: i32 = 130;
 
 /// How a line is drawn.
@@ -167,10 +167,18 @@ pub fn draw_all(charts: &[Chart], ticks: &[String]) -> String {
 /// Names lines at their right end, moved apart where they would overlap.
 fn label(out: &mut String, names: &mut [(i32, &Line)]) {
     names.sort_by_key(|(y, _)| *y);
-    let mut free = TOP + 2;
-    for (y, line) in names {
-        let at = (*y - 6).max(free + 10).min(TOP + HEIGHT - 4);
-        free = at + 2;
+    let mut free = 0;
+    let lowest = names.len().saturating_sub(1);
+    for (nth, (y, line)) in names.iter().enumerate() {
+        // Above the line's end; the lowest of several goes below its own.
+        let below = nth == lowest && nth > 0 && *y + 16 < TOP + HEIGHT;
+        let at = if below {
+            *y + 15
+        } else {
+            (*y - 7).max(free + 12)
+        };
+        let at = at.min(TOP + HEIGHT - 4);
+        free = at;
         let _ = write!(
             out,
             "<text class=\"name {}\" x={} y={at} text-anchor=end>",
@@ -214,7 +222,7 @@ mod tests {
         };
         let mut out = String::new();
         chart.draw(&mut out, &["1".into(), "2".into(), "4".into()], (1, 2));
-        assert!(out.contains("d=\"M58 142M308 12\""), "{out}");
+        assert!(out.contains("d=\"M58 150M308 20\""), "{out}");
         assert!(out.contains("&lt;b&gt;") && out.contains(">dc-storm</text>"));
     }
 

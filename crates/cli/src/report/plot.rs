@@ -60,8 +60,20 @@ fn steps(histogram: &Histogram) -> Vec<Step> {
     steps
 }
 
+/// What the plots of one run have in common.
+#[derive(Clone, Copy)]
+pub struct Source {
+    /// Which run.
+    pub run: usize,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its empty block in nanoseconds, to which the axes reach.
+    pub empty: Option<f64>,
+}
+
 /// Writes the plot of one or two classes, one under the other.
-pub fn histograms(out: &mut String, pairs: &[Pair<'_>], run: usize, clock: Clock, axes: &mut Axes) {
+pub fn histograms(out: &mut String, pairs: &[Pair<'_>], source: Source, axes: &mut Axes) {
+    let clock = source.clock;
     let all = || {
         pairs
             .iter()
@@ -75,9 +87,11 @@ pub fn histograms(out: &mut String, pairs: &[Pair<'_>], run: usize, clock: Clock
         return;
     };
     let most = all().map(Histogram::count).max().unwrap_or(1);
+    let (low, high) = (low as f64 * clock.ns, high as f64 * clock.ns);
+    let empty = source.empty.unwrap_or(low);
     let frame = Frame {
-        run,
-        decades: decades(low as f64 * clock.ns, high as f64 * clock.ns, clock.ns),
+        run: source.run,
+        decades: decades(low.min(empty), high.max(empty), clock.ns),
         floor: (most as f64).log10().ceil().clamp(1.0, 18.0) as u32,
         classes: pairs.iter().map(|p| p.class).collect(),
     };
@@ -118,7 +132,8 @@ fn outline(out: &mut String, class: char, h: &Histogram, frame: &Frame, bottom: 
         // A share at the floor is one sample: still to be seen.
         let height = (frame.height_of(step.share)).clamp(3, PANEL);
         if low > at {
-            go(out, level, 0, low - at);
+            up(out, -level);
+            let _ = write!(out, "m{} 0", low - at);
             level = 0;
             at = low;
         }
@@ -130,19 +145,10 @@ fn outline(out: &mut String, class: char, h: &Histogram, frame: &Frame, bottom: 
         }
     }
     up(out, -level);
-    if class == 's' {
-        out.push('z');
-    }
     if let Some(median) = h.quantile(500) {
         let _ = write!(out, "M{} {}v9", x((median as f64).max(0.5)), bottom + 1);
     }
     out.push_str("\"/>");
-}
-
-/// Goes from one level to another and then to the right.
-fn go(out: &mut String, from: i32, to: i32, right: i32) {
-    up(out, to - from);
-    let _ = write!(out, "h{right}");
 }
 
 /// Goes up by so much; SVG counts downwards.
@@ -157,8 +163,6 @@ mod tests {
     use super::*;
     use crate::synthetic::{Random, histogram};
 
-    const CLOCK: Clock = Clock::of_tick(1.0);
-
     fn draw(stale: &Histogram, base: &Histogram) -> String {
         let mut out = String::new();
         let pair = Pair {
@@ -166,7 +170,12 @@ mod tests {
             stale,
             base,
         };
-        histograms(&mut out, &[pair], 0, CLOCK, &mut Axes::default());
+        let source = Source {
+            run: 0,
+            clock: Clock::of_tick(1.0),
+            empty: Some(24.0),
+        };
+        histograms(&mut out, &[pair], source, &mut Axes::default());
         out
     }
 
@@ -176,11 +185,10 @@ mod tests {
         svg.split(" d=\"")
             .skip(1)
             .map(|path| {
-                let outline = &path[1..path[1..].find(['M', 'z', '"']).unwrap() + 1];
-                outline
-                    .split('v')
-                    .skip(1)
-                    .map(|v| v.split('h').next().unwrap().parse::<i32>().unwrap())
+                let outline = &path[1..path[1..].find(['M', '"']).unwrap() + 1];
+                let rises = outline.split('v').skip(1);
+                rises
+                    .map(|v| v.split(['h', 'm']).next().unwrap().parse::<i32>().unwrap())
                     .sum()
             })
             .collect()

@@ -30,10 +30,13 @@ pub fn section(view: &View<'_>) -> Markup {
         section id="stale-cores" {
             h2 { "Latency against the number of stale cores" }
             p {
-                "The median of each operation with its DSB (without one where it has none), from the runs "
-                "below, by how many cores were stale. "
-                span.key.b { "parked (the control)" } " " span.key.s { "the state that grows most" }
-                " " span.key.o { "all others" }
+                "The median of each operation with its DSB (without one where it has none), from these "
+                "runs, by how many cores were stale. "
+                }
+            p.keys {
+                span.key.b { "parked (the control)" }
+                span.key.s { "the state that grows most" }
+                span.key.o { "all others" }
             }
             (PreEscaped(charts(view, &counts)))
         }

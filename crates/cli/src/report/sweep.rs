@@ -87,8 +87,11 @@ pub fn section(view: &View<'_>) -> Markup {
             p {
                 "Time to issue one operation, when 1 to 64 run back to back without a DSB. While they are "
                 "posted the line is flat; where it rises, one more has to wait for an answer. "
-                span.key.b { "parked (the control)" } " " span.key.s { "the state that waits longest" }
-                " " span.key.o { "all others" }
+                }
+            p.keys {
+                span.key.b { "parked (the control)" }
+                span.key.s { "the state that waits longest" }
+                span.key.o { "all others" }
             }
             @for (nth, run) in view.runs.iter().enumerate().filter(|(_, r)| swept(r)) {
                 @if view.runs.len() > 1 { h3 { b.run { (label(nth)) } } }
