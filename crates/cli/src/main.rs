@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod compare;
+mod compare;
 mod flatten;
 mod list;
 mod report;
@@ -34,6 +35,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Draw a run's report again from its run.json, or several runs side by side
     Report(report::Args),
+    /// Compare two runs case by case; exit with 1 if something got worse
+    Compare(compare::Args),
     /// Print operations, stale states, line states, verdicts and exit codes
     List(list::Args),
     Report(report::Args),
@@ -51,6 +54,7 @@ fn main() -> std::process::ExitCode {
     let done = match command {
         Command::Run(args) => run::run(*args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::List(args) => list::list(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),

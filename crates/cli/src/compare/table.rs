@@ -1,0 +1,232 @@
+//! The comparison as a table of at most 80 columns.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use stalecore_model::run::Run;
+
+use super::{
+    judge::{Change, Compared, Comparison},
+    shift::Shift,
+};
+
+/// Writes the table: the cases that changed, or all of them.
+pub fn table(found: &Comparison, all: bool) -> String {
+    let mut out = String::new();
+    let mut op = None;
+    let shown = |c: &&Compared| all || !matches!(c.change, Change::Same | Change::Undecided);
+    for case in found.cases.iter().filter(shown) {
+        if op.is_none() {
+            let what = if found.relative { "slow-down" } else { "time" };
+            let _ = writeln!(
+                out,
+                "{:35}{:19} {:18}",
+                format!("new / base {what}, 95 % interval"),
+                "median",
+                "p99"
+            );
+        }
+        if op != Some(case.op) {
+            let _ = writeln!(out, "{}", case.op);
+            op = Some(case.op);
+        }
+        let name = format!("  {}, {}", case.state, case.line);
+        let _ = writeln!(
+            out,
+            "{name:35}{:19} {:18} {}",
+            cell(case.median.as_ref()),
+            cell(case.p99.as_ref()),
+            case.change.name()
+        );
+        if case.base_verdict != case.new_verdict {
+            let _ = writeln!(out, "    {} -> {}", case.base_verdict, case.new_verdict);
+        }
+    }
+    if op.is_some() {
+        out.push('\n');
+    }
+    out
+}
+
+/// A shift in 18 columns; in brackets where it has too few samples to count.
+fn cell(shift: Option<&Shift>) -> String {
+    let Some(shift) = shift else {
+        return "-".into();
+    };
+    match shift.interval {
+        Some((low, high)) => format!("{} ({}-{})", ratio(shift.ratio), ratio(low), ratio(high)),
+        None => format!("[{}]", ratio(shift.ratio)),
+    }
+}
+
+fn ratio(value: f64) -> String {
+    match value {
+        v if v < 9.995 => format!("{v:.2}"),
+        v if v < 99.95 => format!("{v:.1}"),
+        v if v < 9999.5 => format!("{v:.0}"),
+        v => format!("{v:.0e}"),
+    }
+}
+
+/// The sentences under the table.
+pub fn summary(found: &Comparison) -> String {
+    let count = |change: Change| found.cases.iter().filter(|c| c.change == change).count();
+    let mut out = format!("{} cases in both runs:", found.cases.len());
+    let changes = [
+        Change::Worse,
+        Change::Slower,
+        Change::Same,
+        Change::Faster,
+        Change::Better,
+    ];
+    for change in changes {
+        let n = count(change);
+        if n > 0 {
+            let _ = write!(out, " {n} {},", change.name());
+        }
+    }
+    let undecided = count(Change::Undecided);
+    if undecided > 0 {
+        let _ = write!(out, " {undecided} with nothing to compare,");
+    }
+    out.pop();
+    let mut out = wrap(&(out + "."));
+    if found.only_base + found.only_new > 0 {
+        let _ = writeln!(
+            out,
+            "Only in the base run: {}; only in the new run: {}.",
+            found.only_base, found.only_new
+        );
+    }
+    let failed: BTreeSet<_> = found
+        .cases
+        .iter()
+        .filter(|c| c.change.fails())
+        .map(|c| c.op)
+        .collect();
+    let names: Vec<_> = failed.iter().map(|op| op.name()).collect();
+    if names.is_empty() {
+        let _ = writeln!(out, "Nothing got worse beyond {} times.", found.threshold);
+    } else {
+        out.push_str(&wrap(&format!("Got worse: {}.", names.join(", "))));
+    }
+    out
+}
+
+/// Breaks a sentence into lines of at most 80 columns.
+fn wrap(text: &str) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let gap = if column == 0 || column + 1 + word.len() > 80 {
+            '\n'
+        } else {
+            ' '
+        };
+        if column > 0 {
+            out.push(gap);
+        }
+        column = if gap == ' ' { column + 1 } else { 0 } + word.len();
+        out.push_str(word);
+    }
+    out.push('\n');
+    out
+}
+
+/// What a reader should know before trusting the comparison.
+pub fn warnings(base: &Run, new: &Run) -> Vec<String> {
+    let mut found = Vec::new();
+    let face = |run: &Run| run.machine.as_ref().map(|m| (m.model.clone(), m.cpus));
+    if face(base) != face(new) {
+        found.push("the machines differ".into());
+    }
+    if base.host != new.host {
+        found.push(format!(
+            "the hosts differ: {:?} and {:?}",
+            base.host, new.host
+        ));
+    }
+    let counter = |run: &Run| {
+        run.machine
+            .as_ref()
+            .map(|m| (m.counter.clone(), m.counter_hz))
+    };
+    if counter(base) != counter(new) {
+        found.push("the counters differ".into());
+    }
+    let stale = |run: &Run| run.plan.as_ref().map(|p| (p.stale, p.initiators));
+    if stale(base) != stale(new) {
+        found.push("the stale cores or initiators differ".into());
+    }
+    for (name, run) in [("base", base), ("new", new)] {
+        if run.end.is_none() {
+            found.push(format!("the {name} run has no closing record"));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        compare::judge::compare,
+        synthetic::{self, Shape},
+    };
+
+    fn pair(cases: usize) -> (Run, Run) {
+        let shape = |late, seed| Shape {
+            cases,
+            late,
+            seed,
+            ..Shape::default()
+        };
+        (
+            synthetic::run(&shape(1.0, 1)),
+            synthetic::run(&shape(3.0, 2)),
+        )
+    }
+
+    #[test]
+    fn no_line_is_wider_than_80_columns() {
+        let (base, new) = pair(300);
+        for relative in [false, true] {
+            let found = compare(&base, &new, 1.25, relative).unwrap();
+            let text = table(&found, true) + &summary(&found);
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+            assert!(text.lines().count() > 300);
+        }
+    }
+
+    #[test]
+    fn what_got_worse_is_named() {
+        let (base, new) = pair(432);
+        let found = compare(&base, &new, 1.25, false).unwrap();
+        let text = summary(&found);
+        assert!(
+            text.contains("Got worse: ") && text.contains("ic-ivau"),
+            "{text}"
+        );
+        assert!(table(&found, false).contains("  spin, dirty-here "));
+    }
+
+    #[test]
+    fn the_same_run_gives_no_rows() {
+        let (base, _) = pair(60);
+        let found = compare(&base, &base, 1.25, false).unwrap();
+        assert_eq!(table(&found, false), "");
+        assert!(summary(&found).contains("Nothing got worse"));
+        assert!(warnings(&base, &base).is_empty());
+    }
+
+    #[test]
+    fn unlike_runs_are_warned_of() {
+        let (base, mut new) = pair(5);
+        new.host = "serial \u{1b}[31m/dev/ttyUSB0".into();
+        new.end = None;
+        let text = warnings(&base, &new).join("\n");
+        assert!(text.contains("no closing record") && text.contains("hosts differ"));
+        assert!(!text.contains('\u{1b}'));
+    }
+}
