@@ -24,6 +24,10 @@ macro_rules! instructions {
 instructions! {
     /// Waits for all accesses and maintenance, full system.
     dsb_sy: "dsb sy";
+    /// Waits for all accesses and maintenance, inner shareable.
+    dsb_ish: "dsb ish";
+    /// Invalidates all instruction caches of the inner shareable domain.
+    ic_ialluis: "ic ialluis";
     /// Waits for all stores, inner shareable.
     dsb_ishst: "dsb ishst";
     /// Discards what was fetched.
@@ -65,6 +69,9 @@ macro_rules! maintenance {
 maintenance! {
     /// Cleans and invalidates a data line to the point of coherency.
     dc_civac: "dc civac, {}";
+    /// Forgets the last-level translations of a page number on all cores of
+    /// the inner shareable domain; an operand, not an address.
+    tlbi_vaale1is: "tlbi vaale1is, {}";
 }
 
 /// Defines functions that read a register.
@@ -187,6 +194,33 @@ pub fn set_stepping(on: bool) {
             options(nostack, preserves_flags)
         )
     }
+}
+
+/// Starts the virtual timer: its interrupt comes when CNTVCT_EL0 reaches `at`.
+pub fn start_virtual_timer(at: u64) {
+    // SAFETY: the timer only raises its interrupt (CNTV_CTL_EL0.ENABLE).
+    unsafe {
+        asm!(
+            "msr cntv_cval_el0, {}", "msr cntv_ctl_el0, {}", "isb",
+            in(reg) at, in(reg) 1_u64,
+            options(nostack, preserves_flags)
+        )
+    }
+}
+
+/// Stops the virtual timer.
+pub fn stop_virtual_timer() {
+    // SAFETY: as above.
+    unsafe { asm!("msr cntv_ctl_el0, xzr", "isb", options(nostack, preserves_flags)) }
+}
+
+/// The frame pointer of the function that this is inlined into.
+#[inline(always)]
+pub fn frame_pointer() -> u64 {
+    let value: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, x29", out(reg) value, options(nomem, nostack, preserves_flags)) }
+    value
 }
 
 /// Sets TPIDR_EL1, which the image keeps a pointer in.
