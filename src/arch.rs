@@ -211,7 +211,13 @@ pub fn start_virtual_timer(at: u64) {
 /// Stops the virtual timer.
 pub fn stop_virtual_timer() {
     // SAFETY: as above.
-    unsafe { asm!("msr cntv_ctl_el0, xzr", "isb", options(nostack, preserves_flags)) }
+    unsafe {
+        asm!(
+            "msr cntv_ctl_el0, xzr",
+            "isb",
+            options(nostack, preserves_flags)
+        )
+    }
 }
 
 /// The frame pointer of the function that this is inlined into.

@@ -206,9 +206,8 @@ fn find_redistributor(region: u64, mpidr: u64) -> Option<(u64, GicRedistributor<
 /// # Errors
 /// One line if the controller does not know it.
 pub fn enable(core: &Core, interrupt: IntId) -> Result<(), String> {
-    let refused = |e: &dyn core::fmt::Display| {
-        alloc::format!("CPU {}: {interrupt:?}: {e}", core.index)
-    };
+    let refused =
+        |e: &dyn core::fmt::Display| alloc::format!("CPU {}: {interrupt:?}: {e}", core.index);
     match GIC.get() {
         Some(Gic::V2 { gicd, gicc }) => v2(gicd.base, gicc.base)
             .enable_interrupt(interrupt, true)

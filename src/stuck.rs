@@ -70,7 +70,11 @@ unsafe extern "C" {
     fn stale_branch_self(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
     fn stale_dmb_loop(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
     fn stale_ldxr_stxr(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
-    fn queued_spin_lock_slowpath(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
+    fn queued_spin_lock_slowpath(
+        flag: &AtomicU32,
+        beat: &core::sync::atomic::AtomicU64,
+        own: usize,
+    );
     fn stale_store_storm(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
     fn stale_load_storm(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
     fn stale_ifetch_storm(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
