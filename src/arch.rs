@@ -220,6 +220,15 @@ pub fn stop_virtual_timer() {
     }
 }
 
+/// An address in the function that this is inlined into.
+#[inline(always)]
+pub fn program_counter() -> u64 {
+    let value: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("adr {}, .", out(reg) value, options(nomem, nostack, preserves_flags)) }
+    value
+}
+
 /// The frame pointer of the function that this is inlined into.
 #[inline(always)]
 pub fn frame_pointer() -> u64 {

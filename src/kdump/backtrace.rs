@@ -19,11 +19,27 @@ pub struct Place(pub u64);
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match symbols::find_with_room(self.0) {
-            Some((name, offset, Some(size))) => write!(f, "{name}+{offset:#x}/{size:#x}"),
-            Some((name, offset, None)) => write!(f, "{name}+{offset:#x}"),
-            None => write!(f, "{}", symbols::At(self.0)),
+        write_place(f, self.0, 0)
+    }
+}
+
+/// A return address, written like [`Place`]. It belongs to the call before it,
+/// which may be the last instruction of its function.
+struct Return(u64);
+
+impl fmt::Display for Return {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_place(f, self.0, 1)
+    }
+}
+
+fn write_place(f: &mut fmt::Formatter<'_>, at: u64, back: u64) -> fmt::Result {
+    match symbols::find_with_room(at.wrapping_sub(back)) {
+        Some((name, offset, room)) => {
+            write!(f, "{name}+{:#x}", offset + back)?;
+            room.map_or(Ok(()), |size| write!(f, "/{size:#x}"))
         }
+        None => write!(f, "{}", symbols::At(at)),
     }
 }
 
@@ -58,7 +74,7 @@ pub fn interrupted(core: &Core, frame: &Frame) -> Vec<u64> {
 #[inline(always)]
 pub fn here(core: &Core, frame: &Frame) -> Vec<u64> {
     let own = arch::frame_pointer();
-    let mut found = Vec::new();
+    let mut found = Vec::from([arch::program_counter()]);
     // Behind the handler's frame on the stack of exceptions comes the frame
     // that the vectors saved.
     walk(own, own, core::ptr::from_ref(frame) as u64, &mut found);
@@ -70,7 +86,7 @@ pub fn here(core: &Core, frame: &Frame) -> Vec<u64> {
 pub fn print_trace(trace: &[u64]) {
     log::say(message::CALL_TRACE);
     for at in trace {
-        log::say(format_args!(" {}", Place(*at)));
+        log::say(format_args!(" {}", Return(*at)));
     }
 }
 

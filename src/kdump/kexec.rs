@@ -318,6 +318,9 @@ fn warn(setup: &Setup, core: &Core, frame: &Frame) {
     log::say(message::MODULES);
     lockup::say_machine(setup, core.index, true);
     backtrace::print_registers(setup.kernel, own, &x);
-    backtrace::print_trace(&backtrace::here(core, frame));
+    let mut trace = backtrace::here(core, frame);
+    // The first is this function, at the registers that were printed.
+    trace[0] = own[0];
+    backtrace::print_trace(&trace);
     log::say(message::end_trace(setup.kernel, arch::cntvct()));
 }
