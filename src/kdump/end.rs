@@ -16,7 +16,7 @@ use super::{Setup, capture, log};
 use crate::{
     arch, clock,
     conductor::Run,
-    core_local, exit,
+    core_local, exit, findings,
     mark::{self, Phase, Seen},
     report, symbols,
     worker::core,
@@ -77,7 +77,7 @@ pub fn settle(setup: &Setup) -> ! {
     let Some((verdict, why)) = OUTCOME.get() else {
         exit::end(stalecore_model::exit::ExitCode::Harness);
     };
-    let record = run.blank(&setup.case, *verdict, why.clone());
+    let record = findings::blank(&setup.case, *verdict, why.clone());
     run.finish(&setup.case, record);
     run.close(false)
 }
@@ -132,7 +132,7 @@ fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
         ladder: Vec::new(),
     }));
     let why = Some(format!("the log ends at: {}", step.about()));
-    let record = run.blank(&setup.case, Verdict::Blocked, why);
+    let record = findings::blank(&setup.case, Verdict::Blocked, why);
     run.finish(&setup.case, record);
     run.close(false)
 }

@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 use stalecore_model::kdump::{Step, message};
 
 use super::{Setup, Watch, backtrace, kexec, log, stop};
-use crate::{arch, board, clock, core_local::Core, exception::Frame, gic};
+use crate::{arch, board, clock, core_local::Core, exception::Frame, fabric, gic};
 
 /// A core is stuck after twice the threshold (the kernel's
 /// `get_softlockup_thresh`), and looked at five times in that time.
@@ -58,6 +58,8 @@ extern "C" fn watchdog_timer_fn(
     frame: &Frame,
     stuck_ms: u64,
 ) -> ! {
+    // It runs again, and answers.
+    fabric::leave(core.index);
     let also = setup.which(|watch| watch.locked_up.load(Ordering::Relaxed));
     log::reach(
         Step::SoftLockup,

@@ -276,6 +276,7 @@ pub fn obey(core: &'static Core) {
     } else {
         StaleState::Qspinlock
     };
+    core.given_up.store(false, Ordering::Relaxed);
     stuck::enter(core, state);
 }
 

@@ -10,7 +10,9 @@ use stalecore_model::{
 };
 
 use super::{Setup, log};
-use crate::{arch, clock::Deadline, core_local::Core, exception::Frame, gic, stuck, worker::core};
+use crate::{
+    arch, clock::Deadline, core_local::Core, exception::Frame, fabric, gic, stuck, worker::core,
+};
 
 /// How long the kernel waits for the cores to stop: a million times 1 µs.
 const STOP_MS: u64 = 1000;
@@ -70,6 +72,7 @@ pub fn take(setup: &Setup, core: &Core, frame: &Frame) {
         .0
         .state
         .store(StaleState::CrashStopped as u8 + 1, Ordering::Relaxed);
+    fabric::enter(core.index, StaleState::CrashStopped);
     watch.stopped.store(true, Ordering::Release);
     WAITING.fetch_sub(1, Ordering::AcqRel);
     loop {

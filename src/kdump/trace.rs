@@ -1,16 +1,16 @@
 //! `--trace`: where the routines are, instruction by instruction, at the
 //! report's points.
 //!
-//! At EL1 a routine is run by software step ([`run`]); the exception's handler
-//! calls [`at`] before each instruction. Whoever steps by other means, at EL2,
-//! calls [`at`] as well.
+//! A routine is run by software step ([`run`]), and [`at`] is called before each
+//! instruction: by the handler at EL1, or by EL2 where that has a fabric and
+//! debug exceptions are its own.
 
 #![expect(unsafe_code, reason = "runs a routine step by step")]
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::SETUP;
-use crate::{arch, entry, println};
+use crate::{arch, entry, fabric, println};
 
 /// A routine: two arguments, -EFAULT back if it faulted.
 pub type Routine = unsafe extern "C" fn(usize, usize) -> i64;
@@ -41,6 +41,15 @@ pub fn is_leaf(pc: u64) -> bool {
 /// # Safety
 /// The routine's, for these arguments.
 pub unsafe fn run(routine: Routine, start: usize, second: usize) -> i64 {
+    if fabric::is_on() {
+        fabric::watch_barriers([routine as usize]);
+        // EL2 moves the mark without steps; they are for the trace alone.
+        fabric::step(is_asked());
+        // SAFETY: the caller vouches for the arguments.
+        let returned = unsafe { routine(start, second) };
+        fabric::step(false);
+        return returned;
+    }
     arch::set_stepping(true);
     // SAFETY: the caller vouches for the arguments; steps come to the image's
     // own handler.
@@ -50,10 +59,15 @@ pub unsafe fn run(routine: Routine, start: usize, second: usize) -> i64 {
     returned
 }
 
+/// Was the trace asked for?
+fn is_asked() -> bool {
+    SETUP.get().is_some_and(|setup| setup.trace)
+}
+
 /// About to execute the instruction at `pc`: prints it, if that was asked for
 /// and it is one of the points.
 pub fn at(pc: u64) {
-    if !SETUP.get().is_some_and(|setup| setup.trace) {
+    if !is_asked() {
         return;
     }
     let routines: [(&str, Routine, &[u64]); 3] = [
