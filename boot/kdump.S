@@ -10,6 +10,24 @@
     br      x2
     end_routine run_stepped
 
+// What a capture kernel broadcasts first. While it patches its alternatives,
+// to all instruction caches:
+    routine capture_ic_ialluis
+    ic      ialluis
+    dsb     ish
+    isb
+    ret
+    end_routine capture_ic_ialluis
+
+// and while it clears a slot of its fixmap, to all TLBs; x0: page number.
+    routine capture_tlbi_vaale1is
+    dsb     ishst
+    tlbi    vaale1is, x0
+    dsb     ish
+    isb
+    ret
+    end_routine capture_tlbi_vaale1is
+
     .section .text.entry, "ax"
 
 // kdump_soft_restart(x0: relocation code, x1: list, x2: entry, x3: argument).

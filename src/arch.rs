@@ -24,10 +24,6 @@ macro_rules! instructions {
 instructions! {
     /// Waits for all accesses and maintenance, full system.
     dsb_sy: "dsb sy";
-    /// Waits for all accesses and maintenance, inner shareable.
-    dsb_ish: "dsb ish";
-    /// Invalidates all instruction caches of the inner shareable domain.
-    ic_ialluis: "ic ialluis";
     /// Waits for all stores, inner shareable.
     dsb_ishst: "dsb ishst";
     /// Discards what was fetched.
@@ -69,9 +65,6 @@ macro_rules! maintenance {
 maintenance! {
     /// Cleans and invalidates a data line to the point of coherency.
     dc_civac: "dc civac, {}";
-    /// Forgets the last-level translations of a page number on all cores of
-    /// the inner shareable domain; an operand, not an address.
-    tlbi_vaale1is: "tlbi vaale1is, {}";
 }
 
 /// Defines functions that read a register.

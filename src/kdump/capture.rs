@@ -17,7 +17,12 @@ use stalecore_model::{
     kdump::{Step, image},
 };
 
-use super::{SETUP, Setup, backtrace::Place, end, kexec, log};
+use super::{
+    SETUP, Setup,
+    backtrace::Place,
+    end, kexec, log,
+    trace::{self, Routine},
+};
 use crate::{
     arch, clock, core_local,
     core_local::Core,
@@ -60,6 +65,11 @@ pub extern "C" fn crash_kernel_main() -> ! {
     worker::serve(own)
 }
 
+unsafe extern "C" {
+    fn capture_ic_ialluis(unused: usize, too: usize) -> i64;
+    fn capture_tlbi_vaale1is(page: usize, unused: usize) -> i64;
+}
+
 /// What a capture kernel broadcasts first: when it patches its alternatives,
 /// and when it clears a slot of its fixmap.
 fn broadcasts(setup: &Setup, own: &Core) {
@@ -68,33 +78,44 @@ fn broadcasts(setup: &Setup, own: &Core) {
         None,
         Some("patching alternatives".into()),
     );
-    timed(own, "ic ialluis", Subject::IcIalluis, 0, arch::ic_ialluis);
+    timed(setup, own, Subject::IcIalluis, capture_ic_ialluis, 0);
     let page = setup.image.segments.last().map_or(0, |s| s.source) as usize / PAGE;
     log::reach(Step::BroadcastTlbi, None, Some("clearing a fixmap".into()));
-    timed(own, "tlbi vaale1is", Subject::TlbiVaae1is, page, || {
-        // SAFETY: the operand is a page number.
-        unsafe { arch::tlbi_vaale1is(page) }
-    });
+    timed(
+        setup,
+        own,
+        Subject::TlbiVaae1is,
+        capture_tlbi_vaale1is,
+        page,
+    );
 }
 
-/// Runs an operation, then its `dsb ish`, each under its own mark.
-fn timed(own: &Core, name: &str, subject: Subject, operand: usize, operation: impl Fn()) {
+/// Runs a broadcast and its barrier, with the mark saying where it is.
+fn timed(setup: &Setup, own: &Core, subject: Subject, routine: Routine, operand: usize) {
+    let name = symbol(subject);
     log::say(format_args!("capture: {name}; dsb ish ..."));
     let start = arch::cntvct();
-    arch::dsb_ishst();
-    own.mark.0.before(Site::of(subject, Phase::Issue), operand);
-    operation();
-    own.mark.0.after();
     own.mark
         .0
-        .before(Site::of(Subject::DsbIsh, Phase::Barrier), operand);
-    arch::dsb_ish();
+        .before(Site::of(subject, Phase::Routine), operand);
+    // SAFETY: maintenance of everything, and by page number; it changes no
+    // value that a program can read.
+    let returned = unsafe { trace::run(routine, operand, 0) };
     own.mark.0.after();
-    arch::isb();
     log::say(format_args!(
         "capture: {name}; dsb ish: returned after {} us",
         clock::us_since(start)
     ));
+    kexec::note_fault(setup, own, subject, returned);
+}
+
+/// The instruction that is broadcast: the harness has no operation of its own
+/// for the last-level form of TLBI.
+pub fn symbol(subject: Subject) -> &'static str {
+    match subject {
+        Subject::TlbiVaae1is => "tlbi vaale1is",
+        _ => subject.symbol(),
+    }
 }
 
 /// Checks every segment where it now is; the name of one that is wrong.

@@ -106,16 +106,10 @@ fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
         Some(site) if site.phase == Phase::Step => {
             format!("{}+{}", routine(setup, step), site.offset)
         }
-        _ => match step {
-            Step::BroadcastIc | Step::BroadcastTlbi => {
-                format!("crash kernel, {}", step.about())
-            }
-            _ => format!("machine_kexec, {}", step.about()),
-        },
+        _ => step.about().into(),
     };
-    let symbol = match (step, instruction) {
-        // The harness has no operation of its own for the last-level form.
-        (Step::BroadcastTlbi, Subject::TlbiVaae1is) => "tlbi vaale1is",
+    let symbol = match step {
+        Step::BroadcastTlbi => capture::symbol(instruction),
         _ => instruction.symbol(),
     };
     report::record(&Record::Block(Block {
@@ -124,9 +118,9 @@ fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
         initiator: setup.cpu as u32,
         instruction: symbol.into(),
         at,
-        address: instruction.takes_line().then_some(Hex(seen.address)),
+        address: (instruction.takes_line() && seen.address != 0).then_some(Hex(seen.address)),
         waited_ms,
-        returned: seen.sequence / 2,
+        returned: seen.returned,
         seen_by: "sentinel".into(),
         cores: states(setup, waited_ms),
         ladder: Vec::new(),
@@ -141,6 +135,8 @@ fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
 fn routine(setup: &Setup, step: Step) -> &'static str {
     match step {
         Step::FlushIcache => setup.kernel.icache_routine(),
+        Step::BroadcastIc => "capture_ic_ialluis",
+        Step::BroadcastTlbi => "capture_tlbi_vaale1is",
         _ => setup.kernel.dcache_routine(),
     }
 }

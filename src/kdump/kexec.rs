@@ -218,6 +218,7 @@ pub extern "C" fn machine_kexec(
 ) -> ! {
     let kernel = setup.kernel;
     let image = &setup.image;
+    core.mark.0.begin();
     if !left.is_empty() {
         warn(setup, core, frame);
     }
@@ -300,7 +301,12 @@ fn maintain(
     // value that a program can read.
     let returned = unsafe { trace::run(routine, start, second) };
     core.mark.0.after();
-    // The kernel does not look either, and goes on.
+    note_fault(setup, core, subject, returned);
+}
+
+/// Reports the fault that a routine took, if it took one. The kernel does not
+/// look, and goes on.
+pub fn note_fault(setup: &Setup, core: &Core, subject: Subject, returned: i64) {
     if let Some(registers) = core.take_fault() {
         FAULTED.store(true, Ordering::Relaxed);
         end::fault(setup, subject, registers, returned);

@@ -200,6 +200,10 @@ fn prepare(conductor: &'static Conductor, run: &mut Run<'_>) -> Result<&'static 
         )),
     );
     stuck::hold_qspinlock();
+    if setup.state == StaleState::TicketLock {
+        // Whoever holds it never lets go.
+        core::mem::forget(stuck::hold_ticket_lock());
+    }
     scenario::ask(&others, Command::Kdump, |_| 0);
     prove(setup)?;
     Ok(setup)
