@@ -106,6 +106,7 @@
     .endm
 
     flush_icache_range_shape flush_icache_range, 0, 0, 0
+    flush_icache_range_shape __flush_icache_range, 0, 0, 0
     flush_icache_range_shape flush_icache_range_idc, 1, 0, 0
     flush_icache_range_shape flush_icache_range_dic, 0, 0, 1
     flush_icache_range_shape flush_icache_range_idc_dic, 1, 0, 1

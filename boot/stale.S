@@ -79,13 +79,13 @@
 
 // The wait of queued_spin_lock_slowpath for the predecessor's handover:
 // smp_cond_load_acquire on the node's `locked` word at x2.
-    stuck   stale_qspinlock
+    stuck   queued_spin_lock_slowpath
     sevl
 1:  wfe
     ldaxr   w3, [x2]
     cbz     w3, 1b
     ret
-    end_stuck stale_qspinlock
+    end_stuck queued_spin_lock_slowpath
 
     stuck   stale_store_storm
     mov     x3, #0

@@ -189,6 +189,48 @@ pub fn set_stepping(on: bool) {
     }
 }
 
+/// Starts the virtual timer: its interrupt comes when CNTVCT_EL0 reaches `at`.
+pub fn start_virtual_timer(at: u64) {
+    // SAFETY: the timer only raises its interrupt (CNTV_CTL_EL0.ENABLE).
+    unsafe {
+        asm!(
+            "msr cntv_cval_el0, {}", "msr cntv_ctl_el0, {}", "isb",
+            in(reg) at, in(reg) 1_u64,
+            options(nostack, preserves_flags)
+        )
+    }
+}
+
+/// Stops the virtual timer.
+pub fn stop_virtual_timer() {
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "msr cntv_ctl_el0, xzr",
+            "isb",
+            options(nostack, preserves_flags)
+        )
+    }
+}
+
+/// An address in the function that this is inlined into.
+#[inline(always)]
+pub fn program_counter() -> u64 {
+    let value: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("adr {}, .", out(reg) value, options(nomem, nostack, preserves_flags)) }
+    value
+}
+
+/// The frame pointer of the function that this is inlined into.
+#[inline(always)]
+pub fn frame_pointer() -> u64 {
+    let value: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, x29", out(reg) value, options(nomem, nostack, preserves_flags)) }
+    value
+}
+
 /// Sets TPIDR_EL1, which the image keeps a pointer in.
 pub fn set_tpidr_el1(value: u64) {
     // SAFETY: the register has no effect of its own.

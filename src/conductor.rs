@@ -60,13 +60,10 @@ pub fn conduct() -> ! {
     let Some(conductor) = CONDUCTOR.lock().take() else {
         exit::end(ExitCode::Harness);
     };
-    let mut run = Run {
-        conductor: &conductor,
-        outcomes: BTreeMap::new(),
-        exit: ExitCode::Expected,
-        reported: identity::known(),
-        ended: false,
-    };
+    if crate::kdump::is_asked() {
+        crate::kdump::stage(conductor);
+    }
+    let mut run = Run::new(&conductor);
     let result = run.groups();
     if let Err(error) = &result {
         report::note(format!("harness error: {error}"));
@@ -80,7 +77,8 @@ enum Outcome {
     Blocked(sentinel::Held),
 }
 
-struct Run<'a> {
+/// A run under way.
+pub struct Run<'a> {
     conductor: &'a Conductor,
     outcomes: BTreeMap<usize, (Verdict, Option<String>)>,
     exit: ExitCode,
@@ -88,6 +86,19 @@ struct Run<'a> {
     reported: CpuSet,
     /// An initiator is held up for good: nothing more can be run.
     ended: bool,
+}
+
+impl<'a> Run<'a> {
+    /// A run of which nothing has been done yet.
+    pub fn new(conductor: &'a Conductor) -> Self {
+        Self {
+            conductor,
+            outcomes: BTreeMap::new(),
+            exit: ExitCode::Expected,
+            reported: identity::known(),
+            ended: false,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -318,7 +329,7 @@ impl Run<'_> {
     }
 
     /// Brings up every core that is not, and reports those that are new.
-    fn start_everybody(&mut self) -> Result<(), String> {
+    pub fn start_everybody(&mut self) -> Result<(), String> {
         let all = CpuSet::first(core_local::all().len());
         cores::start_all(&all)?;
         for cores in identity::groups(&all.difference(&self.reported)) {
@@ -525,7 +536,7 @@ impl Run<'_> {
     }
 
     /// Writes a case's record and remembers its verdict.
-    fn finish(&mut self, case: &Case, record: CaseRecord) {
+    pub fn finish(&mut self, case: &Case, record: CaseRecord) {
         let strict = self.conductor.max_slowdown.is_some();
         let mut code = ExitCode::of_verdict(record.verdict);
         if strict && record.verdict == Verdict::Slowed {
@@ -538,7 +549,7 @@ impl Run<'_> {
     }
 
     /// The tree, the closing record, the end.
-    fn close(&self, broken: bool) -> ! {
+    pub fn close(&self, broken: bool) -> ! {
         let mut counts: Vec<(Verdict, u32)> = Vec::new();
         for verdict in Verdict::ALL {
             let count = self.outcomes.values().filter(|(v, _)| v == verdict).count();

@@ -65,6 +65,7 @@ global_asm!(
     include_str!("../boot/vectors.S"),
     include_str!("../boot/routines.S"),
     include_str!("../boot/stale.S"),
+    include_str!("../boot/kdump.S"),
     include_str!("../boot/data.S"),
     mair = const MAIR,
     tcr = const TCR,
@@ -80,6 +81,7 @@ global_asm!(
     primary_main = sym crate::primary_main,
     secondary_main = sym crate::worker::secondary_main,
     boot_core_main = sym crate::boot_core_main,
+    crash_kernel_main = sym crate::kdump::capture::crash_kernel_main,
     exception = sym exception::handle,
     el2_exception = sym crate::fabric::el2::handle,
 );

@@ -16,7 +16,7 @@ use stalecore_model::{
 
 use crate::{
     core_local::{self, Core, RELEASE},
-    entry, exit, fabric, gic, println, routines, symbols,
+    entry, exit, fabric, gic, kdump, println, routines, symbols,
 };
 
 /// The registers as the vectors save them.
@@ -61,13 +61,14 @@ fn interrupt(frame: &mut Frame) {
         gic::acknowledge();
         return;
     };
-    if !gic::acknowledge() {
+    let Some(interrupt) = gic::acknowledge_which() else {
         return;
-    }
+    };
     let life = &core.life.0;
     life.at.store(frame.elr, Ordering::Relaxed);
     core.breathe();
     life.interrupts.fetch_add(1, Ordering::Release);
+    kdump::on_interrupt(core, frame, interrupt);
     leave_if_released(core, frame);
 }
 
@@ -165,6 +166,7 @@ fn step(core: &Core, frame: &mut Frame) {
             address,
         );
     }
+    kdump::trace::at(frame.elr);
     frame.spsr = (frame.spsr | SPSR_SS) & !SPSR_D;
 }
 

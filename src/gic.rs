@@ -29,6 +29,10 @@ const CALL: IntId = IntId::sgi(0);
 /// The interrupt that EL2 keeps, where it takes them first.
 pub const KICK_NUMBER: u32 = 1;
 const KICK: IntId = IntId::sgi(KICK_NUMBER);
+/// The interrupt that stops a core when the kernel has crashed.
+pub const CRASH_STOP: IntId = IntId::sgi(2);
+/// The virtual timer's: PPI 11 (Arm's Base System Architecture).
+pub const VIRTUAL_TIMER: IntId = IntId::ppi(11);
 
 static GIC: Once<Gic> = Once::new();
 
@@ -197,6 +201,28 @@ fn find_redistributor(region: u64, mpidr: u64) -> Option<(u64, GicRedistributor<
     None
 }
 
+/// Lets a private interrupt through to the core that runs this.
+///
+/// # Errors
+/// One line if the controller does not know it.
+pub fn enable(core: &Core, interrupt: IntId) -> Result<(), String> {
+    let refused =
+        |e: &dyn core::fmt::Display| alloc::format!("CPU {}: {interrupt:?}: {e}", core.index);
+    match GIC.get() {
+        Some(Gic::V2 { gicd, gicc }) => v2(gicd.base, gicc.base)
+            .enable_interrupt(interrupt, true)
+            .map_err(|e| refused(&e)),
+        Some(Gic::V3 { gicr, .. }) => gicr
+            .iter()
+            .find_map(|region| find_redistributor(region.base, core.cpu.mpidr))
+            .ok_or_else(|| refused(&"no redistributor"))?
+            .1
+            .enable_interrupt(interrupt, true)
+            .map_err(|e| refused(&e)),
+        None => Err(refused(&"no interrupt controller")),
+    }
+}
+
 /// Calls a core: it takes, or has pending, the interrupt.
 pub fn call(core: &Core) {
     send(core, CALL);
@@ -207,7 +233,8 @@ pub fn kick(core: &Core) {
     send(core, KICK);
 }
 
-fn send(core: &Core, interrupt: IntId) {
+/// Sends a core a software generated interrupt.
+pub fn send(core: &Core, interrupt: IntId) {
     // What was written before must be seen by the core that is called.
     arch::dsb_ishst();
     match GIC.get() {
@@ -241,6 +268,11 @@ fn send(core: &Core, interrupt: IntId) {
 
 /// Acknowledges and ends the pending interrupt; `false` if there was none.
 pub fn acknowledge() -> bool {
+    acknowledge_which().is_some()
+}
+
+/// As [`acknowledge`]: which it was.
+pub fn acknowledge_which() -> Option<IntId> {
     match GIC.get() {
         Some(Gic::V2 { gicd, gicc }) => {
             let mut gic = v2(gicd.base, gicc.base);
@@ -249,20 +281,31 @@ pub fn acknowledge() -> bool {
             match gic.get_and_acknowledge_interrupt(InterruptGroup::Group0) {
                 Some(interrupt) if interrupt.raw_value() & 0x3ff < 1020 => {
                     gic.end_interrupt(interrupt, InterruptGroup::Group0);
-                    true
+                    // Without the number of the core that sent it.
+                    Some(private(interrupt.raw_value() & 0x3ff))
                 }
-                _ => false,
+                _ => None,
             }
         }
         Some(Gic::V3 { .. }) => {
             match GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) {
                 Some(interrupt) => {
                     GicCpuInterface::end_interrupt(interrupt, InterruptGroup::Group1);
-                    true
+                    Some(interrupt)
                 }
-                None => false,
+                None => None,
             }
         }
-        None => false,
+        None => None,
+    }
+}
+
+/// The interrupt of that number, below 1020; the harness enables none but
+/// private ones.
+const fn private(number: u32) -> IntId {
+    match number {
+        0..16 => IntId::sgi(number),
+        16..32 => IntId::ppi(number - 16),
+        _ => IntId::spi(number - 32),
     }
 }

@@ -24,6 +24,7 @@ mod findings;
 mod gic;
 mod identity;
 mod initiator;
+mod kdump;
 mod ladder;
 mod mark;
 mod memory;

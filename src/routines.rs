@@ -34,6 +34,10 @@ unsafe extern "C" {
     fn dcache_clean_inval_poc(start: usize, end: usize) -> i64;
     fn icache_inval_pou(start: usize, end: usize) -> i64;
     fn selftest_hang(start: usize, end: usize) -> i64;
+    fn __flush_icache_range(start: usize, end: usize) -> i64;
+    fn run_stepped(start: usize, second: usize, routine: Routine) -> i64;
+    fn capture_ic_ialluis(unused: usize, too: usize) -> i64;
+    fn capture_tlbi_vaale1is(page: usize, unused: usize) -> i64;
 }
 
 /// The routine of that name in `boot/routines.S`, and whether its second
@@ -80,7 +84,17 @@ pub fn offset_of(address: u64) -> Option<u16> {
     let starts = Subject::ALL
         .iter()
         .filter_map(|subject| Some(leaf(*subject)?.0 as usize as u64));
-    let start = starts.filter(|start| *start <= address).max()?;
+    // Those that are no subject of a plan.
+    let others = [
+        __flush_icache_range as *const () as u64,
+        run_stepped as *const () as u64,
+        capture_ic_ialluis as *const () as u64,
+        capture_tlbi_vaale1is as *const () as u64,
+    ];
+    let start = starts
+        .chain(others)
+        .filter(|start| *start <= address)
+        .max()?;
     u16::try_from(address - start).ok()
 }
 

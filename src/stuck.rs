@@ -10,7 +10,7 @@ use stalecore_model::glossary::StaleState;
 use crate::{
     arch,
     core_local::{Core, Node, RELEASE},
-    entry, fabric, gic, psci,
+    entry, fabric, gic, kdump, psci,
 };
 
 /// Bytes of each core's scratch memory, for the storms.
@@ -70,7 +70,11 @@ unsafe extern "C" {
     fn stale_branch_self(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
     fn stale_dmb_loop(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
     fn stale_ldxr_stxr(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
-    fn stale_qspinlock(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
+    fn queued_spin_lock_slowpath(
+        flag: &AtomicU32,
+        beat: &core::sync::atomic::AtomicU64,
+        own: usize,
+    );
     fn stale_store_storm(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
     fn stale_load_storm(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
     fn stale_ifetch_storm(flag: &AtomicU32, beat: &core::sync::atomic::AtomicU64, own: usize);
@@ -235,9 +239,16 @@ fn stay(core: &Core, stuck: Loop, own: usize) {
 }
 
 fn open(core: &Core, stuck: Loop, own: usize) {
-    arch::irq_open();
+    open_irq(core);
     stay(core, stuck, own);
     arch::irq_mask();
+}
+
+/// Opens interrupts, unless the core is to be deaf to them.
+fn open_irq(core: &Core) {
+    if !kdump::is_deaf(core) {
+        arch::irq_open();
+    }
 }
 
 fn masked(core: &Core, stuck: Loop) {
@@ -288,8 +299,8 @@ fn cpu_suspend(core: &Core) {
 
 static TICKET_LOCK: TicketMutex<()> = TicketMutex::new(());
 
-fn ticket_lock(_: &Core) {
-    arch::irq_open();
+fn ticket_lock(core: &Core) {
+    open_irq(core);
     drop(TICKET_LOCK.lock());
     arch::irq_mask();
 }
@@ -315,7 +326,7 @@ fn qspinlock(core: &Core) {
         before.next.store(own, Ordering::Release);
         open(
             core,
-            stale_qspinlock,
+            queued_spin_lock_slowpath,
             core::ptr::from_ref(&node.locked) as usize,
         );
     }
@@ -405,7 +416,7 @@ fn cpu_off_inflight(core: &Core) {
 
 /// What the kernel's `ipi_cpu_crash_stop` does: mask everything, try to turn
 /// the core off, wait for ever if that returns.
-fn crash_stopped(core: &Core) {
+pub fn crash_stopped(core: &Core) {
     arch::daif_mask();
     cpu_off(core);
     stay(core, stale_park_loop, core.scratch);

@@ -10,6 +10,11 @@ use crate::entry;
 
 /// The symbol that an address lies in, and how far behind it.
 pub fn find(address: u64) -> Option<(&'static str, u64)> {
+    find_with_room(address).map(|(name, offset, _)| (name, offset))
+}
+
+/// As [`find`], and how far the next symbol is from it.
+pub fn find_with_room(address: u64) -> Option<(&'static str, u64, Option<u64>)> {
     let (start, end) = (entry::symbols_start(), entry::symbols_end());
     // SAFETY: the section is part of the image, mapped, and never written
     // while the image runs.
@@ -18,7 +23,7 @@ pub fn find(address: u64) -> Option<(&'static str, u64)> {
     if !image.contains(&address) {
         return None;
     }
-    Symbols::read(table)?.find(address - image.start)
+    Symbols::read(table)?.find_with_room(address - image.start)
 }
 
 /// An address, shown as `symbol+offset`, or by its distance from the image.

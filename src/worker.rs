@@ -15,7 +15,7 @@ use crate::{
     core_local::{self, Core},
     exit, fabric, gic,
     identity::Identity,
-    initiator, println, stuck,
+    initiator, kdump, println, stuck,
 };
 
 /// What a core can be asked.
@@ -33,6 +33,8 @@ pub enum Command {
     Settle,
     /// Conduct the run.
     Conduct,
+    /// Play this core's part in the scenario `kdump`.
+    Kdump,
 }
 
 /// How to get stuck, packed into one argument.
@@ -136,6 +138,8 @@ fn obey(core: &'static Core, command: u32) {
         fabric::settle();
     } else if command == Command::Conduct as u32 {
         conductor::conduct();
+    } else if command == Command::Kdump as u32 {
+        kdump::obey(core);
     }
 }
 

@@ -19,7 +19,7 @@ use stalecore_model::{
 };
 
 use super::{FABRIC, MAX_BARRIERS, PRESENCE, Shared, interrupts};
-use crate::{arch, core_local::Core, exception::Frame, routines};
+use crate::{arch, core_local::Core, exception::Frame, kdump, routines};
 
 /// Finishes the installation on this core. (SMCCC, OEM fast calls.)
 pub const READY: u32 = 0xc300_5745;
@@ -28,6 +28,14 @@ pub const WATCH: u32 = 0xc300_5746;
 
 /// Waits, as a barrier does, until all that this core has posted is answered.
 pub const SETTLE: u32 = 0xc300_5747;
+
+/// Steps through what follows if x1 is not 0.
+pub const STEP: u32 = 0xc300_5748;
+
+/// SPSR_EL2.SS: execute one instruction, then step.
+const SPSR_SS: u64 = 1 << 21;
+/// EC of a software step in a lower exception level.
+const SOFTWARE_STEP: u8 = 0x32;
 
 /// SPSR_EL2.D, A, I, F and EL1h: how EL1 enters an exception.
 const SPSR_EL1H: u64 = 0x3c5;
@@ -95,16 +103,30 @@ fn synchronous(core: &Core, shared: &Shared, frame: &mut Frame) {
         Trap::Hvc(_) => {
             frame.x[0] = call(core, shared, frame);
         }
+        Trap::Other {
+            class: SOFTWARE_STEP,
+            ..
+        } => {
+            kdump::trace::at(frame.elr);
+            frame.spsr |= SPSR_SS;
+        }
         Trap::System {
             register,
             rt,
             read: false,
         } if interrupts::is_sgi_register(register) => {
             interrupts::send(operand(frame, rt));
-            frame.elr += 4;
+            skip(frame);
         }
         _ => reflect(frame, frame.esr, frame.far),
     }
+}
+
+/// Goes on behind the trapped instruction. Where EL1 is stepped, the next step
+/// comes before the instruction there.
+fn skip(frame: &mut Frame) {
+    frame.elr += 4;
+    frame.spsr &= !SPSR_SS;
 }
 
 fn operand(frame: &Frame, rt: u8) -> u64 {
@@ -131,7 +153,7 @@ fn maintenance(core: &Core, shared: &Shared, frame: &mut Frame, what: Maintenanc
         }
         _ => {
             execute(what, address);
-            frame.elr += 4;
+            skip(frame);
         }
     }
 }
@@ -157,7 +179,7 @@ fn barrier(core: &Core, shared: &Shared, frame: &mut Frame) {
     let ticket = shared.model.sync(core.index, arch::cntvct(), &PRESENCE);
     wait(core, shared, ticket);
     arch::dsb_sy();
-    frame.elr += 4;
+    skip(frame);
 }
 
 /// Waits until the model lets the operation go on.
@@ -208,7 +230,7 @@ fn reflect(frame: &mut Frame, esr: u64, far: u64) {
 }
 
 /// Serves a call of EL1.
-fn call(core: &Core, shared: &Shared, frame: &Frame) -> u64 {
+fn call(core: &Core, shared: &Shared, frame: &mut Frame) -> u64 {
     match frame.x[0] as u32 {
         READY => {
             if shared.kicks {
@@ -227,6 +249,17 @@ fn call(core: &Core, shared: &Shared, frame: &Frame) -> u64 {
             core.given_up.store(false, Ordering::Relaxed);
             let ticket = shared.model.sync(core.index, arch::cntvct(), &PRESENCE);
             wait(core, shared, ticket);
+            0
+        }
+        STEP => {
+            let on = frame.x[1] != 0;
+            set_mdscr_el1(trap::MDSCR_EL1_MDE | u64::from(on));
+            arch::isb();
+            if on {
+                frame.spsr |= SPSR_SS;
+            } else {
+                frame.spsr &= !SPSR_SS;
+            }
             0
         }
         // SMCCC: not supported.

@@ -168,6 +168,13 @@ pub fn settle() {
     }
 }
 
+/// Makes EL2 step through what this core executes at EL1, for a trace.
+pub fn step(on: bool) {
+    let mut arguments = [0; 17];
+    arguments[0] = on.into();
+    hvc64(el2::STEP, arguments);
+}
+
 /// A rung of the release ladder was climbed for these cores.
 pub fn release(rung: Rung, cpus: &CpuSet) {
     if let Some(shared) = FABRIC.get() {

@@ -20,6 +20,7 @@ pub mod fabric;
 pub mod glossary;
 pub mod handover;
 pub mod histogram;
+pub mod kdump;
 pub mod ktap;
 pub mod mailbox;
 pub mod options;

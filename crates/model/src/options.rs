@@ -12,6 +12,7 @@ use crate::{
     cpuset::CpuSet,
     fabric::FabricOptions,
     glossary::{LineState, StaleState, Subject},
+    kdump::Kernel,
 };
 
 /// What the boot arguments' keys begin with.
@@ -58,6 +59,22 @@ pub const KEYS: &[(&str, &str)] = &[
         "narrow the stale cores of a block down to the smallest set that still blocks: on or off",
     ),
     ("semihosting", "end through semihosting: on or off"),
+    (
+        "scenario",
+        "what to run: plan (operations under stale states) or kdump (a crash, end to end)",
+    ),
+    (
+        "kernel",
+        "whose crash path kdump plays: 4.18, 4.19, 5.10, 5.16, 6.1 or 6.12",
+    ),
+    (
+        "trace",
+        "print where kdump's routines are, instruction by instruction: on or off",
+    ),
+    (
+        "watchdog-thresh",
+        "the watchdog's threshold; stuck is twice as long: 10ms to 60s",
+    ),
 ];
 
 /// A choice left open, made, or refused.
@@ -95,6 +112,19 @@ pub enum CounterChoice {
     /// The generic timer's virtual count.
     Cntvct,
 }
+
+/// What to run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Scenario {
+    /// Operations and routines under stale states.
+    #[default]
+    Plan,
+    /// A kernel's crash path, from soft lockup to crash kernel.
+    Kdump,
+}
+
+/// The watchdog's threshold in milliseconds when none is given.
+pub const DEFAULT_WATCHDOG_MS: u32 = 200;
 
 /// A slow-down in thousandths: 1500 is 1.5 times the baseline.
 pub type Milli = u32;
@@ -136,6 +166,15 @@ pub struct Options {
     pub bisect: bool,
     /// `HLT #0xf000` is answered; fatal where it is not, so off by default.
     pub semihosting: bool,
+    /// What to run.
+    pub scenario: Scenario,
+    /// Whose crash path `kdump` plays.
+    pub kernel: Kernel,
+    /// Print where the routines of `kdump` are.
+    pub trace: bool,
+    /// The watchdog's threshold in milliseconds: a core is stuck after twice
+    /// that time.
+    pub watchdog_ms: u32,
 }
 
 impl Default for Options {
@@ -156,6 +195,10 @@ impl Default for Options {
             fabric: None,
             bisect: false,
             semihosting: false,
+            scenario: Scenario::Plan,
+            kernel: Kernel::default(),
+            trace: false,
+            watchdog_ms: DEFAULT_WATCHDOG_MS,
         }
     }
 }
@@ -233,6 +276,15 @@ impl Options {
             "fabric" => self.fabric = Some(FabricOptions::parse(value)?),
             "bisect" => self.bisect = switch(value)?,
             "semihosting" => self.semihosting = switch(value)?,
+            "scenario" => {
+                self.scenario = one_of(
+                    value,
+                    &[("plan", Scenario::Plan), ("kdump", Scenario::Kdump)],
+                )?;
+            }
+            "kernel" => self.kernel = Kernel::from_name(value)?,
+            "trace" => self.trace = switch(value)?,
+            "watchdog-thresh" => self.watchdog_ms = time(value, 10, 60_000)?,
             _ => {
                 let known: Vec<_> = KEYS.iter().map(|(k, _)| *k).collect();
                 return Err(format!("no such key; allowed: {}", known.join(", ")));
@@ -320,6 +372,18 @@ impl Options {
         if self.semihosting {
             add("semihosting", "on".to_string());
         }
+        if self.scenario == Scenario::Kdump {
+            add("scenario", "kdump".to_string());
+        }
+        if self.kernel != default.kernel {
+            add("kernel", self.kernel.to_string());
+        }
+        if self.trace {
+            add("trace", "on".to_string());
+        }
+        if self.watchdog_ms != default.watchdog_ms {
+            add("watchdog-thresh", format!("{}ms", self.watchdog_ms));
+        }
         words.join(" ")
     }
 }
@@ -348,6 +412,26 @@ fn number(value: &str, low: u32, high: u32) -> Result<u32, String> {
         Ok(n) if (low..=high).contains(&n) => Ok(n),
         _ => Err(format!(
             "'{value}' is not allowed; allowed: {low} to {high}"
+        )),
+    }
+}
+
+/// Reads a time like `200ms`, `10s`, or `10` for seconds, in milliseconds.
+fn time(value: &str, low_ms: u32, high_ms: u32) -> Result<u32, String> {
+    let (digits, unit) = match value.strip_suffix("ms") {
+        Some(digits) => (digits, 1),
+        None => (value.strip_suffix('s').unwrap_or(value), 1000),
+    };
+    let found = digits
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| digits.parse::<u32>().ok()?.checked_mul(unit))
+        .flatten();
+    match found {
+        Some(ms) if (low_ms..=high_ms).contains(&ms) => Ok(ms),
+        _ => Err(format!(
+            "'{value}' is not allowed; allowed: {low_ms}ms to {}s",
+            high_ms / 1000
         )),
     }
 }
@@ -416,12 +500,29 @@ mod tests {
             ("stalecore.initiators=", ["initiators", "at least one"]),
             ("stalecore.sentinel=x", ["'x'", "auto, off"]),
             ("stalecore.semihosting=yes", ["'yes'", "on, off"]),
+            ("stalecore.scenario=crash", ["'crash'", "plan, kdump"]),
+            ("stalecore.kernel=5.4", ["'5.4'", "5.10, 5.16"]),
+            ("stalecore.watchdog-thresh=0", ["'0'", "10ms to 60s"]),
+            ("stalecore.watchdog-thresh=+1s", ["'+1s'", "10ms to 60s"]),
         ] {
             let error = Options::from_bootargs(text).unwrap_err();
             for part in parts {
                 assert!(error.contains(part), "{text}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn a_crash_round_trips() {
+        let text = "stalecore.scenario=kdump stalecore.kernel=6.12 stalecore.trace=on \
+                    stalecore.watchdog-thresh=10";
+        let options = Options::from_bootargs(text).unwrap();
+        assert_eq!(options.scenario, Scenario::Kdump);
+        assert_eq!(
+            (options.kernel, options.watchdog_ms),
+            (Kernel::V6_12, 10_000)
+        );
+        assert_eq!(Options::from_bootargs(&options.to_bootargs()), Ok(options));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use alloc::{format, string::String, vec::Vec};
 use crate::{
     cpuset::{CpuSet, MAX_CPUS},
     glossary::{Kind, LineState, StaleState, Subject},
-    options::{Auto, Options, Sentinel},
+    options::{Auto, Options, Scenario, Sentinel},
 };
 
 /// The most cases for which `--sweep auto` runs the depth sweep: a serial line
@@ -138,6 +138,9 @@ impl Plan {
             return Err(format!("{cpus} CPUs; allowed: 1 to {MAX_CPUS}"));
         }
         let roles = Roles::assign(options, cpus)?;
+        if options.scenario == Scenario::Kdump {
+            return Self::crash(options, roles, cpus);
+        }
         let mut states = options.stale.clone();
         states.sort_by_key(|s| *s != StaleState::NeverStarted);
         let mut subjects = options.ops.clone();
@@ -177,6 +180,42 @@ impl Plan {
             groups,
             sweep,
             deadline_ms,
+        })
+    }
+
+    /// The scenario `kdump`: one case, `machine-kexec` under one stale state,
+    /// `qspinlock` unless another is named.
+    ///
+    /// # Errors
+    /// Several states, or one in which no core is left to be stopped.
+    fn crash(options: &Options, roles: Roles, cpus: usize) -> Result<Self, String> {
+        let state = match options.stale.as_slice() {
+            [state] => *state,
+            all if all == StaleState::ALL => StaleState::Qspinlock,
+            _ => return Err("stale: the scenario kdump takes one stale state".into()),
+        };
+        if state.powered_off() {
+            return Err(format!(
+                "stale: the scenario kdump stops the cores itself; not allowed: {state}"
+            ));
+        }
+        let line = LineState::DirtyHere;
+        let case = Case {
+            number: 1,
+            subject: Subject::MachineKexec,
+            state,
+            line,
+        };
+        Ok(Self {
+            roles,
+            groups: [Group {
+                state,
+                line,
+                cases: [case].into(),
+            }]
+            .into(),
+            sweep: false,
+            deadline_ms: options.deadline_ms.unwrap_or(default_deadline_ms(cpus)),
         })
     }
 
@@ -278,6 +317,23 @@ mod tests {
         .unwrap();
         assert_eq!(plan.groups[0].state, StaleState::NeverStarted);
         assert_eq!(plan.groups[1].cases[1].subject, Subject::SelftestHang);
+    }
+
+    #[test]
+    fn a_crash_is_one_case() {
+        let plan = Plan::new(&options("scenario=kdump initiators=2"), 4).unwrap();
+        assert_eq!(plan.len(), 1);
+        let case = plan.groups[0].cases[0];
+        assert_eq!(
+            (case.subject, case.state),
+            (Subject::MachineKexec, StaleState::Qspinlock)
+        );
+        let plan = Plan::new(&options("scenario=kdump stale=wfe"), 4).unwrap();
+        assert_eq!(plan.groups[0].state, StaleState::Wfe);
+        for wrong in ["wfe,spin", "cpu-off", "never-started"] {
+            let text = format!("scenario=kdump stale={wrong}");
+            assert!(Plan::new(&options(&text), 4).is_err(), "{wrong}");
+        }
     }
 
     #[test]

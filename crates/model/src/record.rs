@@ -10,6 +10,7 @@ use crate::{
     cpuset::CpuSet,
     glossary::{LineState, StaleState, Subject, Verdict},
     histogram::Histogram,
+    kdump::KdumpRecord,
     options::Milli,
 };
 
@@ -76,6 +77,8 @@ pub enum Record {
     Bisect(BisectRecord),
     /// What the timed block costs in instructions, under `icount`.
     Icount(Icount),
+    /// A step of the crash path was reached.
+    Kdump(KdumpRecord),
     /// The run has ended; without this record it did not end in order.
     End(End),
 }

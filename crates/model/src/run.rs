@@ -3,6 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
+use crate::kdump::KdumpRecord;
 use crate::record::{
     BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
     PlanRecord, Record,
@@ -55,6 +56,9 @@ pub struct Run {
     pub bisections: Vec<BisectRecord>,
     /// The cost of the timed block, if it was counted.
     pub icount: Option<Icount>,
+    /// The steps of the crash path that were reached, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kdump: Vec<KdumpRecord>,
     /// The image's closing record.
     pub end: Option<End>,
 }
@@ -91,6 +95,7 @@ impl Run {
             Record::Block(block) => push(&mut self.blocks, block),
             Record::Bisect(bisection) => push(&mut self.bisections, bisection),
             Record::Fault(fault) => push(&mut self.faults, fault),
+            Record::Kdump(step) => push(&mut self.kdump, step),
         };
         if !taken {
             self.garbled += 1;

@@ -32,6 +32,12 @@ impl<'a> Symbols<'a> {
     /// The symbol that `offset` (from the image's start) lies in or behind,
     /// and how far.
     pub fn find(&self, offset: u64) -> Option<(&'a str, u64)> {
+        self.find_with_room(offset).map(|(name, at, _)| (name, at))
+    }
+
+    /// As [`Self::find`], and how many bytes there are from the symbol to the
+    /// next one: its size, the padding behind it included. The last has none.
+    pub fn find_with_room(&self, offset: u64) -> Option<(&'a str, u64, Option<u64>)> {
         let offset = u32::try_from(offset).ok()?;
         let at = |index: usize| word(self.table, 8 + index * 8);
         let (mut low, mut high) = (0, self.count);
@@ -47,9 +53,16 @@ impl<'a> Symbols<'a> {
         let name = usize::try_from(word(self.table, 8 + index * 8 + 4)?).ok()?;
         let length = usize::from(*self.table.get(name)?);
         let name = self.table.get(name + 1..name + 1 + length)?;
+        let start = at(index)?;
+        let room = if low < self.count {
+            Some(u64::from(at(low)?.saturating_sub(start)))
+        } else {
+            None
+        };
         Some((
             core::str::from_utf8(name).ok()?,
-            u64::from(offset - at(index)?),
+            u64::from(offset - start),
+            room,
         ))
     }
 }
@@ -121,6 +134,14 @@ mod tests {
         assert_eq!(symbols.find(0x200 + 92), Some(("flush_icache_range", 92)));
         assert_eq!(symbols.find(0x1ff), Some(("entry", 0xff)));
         assert_eq!(symbols.find(0xff), None);
+        assert_eq!(
+            symbols.find_with_room(0x101),
+            Some(("entry", 1, Some(0x100)))
+        );
+        assert_eq!(
+            symbols.find_with_room(0x200),
+            Some(("flush_icache_range", 0, None))
+        );
     }
 
     #[test]

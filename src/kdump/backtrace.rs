@@ -1,0 +1,146 @@
+//! Call traces by frame pointers, and register dumps, as the kernel prints
+//! them.
+
+#![expect(unsafe_code, reason = "reads the stacks, and this core's registers")]
+
+use alloc::vec::Vec;
+use core::{arch::asm, fmt};
+
+use stalecore_model::kdump::{Kernel, message, registers};
+
+use super::log;
+use crate::{arch, core_local::Core, exception::Frame, symbols};
+
+/// The longest trace: a damaged stack must not print for ever.
+const LIMIT: usize = 48;
+
+/// An address as the kernel writes it: `symbol+0xoffset/0xsize`.
+pub struct Place(pub u64);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_place(f, self.0, 0)
+    }
+}
+
+/// A return address, written like [`Place`]. It belongs to the call before it,
+/// which may be the last instruction of its function.
+struct Return(u64);
+
+impl fmt::Display for Return {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_place(f, self.0, 1)
+    }
+}
+
+fn write_place(f: &mut fmt::Formatter<'_>, at: u64, back: u64) -> fmt::Result {
+    match symbols::find_with_room(at.wrapping_sub(back)) {
+        Some((name, offset, room)) => {
+            write!(f, "{name}+{:#x}", offset + back)?;
+            room.map_or(Ok(()), |size| write!(f, "/{size:#x}"))
+        }
+        None => write!(f, "{}", symbols::At(at)),
+    }
+}
+
+/// Follows frame records from `frame` upwards within `[low, high)`.
+fn walk(mut frame: u64, low: u64, high: u64, found: &mut Vec<u64>) {
+    let mut low = low;
+    while found.len() < LIMIT && frame % 16 == 0 && frame >= low && frame + 16 <= high {
+        let record = frame as *const [u64; 2];
+        // SAFETY: between a stack pointer of this core and its stack's top, so
+        // mapped, and aligned.
+        let [next, lr] = unsafe { record.read() };
+        if lr != 0 {
+            found.push(lr);
+        }
+        low = frame + 16;
+        frame = next;
+    }
+}
+
+/// The trace of what an interrupt hit.
+pub fn interrupted(core: &Core, frame: &Frame) -> Vec<u64> {
+    let mut found = Vec::from([frame.elr]);
+    // The loops of stuck cores are leaves without a frame of their own.
+    if super::trace::is_leaf(frame.elr) {
+        found.push(frame.x[30]);
+    }
+    walk(frame.x[29], frame.sp, core.stacks[0] as u64, &mut found);
+    found
+}
+
+/// The trace of the caller, which runs in an interrupt, and of what that hit.
+#[inline(always)]
+pub fn here(core: &Core, frame: &Frame) -> Vec<u64> {
+    let own = arch::frame_pointer();
+    let mut found = Vec::from([arch::program_counter()]);
+    // Behind the handler's frame on the stack of exceptions comes the frame
+    // that the vectors saved.
+    walk(own, own, core::ptr::from_ref(frame) as u64, &mut found);
+    found.extend(interrupted(core, frame));
+    found
+}
+
+/// Prints a trace.
+pub fn print_trace(trace: &[u64]) {
+    log::say(message::CALL_TRACE);
+    for at in trace {
+        log::say(format_args!(" {}", Return(*at)));
+    }
+}
+
+/// Prints a frame's registers.
+pub fn print_registers(kernel: Kernel, [pc, spsr, sp]: [u64; 3], x: &[u64; 31]) {
+    log::say(registers::pstate(kernel, spsr));
+    log::say(format_args!("pc : {}", Place(pc)));
+    log::say(format_args!("lr : {}", Place(x[30])));
+    for line in registers::dump(kernel, sp, x) {
+        log::say(line);
+    }
+}
+
+/// The registers at the caller: pc, PSTATE as an SPSR has it, sp; x0 to x30.
+/// x17 is the address that they are written to.
+#[inline(always)]
+pub fn snapshot() -> ([u64; 3], [u64; 31]) {
+    let mut x = [0_u64; 31];
+    let mut own = [0_u64; 3];
+    // SAFETY: stores this core's registers into the two arrays.
+    unsafe {
+        asm!(
+            "stp x0, x1, [x17]",
+            "stp x2, x3, [x17, #16]",
+            "stp x4, x5, [x17, #32]",
+            "stp x6, x7, [x17, #48]",
+            "stp x8, x9, [x17, #64]",
+            "stp x10, x11, [x17, #80]",
+            "stp x12, x13, [x17, #96]",
+            "stp x14, x15, [x17, #112]",
+            "stp x16, x17, [x17, #128]",
+            "stp x18, x19, [x17, #144]",
+            "stp x20, x21, [x17, #160]",
+            "stp x22, x23, [x17, #176]",
+            "stp x24, x25, [x17, #192]",
+            "stp x26, x27, [x17, #208]",
+            "stp x28, x29, [x17, #224]",
+            "str x30, [x17, #240]",
+            "adr x16, .",
+            "str x16, [x18]",
+            "mrs x16, nzcv",
+            "mrs x17, daif",
+            "orr x16, x16, x17",
+            "mrs x17, CurrentEL",
+            "orr x16, x16, x17",
+            "mrs x17, SPSel",
+            "orr x16, x16, x17",
+            "mov x17, sp",
+            "stp x16, x17, [x18, #8]",
+            inout("x17") x.as_mut_ptr() => _,
+            inout("x18") own.as_mut_ptr() => _,
+            out("x16") _,
+            options(nostack, preserves_flags)
+        )
+    }
+    (own, x)
+}

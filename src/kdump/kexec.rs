@@ -1,0 +1,332 @@
+//! The crash image: loaded before the crash, started after it as the kernel's
+//! `machine_kexec` does.
+
+#![expect(unsafe_code, reason = "raw memory that becomes code")]
+
+use alloc::{format, vec::Vec};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use stalecore_model::{
+    cpuset::CpuSet,
+    glossary::Subject,
+    kdump::{
+        Kernel, Step,
+        image::{self, DONE, FLAGS, INDIRECTION, SOURCE, Segment},
+        message,
+    },
+};
+
+use super::{
+    Setup, backtrace, end, lockup, log,
+    trace::{self, Routine},
+};
+use crate::{
+    arch,
+    core_local::Core,
+    exception::Frame,
+    initiator::AREAS,
+    mark::{Phase, Site},
+    routines::PAGE,
+};
+
+unsafe extern "C" {
+    fn __flush_dcache_area(start: usize, size: usize) -> i64;
+    fn flush_icache_range(start: usize, end: usize) -> i64;
+    fn __flush_icache_range(start: usize, end: usize) -> i64;
+    fn dcache_clean_inval_poc(start: usize, end: usize) -> i64;
+    fn icache_inval_pou(start: usize, end: usize) -> i64;
+    fn kdump_relocate();
+    fn kdump_relocate_end();
+    fn crash_kernel_head();
+    fn crash_kernel_head_end();
+    fn crash_kernel_entry();
+    fn kdump_soft_restart(code: usize, list: usize, entry: usize, argument: usize) -> !;
+}
+
+/// Entries in each page of the list: few, so that it takes several pages.
+const LIST_ENTRIES: usize = 8;
+/// Pages of the list.
+const LIST_PAGES: usize = 2;
+/// The parts of the crash image, and their sizes in pages.
+const PARTS: [(&str, usize); 3] = [("kernel", 4), ("dtb", 1), ("initrd", 3)];
+/// Longer than any list that [`load`] builds.
+const LIST_LIMIT: usize = LIST_ENTRIES * LIST_PAGES;
+
+/// A routine of the played kernel faulted.
+static FAULTED: AtomicBool = AtomicBool::new(false);
+
+/// The crash image in memory.
+pub struct Image {
+    /// Its segments.
+    pub segments: Vec<Segment>,
+    /// The checksum of each, as it was loaded.
+    pub sums: Vec<u32>,
+    /// The page that the relocation code is copied to.
+    control: usize,
+    /// The first entry of the list.
+    list: usize,
+}
+
+/// Has a routine faulted on the way?
+pub fn has_faulted() -> bool {
+    FAULTED.load(Ordering::Relaxed)
+}
+
+/// Bytes of the relocation code.
+fn relocation_size() -> usize {
+    kdump_relocate_end as *const () as usize - kdump_relocate as *const () as usize
+}
+
+/// The words of `pages` pages at `start`, as memory has them.
+pub fn words(start: u64, pages: u64) -> impl Iterator<Item = u64> {
+    (start..start + pages * image::PAGE)
+        .step_by(size_of::<u64>())
+        // SAFETY: segments are pages of an initiator's mapped area.
+        .map(|at| unsafe { (at as *const u64).read_volatile() })
+}
+
+fn write(at: usize, word: u64) {
+    // SAFETY: within pages of the initiator's area that `load` lays out; they
+    // are mapped, writable, aligned, and nobody else uses them yet.
+    unsafe { (at as *mut u64).write_volatile(word) }
+}
+
+/// Loads the crash image into the crashing core's area. Newer kernels also
+/// copy the relocation code now, and do all the maintenance.
+///
+/// # Errors
+/// An area that is missing or too small.
+pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> {
+    let area = AREAS
+        .get()
+        .and_then(|areas| areas.of.iter().find(|(of, _)| *of == cpu))
+        .map(|(_, area)| *area)
+        .ok_or("the crashing core has no area")?;
+    let total: usize = PARTS.iter().map(|(_, pages)| pages).sum();
+    if area.data_size < 2 * total * PAGE {
+        return Err("the area is too small for the crash image".into());
+    }
+    let mut at = area.data;
+    let mut segments = Vec::new();
+    for (seed, (name, pages)) in PARTS.into_iter().enumerate() {
+        let fill = image::pattern(seed as u64, pages * PAGE / size_of::<u64>());
+        for (word, slot) in fill.zip((at..).step_by(size_of::<u64>())) {
+            write(slot, word);
+        }
+        segments.push(Segment {
+            name,
+            source: at as u64,
+            destination: (at + total * PAGE) as u64,
+            pages: pages as u64,
+        });
+        at += pages * PAGE;
+    }
+    write_head(area.data);
+    let sums = segments
+        .iter()
+        .map(|s| image::crc32(words(s.source, s.pages)))
+        .collect();
+    let lists: [u64; LIST_PAGES] = core::array::from_fn(|n| (area.list + n * PAGE) as u64);
+    let entries =
+        image::layout(&segments, &lists, LIST_ENTRIES).ok_or("the kexec list is too long")?;
+    for (slot, value) in entries {
+        write(slot as usize, value);
+    }
+    let image = Image {
+        segments,
+        sums,
+        control: area.code_writable,
+        list: area.list,
+    };
+    log::reach(
+        Step::Load,
+        None,
+        Some(format!(
+            "kernel {kernel}: {total} pages in {} segments; maintenance {}",
+            image.segments.len(),
+            if kernel.flushes_at_crash() {
+                "at the crash"
+            } else {
+                "now"
+            }
+        )),
+    );
+    if !kernel.flushes_at_crash() {
+        copy_relocation(image.control);
+        let (start, size) = (image.control, relocation_size());
+        // SAFETY: the control page, mapped; maintenance changes no value.
+        unsafe { dcache_clean_inval_poc(start, start + size) };
+        // SAFETY: as above.
+        unsafe { icache_inval_pou(start, start + size) };
+        walk_list(image.list, |start, size| {
+            // SAFETY: the list and its pages, mapped.
+            unsafe { dcache_clean_inval_poc(start, start + size) };
+        });
+    }
+    Ok(image)
+}
+
+/// Puts the crash kernel's first instructions at the start of its segment,
+/// with the address that they go on to.
+fn write_head(at: usize) {
+    let head = crash_kernel_head as *const () as u64;
+    let size = crash_kernel_head_end as *const () as u64 - head;
+    let code = (head..head + size).step_by(size_of::<u64>());
+    for (slot, from) in (at..).step_by(size_of::<u64>()).zip(code) {
+        // SAFETY: the image's own code, mapped and 8-byte aligned.
+        write(slot, unsafe { (from as *const u64).read() });
+    }
+    let last = at + size as usize - size_of::<u64>();
+    write(last, crash_kernel_entry as *const () as u64);
+}
+
+/// Copies the relocation code to its page.
+fn copy_relocation(control: usize) {
+    let from = kdump_relocate as *const () as *const u8;
+    // SAFETY: the code is mapped and readable, the page behind it is larger
+    // and nobody else's.
+    unsafe { core::ptr::copy_nonoverlapping(from, control as *mut u8, relocation_size()) }
+}
+
+/// Calls `flush` with start and size for each entry of a list and each page
+/// that it names, in the kernel's order.
+fn walk_list(list: usize, mut flush: impl FnMut(usize, usize)) {
+    let mut at = list;
+    for _ in 0..LIST_LIMIT {
+        flush(at, size_of::<u64>());
+        // SAFETY: `load` built the list in mapped memory.
+        let value = unsafe { (at as *const u64).read_volatile() };
+        let page = (value & !FLAGS) as usize & !(PAGE - 1);
+        at += size_of::<u64>();
+        match value & FLAGS {
+            DONE => return,
+            INDIRECTION => at = page,
+            SOURCE => flush(page, PAGE),
+            _ => {}
+        }
+    }
+}
+
+/// Leaves for the crash kernel; `left` are the cores that did not stop.
+#[unsafe(export_name = "machine_kexec")]
+#[inline(never)]
+pub extern "C" fn machine_kexec(
+    setup: &'static Setup,
+    core: &'static Core,
+    frame: &Frame,
+    left: &CpuSet,
+) -> ! {
+    let kernel = setup.kernel;
+    let image = &setup.image;
+    core.mark.0.begin();
+    if !left.is_empty() {
+        warn(setup, core, frame);
+    }
+    if kernel.flushes_at_crash() {
+        let (start, size) = (image.control, relocation_size());
+        log::reach(
+            Step::Copy,
+            None,
+            Some(format!("{size} bytes to {start:#x}")),
+        );
+        copy_relocation(start);
+
+        log::reach(Step::FlushDcache, None, Some("__flush_dcache_area".into()));
+        maintain(
+            setup,
+            core,
+            Subject::FlushDcacheArea,
+            __flush_dcache_area,
+            start,
+            size,
+        );
+
+        let (subject, second) = if kernel.passes_size_for_end() {
+            (Subject::FlushIcacheRangeSize, size)
+        } else {
+            (Subject::FlushIcacheRange, start + size)
+        };
+        let routine: Routine = if kernel == Kernel::V4_18 {
+            flush_icache_range
+        } else {
+            __flush_icache_range
+        };
+        let name = kernel.icache_routine();
+        log::reach(
+            Step::FlushIcache,
+            None,
+            Some(format!("{name}({start:#x}, {second:#x})")),
+        );
+        maintain(setup, core, subject, routine, start, second);
+
+        log::reach(Step::ListFlush, None, None);
+        walk_list(image.list, |start, size| {
+            maintain(
+                setup,
+                core,
+                Subject::KexecListFlush,
+                __flush_dcache_area,
+                start,
+                size,
+            );
+        });
+    }
+    log::reach(Step::Bye, None, None);
+    log::say(message::BYE);
+    log::reach(Step::Jump, None, None);
+    arch::daif_mask();
+    core.mark.0.before(
+        Site::of(Subject::MachineKexec, Phase::Routine),
+        image.control,
+    );
+    let entry = image.segments.first().map_or(0, |s| s.destination) as usize;
+    let own = core::ptr::from_ref(core) as usize;
+    // SAFETY: the control page holds the relocation code, which moves the
+    // segments to where `entry` is and starts the crash kernel there; nothing
+    // of this kernel is needed after it.
+    unsafe { kdump_soft_restart(image.control, image.list, entry, own) }
+}
+
+/// Runs a routine step by step, with the mark saying where it is.
+fn maintain(
+    setup: &Setup,
+    core: &Core,
+    subject: Subject,
+    routine: Routine,
+    start: usize,
+    second: usize,
+) {
+    core.mark.0.before(Site::of(subject, Phase::Routine), start);
+    // SAFETY: the crash image's own pages, mapped; maintenance changes no
+    // value that a program can read.
+    let returned = unsafe { trace::run(routine, start, second) };
+    core.mark.0.after();
+    note_fault(setup, core, subject, returned);
+}
+
+/// Reports the fault that a routine took, if it took one. The kernel does not
+/// look, and goes on.
+pub fn note_fault(setup: &Setup, core: &Core, subject: Subject, returned: i64) {
+    if let Some(registers) = core.take_fault() {
+        FAULTED.store(true, Ordering::Relaxed);
+        end::fault(setup, subject, registers, returned);
+    }
+}
+
+/// The warning that cores may be stale, with registers and trace.
+fn warn(setup: &Setup, core: &Core, frame: &Frame) {
+    let (own, x) = backtrace::snapshot();
+    log::reach(Step::Warn, None, None);
+    log::say(message::CUT_HERE);
+    log::say(message::STALE);
+    let place = format!("{}:{} {}", file!(), line!(), backtrace::Place(own[0]));
+    log::say(message::warning(core.index, &place));
+    log::say(message::MODULES);
+    lockup::say_machine(setup, core.index, true);
+    backtrace::print_registers(setup.kernel, own, &x);
+    let mut trace = backtrace::here(core, frame);
+    // The first is this function, at the registers that were printed.
+    trace[0] = own[0];
+    backtrace::print_trace(&trace);
+    log::say(message::end_trace(setup.kernel, arch::cntvct()));
+}
