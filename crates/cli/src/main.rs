@@ -6,6 +6,7 @@ mod flatten;
 mod list;
 mod run;
 mod stdout;
+mod triage;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Boot the image, leave cores stale, time every operation, give a verdict
     Run(Box<run::Args>),
+    /// Read a kernel's console log, say where its kdump path stopped
+    Triage(triage::Args),
     /// Print operations, stale states, line states, verdicts and exit codes
     List(list::Args),
     /// Make the flat image from the ELF file
@@ -37,6 +40,7 @@ fn main() -> std::process::ExitCode {
     };
     let result = match command {
         Command::Run(args) => run::run(*args),
+        Command::Triage(args) => triage::run(&args),
         Command::List(args) => list::list(&args),
         Command::Flatten(args) => flatten::flatten(&args),
     };
