@@ -11,6 +11,7 @@ mod stdout;
 mod store;
 #[cfg(test)]
 mod synthetic;
+mod triage;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Boot the image, leave cores stale, time every operation, give a verdict
     Run(Box<run::Args>),
+    /// Read a kernel's console log, say where its kdump path stopped
+    Triage(triage::Args),
     /// Print operations, stale states, line states, verdicts and exit codes
     List(list::Args),
     Report(report::Args),
@@ -44,6 +47,7 @@ fn main() -> std::process::ExitCode {
     };
     let done = match command {
         Command::Run(args) => run::run(*args),
+        Command::Triage(args) => triage::run(&args),
         Command::List(args) => list::list(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
