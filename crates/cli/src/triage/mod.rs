@@ -90,9 +90,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match result {
         Ok(()) => Ok(ExitCode::Expected),
         // Whoever read the output has seen enough.
-        Err(Failure::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(ExitCode::Expected)
-        }
+        Err(Failure::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::Expected),
         Err(Failure::Write(e)) => Err(e).context("cannot write to the standard output"),
         Err(Failure::Read(e)) => Err(e).with_context(|| format!("cannot read {name}")),
     }
