@@ -129,7 +129,7 @@ impl Mark {
     /// EL2 has trapped an instruction while an operation was in flight: names
     /// it, and where it is if that is in a routine.
     pub fn trapped(&self, offset: Option<u16>, instruction: Subject, address: u64) {
-        if self.sequence.load(Ordering::Relaxed) % 2 == 0 {
+        if self.sequence.load(Ordering::Relaxed).is_multiple_of(2) {
             return; // not an operation under test
         }
         if let Some(offset) = offset {

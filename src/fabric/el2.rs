@@ -267,9 +267,12 @@ fn call(core: &Core, shared: &Shared, frame: &mut Frame) -> u64 {
     }
 }
 
+/// How a breakpoint's value and control are written.
+type Breakpoint = (fn(u64), fn(u64));
+
 /// Programs this core's breakpoints, as many as it has.
 fn watch(addresses: [u64; MAX_BARRIERS]) {
-    let set: [(fn(u64), fn(u64)); MAX_BARRIERS] = [
+    let set: [Breakpoint; MAX_BARRIERS] = [
         (set_dbgbvr0, set_dbgbcr0),
         (set_dbgbvr1, set_dbgbcr1),
         (set_dbgbvr2, set_dbgbcr2),

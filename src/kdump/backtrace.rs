@@ -46,7 +46,7 @@ fn write_place(f: &mut fmt::Formatter<'_>, at: u64, back: u64) -> fmt::Result {
 /// Follows frame records from `frame` upwards within `[low, high)`.
 fn walk(mut frame: u64, low: u64, high: u64, found: &mut Vec<u64>) {
     let mut low = low;
-    while found.len() < LIMIT && frame % 16 == 0 && frame >= low && frame + 16 <= high {
+    while found.len() < LIMIT && frame.is_multiple_of(16) && frame >= low && frame + 16 <= high {
         let record = frame as *const [u64; 2];
         // SAFETY: between a stack pointer of this core and its stack's top, so
         // mapped, and aligned.

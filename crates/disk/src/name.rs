@@ -68,7 +68,7 @@ pub fn long(name: &str, short: &[u8; 11]) -> Vec<[u8; 32]> {
         .iter()
         .fold(0_u8, |sum, b| sum.rotate_right(1).wrapping_add(*b));
     let mut units: Vec<u16> = name.encode_utf16().collect();
-    if units.len() % PER_ENTRY != 0 {
+    if !units.len().is_multiple_of(PER_ENTRY) {
         units.push(0);
     }
     let count = units.len().div_ceil(PER_ENTRY);

@@ -5,17 +5,18 @@
 //! flight. With no sentinel it runs on the lowest initiator, and then only the
 //! host can see a block.
 
+mod blocks;
+
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
 
 use spin::Mutex;
 use stalecore_model::{
-    bisect::{Bisector, Step},
     cpuset::CpuSet,
     exit::ExitCode,
     glossary::{LineState, StaleState, Subject, Verdict},
     ktap,
     plan::{Case, Group, Plan},
-    record::{BisectRecord, CaseRecord, End, GroupRecord, Record},
+    record::{CaseRecord, End, GroupRecord, Record},
 };
 
 use crate::{
@@ -23,9 +24,8 @@ use crate::{
     findings::{self, Judge, Measured},
     identity,
     initiator::{self, AREAS, Order},
-    ladder, report,
-    scenario::{self, Entered},
-    sentinel::{self, Held, Watched},
+    report, scenario,
+    sentinel::{self, Watched},
     stuck::{self, Needs},
     worker::{Command, core},
 };
@@ -285,49 +285,6 @@ impl Run<'_> {
         Ok(run)
     }
 
-    /// Narrows the stale cores that blocked a case down to the smallest sets
-    /// that still do.
-    fn bisect(&mut self, group: &Group, case: &Case, stale: &CpuSet) -> Result<(), String> {
-        let mut search = Bisector::new(*stale);
-        let mut trials = 0;
-        let (findings, contradiction) = loop {
-            let tried = match search.step() {
-                Step::Done(findings) => break (findings, None),
-                Step::Try(tried) => tried,
-            };
-            trials += 1;
-            let mut entered = scenario::enter(&tried, group.state, group.line, tried.len())?;
-            fabric::set_lines(group.line, &tried);
-            let blocked = match self.measure(case, &tried, true)? {
-                Outcome::Done(_) => false,
-                Outcome::Blocked(held) => {
-                    self.let_go(&held, &mut entered)?;
-                    true
-                }
-            };
-            if self.ended {
-                break (
-                    search.so_far(),
-                    Some("an initiator did not come back".into()),
-                );
-            }
-            entered.release()?;
-            self.settle()?;
-            if let Err(contradiction) = search.record(tried, blocked) {
-                break (search.so_far(), Some(contradiction));
-            }
-        };
-        report::record(&Record::Bisect(BisectRecord {
-            n: case.number as u32,
-            stale: *stale,
-            culprits: findings.culprits,
-            complete: findings.complete && contradiction.is_none(),
-            trials,
-            why: contradiction,
-        }));
-        Ok(())
-    }
-
     /// Brings up every core that is not, and reports those that are new.
     pub fn start_everybody(&mut self) -> Result<(), String> {
         let all = CpuSet::first(core_local::all().len());
@@ -487,51 +444,6 @@ impl Run<'_> {
                 report::record(&Record::Fault(fault));
             }
             self.finish(case, record);
-        }
-    }
-
-    /// An operation did not return: the ladder, the block report, and the end
-    /// of the run if its initiator stays lost.
-    fn blocked(&mut self, case: &Case, held: &Held, entered: &mut Entered) {
-        // First of all, should nothing more come.
-        let place = sentinel::place(case, held);
-        report::note(format!(
-            "case {} has not returned from {place}: climbing the release ladder",
-            case.number
-        ));
-        let ladder = ladder::climb(held, entered, self.conductor.plan.deadline_ms);
-        let block = sentinel::describe(case, held, entered, &self.conductor.plan.roles, ladder);
-        let released = block.released_by().is_some();
-        report::record(&Record::Block(block));
-        self.finish(case, findings::blank(case, Verdict::Blocked, None));
-        self.ended = !(released || ladder::give_up(held)) || !self.comes_back();
-    }
-
-    /// Lets a held operation go without a report, for the bisection.
-    fn let_go(&mut self, held: &Held, entered: &mut Entered) -> Result<(), String> {
-        let ladder = ladder::climb(held, entered, self.conductor.plan.deadline_ms);
-        let released = ladder.last().is_some_and(|rung| rung.released);
-        self.ended = !(released || ladder::give_up(held)) || !self.comes_back();
-        Ok(())
-    }
-
-    /// Do the initiators finish what they were asked, now that one was let go?
-    fn comes_back(&self) -> bool {
-        let initiators: CpuSet = self
-            .conductor
-            .plan
-            .roles
-            .initiators
-            .iter()
-            .filter(|cpu| !core(*cpu).mailbox.0.is_done())
-            .collect();
-        loop {
-            match sentinel::watch(&initiators, self.conductor.plan.deadline_ms) {
-                Ok(Watched::Returned) => return true,
-                // The next operation of the same case: let go too.
-                Ok(Watched::Held(held)) if ladder::give_up(&held) => {}
-                _ => return false,
-            }
         }
     }
 

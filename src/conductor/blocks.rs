@@ -1,0 +1,109 @@
+//! What the conductor does about an operation that does not return.
+
+use alloc::{format, string::String};
+
+use stalecore_model::{
+    bisect::Bisector,
+    cpuset::CpuSet,
+    glossary::Verdict,
+    plan::{Case, Group},
+    record::{BisectRecord, Record},
+};
+
+use super::{Outcome, Run};
+use crate::{
+    fabric, findings, ladder, report,
+    scenario::{self, Entered},
+    sentinel::{self, Held, Watched},
+    worker::core,
+};
+
+impl Run<'_> {
+    /// Narrows the stale cores that blocked a case down to the smallest sets
+    /// that still do.
+    pub(super) fn bisect(
+        &mut self,
+        group: &Group,
+        case: &Case,
+        stale: &CpuSet,
+    ) -> Result<(), String> {
+        let mut search = Bisector::new(*stale);
+        let mut trials = 0;
+        let mut why = None;
+        while let Some(tried) = search.trial() {
+            trials += 1;
+            let mut entered = scenario::enter(&tried, group.state, group.line, tried.len())?;
+            fabric::set_lines(group.line, &tried);
+            let blocked = match self.measure(case, &tried, true)? {
+                Outcome::Done(_) => false,
+                Outcome::Blocked(held) => {
+                    self.let_go(&held, &mut entered);
+                    true
+                }
+            };
+            if self.ended {
+                why = Some("an initiator did not come back".into());
+                break;
+            }
+            entered.release()?;
+            self.settle()?;
+            if let Err(contradiction) = search.record(tried, blocked) {
+                why = Some(contradiction);
+                break;
+            }
+        }
+        report::record(&Record::Bisect(BisectRecord {
+            n: case.number as u32,
+            stale: *stale,
+            culprits: search.findings().culprits.clone(),
+            complete: search.findings().complete && why.is_none(),
+            trials,
+            why,
+        }));
+        Ok(())
+    }
+
+    /// An operation did not return: the ladder, the block report, and the end
+    /// of the run if its initiator stays lost.
+    pub(super) fn blocked(&mut self, case: &Case, held: &Held, entered: &mut Entered) {
+        // First of all, should nothing more come.
+        let place = sentinel::place(case, held);
+        report::note(format!(
+            "case {} has not returned from {place}: climbing the release ladder",
+            case.number
+        ));
+        let ladder = ladder::climb(held, entered, self.conductor.plan.deadline_ms);
+        let block = sentinel::describe(case, held, entered, &self.conductor.plan.roles, ladder);
+        let released = block.released_by().is_some();
+        report::record(&Record::Block(block));
+        self.finish(case, findings::blank(case, Verdict::Blocked, None));
+        self.ended = !(released || ladder::give_up(held)) || !self.comes_back();
+    }
+
+    /// Lets a held operation go without a report, for the bisection.
+    fn let_go(&mut self, held: &Held, entered: &mut Entered) {
+        let ladder = ladder::climb(held, entered, self.conductor.plan.deadline_ms);
+        let released = ladder.last().is_some_and(|rung| rung.released);
+        self.ended = !(released || ladder::give_up(held)) || !self.comes_back();
+    }
+
+    /// Do the initiators finish what they were asked, now that one was let go?
+    fn comes_back(&self) -> bool {
+        let initiators: CpuSet = self
+            .conductor
+            .plan
+            .roles
+            .initiators
+            .iter()
+            .filter(|cpu| !core(*cpu).mailbox.0.is_done())
+            .collect();
+        loop {
+            match sentinel::watch(&initiators, self.conductor.plan.deadline_ms) {
+                Ok(Watched::Returned) => return true,
+                // The next operation of the same case: let go too.
+                Ok(Watched::Held(held)) if ladder::give_up(&held) => {}
+                _ => return false,
+            }
+        }
+    }
+}
