@@ -4,6 +4,7 @@
 
 mod consoles;
 mod dist;
+mod fabric;
 mod fake;
 mod input;
 mod listing;

@@ -3,8 +3,9 @@
 
 use stalecore_model::{
     console::printable,
+    fabric::MessageClass,
     glossary::Verdict,
-    record::{Block, Fault, Icount},
+    record::{BisectRecord, Block, Fault, Icount},
     run::Run,
 };
 
@@ -15,6 +16,7 @@ use super::{answer::state_of, figures, table::fold};
 pub fn findings(run: &Run, width: usize) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(run.blocks.iter().map(|b| block(run, b)));
+    parts.extend(run.bisections.iter().map(bisection));
     parts.extend(run.faults.iter().map(|f| fault(run, f)));
     for case in &run.cases {
         if matches!(case.verdict, Verdict::Incoherent | Verdict::Inconclusive)
@@ -75,7 +77,29 @@ fn block(run: &Run, block: &Block) -> String {
         let time = figures::time(rung.us as f64 * 1e3);
         text += &format!("  tried {}: {result} after {time}\n", rung.rung);
     }
+    match block.released_by() {
+        Some(rung) => text += &format!("  released by: {rung}\n"),
+        None if !block.ladder.is_empty() => text += "  not released by anything tried\n",
+        None => {}
+    }
+    let class = MessageClass::of(block.op).map_or("several messages", MessageClass::about);
+    text += &format!("  what {} sends: {class}\n", block.op);
     text
+}
+
+/// Which stale cores a block takes.
+fn bisection(found: &BisectRecord) -> String {
+    let culprits: Vec<_> = found.culprits.iter().map(|c| format!("CPU {c}")).collect();
+    let culprits = if culprits.is_empty() { "no smaller set".to_string() } else { culprits.join(", or ") };
+    let rest = match (&found.why, found.complete) {
+        (Some(why), _) => format!("; broken off: {why}"),
+        (None, true) => "; no other of them blocks".to_string(),
+        (None, false) => "; there may be more".to_string(),
+    };
+    format!(
+        "case {}: of the stale CPUs {}, {culprits} is enough to block, found in {} trials{rest}",
+        found.n, found.stale, found.trials
+    )
 }
 
 fn fault(run: &Run, fault: &Fault) -> String {

@@ -26,6 +26,16 @@ impl MessageClass {
         }
     }
 
+    /// What is sent, in words.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Dvm => "a DVM message to every core (dvm)",
+            Self::Sync => "a DVM Sync behind posted DVM messages (dvm-sync)",
+            Self::Snoop => "a coherence snoop to cores that may hold the line (snoop)",
+            Self::Local => "nothing to other cores (local)",
+        }
+    }
+
     /// The class of one timed operation; `None` for what is built of several
     /// operations (routines, self-tests).
     pub const fn of(subject: Subject) -> Option<Self> {

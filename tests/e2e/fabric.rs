@@ -1,0 +1,162 @@
+//! The positive control: with the fabric at EL2 a stale core does block
+//! maintenance, and the harness must find it, name it and release it; where
+//! nothing is deaf it must stay quiet.
+
+use stalecore_model::{
+    fabric::MessageClass,
+    glossary::{Kind, StaleState, Subject, Verdict},
+};
+
+use crate::dist::Booted;
+
+#[test]
+fn a_deaf_core_is_found_and_named() {
+    let booted = Booted::new("--fabric deaf=spin --stale spin --ops ic-ivau --deadline-ms 1000")
+        .ends(4, &["ic ivau", "address 0x", "stale, spin", "not released"]);
+    let block = &booted.run.blocks[0];
+    assert_eq!(block.instruction, "ic ivau");
+    assert!(block.address.is_some());
+    assert_eq!(block.released_by(), None);
+    // EL2 has taken a backtrace of cores that spin.
+    let stale = block.cores.iter().find(|c| c.role == "stale").unwrap();
+    assert!(
+        stale.at.as_ref().is_some_and(|at| at.contains("stale_spin+")),
+        "{stale:?}"
+    );
+}
+
+#[test]
+fn in_a_routine_the_offset_is_the_report_s() {
+    let booted = Booted::new("--fabric deaf=spin --stale spin --ops flush-icache-range --deadline-ms 1000")
+        .ends(4, &["flush_icache_range+92"]);
+    assert_eq!(booted.run.blocks[0].at, "flush_icache_range+92");
+}
+
+#[test]
+fn it_does_not_cry_wolf() {
+    let booted = Booted::new("--fabric deaf=wfe --stale spin --ops ic-ivau,flush-icache-range").ends(0, &[]);
+    assert!(booted.run.blocks.is_empty());
+}
+
+#[test]
+fn with_early_completion_four_are_posted() {
+    let booted = Booted::new(
+        "--fabric deaf=spin,early-comp=on --stale spin --deadline-ms 1000 \
+         --ops ic-ivau,dsb-ish,tlbi-vmalle1is,dc-civac,ic-iallu",
+    )
+    .ends(4, &[]);
+    let block = |op| booted.run.blocks.iter().find(|b| b.op == op);
+    let posted = block(Subject::IcIvau).unwrap();
+    assert_eq!((posted.instruction.as_str(), posted.returned), ("ic ivau", 4));
+    // One alone completes, and the barrier behind it is what blocks.
+    assert_eq!(block(Subject::DsbIsh).unwrap().instruction, "dsb ish");
+    assert_eq!(block(Subject::TlbiVmalle1is).unwrap().returned, 4);
+    // No DVM message, or not for other cores.
+    assert!(block(Subject::DcCivac).is_none());
+    assert!(block(Subject::IcIallu).is_none());
+}
+
+#[test]
+fn snoops_go_to_cores_that_hold_the_line() {
+    let booted = Booted::new(
+        "--fabric deaf=spin,to=snoop --stale spin --lines cold,dirty-there,shared --deadline-ms 1000 \
+         --ops ic-ivau,dc-civac",
+    )
+    .ends(4, &[]);
+    for case in &booted.run.cases {
+        let held = case.line.needs_stale_core() && case.op == Subject::DcCivac;
+        assert_eq!(case.verdict == Verdict::Blocked, held, "{case:?}");
+    }
+}
+
+#[test]
+fn a_fault_is_told_apart_from_a_block() {
+    let booted = Booted::new("--fabric fault=ic-ivau --stale spin --ops ic-ivau,flush-icache-range")
+        .ends(3, &["ESR 0x96000147"]);
+    assert!(booted.run.blocks.is_empty());
+    let routine = booted.run.faults.iter().find(|f| f.op == Subject::FlushIcacheRange).unwrap();
+    assert_eq!(routine.returned, -14, "-EFAULT");
+    assert_eq!(routine.at, "flush_icache_range+92");
+    assert_ne!(routine.far.0, 0);
+}
+
+#[test]
+fn a_late_answer_is_slowed_and_grows_with_the_cores() {
+    let mut medians = Vec::new();
+    for cpus in [4_u64, 8, 16] {
+        let booted = Booted::new(&format!(
+            "--fabric delay=50us --stale wfi-masked --ops ic-ivau --samples 32 --cpus {cpus} --sweep off"
+        ))
+        .ends(0, &[]);
+        let machine = booted.run.machine.as_ref().unwrap();
+        let ticks = booted.run.cases[0].issue.quantile(500).unwrap();
+        medians.push((cpus, ticks * 1_000_000 / machine.counter_hz));
+    }
+    for (cpus, us) in medians {
+        // One answer of 50 us from every other core, one after the other.
+        let expected = 50 * (cpus - 1);
+        assert!(us.abs_diff(expected) * 5 <= expected, "{cpus} CPUs: {us} us, {expected} expected");
+    }
+}
+
+#[test]
+fn a_core_that_is_late_only_when_stale_is_slowed() {
+    Booted::new("--fabric delay=1us --stale spin --ops none --max-slowdown 1000").ends(0, &[]);
+}
+
+#[test]
+fn the_one_culprit_is_found_and_what_released_it() {
+    let booted = Booted::new(
+        "--fabric deaf=ticket-lock@11,heal=unlock --cpus 16 --stale ticket-lock --ops ic-ivau --bisect \
+         --deadline-ms 1000",
+    )
+    .ends(4, &["released by: unlock", "CPU 11"]);
+    assert_eq!(booted.run.blocks[0].released_by(), Some("unlock"));
+    let found = &booted.run.bisections[0];
+    assert!(found.complete);
+    let culprits: Vec<_> = found.culprits.iter().map(ToString::to_string).collect();
+    assert_eq!(culprits, ["11"]);
+    assert!(found.trials <= 8, "{} trials", found.trials);
+}
+
+/// Every operation under every stale state with the first, the middle and the
+/// last stale core deaf, and with none: each block found, none invented.
+#[test]
+fn the_detection_matrix() {
+    let ops: Vec<_> = Subject::ALL.iter().filter(|s| s.kind() == Kind::Operation).map(|s| s.name()).collect();
+    // `parked` is every case's control: what is deaf there blocks baselines.
+    let states: Vec<_> = StaleState::ALL.iter().filter(|s| **s != StaleState::Parked).map(|s| s.name()).collect();
+    let run = |fabric: &str| {
+        Booted::new(&format!(
+            "--cpus 5 --stale-cpus 1-3 --samples 4 --sweep off --deadline-ms 600 --timeout 600 \
+             --ops {} --stale {} --fabric {fabric}",
+            ops.join(","),
+            states.join(",")
+        ))
+    };
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for deaf in [Some(1), Some(2), Some(3), None] {
+        let booted = match deaf {
+            Some(cpu) => run(&format!("deaf={}@{cpu},heal=sev", states.join("+"))),
+            None => run("depth=4"),
+        };
+        for case in &booted.run.cases {
+            tried += 1;
+            // A barrier is timed behind an ic ivau, so it has one to wait for.
+            let listens = MessageClass::of(case.op) == Some(MessageClass::Dvm)
+                || matches!(case.op, Subject::DsbIsh | Subject::DsbSy);
+            // Firmware has started the boot core; a core in CPU_OFF is deaf too.
+            let expected = deaf.is_some() && listens && case.verdict != Verdict::Skipped;
+            let found = case.verdict == Verdict::Blocked;
+            let named = booted.run.blocks.iter().any(|b| {
+                b.n == case.n && b.cores.iter().any(|c| c.doing == case.state.name())
+            });
+            if found != expected || (found && !named) {
+                wrong.push(format!("deaf {deaf:?}: {} under {}: {}", case.op, case.state, case.verdict));
+            }
+        }
+    }
+    println!("detection matrix: {tried} cases tried, {} wrong", wrong.len());
+    assert!(tried >= 4 * ops.len() * (states.len() - 1), "only {tried} cases");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
