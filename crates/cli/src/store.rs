@@ -50,7 +50,12 @@ pub fn write(run: &Run, dir: &Path) -> Result<PathBuf> {
         file.into_inner()?.sync_all()?;
         Ok(fs::rename(&part, &path)?)
     };
-    write().with_context(|| format!("cannot write {}", path.display()))?;
+    write()
+        .inspect_err(|_| {
+            // Half a file is of no use; that it may be absent is fine.
+            let _ = fs::remove_file(&part);
+        })
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
 

@@ -2,13 +2,15 @@
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Write},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use stalecore_model::run::Run;
+
+use crate::store;
 
 /// Where the numbered directories lie when none is asked for.
 const DEFAULT: &str = "stalecore-out";
@@ -71,21 +73,7 @@ impl OutDir {
     /// # Errors
     /// Names the file.
     pub fn save(&self, run: &Run) -> anyhow::Result<()> {
-        let path = self.path.join(RECORDS);
-        let new = self.path.join("run.json.new");
-        let write = || -> anyhow::Result<()> {
-            let mut text = serde_json::to_vec(run)?;
-            text.push(b'\n');
-            File::create(&new)?.write_all(&text)?;
-            fs::rename(&new, &path)?;
-            Ok(())
-        };
-        write()
-            .inspect_err(|_| {
-                // Half a file is of no use; that it may be absent is fine.
-                let _ = fs::remove_file(&new);
-            })
-            .with_context(|| path.display().to_string())
+        store::write(run, &self.path).map(drop)
     }
 
     /// Did a run of stalecore leave this directory?
