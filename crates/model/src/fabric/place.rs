@@ -190,6 +190,6 @@ fn take_answers(
         return Some(0);
     }
     before();
-    let taken = word.compare_exchange(seen, seen & !heard, Ordering::Relaxed, Ordering::Relaxed);
+    let taken = word.compare_exchange(seen, seen & !heard, Ordering::AcqRel, Ordering::Relaxed);
     Some(taken.map_or(0, |_| heard.count_ones()))
 }
