@@ -270,14 +270,12 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
             found.gic = Some(Gic::V2 { gicd, gicc });
         }
     } else if is(&["arm,pl011", "arm,sbsa-uart"]) {
-        push_uart(node, path, UartKind::Pl011, found);
-    } else if is(&[
-        "ns16550",
-        "ns16550a",
-        "snps,dw-apb-uart",
-        "brcm,bcm2835-aux-uart",
-    ]) {
-        push_uart(node, path, UartKind::Ns16550, found);
+        push_uart(node, path, UartKind::Pl011, (0, 1), found);
+    } else if is(&["ns16550", "ns16550a", "snps,dw-apb-uart"]) {
+        push_uart(node, path, UartKind::Ns16550, (0, 1), found);
+    } else if is(&["brcm,bcm2835-aux-uart"]) {
+        // Words, and its binding has no properties to say so.
+        push_uart(node, path, UartKind::Ns16550, (2, 4), found);
     } else if is(&["arm,sbsa-gwdt"]) {
         // The binding lists the control frame first.
         if let [control, refresh, ..] = regions(node, path)[..] {
@@ -286,7 +284,15 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
     }
 }
 
-fn push_uart(node: &FdtNode<'_>, path: &[Bus], kind: UartKind, found: &mut Found) {
+/// Adds a UART; `usual` is its register shift and access width where the node
+/// does not say.
+fn push_uart(
+    node: &FdtNode<'_>,
+    path: &[Bus],
+    kind: UartKind,
+    usual: (u32, u32),
+    found: &mut Found,
+) {
     let Some(registers) = regions(node, path).first().copied() else {
         return;
     };
@@ -303,8 +309,8 @@ fn push_uart(node: &FdtNode<'_>, path: &[Bus], kind: UartKind, found: &mut Found
         Uart {
             kind,
             registers,
-            reg_shift: small("reg-shift", 0),
-            io_width: small("reg-io-width", 1),
+            reg_shift: small("reg-shift", usual.0),
+            io_width: small("reg-io-width", usual.1),
         },
     ));
 }

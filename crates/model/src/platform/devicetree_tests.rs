@@ -2,6 +2,7 @@
 //! (`tests/data/dtb/soc.dts`) for what `virt` does not have.
 
 use super::*;
+use dtoolkit::model::DeviceTree;
 use proptest::prelude::*;
 
 const VIRT_8: &[u8] = include_bytes!("../../tests/data/dtb/virt-8-gicv3-hvc.dtb");
@@ -77,6 +78,23 @@ fn addresses_go_through_the_bus_and_names_through_the_aliases() {
     );
     assert_eq!(machine.watchdog.unwrap().refresh.base, 0x80_2800_b000);
     assert_eq!(machine.bootargs, "quiet stalecore.ops=ic-ivau");
+}
+
+#[test]
+fn a_raspberry_pi_s_small_uart_has_word_registers() {
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(SOC).unwrap());
+    let uart = tree.find_node_mut("/soc/uart@1000").unwrap();
+    uart.remove_property("reg-shift");
+    uart.remove_property("reg-io-width");
+    let shape = |tree: &DeviceTree| {
+        let uart = read(&tree.to_dtb()).unwrap().uart.unwrap();
+        (uart.kind, uart.reg_shift, uart.io_width)
+    };
+    assert_eq!(shape(&tree), (UartKind::Ns16550, 0, 1));
+    let uart = tree.find_node_mut("/soc/uart@1000").unwrap();
+    let compatible = uart.property_mut("compatible").unwrap();
+    compatible.set_value("brcm,bcm2835-aux-uart");
+    assert_eq!(shape(&tree), (UartKind::Ns16550, 2, 4));
 }
 
 #[test]
