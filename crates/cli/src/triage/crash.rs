@@ -86,8 +86,6 @@ pub struct PrintedList {
 pub struct Crash {
     /// Complaints in order.
     pub complaints: Vec<Complaint>,
-    /// Complaints beyond those kept.
-    pub more_complaints: u64,
     /// Where each step was first seen.
     pub steps: [Option<Mark>; Step::ALL.len()],
     /// The panic's reason, and whether its line is whole.
@@ -289,7 +287,6 @@ impl Crash {
             gone.cpu.inspect(|cpu| self.dumps.forget(*cpu));
         }
         if self.complaints.len() == MAX_LOCKUPS {
-            self.more_complaints += 1;
             return;
         }
         let mut complaint = Complaint {

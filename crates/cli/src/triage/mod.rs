@@ -3,16 +3,21 @@
 //! stages the same situation.
 //!
 //! [`lines`] finds the interesting lines in a log of any size, [`prefix`] and
-//! [`message`] read them, [`tracker`] sorts them into crashes, [`reading`]
-//! draws the conclusions. Only this file reads and writes files.
+//! [`wording`] read them, [`tracker`] sorts them into crashes, [`reading`]
+//! draws the conclusions, [`text`] puts them into words. Only this file knows
+//! of files.
 
 mod command;
 mod cpus;
 mod crash;
 mod dump;
+mod ending;
 mod era;
+mod escapes;
 mod fields;
+mod finder;
 mod findings;
+mod fit;
 mod lines;
 mod message;
 mod needles;
@@ -22,8 +27,10 @@ mod reading;
 mod stale;
 mod step;
 mod stuck;
+mod stuck_rows;
 mod text;
 mod tracker;
+mod wording;
 
 #[cfg(test)]
 mod tests;
@@ -80,13 +87,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         scan(log, u64::MAX, |crash, number| {
             json.crash(&Reading::of(crash, number))
         })
-        .and_then(|size| Ok(json.end(size)?))
+        .and_then(|size| json.end(size))
     } else {
         let mut words = Words::new(&mut out);
         scan(log, MAX_FULL, |crash, number| words.crash(crash, number))
-            .and_then(|size| Ok(words.end(size)?))
+            .and_then(|size| words.end(size))
     };
-    let result = result.and_then(|()| Ok(out.flush().map_err(Failure::Write)?));
+    let result = result.and_then(|()| out.flush().map_err(Failure::Write));
     match result {
         Ok(()) => Ok(ExitCode::Expected),
         // Whoever read the output has seen enough.

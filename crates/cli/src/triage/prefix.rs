@@ -110,10 +110,7 @@ fn bracket<'a>(rest: &'a [u8], stamp: &mut Stamp<'a>) -> Option<&'a [u8]> {
         });
     } else if is_wall_clock(inside) {
         stamp.time.get_or_insert(inside);
-    } else if !inside
-        .strip_prefix(b"+")
-        .is_some_and(|s| seconds(s).is_some())
-    {
+    } else if inside.strip_prefix(b"+").and_then(seconds).is_none() {
         return None;
     }
     stamp.logged = true;

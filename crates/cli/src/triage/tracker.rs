@@ -3,15 +3,14 @@
 
 use super::{
     crash::{Crash, Mark, Place},
+    escapes::without_escapes,
+    fit::Fit,
     lines::Line,
-    message::{self, Message},
+    message::Message,
     prefix::{self, Stamp},
     step::Step,
+    wording,
 };
-
-/// How far the kernel's clock may run backwards between lines of one boot,
-/// in microseconds: lines of several CPUs come a little out of order.
-const DISORDER: u64 = 5_000_000;
 
 /// Lines between the two opening lines of one boot.
 const BOOT_LINES: u64 = 50;
@@ -26,18 +25,6 @@ struct Boot {
     release: Option<String>,
     cpus_up: Option<u32>,
     is_capture: bool,
-}
-
-/// What to do with a message.
-enum Fit {
-    /// It belongs to the crash under way.
-    Yes,
-    /// It begins another crash.
-    New,
-    /// It begins another crash, to which late complaints belong too.
-    Split,
-    /// It belongs to nothing.
-    Ignore,
 }
 
 /// Collects crashes and hands each, complete, to `out`.
@@ -84,7 +71,7 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             line.bytes
         };
         let (stamp, text) = prefix::split(bytes);
-        let message = message::parse(text, line.complete);
+        let message = wording::parse(text, line.complete);
         if !line.complete && !message.as_ref().is_some_and(Message::ends_itself) {
             self.cut = Some(stamp.logged);
         }
@@ -92,7 +79,7 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             return self.message(message, place(stamp));
         }
         if let Some((stamp, text)) = prefix::split_before(bytes, bytes.len())
-            && let Some(message) = message::parse(text, line.complete)
+            && let Some(message) = wording::parse(text, line.complete)
         {
             return self.message(message, place(stamp));
         }
@@ -125,8 +112,7 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             }
             Message::CaptureSign | Message::PrimarySign => self.sign(message, at)?,
             message => {
-                let fit = self.fit(&message, stamp);
-                match fit {
+                match Fit::of(self.current.as_ref(), &message, stamp, self.fence_number()) {
                     Fit::Ignore => return Ok(()),
                     Fit::Yes => {}
                     Fit::New => self.begin(stamp, false)?,
@@ -138,59 +124,6 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             }
         }
         Ok(())
-    }
-
-    /// Decides where a message belongs.
-    fn fit(&self, message: &Message<'_>, stamp: &Stamp<'_>) -> Fit {
-        let kind = Kind::of(message);
-        let Some(crash) = &self.current else {
-            // A "Bye!" alone is an ordinary kexec.
-            return match kind {
-                Kind::Complaint | Kind::Step(Step::Panic) => Fit::New,
-                Kind::Step(step) if step != Step::Bye && step != Step::VmcoreSaved => Fit::New,
-                _ => Fit::Ignore,
-            };
-        };
-        let opens = matches!(kind, Kind::Complaint | Kind::Step(_))
-            && !matches!(kind, Kind::Step(Step::Bye | Step::VmcoreSaved));
-        if crash.logged != stamp.logged {
-            // Text without a stamp behind lines with one is quoted text; a log
-            // of its own if it stands in a quotation of its own and begins
-            // like one.
-            let begins = matches!(kind, Kind::Complaint | Kind::Step(Step::Panic));
-            let fence = self.fence_number();
-            if begins && fence.is_some() && fence != crash.quoted {
-                return Fit::New;
-            }
-            return if stamp.logged && opens {
-                Fit::New
-            } else {
-                Fit::Ignore
-            };
-        }
-        if let (Some(now), Some(latest)) = (stamp.micros, crash.latest)
-            && now + DISORDER < latest
-            && kind != Kind::Step(Step::VmcoreSaved)
-        {
-            return if opens { Fit::New } else { Fit::Ignore };
-        }
-        if crash.boot.is_some() && kind != Kind::Step(Step::VmcoreSaved) {
-            return if opens { Fit::New } else { Fit::Ignore };
-        }
-        match kind {
-            Kind::Detail => Fit::Yes,
-            Kind::Complaint => self.fit_complaint(crash, message),
-            Kind::Step(step) => fit_step(crash, step),
-        }
-    }
-
-    fn fit_complaint(&self, crash: &Crash, message: &Message<'_>) -> Fit {
-        match message {
-            // The CPU that panicked takes no more timer interrupts.
-            Message::SoftLockup { cpu, .. } if crash.panic_cpu() == Some(*cpu) => Fit::New,
-            Message::Oops(_) | Message::SysrqCrash if crash.has(Step::CrashKernel) => Fit::New,
-            _ => Fit::Yes,
-        }
     }
 
     /// Begins a crash; the one under way ends, with or without its late
@@ -303,91 +236,5 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             }
         }
         Ok(())
-    }
-}
-
-/// The role that a message plays.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Complaint,
-    Step(Step),
-    Detail,
-}
-
-impl Kind {
-    fn of(message: &Message<'_>) -> Self {
-        match message {
-            Message::SoftLockup { .. }
-            | Message::HardLockup { .. }
-            | Message::Oops(_)
-            | Message::SysrqCrash => Self::Complaint,
-            Message::Panic(_) => Self::Step(Step::Panic),
-            Message::Stopping => Self::Step(Step::StopSgi),
-            Message::Retry(_) => Self::Step(Step::RetryNmi),
-            Message::FailedToStop(_) => Self::Step(Step::FailedToStop),
-            Message::CrashKernel => Self::Step(Step::CrashKernel),
-            Message::StaleWarning => Self::Step(Step::StaleWarning),
-            Message::Bye => Self::Step(Step::Bye),
-            Message::VmcoreSaved => Self::Step(Step::VmcoreSaved),
-            _ => Self::Detail,
-        }
-    }
-}
-
-/// A crash takes each step once, in order.
-fn fit_step(crash: &Crash, step: Step) -> Fit {
-    let again = match step {
-        Step::Panic => {
-            crash.has(Step::Panic) || crash.has(Step::StopSgi) || crash.has(Step::CrashKernel)
-        }
-        Step::StopSgi | Step::RetryNmi | Step::FailedToStop | Step::CrashKernel => {
-            crash.has(Step::CrashKernel) || crash.has(Step::Bye)
-        }
-        Step::StaleWarning => crash.has(Step::StaleWarning) || crash.has(Step::Bye),
-        Step::Bye if crash.has(Step::Bye) => return Fit::Ignore,
-        Step::VmcoreSaved if !crash.has(Step::CrashKernel) && !crash.has(Step::Bye) => {
-            return Fit::Ignore;
-        }
-        _ => false,
-    };
-    if again { Fit::Split } else { Fit::Yes }
-}
-
-/// Takes terminal control sequences out of a line.
-fn without_escapes(line: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(line.len());
-    let mut bytes = line.iter().copied();
-    while let Some(byte) = bytes.next() {
-        if byte != 0x1b {
-            plain.push(byte);
-            continue;
-        }
-        match bytes.next() {
-            // CSI: up to a letter or `@`..`~`.
-            Some(b'[') => {
-                bytes.find(|b| (0x40..=0x7e).contains(b));
-            }
-            // OSC: up to BEL or the escape of its terminator.
-            Some(b']') => {
-                bytes.find(|b| matches!(b, 0x07 | 0x1b));
-            }
-            Some(b'(' | b')') => {
-                bytes.next();
-            }
-            _ => {}
-        }
-    }
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_come_off() {
-        let line = b"\x1b[32m[   1.000000] \x1b[0m\x1b[33mSMP: \x1b[0mstopping\x1b(B\x1b]0;t\x07!";
-        assert_eq!(without_escapes(line), b"[   1.000000] SMP: stopping!");
-        assert_eq!(without_escapes(b"cut \x1b[3"), b"cut ");
     }
 }

@@ -9,8 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use stalecore_model::{fabric::FabricOptions, options::Options, plan::Roles};
+
 use super::{
-    super::{Json, Words, outcome::Status, reading::Reading, scan, step::Step},
+    super::{Json, Words, era::Era, outcome::Status, reading::Reading, scan, step::Step},
     read,
 };
 
@@ -234,4 +236,38 @@ fn json_parses_for_every_log() {
         let crashes = value["crashes"].as_array().unwrap();
         assert_eq!(value["crash_count"], crashes.len());
     }
+}
+
+/// The commands use only words that the command line of a run knows, and give
+/// every core one role.
+#[test]
+fn every_command_is_one_that_a_run_takes() {
+    let mut seen = 0;
+    for path in logs() {
+        for command in read(&fs::read(&path).unwrap())
+            .into_iter()
+            .filter_map(|reading| reading.command)
+        {
+            assert_eq!(
+                command.argv[..4],
+                ["stalecore", "run", "--scenario", "kdump"]
+            );
+            let mut options = Options::default();
+            let mut cpus = 0;
+            for flag in command.argv[4..].chunks(2) {
+                let (name, value) = (flag[0].as_str(), flag[1].as_str());
+                match name {
+                    "--cpus" => cpus = value.parse().unwrap(),
+                    "--kernel" => assert_eq!(Era::of(value).map(Era::name), Some(value)),
+                    "--fabric" => {
+                        FabricOptions::parse(value).unwrap();
+                    }
+                    _ => options.set(&name[2..], value).unwrap(),
+                }
+            }
+            Roles::assign(&options, cpus).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            seen += 1;
+        }
+    }
+    assert!(seen > 40);
 }

@@ -1,0 +1,238 @@
+//! Reads a log in blocks and jumps from one interesting word to the next.
+
+use std::{
+    io::{self, Read},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, TryRecvError},
+    },
+};
+
+use memchr::{memchr_iter, memchr2, memrchr2};
+
+use super::{
+    lines::{MAX_LINE, Size},
+    needles::{self, Depth, Found},
+};
+
+/// Bytes asked for in one read.
+pub const BLOCK: usize = 256 << 10;
+
+/// How far behind the last line that speaks of a crash its other lines are
+/// still looked for, in bytes.
+const WINDOW: u64 = 256 << 10;
+
+/// Where a line lies in its block.
+pub struct Place {
+    /// Its first byte.
+    pub start: usize,
+    /// Behind its last byte.
+    pub end: usize,
+    /// Its number in the file.
+    pub number: u64,
+    /// Did the file go on behind it?
+    pub complete: bool,
+}
+
+/// A piece of the log and the lines found in it.
+pub struct Block {
+    /// The piece, and spare room.
+    pub bytes: Box<[u8]>,
+    /// The lines.
+    pub found: Vec<Place>,
+}
+
+impl Block {
+    fn new() -> Self {
+        Self {
+            bytes: vec![0; BLOCK + MAX_LINE].into(),
+            found: Vec::new(),
+        }
+    }
+}
+
+/// The thread that reads and searches.
+pub struct Finder<'a> {
+    /// Registers and traces are not wanted any more.
+    only_outline: &'a AtomicBool,
+    send: SyncSender<Block>,
+    spare: Receiver<Block>,
+    /// More than crashes is wanted up to this offset in the file.
+    wanted_until: u64,
+    /// What was searched: bytes, and line ends.
+    size: Size,
+    /// The file, or a line feed, is right in front of what comes next.
+    begins: bool,
+}
+
+impl<'a> Finder<'a> {
+    /// A reader at the beginning of a log: it sends blocks with lines in them,
+    /// and takes back spent ones.
+    pub fn new(
+        only_outline: &'a AtomicBool,
+        send: SyncSender<Block>,
+        spare: Receiver<Block>,
+    ) -> Self {
+        Self {
+            only_outline,
+            send,
+            spare,
+            wanted_until: 0,
+            size: Size::default(),
+            begins: true,
+        }
+    }
+
+    /// Reads the log to its end, or until nobody takes blocks any more.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub fn run(mut self, mut log: impl Read) -> io::Result<Size> {
+        let mut block = Block::new();
+        let mut next = Block::new();
+        let mut overlong = false;
+        let mut last = b'\n';
+        // Bytes of a line whose end is not read yet.
+        let mut carried = 0;
+        loop {
+            let got = fill(&mut log, &mut block.bytes[carried..carried + BLOCK])?;
+            if got == 0 {
+                break;
+            }
+            let mut filled = carried + got;
+            last = block.bytes[filled - 1];
+            if overlong {
+                // The rest of a line whose beginning was looked at already.
+                let skip = memchr2(b'\n', b'\r', &block.bytes[..filled]).unwrap_or(filled);
+                overlong = skip == filled;
+                self.size.bytes += skip as u64;
+                block.bytes.copy_within(skip..filled, 0);
+                filled -= skip;
+            }
+            let mut whole = memrchr2(b'\n', b'\r', &block.bytes[..filled]).map_or(0, |at| at + 1);
+            carried = filled - whole;
+            if carried < MAX_LINE {
+                next.bytes[..carried].copy_from_slice(&block.bytes[whole..filled]);
+                self.search(&mut block, whole, true);
+            } else {
+                whole += MAX_LINE;
+                overlong = true;
+                carried = 0;
+                self.search(&mut block, whole, true);
+                self.size.bytes += (filled - whole) as u64;
+            }
+            std::mem::swap(&mut block, &mut next);
+            next = match self.hand_over(next) {
+                Some(spare) => spare,
+                None => return Ok(self.size),
+            };
+        }
+        self.search(&mut block, carried, false);
+        if carried > 0 && block.found.is_empty() {
+            block.found.push(Place {
+                start: 0,
+                end: carried,
+                number: self.size.lines + 1,
+                complete: false,
+            });
+        }
+        self.hand_over(block);
+        self.size.lines += u64::from(last != b'\n');
+        Ok(self.size)
+    }
+
+    /// Gives a block to the caller, if anything was found in it, and takes one
+    /// to go on with; `None` if the caller has ended.
+    fn hand_over(&self, block: Block) -> Option<Block> {
+        let spare = match self.spare.try_recv() {
+            Ok(spare) => Some(spare),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => return None,
+        };
+        if block.found.is_empty() {
+            return Some(block);
+        }
+        self.send.send(block).ok()?;
+        Some(spare.unwrap_or_else(Block::new))
+    }
+
+    /// Searches a block up to `end`, at a line end or the end of the file.
+    fn search(&mut self, block: &mut Block, end: usize, complete: bool) {
+        block.found.clear();
+        let bytes = &block.bytes[..end];
+        let more = if self.only_outline.load(Ordering::Relaxed) {
+            Depth::Outline
+        } else {
+            Depth::Details
+        };
+        let mut at = 0;
+        let mut counted = 0;
+        loop {
+            let offset = self.size.bytes;
+            let wanted = |at: usize| offset + (at as u64) < self.wanted_until;
+            let depth = if wanted(at) { more } else { Depth::Crashes };
+            let Some(found) = next(bytes, at, depth, self.begins) else {
+                break;
+            };
+            if found.depth > Depth::Crashes && !wanted(found.at) {
+                // A word beyond the window, seen because the search began
+                // inside it: what is read must not depend on the blocks.
+                at = found.at + 1;
+                continue;
+            }
+            let start = memrchr2(b'\n', b'\r', &bytes[..found.at]).map_or(0, |i| i + 1);
+            let end =
+                memchr2(b'\n', b'\r', &bytes[found.at..]).map_or(bytes.len(), |i| found.at + i);
+            at = end;
+            if found.end - start > MAX_LINE {
+                continue;
+            }
+            self.size.lines += memchr_iter(b'\n', &bytes[counted..start]).count() as u64;
+            counted = start;
+            if found.is_crash {
+                self.wanted_until = offset + end as u64 + WINDOW;
+            }
+            block.found.push(Place {
+                start,
+                end: end.min(start + MAX_LINE),
+                number: self.size.lines + 1,
+                complete: complete || end < bytes.len(),
+            });
+        }
+        self.size.lines += memchr_iter(b'\n', &bytes[counted..]).count() as u64;
+        self.size.bytes += bytes.len() as u64;
+        self.begins = bytes.last().map_or(self.begins, |b| *b == b'\n');
+    }
+}
+
+/// Reads until the buffer is full or the log ends.
+fn fill(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match log.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(got) => filled += got,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}
+
+/// The next word in a block from `at` on.
+fn next(bytes: &[u8], at: usize, depth: Depth, begins: bool) -> Option<Found> {
+    if at == 0 && begins && needles::opens_with_fence(bytes) {
+        return Some(Found {
+            at: 0,
+            end: 3,
+            depth: Depth::Crashes,
+            is_crash: false,
+        });
+    }
+    let found = needles::find(&bytes[at..], depth)?;
+    Some(Found {
+        at: at + found.at,
+        end: at + found.end,
+        ..found
+    })
+}
