@@ -20,21 +20,26 @@ fn a_deaf_core_is_found_and_named() {
     // EL2 has taken a backtrace of cores that spin.
     let stale = block.cores.iter().find(|c| c.role == "stale").unwrap();
     assert!(
-        stale.at.as_ref().is_some_and(|at| at.contains("stale_spin+")),
+        stale
+            .at
+            .as_ref()
+            .is_some_and(|at| at.contains("stale_spin+")),
         "{stale:?}"
     );
 }
 
 #[test]
 fn in_a_routine_the_offset_is_the_report_s() {
-    let booted = Booted::new("--fabric deaf=spin --stale spin --ops flush-icache-range --deadline-ms 1000")
-        .ends(4, &["flush_icache_range+92"]);
+    let booted =
+        Booted::new("--fabric deaf=spin --stale spin --ops flush-icache-range --deadline-ms 1000")
+            .ends(4, &["flush_icache_range+92"]);
     assert_eq!(booted.run.blocks[0].at, "flush_icache_range+92");
 }
 
 #[test]
 fn it_does_not_cry_wolf() {
-    let booted = Booted::new("--fabric deaf=wfe --stale spin --ops ic-ivau,flush-icache-range").ends(0, &[]);
+    let booted =
+        Booted::new("--fabric deaf=wfe --stale spin --ops ic-ivau,flush-icache-range").ends(0, &[]);
     assert!(booted.run.blocks.is_empty());
 }
 
@@ -47,7 +52,10 @@ fn with_early_completion_four_are_posted() {
     .ends(4, &[]);
     let block = |op| booted.run.blocks.iter().find(|b| b.op == op);
     let posted = block(Subject::IcIvau).unwrap();
-    assert_eq!((posted.instruction.as_str(), posted.returned), ("ic ivau", 4));
+    assert_eq!(
+        (posted.instruction.as_str(), posted.returned),
+        ("ic ivau", 4)
+    );
     // One alone completes, and the barrier behind it is what blocks.
     assert_eq!(block(Subject::DsbIsh).unwrap().instruction, "dsb ish");
     assert_eq!(block(Subject::TlbiVmalle1is).unwrap().returned, 4);
@@ -71,10 +79,16 @@ fn snoops_go_to_cores_that_hold_the_line() {
 
 #[test]
 fn a_fault_is_told_apart_from_a_block() {
-    let booted = Booted::new("--fabric fault=ic-ivau --stale spin --ops ic-ivau,flush-icache-range")
-        .ends(3, &["ESR 0x96000147"]);
+    let booted =
+        Booted::new("--fabric fault=ic-ivau --stale spin --ops ic-ivau,flush-icache-range")
+            .ends(3, &["ESR 0x96000147"]);
     assert!(booted.run.blocks.is_empty());
-    let routine = booted.run.faults.iter().find(|f| f.op == Subject::FlushIcacheRange).unwrap();
+    let routine = booted
+        .run
+        .faults
+        .iter()
+        .find(|f| f.op == Subject::FlushIcacheRange)
+        .unwrap();
     assert_eq!(routine.returned, -14, "-EFAULT");
     assert_eq!(routine.at, "flush_icache_range+92");
     assert_ne!(routine.far.0, 0);
@@ -95,7 +109,10 @@ fn a_late_answer_is_slowed_and_grows_with_the_cores() {
     for (cpus, us) in medians {
         // One answer of 50 us from every other core, one after the other.
         let expected = 50 * (cpus - 1);
-        assert!(us.abs_diff(expected) * 5 <= expected, "{cpus} CPUs: {us} us, {expected} expected");
+        assert!(
+            us.abs_diff(expected) * 5 <= expected,
+            "{cpus} CPUs: {us} us, {expected} expected"
+        );
     }
 }
 
@@ -123,9 +140,17 @@ fn the_one_culprit_is_found_and_what_released_it() {
 /// last stale core deaf, and with none: each block found, none invented.
 #[test]
 fn the_detection_matrix() {
-    let ops: Vec<_> = Subject::ALL.iter().filter(|s| s.kind() == Kind::Operation).map(|s| s.name()).collect();
+    let ops: Vec<_> = Subject::ALL
+        .iter()
+        .filter(|s| s.kind() == Kind::Operation)
+        .map(|s| s.name())
+        .collect();
     // `parked` is every case's control: what is deaf there blocks baselines.
-    let states: Vec<_> = StaleState::ALL.iter().filter(|s| **s != StaleState::Parked).map(|s| s.name()).collect();
+    let states: Vec<_> = StaleState::ALL
+        .iter()
+        .filter(|s| **s != StaleState::Parked)
+        .map(|s| s.name())
+        .collect();
     let run = |fabric: &str| {
         Booted::new(&format!(
             "--cpus 5 --stale-cpus 1-3 --samples 4 --sweep off --deadline-ms 600 --timeout 600 \
@@ -148,15 +173,26 @@ fn the_detection_matrix() {
             // Firmware has started the boot core; a core in CPU_OFF is deaf too.
             let expected = deaf.is_some() && listens && case.verdict != Verdict::Skipped;
             let found = case.verdict == Verdict::Blocked;
-            let named = booted.run.blocks.iter().any(|b| {
-                b.n == case.n && b.cores.iter().any(|c| c.doing == case.state.name())
-            });
+            let named = booted
+                .run
+                .blocks
+                .iter()
+                .any(|b| b.n == case.n && b.cores.iter().any(|c| c.doing == case.state.name()));
             if found != expected || (found && !named) {
-                wrong.push(format!("deaf {deaf:?}: {} under {}: {}", case.op, case.state, case.verdict));
+                wrong.push(format!(
+                    "deaf {deaf:?}: {} under {}: {}",
+                    case.op, case.state, case.verdict
+                ));
             }
         }
     }
-    println!("detection matrix: {tried} cases tried, {} wrong", wrong.len());
-    assert!(tried >= 4 * ops.len() * (states.len() - 1), "only {tried} cases");
+    println!(
+        "detection matrix: {tried} cases tried, {} wrong",
+        wrong.len()
+    );
+    assert!(
+        tried >= 4 * ops.len() * (states.len() - 1),
+        "only {tried} cases"
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -90,7 +90,11 @@ fn block(run: &Run, block: &Block) -> String {
 /// Which stale cores a block takes.
 fn bisection(found: &BisectRecord) -> String {
     let culprits: Vec<_> = found.culprits.iter().map(|c| format!("CPU {c}")).collect();
-    let culprits = if culprits.is_empty() { "no smaller set".to_string() } else { culprits.join(", or ") };
+    let culprits = if culprits.is_empty() {
+        "no smaller set".to_string()
+    } else {
+        culprits.join(", or ")
+    };
     let rest = match (&found.why, found.complete) {
         (Some(why), _) => format!("; broken off: {why}"),
         (None, true) => "; no other of them blocks".to_string(),
