@@ -5,12 +5,7 @@
 //! version and its number of cases are checked before anything is allocated
 //! for them.
 
-use std::{
-    collections::HashSet,
-    fs::{self, File},
-    io::{BufWriter, Read, Write},
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, fs::File, io::Read, path::Path};
 
 use anyhow::{Context, Result, bail};
 use serde::{
@@ -33,26 +28,6 @@ const MAX_BYTES: u64 = 64 << 20;
 /// The most cases that a run can have: each operation or routine in each stale
 /// state on each line state once.
 const MAX_CASES: usize = Subject::ALL.len() * StaleState::ALL.len() * LineState::ALL.len();
-
-/// Writes `run` to `dir/run.json`, making the directory if it is not there,
-/// and returns the file's path. A reader sees the whole file or the one before
-/// it, never half of one.
-///
-/// # Errors
-/// What the file system refuses, with the path.
-pub fn write(run: &Run, dir: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let (path, part) = (dir.join(FILE), dir.join("run.json.part"));
-    let write = || -> Result<()> {
-        let mut file = BufWriter::new(File::create(&part)?);
-        serde_json::to_writer(&mut file, run)?;
-        file.write_all(b"\n")?;
-        file.into_inner()?.sync_all()?;
-        Ok(fs::rename(&part, &path)?)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
-}
 
 /// Reads a run from its directory or from the file itself.
 ///
@@ -205,13 +180,13 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        let dir = std::env::temp_dir().join(format!("stalecore-store-{}", std::process::id()));
-        let file = write(&run(), &dir).unwrap();
-        assert_eq!(read(&dir).unwrap(), run());
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE);
+        std::fs::write(&file, text()).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), run());
         assert_eq!(read(&file).unwrap(), run());
-        let missing = format!("{:#}", read(&dir.join("nowhere")).unwrap_err());
+        let missing = format!("{:#}", read(&dir.path().join("nowhere")).unwrap_err());
         assert!(missing.contains("nowhere"), "{missing}");
-        fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]

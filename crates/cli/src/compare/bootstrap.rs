@@ -42,11 +42,6 @@ impl Empirical {
         })
     }
 
-    /// How many samples.
-    pub fn count(&self) -> f64 {
-        self.count
-    }
-
     /// The time below which a share of the samples lies.
     fn at(&self, share: f64) -> f64 {
         let rank = share * self.count;
@@ -101,7 +96,6 @@ mod tests {
         let e = empirical(&[(10, 50), (20, 50)]);
         assert!((20.0..22.0).contains(&e.quantile(0.25)));
         assert!((40.0..42.0).contains(&e.quantile(0.9)));
-        assert_eq!(e.count(), 100.0);
         assert!(Empirical::new(&Histogram::new(), 1.0).is_none());
     }
 

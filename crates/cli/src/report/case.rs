@@ -123,7 +123,7 @@ fn finding(out: &mut String, view: &View<'_>, nth: usize, case: &CaseRecord) {
         mark(case.verdict),
         case.verdict
     );
-    if let Some(milli) = slowdown(case) {
+    if let Some(milli) = slowdown(&view.runs[nth], case) {
         let _ = write!(out, " {} its baseline", ratio(milli));
     }
     if case.batch != 1 {
