@@ -4,9 +4,11 @@
 
 mod compare;
 mod flatten;
+mod junit;
 mod list;
 mod report;
 mod run;
+mod shell;
 mod stdout;
 mod store;
 #[cfg(test)]
@@ -14,7 +16,7 @@ mod synthetic;
 mod triage;
 mod usage;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use stalecore_model::exit::ExitCode;
 
 /// Can a core that is stuck delay or block another core's cache maintenance?
@@ -35,6 +37,8 @@ enum Command {
     List(list::Args),
     Report(report::Args),
     Compare(compare::Args),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
     /// Make the flat image from the ELF file
     #[command(hide = true)]
     Flatten(flatten::Args),
@@ -51,6 +55,8 @@ fn main() -> std::process::ExitCode {
         Command::List(args) => list::list(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Completions(args) => shell::completions(&args, Cli::command()),
+        Command::Man(args) => shell::man(&args, Cli::command()),
         Command::Flatten(args) => flatten::flatten(&args),
     };
     let code = done.unwrap_or_else(|error| {

@@ -7,8 +7,8 @@ use stalecore_model::{
     glossary::{Kind, LineState, StaleState, Subject, Verdict},
     histogram::Histogram,
     record::{
-        Block, CaseRecord, CoreState, Cores, Depth, End, Fault, GroupRecord, Hex, Icount,
-        InitiatorRecord, Machine, PlanRecord, Record, Rung, SCHEMA,
+        BisectRecord, Block, CaseRecord, CoreState, Cores, Depth, End, Fault, GroupRecord, Hex,
+        Icount, InitiatorRecord, Machine, PlanRecord, Record, Rung, SCHEMA,
     },
     run::Run,
 };
@@ -397,6 +397,16 @@ fn add_cases(run: &mut Run, shape: &Shape, stale: CpuSet, random: &mut Random) {
             });
         }
         if case.verdict == Verdict::Blocked {
+            if run.bisections.is_empty() {
+                run.bisections.push(BisectRecord {
+                    n,
+                    stale,
+                    culprits: vec![CpuSet::one(3), [1, 5].into_iter().collect()],
+                    complete: false,
+                    trials: 9,
+                    why: Some("the time for it was over".into()),
+                });
+            }
             run.blocks
                 .push(block(&case, shape, stale, key.2 == Subject::IcIvau));
         }

@@ -8,6 +8,7 @@ use stalecore_model::{
     glossary::{LineState, StaleState, Subject, Verdict},
     record::CaseRecord,
     run::Run,
+    verdict,
 };
 
 use super::{
@@ -187,6 +188,8 @@ fn side(run: &Run, case: &CaseRecord, class: &str, relative: bool) -> Option<Sid
     let hz = run.machine.as_ref().map_or(0, |m| m.counter_hz);
     // Ticks of unknown length compare with ticks of unknown length.
     let tick = if hz == 0 { 1.0 } else { 1e9 / hz as f64 };
+    let empty = run.machine.as_ref().map(|m| &m.empty);
+    let resolution = empty.map_or(2, verdict::resolution);
     let (stale, baseline) = match class {
         "complete" => (&case.complete, &case.base_complete),
         _ => (&case.issue, &case.base_issue),
@@ -200,6 +203,7 @@ fn side(run: &Run, case: &CaseRecord, class: &str, relative: bool) -> Option<Sid
         stale: Empirical::new(stale, tick)?,
         baseline,
         tick,
+        grain: tick * resolution as f64,
     })
 }
 

@@ -19,7 +19,7 @@ use anyhow::Result;
 use serde_json::json;
 use stalecore_model::exit::ExitCode;
 
-use crate::store;
+use crate::{stdout, store};
 
 /// Compare two runs case by case; exit with 1 if something got worse.
 ///
@@ -75,16 +75,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         value["schema"] = json!(1);
         value["exit"] = json!(code as u8);
         value["warnings"] = json!(warnings);
-        println!("{value:#}");
+        stdout::print(&format!("{value:#}\n"))?;
     } else {
         for warning in warnings {
             eprintln!("stalecore: {warning}");
         }
-        print!(
-            "{}{}",
-            table::table(&found, args.all),
-            table::summary(&found)
-        );
+        let table = table::table(&found, args.all);
+        stdout::print(&(table + &table::summary(&found)))?;
     }
     Ok(code)
 }

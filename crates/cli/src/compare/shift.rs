@@ -15,6 +15,8 @@ pub struct Side {
     pub baseline: Option<Empirical>,
     /// The length of the counter's tick, in nanoseconds.
     pub tick: f64,
+    /// The smallest difference that the counter can show, in nanoseconds.
+    pub grain: f64,
 }
 
 impl Side {
@@ -65,8 +67,7 @@ impl Shift {
             interval: None,
             p: 1.0,
             p_adjusted: 1.0,
-            // A little more than a tick, as both ends are rounded.
-            resolved: (new_ns - base_ns).abs() > 1.01 * base.tick.max(new.tick),
+            resolved: (new_ns - base_ns).abs() > base.grain.max(new.grain),
         };
         if !(base.supports(quantile) && new.supports(quantile)) {
             return shift;
@@ -133,6 +134,7 @@ mod tests {
             stale: Empirical::new(h, 1.0).unwrap(),
             baseline: None,
             tick: 1.0,
+            grain: 2.0,
         }
     }
 
@@ -168,6 +170,7 @@ mod tests {
             stale: Empirical::new(&histogram(&mut made, 5000, 300.0 * speed), 1.0).unwrap(),
             baseline: Empirical::new(&histogram(&mut made, 5000, 100.0 * speed), 1.0),
             tick: 1.0,
+            grain: 2.0,
         };
         let shift = Shift::of(&relative(1.0), &relative(3.0), 0.5, &mut Random::new(1));
         assert!((0.97..1.03).contains(&shift.ratio), "{shift:?}");
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn one_tick_is_not_resolved() {
+    fn a_tick_or_two_are_not_resolved() {
         let constant = |value| {
             let mut h = Histogram::new();
             h.add_many(value, 1000);
@@ -189,7 +192,7 @@ mod tests {
                 &mut Random::new(1),
             )
         };
-        assert!(!shift(1, 2).resolved);
+        assert!(!shift(1, 3).resolved);
         assert!(shift(1, 4).resolved);
     }
 

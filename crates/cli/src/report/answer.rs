@@ -128,8 +128,8 @@ fn slowest(view: &View<'_>) -> Markup {
         .runs
         .iter()
         .enumerate()
-        .flat_map(|(nth, run)| run.cases.iter().map(move |case| (nth, case)))
-        .filter_map(|(nth, case)| Some((slowdown(case)?, nth, case)))
+        .flat_map(|(nth, run)| run.cases.iter().map(move |case| (nth, run, case)))
+        .filter_map(|(nth, run, case)| Some((slowdown(run, case)?, nth, case)))
         .filter(|(milli, ..)| *milli >= 1250)
         .collect();
     found.sort_by_key(|(milli, ..)| std::cmp::Reverse(*milli));

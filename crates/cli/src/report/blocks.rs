@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 use stalecore_model::{
-    record::{Block, Fault, Rung},
+    record::{BisectRecord, Block, Fault, Rung},
     run::Run,
 };
 
@@ -95,6 +95,29 @@ fn card(view: &View<'_>, nth: usize, at: usize, block: &Block) -> Markup {
                 }
             }
             (ladder(block))
+            @for found in view.runs[nth].bisections.iter().filter(|b| b.n == block.n) { (culprits(found)) }
+        }
+    }
+}
+
+/// Which of the stale cores the block takes.
+fn culprits(found: &BisectRecord) -> Markup {
+    html! {
+        p.culprits {
+            b { "Which cores it takes: " }
+            @if found.culprits.is_empty() {
+                "no smaller set of " (found.stale) " was found"
+            } @else {
+                @for (i, set) in found.culprits.iter().take(ROWS).enumerate() {
+                    @if i > 0 { " or " }
+                    "CPU" @if set.len() > 1 { "s" } " " b { (set) }
+                }
+                ", of " (found.stale) " that were stale"
+            }
+            "; the case was run " (found.trials) " more times"
+            @if !found.complete { ", and there may be other sets" }
+            @if let Some(why) = &found.why { " (" (Said(why)) ")" }
+            "."
         }
     }
 }
@@ -190,6 +213,16 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}");
         }
+    }
+
+    #[test]
+    fn the_cores_that_a_block_takes_are_named() {
+        let runs = [synthetic::run(&Shape::default())];
+        let text = section(&View::new(&runs)).into_string();
+        assert!(
+            text.contains("CPU <b>3</b> or CPUs <b>1,5</b>, of 1-6"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -48,7 +48,6 @@ pub fn all(view: &View<'_>, axes: &mut Axes) -> String {
     out
 }
 
-#[expect(clippy::too_many_arguments, reason = "what one article depends on")]
 fn article(
     out: &mut String,
     view: &View<'_>,
@@ -123,7 +122,7 @@ fn finding(out: &mut String, view: &View<'_>, nth: usize, case: &CaseRecord) {
         mark(case.verdict),
         case.verdict
     );
-    if let Some(milli) = slowdown(case) {
+    if let Some(milli) = slowdown(&view.runs[nth], case) {
         let _ = write!(out, " {} its baseline", ratio(milli));
     }
     if case.batch != 1 {

@@ -8,6 +8,7 @@ use stalecore_model::{
     glossary::{LineState, Subject, Verdict},
     options::Milli,
     record::CaseRecord,
+    run::Run,
 };
 
 use super::{
@@ -137,20 +138,20 @@ fn map(view: &View<'_>, nth: usize) -> String {
             }
             out.push_str("<td>");
         }
-        cell(&mut out, entry.id, entry.found[nth]);
+        cell(&mut out, &view.runs[nth], entry.id, entry.found[nth]);
     }
     out.push_str("</table>");
     out
 }
 
-fn cell(out: &mut String, id: u32, case: Option<&CaseRecord>) {
+fn cell(out: &mut String, run: &Run, id: u32, case: Option<&CaseRecord>) {
     let Some(case) = case else {
         out.push_str("<td>");
         return;
     };
     let verdict = case.verdict;
     let slowdown =
-        slowdown(case).filter(|_| matches!(verdict, Verdict::Completed | Verdict::Slowed));
+        slowdown(run, case).filter(|_| matches!(verdict, Verdict::Completed | Verdict::Slowed));
     let _ = write!(out, "<td><a href=#c{id} class=\"");
     if let Some(milli) = slowdown {
         let _ = write!(out, "h{} ", step(milli));

@@ -10,6 +10,7 @@ mod axis;
 mod blocks;
 mod case;
 mod cores;
+mod crash;
 mod heat;
 mod how;
 mod lines;
@@ -29,7 +30,7 @@ use std::{
 use anyhow::{Context, Result};
 use stalecore_model::{exit::ExitCode, run::Run};
 
-use crate::store;
+use crate::{stdout, store};
 
 /// The file's name within a run's directory.
 pub const FILE: &str = "report.html";
@@ -63,7 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (None, _) => PathBuf::from(FILE),
     };
     write_html(&runs, &out)?;
-    println!("{}", out.display());
+    stdout::print(&format!("{}\n", out.display()))?;
     Ok(ExitCode::Expected)
 }
 

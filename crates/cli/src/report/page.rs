@@ -4,8 +4,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use stalecore_model::run::Run;
 
 use super::{
-    answer, axis::Axes, blocks, case, cores, heat, how, machine, stale_count, sweep, text::Said,
-    view::View,
+    answer, axis::Axes, blocks, case, cores, crash, heat, how, machine, stale_count, sweep,
+    text::Said, view::View,
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -14,12 +14,13 @@ const SCRIPT: &str = include_str!("page.js");
 /// What a browser may do with the page: nothing but draw it and run the one
 /// script whose hash this is. Escaping keeps foreign text out of the markup;
 /// this is the second lock.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
-                      script-src 'sha256-SCRIPT_HASH'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
+                      script-src 'sha256-PAornzeiMjNhSofHuhKnwZA2LTDnx4mz2r/QmdffHJY='";
 
 /// The sections that have something to show, with the words that lead there.
-const CONTENTS: [(&str, &str); 8] = [
+const CONTENTS: [(&str, &str); 9] = [
     ("heat", "Slow-down"),
+    ("crash", "Crash path"),
     ("blocks", "Blocks"),
     ("faults", "Faults"),
     ("stale-cores", "Stale cores"),
@@ -38,6 +39,7 @@ pub fn page(runs: &[Run]) -> String {
     axes.define(&mut definitions, runs);
     let sections: Vec<Markup> = vec![
         heat::section(&view),
+        crash::section(&view),
         blocks::section(&view),
         stale_count::section(&view),
         sweep::section(&view),
@@ -82,4 +84,45 @@ pub fn page(runs: &[Run]) -> String {
         }
     }
     .into_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    fn base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let digit = |n: u32| char::from(DIGITS[(n & 63) as usize]);
+        let mut text = String::new();
+        for three in bytes.chunks(3) {
+            let mut word = [0; 4];
+            word[1..=three.len()].copy_from_slice(three);
+            let word = u32::from_be_bytes(word);
+            for place in 0..4 {
+                text.push(if place <= three.len() {
+                    digit(word >> (18 - 6 * place))
+                } else {
+                    '='
+                });
+            }
+        }
+        text
+    }
+
+    /// A script that was changed without its hash would be refused by every
+    /// browser, silently.
+    #[test]
+    fn the_policy_names_the_script() {
+        let hash = format!("'sha256-{}'", base64(&Sha256::digest(SCRIPT)));
+        assert!(POLICY.contains(&hash), "script-src {hash}");
+    }
+
+    #[test]
+    fn nothing_is_loaded_from_anywhere() {
+        let page = page(&[Run::default()]);
+        for loads in ["http://", "https://", "src=", "@import", "url("] {
+            assert!(!page.contains(loads), "{loads}");
+        }
+    }
 }

@@ -43,8 +43,11 @@ pub fn section(view: &View<'_>) -> Markup {
     }
 }
 
+/// A stale state's latencies, one for each number of stale cores.
+type Series = (StaleState, Vec<Option<f64>>);
+
 fn charts(view: &View<'_>, counts: &[usize]) -> String {
-    let mut by_op: BTreeMap<Subject, Vec<(StaleState, Vec<Option<f64>>)>> = BTreeMap::new();
+    let mut by_op: BTreeMap<Subject, Vec<Series>> = BTreeMap::new();
     for (key, entry) in &view.cases {
         let points = points(view, entry, counts);
         if points.iter().flatten().count() > 1 {

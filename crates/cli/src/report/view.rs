@@ -145,14 +145,14 @@ pub fn label(nth: usize) -> String {
     }
 }
 
-/// How much later than its baseline a case was, in either class: what colours
-/// the heat map. None where a side has no samples.
-pub fn slowdown(case: &CaseRecord) -> Option<Milli> {
-    // One tick is the counter's own grain.
-    let of = |base, stale| verdict::slowdown(base, stale, 1);
-    let complete = of(&case.base_complete, &case.complete);
-    let issue = of(&case.base_issue, &case.issue);
-    complete.max(issue)
+/// How much later than its baseline a case of this run was, as the image judges
+/// it. None where a side has no samples.
+pub fn slowdown(run: &Run, case: &CaseRecord) -> Option<Milli> {
+    let resolution = run
+        .machine
+        .as_ref()
+        .map_or(0, |m| verdict::resolution(&m.empty));
+    verdict::of_case(case, resolution)
 }
 
 /// How many cases ended with each verdict, the most serious first, verdicts

@@ -49,7 +49,7 @@ use qemu::Qemu;
 use session::Session;
 use watch::Stop;
 
-use crate::{report, stdout};
+use crate::{junit, report, stdout};
 
 /// How long the emulator may take to end once its console is closed.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -123,6 +123,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     run.exit = judgement.code as u8;
     out.save(&run)?;
     report::write_html(std::slice::from_ref(&run), &out.path().join(report::FILE))?;
+    junit::write(&run, &out.path().join(junit::FILE))?;
     let nothing = run.cases.is_empty() && run.blocks.is_empty();
     if args.json {
         stdout::print(&format!("{}\n", serde_json::to_string(&run)?))?;

@@ -1,0 +1,191 @@
+//! `junit.xml`: a run as CI systems read it, one test case for each case. A
+//! case passes exactly where its line of KTAP says `ok`, so that both count
+//! the same.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use stalecore_model::{
+    glossary::{Subject, Verdict},
+    ktap,
+    record::{Block, CaseRecord, Fault},
+    run::Run,
+};
+
+/// The file's name within a run's directory.
+pub const FILE: &str = "junit.xml";
+
+/// Writes the run to `path`.
+///
+/// # Errors
+/// What the file system refuses, with the path.
+pub fn write(run: &Run, path: &Path) -> Result<()> {
+    let name = || format!("cannot write {}", path.display());
+    let text = report(run).to_string().with_context(name)?;
+    fs::write(path, text).with_context(name)
+}
+
+fn report(run: &Run) -> Report {
+    let mut report = Report::new("stalecore");
+    report.set_time(Duration::from_millis(run.elapsed_ms));
+    let mut suites: BTreeMap<Subject, TestSuite> = BTreeMap::new();
+    let strict = run.plan.as_ref().is_some_and(|p| p.strict);
+    for case in &run.cases {
+        let suite = suites
+            .entry(case.op)
+            .or_insert_with(|| TestSuite::new(case.op.name()));
+        suite.add_test_case(test_case(run, case, strict));
+    }
+    report.add_test_suites(suites.into_values());
+    report.add_test_suite(the_run_itself(run));
+    report
+}
+
+fn test_case(run: &Run, case: &CaseRecord, strict: bool) -> TestCase {
+    let mut status = match case.verdict {
+        Verdict::Skipped => TestCaseStatus::skipped(),
+        verdict if ktap::passes(verdict, strict) => TestCaseStatus::success(),
+        _ => TestCaseStatus::non_success(NonSuccessKind::Failure),
+    };
+    let passed = matches!(status, TestCaseStatus::Success { .. });
+    if !passed {
+        status.set_type(case.verdict.name());
+        status.set_message(match &case.why {
+            Some(why) => format!("{}: {why}", case.verdict),
+            None => case.verdict.name().into(),
+        });
+        let blocks = run.blocks.iter().filter(|b| b.n == case.n).map(block);
+        let faults = run.faults.iter().filter(|f| f.n == case.n).map(fault);
+        let more: Vec<_> = blocks.chain(faults).collect();
+        if !more.is_empty() {
+            status.set_description(more.join("\n"));
+        }
+    }
+    let name = format!("{}/{}", case.state, case.line);
+    let mut test = TestCase::new(name, status);
+    test.set_classname(format!("stalecore.{}", case.op));
+    if passed && case.verdict != Verdict::Completed {
+        test.set_system_out(format!("{}\n", case.verdict));
+    }
+    test
+}
+
+fn block(block: &Block) -> String {
+    let released = match block.released_by() {
+        Some(rung) => format!("released by {rung}"),
+        None => "not released".into(),
+    };
+    format!(
+        "CPU {} in {} at {} for {} ms, {released}",
+        block.initiator, block.instruction, block.at, block.waited_ms
+    )
+}
+
+fn fault(fault: &Fault) -> String {
+    format!(
+        "CPU {} at {}: {} (ESR_EL1 {}, FAR_EL1 {}), returned {}",
+        fault.initiator, fault.at, fault.syndrome, fault.esr, fault.far, fault.returned
+    )
+}
+
+/// One more test for the run as a whole: a run that broke off must not pass
+/// because the cases that it did reach did.
+fn the_run_itself(run: &Run) -> TestSuite {
+    let mut suite = TestSuite::new("run");
+    let missing = run.plan.as_ref().map_or(0, |p| {
+        u64::from(p.cases).saturating_sub(run.cases.len() as u64)
+    });
+    let status = if run.end.is_none() {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(format!("the run did not end in order: {}", run.answer));
+        status
+    } else if missing > 0 {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(format!("{missing} planned cases were not reached"));
+        status
+    } else {
+        TestCaseStatus::success()
+    };
+    let mut test = TestCase::new("ends in order", status);
+    test.set_classname("stalecore.run");
+    suite.add_test_case(test);
+    suite.add_property(("exit", run.exit.to_string().as_str()));
+    suite.add_property(("host", run.host.as_str()));
+    suite.add_property(("version", run.version.as_str()));
+    suite.set_system_out(format!("{}\n", run.answer));
+    suite
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{self, Shape};
+
+    fn text(run: &Run) -> String {
+        report(run).to_string().unwrap()
+    }
+
+    fn whole() -> Run {
+        synthetic::run(&Shape {
+            cases: 3000,
+            samples: 64,
+            ..Shape::default()
+        })
+    }
+
+    #[test]
+    fn it_counts_as_the_lines_of_ktap_do() {
+        let run = whole();
+        let text = text(&run);
+        let count = |of: fn(&Verdict) -> bool| run.cases.iter().filter(|c| of(&c.verdict)).count();
+        assert_eq!(text.matches("<testcase ").count(), 3001);
+        assert_eq!(
+            text.matches("<failure ").count(),
+            count(|v| !ktap::passes(*v, false))
+        );
+        assert_eq!(
+            text.matches("<skipped ").count(),
+            count(|v| *v == Verdict::Skipped)
+        );
+    }
+
+    #[test]
+    fn a_strict_run_fails_where_it_was_slow() {
+        let mut run = whole();
+        if let Some(plan) = &mut run.plan {
+            plan.strict = true;
+        }
+        assert!(text(&run).contains("type=\"slowed\""));
+        assert!(!text(&whole()).contains("type=\"slowed\""));
+    }
+
+    #[test]
+    fn a_block_says_where() {
+        assert!(
+            text(&whole())
+                .contains("CPU 0 in ic ivau at flush_icache_range+92 for 2400 ms, released by el2")
+        );
+    }
+
+    #[test]
+    fn a_run_that_broke_off_is_an_error() {
+        let mut run = whole();
+        run.end = None;
+        assert_eq!(text(&run).matches("<error ").count(), 1);
+        let mut run = whole();
+        run.cases.pop();
+        assert!(text(&run).contains("1 planned cases were not reached"));
+    }
+
+    #[test]
+    fn foreign_text_stays_text() {
+        let mut run = whole();
+        run.answer = "]]></system-out><testcase name=\"x\"/>\u{0}\u{1b}[31m".into();
+        run.cases[1].verdict = Verdict::Skipped;
+        run.cases[1].why = Some("\"><failure/>\u{8}".into());
+        let text = text(&run);
+        assert_eq!(text.matches("<testcase ").count(), 3001);
+        assert!(!text.contains('\u{0}') && !text.contains('\u{8}') && !text.contains('\u{1b}'));
+    }
+}
