@@ -5,9 +5,10 @@ CARGO ?= cargo
 ARGS ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 IMAGE_TARGET := aarch64-unknown-none
-HOST_CRATES := -p stalecore-model -p stalecore-cli
+UEFI_TARGET := aarch64-unknown-uefi
+HOST_CRATES := -p stalecore-model -p stalecore-cli -p stalecore-disk
 
-.PHONY: help run test host-test build deps deps-run deps-test clean
+.PHONY: help run test host-test build dist deps deps-run deps-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +16,7 @@ help:
 	@echo 'make test       build, run all tests'
 	@echo 'make host-test  run the tests that need neither image nor QEMU'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
+	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make deps       install what building, running and testing need'
 	@echo 'make clean      remove dist/ and what cargo built'
 
@@ -35,6 +37,15 @@ build: deps-build
 	install $(TARGET_DIR)/release/stalecore dist/stalecore
 	install -m 644 $(TARGET_DIR)/$(IMAGE_TARGET)/release/stalecore-image dist/stalecore.elf
 	dist/stalecore flatten dist/stalecore.elf dist/stalecore.img
+
+# The loader carries the image inside; the disk image goes on a USB stick by dd.
+dist: build
+	STALECORE_IMG=$(CURDIR)/dist/stalecore.img \
+		$(CARGO) build --locked --release -p stalecore-uefi --target $(UEFI_TARGET)
+	install -m 644 $(TARGET_DIR)/$(UEFI_TARGET)/release/stalecore-uefi.efi dist/stalecore.efi
+	$(CARGO) run --locked --release -q -p stalecore-disk -- dist/stalecore-esp.img \
+		EFI/BOOT/BOOTAA64.EFI=dist/stalecore.efi
+	cd dist && sha256sum stalecore stalecore.elf stalecore.img stalecore.efi stalecore-esp.img > SHA256SUMS
 
 deps: deps-test
 
