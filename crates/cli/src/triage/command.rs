@@ -4,12 +4,12 @@ use serde::Serialize;
 use stalecore_model::{
     cpuset::{CpuSet, MAX_CPUS},
     glossary::StaleState,
+    kdump::Kernel,
 };
 
 use super::{
     cpus::{CountSource, Cpus, Meaning},
     crash::Crash,
-    era::Era,
     outcome::Outcome,
     stale::{Basis, Stale},
     step::Step,
@@ -36,7 +36,7 @@ impl Command {
     /// Why there is none, as a sentence.
     pub fn of(
         crash: &Crash,
-        era: Option<Era>,
+        era: Option<Kernel>,
         cpus: &Cpus,
         stale: Option<&Stale>,
     ) -> Result<Self, String> {
@@ -99,9 +99,15 @@ impl Command {
         cpu
     }
 
-    fn stale(&mut self, crash: &Crash, era: Option<Era>, cpus: &Cpus, stale: &Stale) {
+    fn stale(&mut self, crash: &Crash, era: Option<Kernel>, cpus: &Cpus, stale: &Stale) {
         self.flag("--stale", stale.state);
         self.flag("--stale-cpus", stale.cpus);
+        if let Some(seen) = stale.seen {
+            self.assume(format!(
+                "The scenario stops the cores itself, so {} stands in for {seen}.",
+                stale.state
+            ));
+        }
         match stale.basis {
             Basis::StaleCore | Basis::TookSgi => {}
             Basis::CrashedCore => self.assume(format!(
@@ -126,7 +132,12 @@ impl Command {
         if may_be_blocked(crash, era)
             && let Some(deaf) = stale.cpus.lowest()
         {
-            self.flag("--fabric", format!("deaf={}@{deaf}", stale.state));
+            // Who has taken the stop SGI is in another state by then.
+            let state = match stale.basis {
+                Basis::TookSgi => StaleState::CrashStopped,
+                _ => stale.state,
+            };
+            self.flag("--fabric", format!("deaf={state}@{deaf}"));
             if stale.cpus.len() > 1 {
                 self.assume(format!(
                     "Which core does not answer is not in the log, nor that any does not: core \
@@ -155,11 +166,11 @@ impl Command {
 /// Does the log stop where a broadcast operation that does not return would
 /// stop it? Before "Bye!" where `machine_kexec` maintains caches; behind it
 /// where the capture kernel issues the first broadcast.
-pub fn may_be_blocked(crash: &Crash, era: Option<Era>) -> bool {
+pub fn may_be_blocked(crash: &Crash, era: Option<Kernel>) -> bool {
     if crash.cut_line || crash.warning_unfinished() {
         return false;
     }
-    let maintains = era.is_none_or(Era::maintains_at_crash);
+    let maintains = era.is_none_or(Kernel::flushes_at_crash);
     match Outcome::of(crash) {
         Outcome::StoppedBeforeBye if maintains => {
             // Where CPUs failed to stop, the warning comes first.

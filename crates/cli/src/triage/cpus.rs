@@ -3,12 +3,11 @@
 //! means.
 
 use serde::Serialize;
-use stalecore_model::cpuset::CpuSet;
+use stalecore_model::{cpuset::CpuSet, kdump::Kernel};
 
 use super::{
     crash::Crash,
     dump::Cause,
-    era::Era,
     outcome::{Kind, Outcome},
 };
 
@@ -67,7 +66,7 @@ pub struct Cpus {
 
 impl Cpus {
     /// Reads the CPUs of a crash.
-    pub fn of(crash: &Crash, kind: Kind, stuck: Option<u32>, era: Option<Era>) -> Self {
+    pub fn of(crash: &Crash, kind: Kind, stuck: Option<u32>, era: Option<Kernel>) -> Self {
         let failed = crash
             .failed
             .as_ref()
@@ -142,7 +141,7 @@ fn meaning(
     crashed: Option<u32>,
     failed: Option<&CpuSet>,
     count: Option<Count>,
-    era: Option<Era>,
+    era: Option<Kernel>,
 ) -> Meaning {
     let Some(set) = failed else {
         return Meaning::Unreadable;
@@ -156,7 +155,7 @@ fn meaning(
     let Some(era) = era else {
         return Meaning::Unclear;
     };
-    if era.prunes_list() {
+    if era.names_only_failed() {
         return Meaning::StillOnline;
     }
     let others = count.map_or(0, |c| c.count as usize).saturating_sub(1);

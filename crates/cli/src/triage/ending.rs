@@ -1,7 +1,9 @@
 //! What it means that the kdump path ends where it does.
 
+use stalecore_model::kdump::Kernel;
+
 use super::{
-    era::Era,
+    era,
     findings::{Evidence, Findings},
     outcome::{Kind, Outcome},
     step::Step,
@@ -46,7 +48,7 @@ impl Findings {
             return;
         }
         match e.era {
-            Some(era) if !era.maintains_at_crash() => self.add(
+            Some(era) if !era.flushes_at_crash() => self.add(
                 "no-maintenance-before-bye",
                 "Kernels from 5.16 on did their cache maintenance when the crash kernel was \
                  loaded. At crash time machine_kexec only warns, prints \"Bye!\" and jumps, so a \
@@ -55,7 +57,7 @@ impl Findings {
                  not return would show behind \"Bye!\", as a capture kernel that says nothing.",
             ),
             era => {
-                let what = era.unwrap_or(Era::V4_18);
+                let what = era.unwrap_or(Kernel::V4_18);
                 let unless = if era.is_none() {
                     " if this kernel is older than 5.16 (from then on there is none)"
                 } else {
@@ -70,7 +72,7 @@ impl Findings {
                          log that was cut off, or a console that fell silent: which instruction \
                          did not return, and that one did not, needs a trace (kprobes on these \
                          routines, or the program counter read from outside).",
-                        what.maintenance()
+                        era::maintenance(what)
                     ),
                 );
             }
@@ -81,7 +83,7 @@ impl Findings {
         let file_end = "Files written from the crashed kernel's own buffer (vmcore-dmesg.txt, \
                         pstore) always end at \"Bye!\".";
         match e.era {
-            Some(era) if !era.maintains_at_crash() => self.add(
+            Some(era) if !era.flushes_at_crash() => self.add(
                 "silent-capture-first-broadcast",
                 format!(
                     "This kernel maintains no caches at crash time, so the first broadcast \
@@ -99,7 +101,7 @@ impl Findings {
                      that moment no core blocked it. The capture kernel's own first broadcasts \
                      (ic ialluis, tlbi vaale1is) come next; earlycon in its arguments tells how \
                      far it comes. {file_end}",
-                    era.maintenance()
+                    era::maintenance(era)
                 ),
             ),
             None => self.add(

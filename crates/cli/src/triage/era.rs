@@ -1,85 +1,35 @@
-//! What the kernel's kdump path does, by version: the eras that
-//! `stalecore run --kernel` plays.
+//! What a kernel's release says: which of the kernels whose crash paths differ
+//! it is like, and whether to trust that.
 
-/// Kernels whose kdump path is alike. The name of an era is its first version.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Era {
-    /// Up to 4.18: `flush_icache_range` is the routine itself, and
-    /// `machine_kexec` passes it a size for an end.
-    V4_18,
-    /// 4.19 to 5.7: the routine is `__flush_icache_range`, the size is still
-    /// passed for an end.
-    V4_19,
-    /// 5.8 to 5.15: a real end is passed; the whole range is maintained.
-    V5_10,
-    /// 5.16 to 6.0: the maintenance happens when the crash kernel is loaded.
-    V5_16,
-    /// 6.1 to 6.11: as before.
-    V6_1,
-    /// From 6.12: one stop routine, with an NMI retry and a list of only those
-    /// CPUs that are still up.
-    V6_12,
+use stalecore_model::kdump::Kernel;
+
+/// The kernel that a release such as `4.18.0-147.5.1.el8_1.aarch64` is like.
+pub fn like(release: &str) -> Option<Kernel> {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    let major = parts.next()?.parse().ok()?;
+    let minor = parts.next()?.parse().ok()?;
+    Some(Kernel::like(major, minor))
 }
 
-impl Era {
-    /// The era of a release such as `4.18.0-147.5.1.el8_1.aarch64`.
-    pub fn of(release: &str) -> Option<Self> {
-        let mut parts = release.split(|c: char| !c.is_ascii_digit());
-        let major: u32 = parts.next()?.parse().ok()?;
-        let minor: u32 = parts.next()?.parse().ok()?;
-        Some(match (major, minor) {
-            v if v < (4, 19) => Self::V4_18,
-            v if v < (5, 8) => Self::V4_19,
-            v if v < (5, 16) => Self::V5_10,
-            v if v < (6, 1) => Self::V5_16,
-            v if v < (6, 12) => Self::V6_1,
-            _ => Self::V6_12,
-        })
-    }
-
-    /// Its name, as `--kernel` takes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::V4_18 => "4.18",
-            Self::V4_19 => "4.19",
-            Self::V5_10 => "5.10",
-            Self::V5_16 => "5.16",
-            Self::V6_1 => "6.1",
-            Self::V6_12 => "6.12",
+/// What `machine_kexec` does to caches between the stale warning and "Bye!",
+/// in words.
+pub const fn maintenance(kernel: Kernel) -> &'static str {
+    match kernel {
+        Kernel::V4_18 => {
+            "__flush_dcache_area (dc civac, dsb sy), then flush_icache_range with a size passed \
+             for its end (so exactly one dc cvau, at +36, and one ic ivau, at +92), then \
+             kexec_list_flush (dc civac)"
         }
-    }
-
-    /// Does `machine_kexec` maintain caches at crash time?
-    pub fn maintains_at_crash(self) -> bool {
-        self < Self::V5_16
-    }
-
-    /// Does the list of CPUs that failed to stop name only those?
-    pub fn prunes_list(self) -> bool {
-        self >= Self::V6_12
-    }
-
-    /// The routines that `machine_kexec` runs between the stale warning and
-    /// "Bye!", in words.
-    pub const fn maintenance(self) -> &'static str {
-        match self {
-            Self::V4_18 => {
-                "__flush_dcache_area (dc civac, dsb sy), then flush_icache_range with a size \
-                 passed for its end (so exactly one dc cvau, at +36, and one ic ivau, at +92), \
-                 then kexec_list_flush (dc civac)"
-            }
-            Self::V4_19 => {
-                "__flush_dcache_area (dc civac, dsb sy), then __flush_icache_range with a size \
-                 passed for its end (so exactly one dc cvau and one ic ivau), then \
-                 kexec_list_flush (dc civac)"
-            }
-            Self::V5_10 => {
-                "__flush_dcache_area (dc civac, dsb sy), then __flush_icache_range over the \
-                 relocation code (dc cvau and ic ivau, a line at a time), then \
-                 kexec_list_flush (dc civac)"
-            }
-            Self::V5_16 | Self::V6_1 | Self::V6_12 => "no cache maintenance at all",
+        Kernel::V4_19 => {
+            "__flush_dcache_area (dc civac, dsb sy), then __flush_icache_range with a size passed \
+             for its end (so exactly one dc cvau and one ic ivau), then kexec_list_flush (dc civac)"
         }
+        Kernel::V5_10 => {
+            "__flush_dcache_area (dc civac, dsb sy), then __flush_icache_range over the \
+             relocation code (dc cvau and ic ivau, a line at a time), then kexec_list_flush (dc \
+             civac)"
+        }
+        Kernel::V5_16 | Kernel::V6_1 | Kernel::V6_12 => "no cache maintenance at all",
     }
 }
 
@@ -112,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn releases_fall_into_their_eras() {
+    fn releases_are_read() {
         for (release, era) in [
             ("4.18.0-147.5.1.el8_1.5es.20.numa64.aarch64", "4.18"),
             ("4.14.0", "4.18"),
@@ -126,9 +76,9 @@ mod tests {
             ("6.12.0-rc3", "6.12"),
             ("7.0.1", "6.12"),
         ] {
-            assert_eq!(Era::of(release).map(Era::name), Some(era), "{release}");
+            assert_eq!(like(release).map(Kernel::name), Some(era), "{release}");
         }
-        assert_eq!(Era::of("x"), None);
+        assert_eq!(like("x"), None);
     }
 
     #[test]

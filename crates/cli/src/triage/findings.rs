@@ -1,12 +1,12 @@
 //! What follows from a crash's log, and what does not, in sentences.
 
 use serde::Serialize;
-use stalecore_model::cpuset::MAX_CPUS;
+use stalecore_model::{cpuset::MAX_CPUS, kdump::Kernel};
 
 use super::{
     cpus::{Cpus, Meaning},
     crash::Crash,
-    era::{self, Era},
+    era,
     outcome::Kind,
     stale::{Other, Stack},
     step::Step,
@@ -29,7 +29,7 @@ pub struct Evidence<'a> {
     /// Its kind.
     pub kind: Kind,
     /// Its kernel's era.
-    pub era: Option<Era>,
+    pub era: Option<Kernel>,
     /// Its CPUs.
     pub cpus: &'a Cpus,
     /// The stack of the crash itself.
@@ -135,7 +135,7 @@ impl Findings {
                 self.add(
                     "list-still-online",
                     format!(
-                        "\"failed to stop\" names exactly what was still up after {retry}, CPUs \
+                        "\"failed to stop\" names exactly what was still up after {retry}: CPUs \
                          {list}; CPUs that answered are not on it."
                     ),
                 );

@@ -2,12 +2,13 @@
 //! from. Its field names are a promise to tools; see `docs/triage.md`.
 
 use serde::Serialize;
+use stalecore_model::kdump::Kernel;
 
 use super::{
     command::Command,
     cpus::{Count, CountSource, Cpus, Meaning},
     crash::{Complaint, Crash},
-    era::{self, Era},
+    era,
     findings::{self, Evidence, Finding},
     outcome::{Kind, Outcome, Status, status},
     stale::{self, Other, Stack, Stale},
@@ -29,7 +30,7 @@ pub struct StepReading {
 
 /// The kernel.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Kernel {
+pub struct KernelReading {
     /// Its release.
     pub release: String,
     /// Its era, as `stalecore run --kernel` names it.
@@ -93,7 +94,7 @@ pub struct Reading {
     /// An oops's text.
     pub oops: Option<String>,
     /// The kernel.
-    pub kernel: Option<Kernel>,
+    pub kernel: Option<KernelReading>,
     /// The machine.
     pub hardware: Option<String>,
     /// Was a crash kernel loaded?
@@ -124,7 +125,7 @@ pub struct Reading {
 struct Basics<'a> {
     kind: Kind,
     complaint: Option<&'a Complaint>,
-    era: Option<Era>,
+    era: Option<Kernel>,
     cpus: Cpus,
     stuck_cpu: Option<u32>,
 }
@@ -132,7 +133,7 @@ struct Basics<'a> {
 impl<'a> Basics<'a> {
     fn of(crash: &'a Crash) -> Self {
         let (kind, complaint) = Kind::of(crash);
-        let era = crash.release.as_deref().and_then(Era::of);
+        let era = crash.release.as_deref().and_then(era::like);
         let stuck_cpu = complaint.filter(|_| kind.is_lockup()).and_then(|c| c.cpu);
         Self {
             kind,
@@ -231,8 +232,8 @@ impl Reading {
             head: basics.head(crash, number),
             panic: crash.panic.as_ref().map(|(text, _)| text.clone()),
             oops: crash.complaints.iter().rev().find_map(|c| c.text.clone()),
-            kernel: crash.release.as_ref().map(|release| Kernel {
-                era: era.map(Era::name),
+            kernel: crash.release.as_ref().map(|release| KernelReading {
+                era: era.map(Kernel::name),
                 vendor: era::is_vendor(release),
                 release: release.clone(),
             }),

@@ -1,14 +1,13 @@
 //! What the stacks say about the stale cores, and which cores those are.
 
 use serde::Serialize;
-use stalecore_model::{cpuset::CpuSet, glossary::StaleState};
+use stalecore_model::{cpuset::CpuSet, glossary::StaleState, kdump::Kernel};
 
 use super::{
     cpus::{Cpus, Meaning},
     crash::{Complaint, Crash},
     dump::Dump,
-    era::Era,
-    outcome::{Kind, Outcome},
+    outcome::Kind,
     step::Step,
     stuck::{self, Place, Stuck},
 };
@@ -33,10 +32,10 @@ pub struct Stack {
 }
 
 impl Stack {
-    fn of(dump: &Dump, era: Option<Era>) -> Option<Self> {
+    fn of(dump: &Dump, era: Option<Kernel>) -> Option<Self> {
         let stack = dump.interrupted();
         let (at, callers) = stack.split_first()?;
-        let queued = era.is_some_and(|e| e > Era::V4_18);
+        let queued = era.is_some_and(|e| e > Kernel::V4_18);
         let Stuck { place, state, why } = stuck::read(at, callers, queued);
         Some(Self {
             cpu: dump.cpu,
@@ -55,7 +54,7 @@ impl Stack {
         crash: &Crash,
         complaint: Option<&Complaint>,
         cpu: Option<u32>,
-        era: Option<Era>,
+        era: Option<Kernel>,
     ) -> Option<Self> {
         let own = complaint
             .and_then(|c| crash.dumps.all.iter().find(|d| d.id == c.dump))
@@ -89,7 +88,7 @@ pub struct Other {
 }
 
 /// Collects what the log says of other CPUs, at most one entry a CPU.
-pub fn others(crash: &Crash, crashed: Option<u32>, era: Option<Era>) -> Vec<Other> {
+pub fn others(crash: &Crash, crashed: Option<u32>, era: Option<Kernel>) -> Vec<Other> {
     let mut found: Vec<Other> = Vec::new();
     let panic_line = crash.steps[Step::Panic as usize].as_ref().map(|m| m.line);
     for complaint in &crash.complaints {
@@ -155,6 +154,8 @@ pub struct Stale {
     pub state: StaleState,
     /// The cores.
     pub cpus: CpuSet,
+    /// The state that the stack shows, where the scenario cannot begin with it.
+    pub seen: Option<StaleState>,
     /// How the state was arrived at.
     pub basis: Basis,
     /// The CPU whose stack decided, if one did.
@@ -170,7 +171,6 @@ impl Stale {
         stack: Option<&Stack>,
         others: &[Other],
     ) -> Option<Self> {
-        let outcome = Outcome::of(crash);
         let count = cpus.count?.count as usize;
         if matches!(cpus.meaning, Some(Meaning::Unreadable)) {
             return None;
@@ -186,15 +186,10 @@ impl Stale {
         }
         let started = crash.has(Step::CrashKernel) || crash.has(Step::Bye);
         if crash.failed.is_none() && started {
-            // All answered: still candidates if what follows did not return.
-            let silent = matches!(outcome, Outcome::StoppedBeforeBye | Outcome::SilentCapture);
             return Some(Self {
-                state: if silent {
-                    StaleState::CrashStopped
-                } else {
-                    StaleState::Parked
-                },
+                state: StaleState::Parked,
                 cpus: rest,
+                seen: None,
                 basis: Basis::TookSgi,
                 from_cpu: None,
             });
@@ -210,7 +205,7 @@ impl Stale {
             .find(|o| o.complained)
             .or_else(|| others.iter().filter(seen).find(busy))
             .or_else(|| others.iter().find(seen));
-        let (state, basis, from_cpu) = match (telling, stack) {
+        let (shown, basis, from_cpu) = match (telling, stack) {
             (Some(other), _) => {
                 let stack = other.stack.as_ref()?;
                 (stack.stale_state, Basis::StaleCore, Some(other.cpu))
@@ -224,9 +219,16 @@ impl Stale {
             }
             _ => (StaleState::Parked, Basis::Assumed, None),
         };
+        // The scenario powers cores off itself; before that, these are like it.
+        let state = match shown {
+            StaleState::CrashStopped => StaleState::WfeMasked,
+            state if state.powered_off() => StaleState::CpuSuspend,
+            state => state,
+        };
         Some(Self {
             state,
             cpus: rest,
+            seen: (state != shown).then_some(shown),
             basis,
             from_cpu,
         })
