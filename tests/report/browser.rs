@@ -29,7 +29,11 @@ fn chromium(page: &Path, fragment: &str, arguments: &[&str]) -> String {
         .arg(url)
         .output()
         .expect("chromium is installed by `make deps`");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
@@ -50,9 +54,15 @@ fn probe(report: &Path, width: u32, script: &str) -> String {
     let dom = chromium(
         &page,
         "",
-        &["--allow-file-access-from-files", "--virtual-time-budget=4000", "--dump-dom"],
+        &[
+            "--allow-file-access-from-files",
+            "--virtual-time-budget=4000",
+            "--dump-dom",
+        ],
     );
-    let (_, rest) = dom.split_once("<title>found ").unwrap_or_else(|| panic!("{dom}"));
+    let (_, rest) = dom
+        .split_once("<title>found ")
+        .unwrap_or_else(|| panic!("{dom}"));
     rest.split("</title>").next().unwrap_or_default().into()
 }
 
@@ -127,6 +137,11 @@ fn it_is_drawn_in_light_and_in_dark() {
     };
     let light = shot("light.png", &[]);
     let dark = shot("dark.png", &["--blink-settings=preferredColorScheme=0"]);
-    assert!(light.len() > 100_000 && dark.len() > 100_000, "{} {}", light.len(), dark.len());
+    assert!(
+        light.len() > 100_000 && dark.len() > 100_000,
+        "{} {}",
+        light.len(),
+        dark.len()
+    );
     assert_ne!(light, dark);
 }

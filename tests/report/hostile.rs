@@ -90,7 +90,10 @@ fn foreign_text_stays_text_in_the_page() {
 
 #[test]
 fn foreign_text_stays_off_the_terminal() {
-    let (base, new) = (tempfile::tempdir().expect("a"), tempfile::tempdir().expect("b"));
+    let (base, new) = (
+        tempfile::tempdir().expect("a"),
+        tempfile::tempdir().expect("b"),
+    );
     let mut other = hostile_run();
     write(&other, base.path());
     other.host.push('2');
@@ -145,7 +148,10 @@ fn what_cannot_be_a_run_is_one_line_and_2() {
         (with("elapsed_ms", "-1"), "invalid value"),
         (with("answer", &nested), "invalid type"),
         (with("cases", &nested), "invalid type"),
-        (with("cases", &format!("[{twice},{twice}]")), "is there twice"),
+        (
+            with("cases", &format!("[{twice},{twice}]")),
+            "is there twice",
+        ),
         (with("cases", &format!("[{many}]")), "different ones"),
         (with("schema", "2"), "newer stalecore"),
         ("\u{feff}{}".into(), "expected value"),
@@ -165,9 +171,17 @@ fn a_gigabyte_is_refused_without_being_read() {
     let file = fs::File::create(dir.path().join("run.json")).expect("run.json");
     // Sparse: it takes no room on the disk.
     file.set_len(1 << 30).expect("a gigabyte");
-    let done = stalecore().arg("report").arg(dir.path()).output().expect("started");
+    let done = stalecore()
+        .arg("report")
+        .arg(dir.path())
+        .output()
+        .expect("started");
     assert_eq!(done.status.code(), Some(2));
-    assert!(errors(&done).contains("larger than 64 MiB"), "{}", errors(&done));
+    assert!(
+        errors(&done).contains("larger than 64 MiB"),
+        "{}",
+        errors(&done)
+    );
 }
 
 #[test]
@@ -178,7 +192,8 @@ fn reordered_cases_are_read_all_the_same() {
     });
     let in_order = report(dir.path());
     let mut run: Run =
-        serde_json::from_slice(&fs::read(dir.path().join("run.json")).expect("there")).expect("a run");
+        serde_json::from_slice(&fs::read(dir.path().join("run.json")).expect("there"))
+            .expect("a run");
     run.cases.reverse();
     write(&run, dir.path());
     assert_eq!(report(dir.path()).len(), in_order.len());
@@ -191,7 +206,13 @@ fn runs_that_share_nothing_cannot_be_compared() {
         ..Shape::default()
     });
     let none = tempfile::tempdir().expect("a directory");
-    write(&Run { schema: 1, ..Run::default() }, none.path());
+    write(
+        &Run {
+            schema: 1,
+            ..Run::default()
+        },
+        none.path(),
+    );
     let done = stalecore()
         .arg("compare")
         .args([one.path(), none.path()])

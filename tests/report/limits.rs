@@ -36,7 +36,9 @@ fn three_thousand_cases_are_drawn_within_the_limits() {
     let took = begin.elapsed();
     assert!(done.status.success(), "{}", errors(&done));
     assert!(took < Duration::from_secs(2) * PATIENCE, "{took:?}");
-    let size = fs::metadata(dir.path().join("report.html")).expect("a page").len();
+    let size = fs::metadata(dir.path().join("report.html"))
+        .expect("a page")
+        .len();
     assert!(size < 5 << 20, "{size} bytes");
 }
 
@@ -48,7 +50,10 @@ fn compare(arguments: &[&str], base: &Shape, new: &Shape) -> (Option<i32>, Strin
         .args([base.path(), new.path()])
         .output()
         .expect("started");
-    (done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned())
+    (
+        done.status.code(),
+        String::from_utf8_lossy(&done.stdout).into_owned(),
+    )
 }
 
 #[test]
@@ -67,7 +72,10 @@ fn a_later_run_is_1_and_names_the_operations() {
     };
     let (code, text) = compare(&[], &Shape::default(), &late);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("Got worse:") && text.contains("ic-ivau"), "{text}");
+    assert!(
+        text.contains("Got worse:") && text.contains("ic-ivau"),
+        "{text}"
+    );
     let (code, _) = compare(&["--threshold", "100"], &Shape::default(), &late);
     assert_eq!(code, Some(0));
     let (code, _) = compare(&[], &late, &Shape::default());

@@ -26,7 +26,11 @@ pub fn stalecore() -> Command {
 
 /// Draws the report of a run and reads it.
 pub fn report(dir: &Path) -> String {
-    let done = stalecore().arg("report").arg(dir).output().expect("started");
+    let done = stalecore()
+        .arg("report")
+        .arg(dir)
+        .output()
+        .expect("started");
     assert!(done.status.success(), "{}", errors(&done));
     fs::read_to_string(dir.join("report.html")).expect("report.html")
 }

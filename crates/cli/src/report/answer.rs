@@ -198,7 +198,10 @@ mod tests {
             ..Run::default()
         };
         assert_eq!(headline(&run), "Not blocked: all returned");
-        assert_eq!(rest(&run).into_string(), "<p class=\"lead\">See v1.2 of it. </p>");
+        assert_eq!(
+            rest(&run).into_string(),
+            "<p class=\"lead\">See v1.2 of it. </p>"
+        );
     }
 
     #[test]
