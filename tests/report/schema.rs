@@ -6,6 +6,7 @@ use stalecore_model::{
     cpuset::CpuSet,
     exit::ExitCode,
     glossary::{LineState, StaleState, Subject, Verdict},
+    histogram::Histogram,
     kdump::{KdumpRecord, Step},
     record::SCHEMA,
     run::Run,
@@ -139,6 +140,16 @@ fn words_are_the_glossary_s() {
         .collect();
     codes.sort_unstable();
     assert_eq!(schema["properties"]["exit"]["enum"], json!(codes));
+}
+
+#[test]
+fn the_histogram_in_the_documentation_is_as_it_says() {
+    let wire = "4g-1bc@1w,1:3f,1h:2";
+    assert!(include_str!("../../docs/report-format.md").contains(wire));
+    let histogram = Histogram::from_wire(wire).expect("a histogram");
+    assert_eq!((histogram.min(), histogram.max()), (Some(160), Some(1704)));
+    let buckets: Vec<_> = histogram.buckets().map(|(low, _, n)| (low, n)).collect();
+    assert_eq!(buckets, [(160, 1), (168, 123), (1664, 2)]);
 }
 
 #[test]
