@@ -1,1 +1,10 @@
-//! x
+//! What is made of a run: the page in a browser, the schema of run.json,
+//! hostile files, and how long and how much memory it takes.
+
+mod browser;
+mod hostile;
+mod limits;
+mod schema;
+mod setup;
+#[path = "../../crates/cli/src/synthetic.rs"]
+mod synthetic;

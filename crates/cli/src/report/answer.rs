@@ -18,7 +18,8 @@ pub fn section(view: &View<'_>) -> Markup {
         header {
             p.brand { "stalecore" }
             @if let [run] = view.runs {
-                h1 { (Said(answer(run))) }
+                h1 { (Said(headline(run))) }
+                (rest(run))
                 (caveat(run))
                 (tally(run))
                 (facts(run))
@@ -44,6 +45,25 @@ fn answer(run: &Run) -> &str {
         "The run gave no answer."
     } else {
         &run.answer
+    }
+}
+
+/// The answer's first sentence.
+fn headline(run: &Run) -> &str {
+    let answer = answer(run);
+    answer.split_once(". ").map_or(answer, |(first, _)| first)
+}
+
+/// What the answer says after its first sentence; that the machine is emulated
+/// is said more plainly below.
+fn rest(run: &Run) -> Markup {
+    let (_, rest) = answer(run).split_once(". ").unwrap_or_default();
+    let kept: Vec<_> = rest
+        .split_inclusive(". ")
+        .filter(|sentence| !(run.emulated && sentence.contains("emulated")))
+        .collect();
+    html! {
+        @if !kept.is_empty() { p.lead { (Said(&kept.concat())) } }
     }
 }
 
@@ -168,6 +188,20 @@ mod tests {
         on_silicon.emulated = false;
         let text = section(&View::new(&[on_silicon])).into_string();
         assert!(!text.contains("Emulated"));
+    }
+
+    #[test]
+    fn a_long_answer_is_a_headline_and_the_rest() {
+        let run = Run {
+            answer: "Not blocked: all returned. See v1.2 of it. It is emulated.".into(),
+            emulated: true,
+            ..Run::default()
+        };
+        assert_eq!(headline(&run), "Not blocked: all returned");
+        assert_eq!(
+            rest(&run).into_string(),
+            "<p class=\"lead\">See v1.2 of it. </p>"
+        );
     }
 
     #[test]

@@ -68,6 +68,9 @@ fn tree(run: &Run) -> Tree {
             cluster.entry(aff1).or_default().push(core);
         }
     }
+    for cores in tree.values_mut().flat_map(BTreeMap::values_mut) {
+        cores.sort_by_key(|core| core.cpu);
+    }
     tree
 }
 

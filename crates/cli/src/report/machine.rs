@@ -3,6 +3,7 @@
 
 use maud::{Markup, html};
 use stalecore_model::{
+    cpuset::CpuSet,
     record::{Cores, Hex, Machine},
     registers::{self, Cache, Field, Holds},
     run::Run,
@@ -30,7 +31,7 @@ pub fn section(view: &View<'_>) -> Markup {
                     } @else {
                         @if let Some(machine) = &run.machine { (board(machine)) }
                         (mismatch(&run.cores))
-                        @for cores in run.cores.iter().take(GROUPS) { (group(cores)) }
+                        @for cores in merged(&run.cores).iter().take(GROUPS) { (group(cores)) }
                     }
                 }
             }
@@ -119,6 +120,27 @@ fn mismatch(cores: &[Cores]) -> Markup {
             }
         }
     }
+}
+
+/// Cores with equal registers together: a record names only those that came up
+/// at one time.
+fn merged(cores: &[Cores]) -> Vec<Cores> {
+    let mut groups: Vec<Cores> = Vec::new();
+    for next in cores {
+        let same = groups.iter_mut().find(|group| {
+            let alone = |c: &Cores| Cores {
+                cpus: CpuSet::EMPTY,
+                mpidr: Vec::new(),
+                ..c.clone()
+            };
+            alone(group) == alone(next)
+        });
+        match same {
+            Some(group) => group.cpus = group.cpus.union(&next.cpus),
+            None => groups.push(next.clone()),
+        }
+    }
+    groups
 }
 
 fn group(cores: &Cores) -> Markup {
@@ -245,6 +267,19 @@ mod tests {
             text.contains("64 bytes for data, 32 bytes for instructions"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn cores_that_came_up_at_different_times_are_one_group() {
+        let run = synthetic::run(&Shape {
+            cpus: 64,
+            ..Shape::default()
+        });
+        let mut cores = run.cores.clone();
+        cores[1].midr = cores[0].midr;
+        let merged = merged(&cores);
+        assert_eq!(merged.len(), 1);
+        assert_eq!(merged[0].cpus.to_string(), "0-63");
     }
 
     #[test]

@@ -139,14 +139,18 @@ pub fn bytes(count: u64) -> String {
 /// A slow-down in a heat map's cell: three characters or little more.
 pub fn short_ratio(milli: Milli) -> String {
     match milli {
+        m if m < 95 => format!("{:.2}", f64::from(m) / 1e3),
         m if m < 9950 => format!("{:.1}", f64::from(m) / 1e3),
         m if m < 999_500 => format!("{:.0}", f64::from(m) / 1e3),
         m => format!("{:.0}k", f64::from(m) / 1e6),
     }
 }
 
-/// A slow-down in running text: `3.2 times`.
+/// A slow-down in running text: `3.21×`.
 pub fn ratio(milli: Milli) -> String {
+    if milli >= 1_000_000 {
+        return format!("{}×", grouped(u64::from(milli / 1000)));
+    }
     format!("{}×", three_digits(f64::from(milli) / 1e3))
 }
 
@@ -206,7 +210,9 @@ mod tests {
         assert_eq!(short_ratio(1049), "1.0");
         assert_eq!(short_ratio(240_400), "240");
         assert_eq!(short_ratio(u32::MAX), "4295k");
+        assert_eq!(short_ratio(20), "0.02");
         assert_eq!(ratio(3210), "3.21×");
+        assert_eq!(ratio(90_062_100), "90,062×");
     }
 
     #[test]

@@ -1,0 +1,179 @@
+//! `docs/run.schema.json` and the types that write run.json say the same.
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use stalecore_model::{
+    cpuset::CpuSet,
+    exit::ExitCode,
+    glossary::{LineState, StaleState, Subject, Verdict},
+    histogram::Histogram,
+    kdump::{KdumpRecord, Step},
+    record::SCHEMA,
+    run::Run,
+};
+
+use crate::synthetic::{self, Shape};
+
+fn schema() -> Value {
+    serde_json::from_str(include_str!("../../docs/run.schema.json")).expect("JSON")
+}
+
+fn validator(schema: &Value) -> Validator {
+    jsonschema::draft202012::new(schema).expect("a schema")
+}
+
+/// Forbids what the schema does not describe, everywhere.
+fn closed(value: &mut Value) {
+    if let Value::Object(map) = value {
+        if map.contains_key("properties") {
+            map.insert("additionalProperties".into(), json!(false));
+        }
+        map.values_mut().for_each(closed);
+    } else if let Value::Array(list) = value {
+        list.iter_mut().for_each(closed);
+    }
+}
+
+/// A run with something in every field.
+fn full() -> Value {
+    let mut run = synthetic::run(&Shape {
+        cases: 3480,
+        samples: 64,
+        cpus: 64,
+        stale: 40,
+        initiators: 2,
+        sweep: true,
+        ..Shape::default()
+    });
+    for (nth, case) in run.cases.iter_mut().enumerate() {
+        case.batch = nth as u32 + 1;
+    }
+    run.kdump = Step::ALL
+        .iter()
+        .map(|step| KdumpRecord {
+            step: *step,
+            at_ms: 12,
+            cpu: 3,
+            cpus: Some(CpuSet::first(2)),
+            detail: Some("said".into()),
+        })
+        .collect();
+    serde_json::to_value(run).expect("JSON")
+}
+
+fn faults(schema: &Value, run: &Value) -> Vec<String> {
+    let validator = validator(schema);
+    let errors = validator.iter_errors(run).take(5);
+    errors
+        .map(|e| format!("{e} at {}", e.instance_path()))
+        .collect()
+}
+
+#[test]
+fn what_is_written_is_valid_and_described() {
+    let mut strict = schema();
+    closed(&mut strict);
+    assert_eq!(faults(&strict, &full()), Vec::<String>::new());
+    let nothing = Run {
+        schema: SCHEMA,
+        ..Run::default()
+    };
+    let nothing = serde_json::to_value(nothing).expect("JSON");
+    assert_eq!(faults(&strict, &nothing), Vec::<String>::new());
+}
+
+/// Every property that the schema describes is one that a full run has: none
+/// is left over from earlier.
+#[test]
+fn what_is_described_is_written() {
+    fn walk(schema: &Value, root: &Value, value: &Value, missing: &mut Vec<String>) {
+        if let Some(name) = schema["$ref"].as_str() {
+            let target = &root[&"$defs"][name.trim_start_matches("#/$defs/")];
+            return walk(target, root, value, missing);
+        }
+        if let Some(any) = schema["anyOf"].as_array() {
+            return walk(&any[0], root, value, missing);
+        }
+        if let (Some(items), Some(list)) = (schema.get("items"), value.as_array()) {
+            assert!(!list.is_empty(), "an empty list shows nothing");
+            // What one element leaves out another may have.
+            let mut least: Option<Vec<String>> = None;
+            for item in list {
+                let mut here = Vec::new();
+                walk(items, root, item, &mut here);
+                least = Some(match least {
+                    None => here,
+                    Some(before) => before.into_iter().filter(|m| here.contains(m)).collect(),
+                });
+            }
+            missing.extend(least.unwrap_or_default());
+        }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            match value.get(name) {
+                Some(Value::Null) | None => missing.push(name.clone()),
+                Some(inner) => walk(property, root, inner, missing),
+            }
+        }
+    }
+    let (schema, mut missing) = (schema(), Vec::new());
+    walk(&schema, &schema, &full(), &mut missing);
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn words_are_the_glossary_s() {
+    let schema = schema();
+    let defs = &schema["$defs"];
+    let subjects: Vec<_> = Subject::ALL.iter().map(|w| w.name()).collect();
+    let states: Vec<_> = StaleState::ALL.iter().map(|w| w.name()).collect();
+    let lines: Vec<_> = LineState::ALL.iter().map(|w| w.name()).collect();
+    let verdicts: Vec<_> = Verdict::ALL.iter().map(|w| w.name()).collect();
+    assert_eq!(defs["subject"]["enum"], json!(subjects));
+    assert_eq!(defs["state"]["enum"], json!(states));
+    assert_eq!(defs["line"]["enum"], json!(lines));
+    assert_eq!(defs["verdict"]["enum"], json!(verdicts));
+    assert_eq!(defs["step"]["properties"]["step"]["enum"], json!(Step::ALL));
+    assert_eq!(schema["properties"]["schema"]["const"], json!(SCHEMA));
+    let mut codes: Vec<_> = ExitCode::BY_SERIOUSNESS
+        .iter()
+        .map(|(c, _)| *c as u8)
+        .collect();
+    codes.sort_unstable();
+    assert_eq!(schema["properties"]["exit"]["enum"], json!(codes));
+}
+
+#[test]
+fn the_histogram_in_the_documentation_is_as_it_says() {
+    let wire = "4g-1bc@1w,1:3f,1h:2";
+    assert!(include_str!("../../docs/report-format.md").contains(wire));
+    let histogram = Histogram::from_wire(wire).expect("a histogram");
+    assert_eq!((histogram.min(), histogram.max()), (Some(160), Some(1704)));
+    let buckets: Vec<_> = histogram.buckets().map(|(low, _, n)| (low, n)).collect();
+    assert_eq!(buckets, [(160, 1), (168, 123), (1664, 2)]);
+}
+
+#[test]
+fn what_is_wrong_is_refused() {
+    let (schema, good) = (schema(), full());
+    let validator = validator(&schema);
+    for (place, wrong) in [
+        ("/schema", json!(2)),
+        ("/exit", json!(7)),
+        ("/answer", json!(null)),
+        ("/machine/empty", json!("4g")),
+        ("/machine/entry_el", json!(-1)),
+        ("/cores/0/ctr", json!("84448004")),
+        ("/cores/0/cpus", json!("0-")),
+        ("/cases/0/op", json!("ic-iva")),
+        ("/cases/0/bc", json!("1-2@")),
+        ("/cases/5/sweep/0/d", json!("4")),
+        ("/blocks/0/ladder/0/released", json!(1)),
+        ("/icount/more/0", json!(["ic-ivau"])),
+        ("/end/verdicts/0", json!(["completed", 3, 4])),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(place).unwrap_or_else(|| panic!("{place}")) = wrong;
+        assert!(!validator.is_valid(&bad), "{place}");
+    }
+    assert!(validator.is_valid(&good));
+}
