@@ -39,7 +39,7 @@ build: deps-build
 	dist/stalecore flatten dist/stalecore.elf dist/stalecore.img
 
 # The loader carries the image inside; the disk image goes on a USB stick by dd.
-dist: build
+dist: deps-dist build
 	STALECORE_IMG=$(CURDIR)/dist/stalecore.img \
 		$(CARGO) build --locked --release -p stalecore-uefi --target $(UEFI_TARGET)
 	install -m 644 $(TARGET_DIR)/$(UEFI_TARGET)/release/stalecore-uefi.efi dist/stalecore.efi
@@ -53,6 +53,8 @@ deps: deps-test
 .PHONY: deps-build
 deps-build:
 	@tools/deps build
+deps-dist:
+	@tools/deps build dist
 deps-run:
 	@tools/deps build run
 deps-test:

@@ -145,8 +145,9 @@ fn fixup(at: u64) -> Option<u64> {
 /// operation, and goes on stepping while in the routines.
 fn step(core: &Core, frame: &mut Frame) {
     let routines = entry::routines_start() as u64..entry::routines_end() as u64;
+    // On the way there and back, until the initiator says that it is enough.
+    frame.spsr = (frame.spsr | SPSR_SS) & !SPSR_D;
     if !routines.contains(&frame.elr) {
-        stop_stepping(frame);
         return;
     }
     // SAFETY: the program counter is in the image's code, which is mapped and
@@ -167,7 +168,6 @@ fn step(core: &Core, frame: &mut Frame) {
         );
     }
     kdump::trace::at(frame.elr);
-    frame.spsr = (frame.spsr | SPSR_SS) & !SPSR_D;
 }
 
 fn stop_stepping(frame: &mut Frame) {
