@@ -43,7 +43,7 @@ fn a_default_run() {
         assert!(line.chars().count() <= 80, "{line}");
     }
     // Twice what it may take, as this host may be busy with other things.
-    assert!(booted.took < Duration::from_secs(60), "{:?}", booted.took);
+    assert!(booted.took < Duration::from_secs(120), "{:?}", booted.took);
     // Two runs never have the same medians; this one's are real.
     let medians: std::collections::BTreeSet<_> =
         run.cases.iter().map(|c| c.complete.quantile(500)).collect();
@@ -83,8 +83,14 @@ fn a_hang_is_blocked_and_every_core_named() {
     assert!(block.address.is_some_and(|a| a != Hex(0)));
     assert!(block.waited_ms >= u64::from(booted.run.plan.unwrap().deadline_ms));
     // What had ended is kept.
-    assert_eq!(booted.run.cases[0].verdict, Verdict::Completed);
-    assert!(booted.run.cases[0].complete.count() > 0);
+    let kept = booted
+        .run
+        .cases
+        .iter()
+        .find(|c| c.op == Subject::IcIvau)
+        .unwrap();
+    assert_eq!(kept.verdict, Verdict::Completed);
+    assert!(kept.complete.count() > 0);
 }
 
 #[test]
@@ -101,7 +107,7 @@ fn the_other_self_tests() {
 
 #[test]
 fn the_timed_block_costs_what_is_written_in_it() {
-    let booted = Booted::new("--ops none --icount --stale spin --cpus 3").ends(0, &[]);
+    let booted = Booted::new("--ops none --icount --stale parked --cpus 3").ends(0, &[]);
     let icount = booted.run.icount.unwrap();
     assert_eq!(icount.empty, icount.written);
     let expected = Subject::ALL
