@@ -101,7 +101,7 @@ fn the_other_self_tests() {
 
 #[test]
 fn the_timed_block_costs_what_is_written_in_it() {
-    let booted = Booted::new("--ops none --icount --stale spin --cpus 3").ends(0, &[]);
+    let booted = Booted::new("--ops none --icount --stale parked").ends(0, &[]);
     let icount = booted.run.icount.unwrap();
     assert_eq!(icount.empty, icount.written);
     let expected = Subject::ALL
