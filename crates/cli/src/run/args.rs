@@ -20,7 +20,7 @@ pub struct Args {
     /// End with 0 if a case has this verdict, with 1 if none has
     #[arg(long, value_name = "VERDICT", value_parser = Verdict::from_name)]
     pub expect: Option<Verdict>,
-    /// Where run.json and console.log go: a new or empty directory, or one that
+    /// Where run.json, console.log and report.html go: a new or empty directory, or one that
     /// an earlier run left [default: stalecore-out/N, N counting up]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

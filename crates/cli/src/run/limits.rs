@@ -25,12 +25,21 @@ impl Limits {
         // Four histograms for each case: two classes, and the baseline.
         let case = Duration::from_millis(200) + Duration::from_micros(80) * options.samples;
         let group = Duration::from_secs(1) + Duration::from_millis(50) * cores;
-        let block = Duration::from_millis(plan.deadline_ms.into()) * 5;
+        let deadline = Duration::from_millis(plan.deadline_ms.into());
+        // The deadline, the rungs of the ladder, the report.
+        let block = deadline * 5;
+        // Only a fabric blocks one case after another; a search for culprits
+        // makes a trial of each half, and of each core at worst.
+        let blocks = match (&options.fabric, options.bisect) {
+            (None, _) => 1,
+            (Some(_), false) => 1 + plan.len(),
+            (Some(_), true) => 1 + plan.len() * (2 + cpus),
+        };
         let total = asked.unwrap_or(
             Duration::from_secs(60)
                 + times(case, plan.len())
                 + times(group, plan.groups.len())
-                + block,
+                + times(block, blocks),
         );
         let silence = Duration::from_secs(20) + Duration::from_millis(100) * cores + case + block;
         Self {
@@ -58,6 +67,16 @@ mod tests {
         let whole = limits("", 8, None);
         assert!((120..300).contains(&whole.total.as_secs()), "{whole:?}");
         assert!(whole.silence < whole.total);
+    }
+
+    #[test]
+    fn a_fabric_may_block_every_case() {
+        let plain = "stalecore.ops=all stalecore.deadline-ms=1000";
+        let fabric = format!("{plain} stalecore.fabric=deaf=spin");
+        let bisect = format!("{fabric} stalecore.bisect=on");
+        let total = |text: &str| limits(text, 8, None).total.as_secs();
+        assert!(total(&fabric) > total(plain) + 24 * 20);
+        assert!(total(&bisect) > total(&fabric));
     }
 
     #[test]

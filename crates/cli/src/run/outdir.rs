@@ -1,4 +1,4 @@
-//! The directory that a run leaves: `run.json` and `console.log`.
+//! The directory that a run leaves: `run.json`, `console.log`, `report.html`.
 
 use std::{
     fs::{self, File},
@@ -10,14 +10,15 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use stalecore_model::run::Run;
 
-use crate::store;
+use crate::{report, store};
 
 /// Where the numbered directories lie when none is asked for.
 const DEFAULT: &str = "stalecore-out";
 
 /// What a run writes.
-const RECORDS: &str = "run.json";
+const RECORDS: &str = store::FILE;
 const CONSOLE: &str = "console.log";
+const REPORT: &str = report::FILE;
 
 /// A directory that can be written to, and holds nobody else's files of those
 /// names.
@@ -40,7 +41,7 @@ impl OutDir {
         };
         let out = Self { path };
         if !out.is_ours() {
-            for name in [RECORDS, CONSOLE] {
+            for name in [RECORDS, CONSOLE, REPORT] {
                 let file = out.path.join(name);
                 if file.symlink_metadata().is_ok() {
                     bail!(
