@@ -164,7 +164,7 @@ fn a_lost_case_is_noticed() {
     let folded: Vec<_> = ended.out.split_whitespace().collect();
     let folded = folded.join(" ");
     assert!(
-        folded.contains("of which came over the console"),
+        folded.contains("counts 4 cases that ran, 3 of which came over the console"),
         "{ended:?}"
     );
 }
