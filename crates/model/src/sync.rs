@@ -7,71 +7,56 @@ pub(crate) use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 #[cfg(loom)]
 pub(crate) use under_loom::*;
 
-/// Loom's atomics, with two ways to load and store.
+/// Loom's atomics, each behind a turnstile.
 ///
 /// Loom 0.7 remembers only the last access to an atomic when it looks for
 /// accesses to reorder. A thread that loads and then exchanges hides behind its
 /// own load what another thread did before, and loom never tries the exchange
-/// first. With loads and stores made as exchanges it tries all orders, but each
-/// load then sees the newest value. So every test runs both ways: once for all
-/// interleavings, once for loads of older values.
+/// first. So each access here first makes an exchange that changes nothing and
+/// orders nothing, on an atomic that stands beside: loom tries those in every
+/// order, and still lets each load see older values as far as its order allows.
 #[cfg(loom)]
 mod under_loom {
-    extern crate std;
     pub(crate) use loom::sync::atomic::Ordering;
-    use std::cell::Cell;
-
-    std::thread_local! {
-        // Loom runs all threads of a model on the thread of the test.
-        static AS_EXCHANGE: Cell<bool> = const { Cell::new(false) };
-    }
-
-    /// Runs with loads and stores made as exchanges, or as what they are.
-    #[cfg(test)]
-    pub(crate) fn with_all_as_exchanges(yes: bool, run: impl FnOnce()) {
-        AS_EXCHANGE.set(yes);
-        run();
-        AS_EXCHANGE.set(false);
-    }
 
     macro_rules! atomic {
-        ($name:ident, $value:ty, $nothing:expr) => {
+        ($name:ident: $value:ty { $($method:ident($($argument:ident: $type:ty),*) -> $result:ty;)* }) => {
             #[derive(Debug)]
-            pub(crate) struct $name(loom::sync::atomic::$name);
+            pub(crate) struct $name {
+                turnstile: loom::sync::atomic::AtomicBool,
+                value: loom::sync::atomic::$name,
+            }
 
             impl $name {
                 pub(crate) fn new(value: $value) -> Self {
-                    Self(loom::sync::atomic::$name::new(value))
-                }
-
-                pub(crate) fn load(&self, order: Ordering) -> $value {
-                    if AS_EXCHANGE.get() {
-                        self.0.fetch_or($nothing, order)
-                    } else {
-                        self.0.load(order)
+                    Self {
+                        turnstile: loom::sync::atomic::AtomicBool::new(false),
+                        value: loom::sync::atomic::$name::new(value),
                     }
                 }
 
-                pub(crate) fn store(&self, value: $value, order: Ordering) {
-                    if AS_EXCHANGE.get() {
-                        self.0.swap(value, order);
-                    } else {
-                        self.0.store(value, order);
-                    }
-                }
-            }
-
-            impl core::ops::Deref for $name {
-                type Target = loom::sync::atomic::$name;
-
-                fn deref(&self) -> &Self::Target {
-                    &self.0
-                }
+                $(pub(crate) fn $method(&self, $($argument: $type),*) -> $result {
+                    self.turnstile.fetch_or(false, Ordering::Relaxed);
+                    self.value.$method($($argument),*)
+                })*
             }
         };
     }
 
-    atomic!(AtomicBool, bool, false);
-    atomic!(AtomicU8, u8, 0);
-    atomic!(AtomicU64, u64, 0);
+    atomic!(AtomicBool: bool {
+        load(order: Ordering) -> bool;
+        store(value: bool, order: Ordering) -> ();
+    });
+    atomic!(AtomicU8: u8 {
+        load(order: Ordering) -> u8;
+        store(value: u8, order: Ordering) -> ();
+        fetch_or(bits: u8, order: Ordering) -> u8;
+    });
+    atomic!(AtomicU64: u64 {
+        load(order: Ordering) -> u64;
+        store(value: u64, order: Ordering) -> ();
+        fetch_max(value: u64, order: Ordering) -> u64;
+        fetch_add(value: u64, order: Ordering) -> u64;
+        compare_exchange(old: u64, new: u64, order: Ordering, failure: Ordering) -> Result<u64, u64>;
+    });
 }
