@@ -115,6 +115,7 @@ fn run() -> Result<(), String> {
             threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
         },
         bisect: board.options.bisect,
+        counts_instructions: board.options.icount,
         boot_cpu: board.boot_cpu,
         started: board.started(),
     });

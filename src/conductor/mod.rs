@@ -42,6 +42,8 @@ pub struct Conductor {
     pub judge: Judge,
     /// Look for the smallest set of stale cores that still blocks?
     pub bisect: bool,
+    /// Does the emulator count instructions, all cores sharing one thread?
+    pub counts_instructions: bool,
     /// The core that booted: it was started, whatever the plan wants.
     pub boot_cpu: usize,
     /// CNTVCT_EL0 at entry.
@@ -140,6 +142,13 @@ impl Run<'_> {
     /// Why this machine cannot do a group, if it cannot.
     fn why_not(&self, group: &Group) -> Option<String> {
         let row = stuck::row(group.state);
+        if self.conductor.counts_instructions && group.state.is_busy() {
+            return Some(
+                "with instructions counted all cores take turns, and one that never waits keeps \
+                 its turn for seconds"
+                    .into(),
+            );
+        }
         if self.stale(group.state).is_empty() && group.state != StaleState::Parked {
             return Some(match group.state {
                 StaleState::NeverStarted if !self.conductor.plan.roles.stale.is_empty() => {

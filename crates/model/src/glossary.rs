@@ -210,6 +210,28 @@ impl StaleState {
         )
     }
 
+    /// Does the core execute instructions without end, none of which waits? (WFE
+    /// waits: an emulator gives the turn to the next core.)
+    pub const fn is_busy(self) -> bool {
+        matches!(
+            self,
+            Self::Spin
+                | Self::BranchSelf
+                | Self::DmbLoop
+                | Self::LdxrStxr
+                | Self::TicketLock
+                | Self::LockHolder
+                | Self::StoreStorm
+                | Self::LoadStorm
+                | Self::IfetchStorm
+                | Self::DcStorm
+                | Self::IcStorm
+                | Self::TlbiStorm
+                | Self::FaultLoop
+                | Self::MmuOff
+        )
+    }
+
     /// The state whose number (`as u8`) this is.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
