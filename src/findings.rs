@@ -30,6 +30,8 @@ pub struct Measured {
     initiators: Vec<InitiatorRecord>,
     /// CPU, syndrome and what the routine returned.
     fault: Option<(usize, [u64; 3], i64)>,
+    /// An initiator whose step-by-step pass saw no operation.
+    unseen: Option<usize>,
     /// CPU, what its code had to return and what it did.
     pub stale_code: Option<(usize, u16, u16)>,
 }
@@ -60,6 +62,9 @@ pub fn collect(initiators: &CpuSet) -> Measured {
         }
         if let Some(registers) = results.fault {
             all.fault.get_or_insert((cpu, registers, results.returned));
+        }
+        if results.unseen {
+            all.unseen.get_or_insert(cpu);
         }
         if let Some((expected, seen)) = results.stale_code {
             all.stale_code.get_or_insert((cpu, expected, seen));
@@ -148,6 +153,11 @@ impl Judge {
             (Verdict::Incoherent, Some(why))
         } else if let Some(doubt) = doubt {
             (Verdict::Inconclusive, Some(doubt))
+        } else if let Some(cpu) = done.unseen {
+            let why = format!(
+                "the step-by-step pass on CPU {cpu} saw no operation: a block here would have no place"
+            );
+            (Verdict::Inconclusive, Some(why))
         } else {
             match verdict::on_latency(slowdown, self.threshold) {
                 Verdict::Inconclusive => {

@@ -17,7 +17,7 @@ use crate::{
     arch,
     core_local::Core,
     fabric,
-    mark::{Phase, Site},
+    mark::{self, Phase, Site},
     memory::EXECUTE_OFFSET,
     probe::{self, Block, Counter, DEPTHS, Probe},
     routines::{self, Area, PAGE},
@@ -133,6 +133,9 @@ pub struct Results {
     pub fault: Option<[u64; 3]>,
     /// What a routine returned, if not 0.
     pub returned: i64,
+    /// The step-by-step pass saw no operation: in this routine a mark would not
+    /// say where a block is.
+    pub unseen: bool,
     /// The functional check: what the code had to return, and what it did.
     pub stale_code: Option<(u16, u16)>,
 }
@@ -151,6 +154,7 @@ impl Results {
             depths: 0,
             fault: None,
             returned: 0,
+            unseen: false,
             stale_code: None,
         }
     }
@@ -161,6 +165,7 @@ impl Results {
         self.depths = 0;
         self.fault = None;
         self.returned = 0;
+        self.unseen = false;
         self.stale_code = None;
     }
 }
@@ -547,6 +552,11 @@ impl Measurement<'_> {
             arch::debug_mask();
             self.core.mark.0.after();
             results.returned = returned;
+            // Where both IDC and DIC are set nothing is left but a barrier for
+            // stores.
+            let site = mark::read(self.core).site;
+            results.unseen = subject != Subject::FlushIcacheRangeIdcDic
+                && site.is_none_or(|site| site.phase != Phase::Step);
         }
         if self.order.gate {
             stuck::open_gate();
@@ -633,6 +643,7 @@ impl Measurement<'_> {
             offset: routines::hang_offset(),
             ..Site::of(Subject::SelftestHang, Phase::Step)
         };
+        self.core.mark.0.begin();
         self.core.mark.0.before(site, self.area.data);
         routines::run(Subject::SelftestHang, self.area);
         self.core.mark.0.after();

@@ -103,6 +103,9 @@ fn the_other_self_tests() {
     Booted::new("--ops selftest-slow --stale spin").ends(0, &["Not blocked"]);
     Booted::new("--ops selftest-hang --stale spin --expect blocked").ends(0, &["As expected"]);
     Booted::new("--ops ic-ivau --stale spin --expect blocked").ends(1, &["Not as expected"]);
+    // Nobody to be stale, nobody to watch: nothing is proved.
+    Booted::new("--ops ic-ivau --stale spin --cpus 1").ends(6, &["Undecided", "no core is left"]);
+    Booted::new("--ops ic-ivau --stale spin --cpus 3").ends(0, &[]);
 }
 
 #[test]

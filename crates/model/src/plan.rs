@@ -128,8 +128,8 @@ pub struct Plan {
 impl Plan {
     /// Lays out the cases for a machine of `cpus` cores.
     ///
-    /// Within a group the stale cores stay as they are, and the self-test that
-    /// hangs comes last, as nothing can follow it on its initiator.
+    /// Within a group the stale cores stay as they are. The self-test that hangs
+    /// comes last of all, as nothing can follow it on its initiator.
     ///
     /// # Errors
     /// As [`Roles::assign`], or more cores than the harness handles.
@@ -143,11 +143,16 @@ impl Plan {
         }
         let mut states = options.stale.clone();
         states.sort_by_key(|s| *s != StaleState::NeverStarted);
-        let mut subjects = options.ops.clone();
-        subjects.sort_by_key(|s| *s == Subject::SelftestHang);
+        let (last, first): (Vec<Subject>, Vec<Subject>) = options
+            .ops
+            .iter()
+            .partition(|subject| **subject == Subject::SelftestHang);
         let mut groups = Vec::new();
         let mut number = 0;
-        for state in states {
+        for (subjects, state) in [first, last]
+            .iter()
+            .flat_map(|subjects| states.iter().map(move |state| (subjects, *state)))
+        {
             for (nth, line) in options.lines.iter().copied().enumerate() {
                 let cases: Vec<_> = subjects
                     .iter()
@@ -315,8 +320,21 @@ mod tests {
             4,
         )
         .unwrap();
-        assert_eq!(plan.groups[0].state, StaleState::NeverStarted);
-        assert_eq!(plan.groups[1].cases[1].subject, Subject::SelftestHang);
+        let of: Vec<_> = plan
+            .groups
+            .iter()
+            .flat_map(|group| &group.cases)
+            .map(|case| (case.number, case.state, case.subject))
+            .collect();
+        assert_eq!(
+            of,
+            [
+                (1, StaleState::NeverStarted, Subject::IcIvau),
+                (2, StaleState::Spin, Subject::IcIvau),
+                (3, StaleState::NeverStarted, Subject::SelftestHang),
+                (4, StaleState::Spin, Subject::SelftestHang),
+            ]
+        );
     }
 
     #[test]

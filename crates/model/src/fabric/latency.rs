@@ -9,8 +9,9 @@ pub struct Work {
     /// What each operation sends. [`MessageClass::Sync`] asks for the DSB alone
     /// that stands behind `batch` DVM messages.
     pub class: MessageClass,
-    /// How many cores answer each: the cores of the domain less the initiator,
-    /// and for [`MessageClass::Snoop`] the other cores that may hold the line.
+    /// How many of the cores that answer each are late, that is stale and not
+    /// parked; for [`MessageClass::Snoop`] of the other cores that may hold the
+    /// line.
     pub answers: u32,
     /// How many operations, at least one.
     pub batch: u32,

@@ -10,9 +10,11 @@
 //! - A DVM message is one snoop to every core of the domain but the requester,
 //!   all sent when the message is accepted. A core answers unless it is *deaf*
 //!   in its present stale state; a deaf one answers as soon as it no longer is.
-//! - The node takes the answers to one message one at a time, and each takes
-//!   `delay`. Without a deaf core a message therefore takes
-//!   `answers × delay`; messages that are open together do not slow each other.
+//! - The node takes the answers to one message one at a time. That of a stale
+//!   core takes `delay`, unless the core is parked: it is the control. So does
+//!   the answer of a core that was deaf when it was asked. Without a deaf core
+//!   a message therefore takes `stale cores × delay`; messages that are open
+//!   together do not slow each other.
 //! - At most `depth` messages are open. With all places taken, a requester
 //!   waits and tries again; nobody is served before others but by chance.
 //! - With early completion a message is complete for its requester once it is

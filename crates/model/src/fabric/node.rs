@@ -2,6 +2,7 @@
 
 use crate::{
     cpuset::CpuSet,
+    glossary::StaleState,
     sync::{AtomicBool, Ordering},
 };
 
@@ -271,13 +272,17 @@ impl Fabric {
     fn snoop(&self, core: usize, address: u64, now: u64, presence: &Presence) -> State {
         let mut holders = self.lines.holders(address).intersection(&self.domain);
         holders.remove(core);
-        let missing = holders
+        let missing: CpuSet = holders
             .iter()
             .filter(|core| !self.hears(*core, DeafTo::Snoop, presence))
             .collect();
+        let late = holders
+            .iter()
+            .filter(|core| missing.contains(*core) || is_late(*core, presence))
+            .count();
         State::Snooping {
             missing,
-            due: self.answered(now, holders.len() as u32),
+            due: self.answered(now, late as u32),
         }
     }
 
@@ -311,11 +316,12 @@ impl Fabric {
             cores: self.cores,
             now,
             answered: &|answers| self.answered(now, answers),
+            late: &|core| is_late(core, presence),
             hears: &|core| self.hears(core, DeafTo::Dvm, presence),
         })
     }
 
-    /// When this many answers are in, taken one at a time from `now`: rounded
+    /// When this many late answers are in, taken one at a time from `now`: rounded
     /// up to a tick once, not for each answer.
     fn answered(&self, now: u64, answers: u32) -> u64 {
         let ns = u128::from(self.options.delay_ns) * u128::from(answers);
@@ -337,6 +343,13 @@ impl Fabric {
         let (state, healed) = presence.read(core);
         healed || !state.is_some_and(|state| deaf.states.contains(state))
     }
+}
+
+/// Does an answer of the core take time: is it stuck, and not healed? A parked
+/// core is everybody's control, and answers at once.
+fn is_late(core: usize, presence: &Presence) -> bool {
+    let (state, healed) = presence.read(core);
+    !healed && state.is_some_and(|state| state != StaleState::Parked)
 }
 
 /// Moves on what is in the place; `true` if the place is free now.

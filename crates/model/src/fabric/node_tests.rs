@@ -187,9 +187,38 @@ fn the_operation_asked_for_faults_and_posts_nothing() {
     assert!(blocks(&fabric, Maintenance::IcIalluis, &presence));
 }
 
+/// These cores are stuck, the others are not.
+fn stuck(cores: core::ops::Range<usize>) -> Presence {
+    let presence = Presence::new();
+    cores.for_each(|core| presence.enter(core, StaleState::Wfe));
+    presence
+}
+
+#[test]
+fn only_a_stuck_core_is_late() {
+    let fabric = fabric("delay=10ns,heal=sgi", 5);
+    fabric.set_lines(LINE..LINE + 64, &CpuSet::first(5));
+    for what in [Maintenance::IcIvau, Maintenance::DcCivac] {
+        let presence = Presence::new();
+        let took = |presence: &Presence| {
+            let mut now = 1000;
+            let ticket = fabric.post(0, what, LINE, now, presence);
+            wait(&fabric, ticket, &mut now, presence)
+        };
+        assert_eq!(took(&presence), Some(0), "{what}: nobody is stuck");
+        presence.enter(1, StaleState::Parked);
+        assert_eq!(took(&presence), Some(0), "{what}: the control is late");
+        presence.enter(1, StaleState::CpuOff);
+        presence.enter(4, StaleState::Spin);
+        assert_eq!(took(&presence), Some(20), "{what}");
+        fabric.release(Rung::Sgi, &CpuSet::one(4), 1000, &presence);
+        assert_eq!(took(&presence), Some(10), "{what}: a healed core is late");
+    }
+}
+
 /// Runs the work and says how long its issue and its DSB took.
 fn run(fabric: &Fabric, what: Maintenance, batch: u32) -> (u64, u64) {
-    let presence = Presence::new();
+    let presence = stuck(1..CORES);
     let mut now = 1_000_000;
     let mut issue = 0;
     for _ in 0..batch {
@@ -249,7 +278,7 @@ fn a_coarse_counter_rounds_the_whole_latency_up_and_not_each_answer() {
     let options = FabricOptions::parse("delay=20ns").unwrap();
     // 63 answers of 20 ns are 1260 ns, at 16 ns a tick 78.75 ticks.
     let fabric = Fabric::new(&options, CpuSet::first(64), 62_500_000);
-    let presence = Presence::new();
+    let presence = stuck(1..64);
     let mut ticket = fabric.post(0, Maintenance::IcIvau, 0, 0, &presence);
     assert_eq!(fabric.poll(&mut ticket, 78, &presence), Progress::Waiting);
     assert_eq!(fabric.poll(&mut ticket, 79, &presence), Progress::Done);

@@ -148,7 +148,7 @@ pub struct FabricOptions {
     pub depth: u8,
     /// Do DVM messages complete as soon as they are posted?
     pub early_comp: bool,
-    /// What each answer takes, in nanoseconds, at most [`MAX_DELAY_NS`].
+    /// What each answer of a stale core takes, in nanoseconds, at most [`MAX_DELAY_NS`].
     pub delay_ns: u64,
     /// The operation that faults; one for which [`Maintenance::can_fault`].
     pub fault: Option<Maintenance>,

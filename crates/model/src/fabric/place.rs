@@ -43,8 +43,10 @@ pub(super) struct Rules<'a> {
     pub cores: usize,
     /// The present tick.
     pub now: u64,
-    /// When this many answers are in if they all begin at `now`, in ticks.
+    /// When this many late answers are in if they all begin at `now`, in ticks.
     pub answered: &'a dyn Fn(u32) -> u64,
+    /// Does an answer of this core take time at present?
+    pub late: &'a dyn Fn(usize) -> bool,
     /// Does this core answer at present?
     pub hears: &'a dyn Fn(usize) -> bool,
 }
@@ -88,13 +90,16 @@ impl Place {
         self.tag
             .compare_exchange(tag, open | FILLING, Ordering::AcqRel, Ordering::Relaxed)
             .ok()?;
+        // What is deaf now will be late when it answers.
         let mut answers = 0;
         for (i, word) in self.pending[..rules.words()].iter().enumerate() {
             let mut deaf = 0;
             for bit in 0..PER_WORD {
-                if targets(i * PER_WORD + bit) {
-                    answers += 1;
-                    deaf |= u64::from(!(rules.hears)(i * PER_WORD + bit)) << bit;
+                let core = i * PER_WORD + bit;
+                if targets(core) {
+                    let hears = (rules.hears)(core);
+                    answers += u32::from(!hears || (rules.late)(core));
+                    deaf |= u64::from(!hears) << bit;
                 }
             }
             word.store(of_generation(generation) | deaf, Ordering::Relaxed);

@@ -10,23 +10,26 @@ use crate::{cpuset::CpuSet, glossary::StaleState};
 const CORES_USED: usize = 40;
 const STATES: [StaleState; 3] = [StaleState::Spin, StaleState::Wfe, StaleState::Parked];
 
-/// A transaction of the reference: when each core's answer set out, if it did.
+/// A transaction of the reference: what each core's answer takes, and when it
+/// set out, if it did.
 #[derive(Clone)]
 struct Snooped {
     owner: usize,
     posted: u64,
-    set_out: BTreeMap<usize, Option<u64>>,
+    set_out: BTreeMap<usize, (u64, Option<u64>)>,
 }
 
 impl Snooped {
     /// Serves the answers one by one in the order in which they set out.
-    fn finished(&self, delay: u64) -> Option<u64> {
-        let mut times: Vec<u64> = self.set_out.values().copied().collect::<Option<_>>()?;
-        times.sort_unstable();
+    fn finished(&self) -> Option<u64> {
+        let answer =
+            |(takes, set_out): &(u64, Option<u64>)| Some((set_out.as_ref().copied()?, *takes));
+        let mut answers: Vec<_> = self.set_out.values().map(answer).collect::<Option<_>>()?;
+        answers.sort_unstable();
         Some(
-            times
+            answers
                 .iter()
-                .fold(self.posted, |free, t| free.max(*t) + delay),
+                .fold(self.posted, |free, (t, takes)| free.max(*t) + takes),
         )
     }
 }
@@ -73,15 +76,14 @@ impl Reference {
 
     fn look(&mut self, now: u64, presence: &Presence) {
         let deaf: Vec<_> = (0..self.cores).map(|c| self.deaf(c, presence)).collect();
-        let delay = self.options.delay_ns;
         for snooped in self.open.iter_mut().chain(&mut self.sync) {
-            for (core, time) in &mut snooped.set_out {
+            for (core, (_, time)) in &mut snooped.set_out {
                 if time.is_none() && !deaf[*core] {
                     *time = Some(now);
                 }
             }
         }
-        let running = |s: &Snooped| s.finished(delay).is_none_or(|end| end > now);
+        let running = |s: &Snooped| s.finished().is_none_or(|end| end > now);
         self.open.retain(running);
         self.sync = self.sync.take().filter(running);
     }
@@ -92,7 +94,14 @@ impl Reference {
             posted: now,
             set_out: (0..self.cores)
                 .filter(|core| *core != owner)
-                .map(|core| (core, (!self.deaf(core, presence)).then_some(now)))
+                .map(|core| {
+                    let deaf = self.deaf(core, presence);
+                    let (state, healed) = presence.read(core);
+                    let stuck = matches!(state, Some(StaleState::Spin | StaleState::Wfe));
+                    let late = deaf || (stuck && !healed);
+                    let takes = if late { self.options.delay_ns } else { 0 };
+                    (core, (takes, (!deaf).then_some(now)))
+                })
                 .collect(),
         }
     }
@@ -216,11 +225,11 @@ impl Run {
             return Ok(());
         };
         let held = matches!(self.reference.asked[core], Asked::Dsb);
-        let earlier = self.reference.open.iter().any(|s| {
-            s.owner == core
-                && s.finished(self.reference.options.delay_ns)
-                    .is_none_or(|end| end > self.now)
-        });
+        let earlier = self
+            .reference
+            .open
+            .iter()
+            .any(|s| s.owner == core && s.finished().is_none_or(|end| end > self.now));
         let done = self.fabric.poll(ticket, self.now, &self.presence) == Progress::Done;
         let expected = self.reference.poll(core, self.now, &self.presence);
         prop_assert_eq!(done, expected, "core {} at {}", core, self.now);
