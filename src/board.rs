@@ -28,6 +28,7 @@ use crate::{
     fabric::{self, EL2_STACK},
     gic, identity,
     initiator::{self, AREAS, Areas, BUFFER_SIZE, Results},
+    mark,
     memory::{self, Arena, Tables},
     probe::Counter,
     psci, report,
@@ -224,6 +225,7 @@ impl Board {
                 empty,
             },
         );
+        mark::report_places();
         for cores in identity::groups(&CpuSet::first(core_local::all().len())) {
             report::record(&Record::Cores(cores));
         }

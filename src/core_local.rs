@@ -25,7 +25,9 @@ pub struct Line<T>(pub T);
 /// Asks a polling stale core to leave.
 pub const RELEASE: u32 = 1;
 
-/// What a core is about to execute, written before it and after it.
+/// What a core is about to execute, written before it and after it; laid out as
+/// [`stalecore_model::mark::MARK_SIZE`] says.
+#[repr(C)]
 pub struct Mark {
     /// Odd while an operation is in flight; how many returned, twice.
     pub sequence: AtomicU64,

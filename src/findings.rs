@@ -100,21 +100,7 @@ pub fn batch_of(subject: Subject, counter: Counter) -> u32 {
 
 /// The record of a case of which nothing was measured.
 pub fn blank(case: &Case, verdict: Verdict, why: Option<String>) -> CaseRecord {
-    CaseRecord {
-        n: case.number as u32,
-        op: case.subject,
-        state: case.state,
-        line: case.line,
-        verdict,
-        why,
-        batch: 1,
-        issue: Histogram::new(),
-        complete: Histogram::new(),
-        base_issue: Histogram::new(),
-        base_complete: Histogram::new(),
-        sweep: Vec::new(),
-        initiators: Vec::new(),
-    }
+    CaseRecord::blank(case, verdict, why)
 }
 
 impl Judge {

@@ -2,101 +2,45 @@
 //! before the operation and after it. The sentinel reads it with plain loads,
 //! so it is there when nothing else of the core answers any more.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
-use stalecore_model::glossary::Subject;
+use stalecore_model::{
+    glossary::Subject,
+    mark::Marks,
+    record::{Hex, Record},
+};
 
-use crate::core_local::{Core, Mark};
+pub use stalecore_model::mark::{Phase, Seen, Site};
 
-/// Which part of a case a core is in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Phase {
-    /// Bringing lines into their state.
-    Prepare,
-    /// A timed block of the issue class.
-    Issue,
-    /// A timed block of the complete class.
-    Complete,
-    /// Operations back to back in the depth sweep.
-    Depth,
-    /// The barrier behind them.
-    Barrier,
-    /// A routine, whole.
-    Routine,
-    /// A routine, step by step: the offset is known.
-    Step,
-    /// The functional check.
-    Check,
+use crate::{
+    core_local::{self, Core, Mark},
+    entry, report,
+};
+
+/// The number of the case under way, for whoever reads memory.
+static CASE: AtomicU32 = AtomicU32::new(0);
+
+/// A case begins.
+pub fn begin_case(number: usize) {
+    CASE.store(u32::try_from(number).unwrap_or(u32::MAX), Ordering::Relaxed);
 }
 
-impl Phase {
-    const ALL: [Self; 8] = [
-        Self::Prepare,
-        Self::Issue,
-        Self::Complete,
-        Self::Depth,
-        Self::Barrier,
-        Self::Routine,
-        Self::Step,
-        Self::Check,
-    ];
-
-    /// The phase in words, for where no routine and offset is known.
-    pub const fn about(self) -> &'static str {
-        match self {
-            Self::Prepare => "while the lines were prepared",
-            Self::Issue => "timed block, issue class",
-            Self::Complete => "timed block, complete class",
-            Self::Depth => "depth sweep",
-            Self::Barrier => "depth sweep, the barrier",
-            Self::Routine => "routine",
-            Self::Step => "routine, step by step",
-            Self::Check => "functional check",
-        }
-    }
-}
-
-/// An instruction about to be executed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Site {
-    /// The operation or routine.
-    pub subject: Subject,
-    /// In which part of the case.
-    pub phase: Phase,
-    /// Byte offset in the routine.
-    pub offset: u16,
-    /// The operation at that offset.
-    pub instruction: Subject,
-}
-
-impl Site {
-    /// One instruction of a timed block.
-    pub const fn of(subject: Subject, phase: Phase) -> Self {
-        Self {
-            subject,
-            phase,
-            offset: 0,
-            instruction: subject,
-        }
-    }
-
-    const fn pack(self) -> u64 {
-        self.subject as u64
-            | (self.phase as u64) << 8
-            | (self.instruction as u64) << 16
-            | (self.offset as u64) << 32
-    }
-
-    fn unpack(word: u64) -> Option<Self> {
-        let [subject, phase, instruction, _, low, high, ..] = word.to_le_bytes();
-        Some(Self {
-            subject: *Subject::ALL.get(usize::from(subject))?,
-            phase: *Phase::ALL.get(usize::from(phase))?,
-            instruction: *Subject::ALL.get(usize::from(instruction))?,
-            offset: u16::from_le_bytes([low, high]),
-        })
-    }
+/// Tells a debugger where the marks are; none before the cores are known.
+pub fn report_places() {
+    let [first, rest @ ..] = core_local::all() else {
+        return;
+    };
+    // Memory is mapped where it is, so an address is a physical one.
+    let at = |place: usize| Hex(place as u64);
+    let core = |core: &Core| core::ptr::from_ref(core) as usize;
+    report::record(&Record::Marks(Marks {
+        image: at(entry::image_start()),
+        symbols: at(entry::symbols_start()),
+        case: at(core::ptr::from_ref(&CASE) as usize),
+        mark: at(core::ptr::from_ref(&first.mark) as usize),
+        state: at(core::ptr::from_ref(&first.life.0.state) as usize),
+        stride: rest.first().map_or(0, |second| core(second) - core(first)) as u64,
+    }));
 }
 
 impl Mark {
@@ -168,19 +112,6 @@ impl Mark {
     }
 }
 
-/// What a mark says, as another core reads it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Seen {
-    /// How many marks were written.
-    pub sequence: u64,
-    /// What it is about to execute, or has executed last.
-    pub site: Option<Site>,
-    /// The address operated on.
-    pub address: u64,
-    /// Operations of the same class that have returned.
-    pub returned: u64,
-}
-
 /// Reads the mark of a core: plain loads.
 pub fn read(core: &Core) -> Seen {
     let mark = &core.mark.0;
@@ -189,12 +120,5 @@ pub fn read(core: &Core) -> Seen {
         site: Site::unpack(mark.site.load(Ordering::Relaxed)),
         address: mark.address.load(Ordering::Relaxed),
         returned: mark.returned.load(Ordering::Relaxed),
-    }
-}
-
-impl Seen {
-    /// Is an operation in flight?
-    pub const fn in_flight(&self) -> bool {
-        self.sequence % 2 == 1
     }
 }

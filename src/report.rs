@@ -1,9 +1,14 @@
 //! The report: one record a line, as a diagnostic of KTAP.
 
 use alloc::{boxed::Box, string::String};
-use stalecore_model::record::{Note, Record};
+use core::sync::atomic::{AtomicBool, Ordering};
+use stalecore_model::record::{Hold, Note, Record};
 
-use crate::println;
+use crate::{arch, board, clock::Deadline, println};
+
+/// How long the image holds still for a debugger. The clock stands while an
+/// emulator has stopped the machine.
+const HOLD_MS: u64 = 5000;
 
 /// Writes a record.
 pub fn record(record: &Record) {
@@ -21,4 +26,20 @@ pub fn note(text: String) {
 /// A boxed record, for the large ones.
 pub fn boxed<T>(kind: impl Fn(Box<T>) -> Record, value: T) {
     record(&kind(Box::new(value)));
+}
+
+/// Holds still where the options ask for it, the first time only.
+pub fn hold_still(why: &str) {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if !board::get().options.hold || DONE.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    record(&Record::Hold(Hold {
+        ms: HOLD_MS,
+        why: why.into(),
+    }));
+    let deadline = Deadline::after_ms(HOLD_MS);
+    while !deadline.has_passed() {
+        arch::pause();
+    }
 }

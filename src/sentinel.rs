@@ -5,15 +5,15 @@ use core::sync::atomic::Ordering;
 
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::{StaleState, Subject},
+    glossary::StaleState,
     plan::{Case, Roles},
-    record::{Block, CoreState, Hex, Rung},
+    record::{Block, CoreState, Rung},
 };
 
 use crate::{
     arch, clock,
     core_local::{self, Core},
-    mark::{self, Phase, Seen},
+    mark::{self, Seen},
     scenario::Entered,
     stuck::{self, Proof},
     symbols,
@@ -85,15 +85,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Result<Watched, String> {
 
 /// Where the held operation is: `flush_icache_range+92`.
 pub fn place(case: &Case, held: &Held) -> String {
-    let Some(site) = held.seen.site else {
-        return case.subject.symbol().into();
-    };
-    let subject = site.subject;
-    match site.phase {
-        Phase::Step => format!("{}+{}", routine_of(site.instruction, subject), site.offset),
-        Phase::Routine => subject.symbol().into(),
-        phase => format!("{} ({})", subject.symbol(), phase.about()),
-    }
+    case.place(&held.seen)
 }
 
 /// The block report, with the rungs that were tried.
@@ -104,36 +96,10 @@ pub fn describe(
     roles: &Roles,
     ladder: Vec<Rung>,
 ) -> Block {
-    let site = held.seen.site;
-    let subject = site.map_or(case.subject, |s| s.subject);
-    let instruction = site.map_or(case.subject, |s| s.instruction);
     Block {
-        n: case.number as u32,
-        op: case.subject,
-        initiator: held.cpu as u32,
-        instruction: instruction.symbol().into(),
-        at: place(case, held),
-        address: (instruction.takes_line() || subject == Subject::SelftestHang)
-            .then_some(Hex(held.seen.address)),
-        waited_ms: held.waited_ms,
-        returned: held.seen.returned,
-        seen_by: "sentinel".into(),
         cores: states(held, entered, roles),
         ladder,
-    }
-}
-
-/// The routine that a step is in: composed routines are made of others.
-fn routine_of(instruction: Subject, subject: Subject) -> &'static str {
-    match subject {
-        Subject::MachineKexec
-            if instruction == Subject::DcCivac || instruction == Subject::DsbSy =>
-        {
-            Subject::FlushDcacheArea.symbol()
-        }
-        Subject::MachineKexec => Subject::FlushIcacheRange.symbol(),
-        Subject::KexecListFlush => Subject::FlushDcacheArea.symbol(),
-        _ => subject.symbol(),
+        ..case.block(held.cpu, &held.seen, held.waited_ms, "sentinel")
     }
 }
 

@@ -72,6 +72,7 @@ impl Run<'_> {
             "case {} has not returned from {place}: climbing the release ladder",
             case.number
         ));
+        report::hold_still("an operation is held up");
         let ladder = ladder::climb(held, entered, self.conductor.plan.deadline_ms);
         let block = sentinel::describe(case, held, entered, &self.conductor.plan.roles, ladder);
         let released = block.released_by().is_some();

@@ -24,7 +24,7 @@ use crate::{
     findings::{self, Judge, Measured},
     identity,
     initiator::{self, AREAS, Order},
-    report, scenario,
+    mark, report, scenario,
     sentinel::{self, Watched},
     stuck::{self, Needs},
     worker::{Command, core},
@@ -364,6 +364,7 @@ impl Run<'_> {
             stale: stale.len() as u32,
             gate: real && case.state == StaleState::CpuOffInflight,
         };
+        mark::begin_case(case.number);
         let own = core_local::this().map(|c| c.index);
         for cpu in roles.initiators.iter() {
             core(cpu).job.put(order);

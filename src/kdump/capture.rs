@@ -28,7 +28,7 @@ use crate::{
     core_local::Core,
     exit,
     mark::{self, Phase, Site},
-    psci,
+    psci, report,
     routines::PAGE,
     worker::{self, core},
 };
@@ -58,6 +58,7 @@ pub extern "C" fn crash_kernel_main() -> ! {
         None => (Verdict::Completed, None),
     };
     end::decide(outcome);
+    report::hold_still("the crash kernel has reported");
     if setup.sentinel().is_none() {
         end::settle(setup);
     }
@@ -92,7 +93,7 @@ fn broadcasts(setup: &Setup, own: &Core) {
 
 /// Runs a broadcast and its barrier, with the mark saying where it is.
 fn timed(setup: &Setup, own: &Core, subject: Subject, routine: Routine, operand: usize) {
-    let name = symbol(subject);
+    let name = log::step().symbol(subject);
     log::say(format_args!("capture: {name}; dsb ish ..."));
     let start = arch::cntvct();
     own.mark
@@ -107,15 +108,6 @@ fn timed(setup: &Setup, own: &Core, subject: Subject, routine: Routine, operand:
         clock::us_since(start)
     ));
     kexec::note_fault(setup, own, subject, returned);
-}
-
-/// The instruction that is broadcast: the harness has no operation of its own
-/// for the last-level form of TLBI.
-pub fn symbol(subject: Subject) -> &'static str {
-    match subject {
-        Subject::TlbiVaae1is => "tlbi vaale1is",
-        _ => subject.symbol(),
-    }
 }
 
 /// Checks every segment where it now is; the name of one that is wrong.

@@ -7,7 +7,6 @@ use spin::Once;
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::{Subject, Verdict},
-    kdump::Step,
     record::{Block, CoreState, Fault, Hex, Record},
     syndrome,
 };
@@ -17,7 +16,7 @@ use crate::{
     arch, clock,
     conductor::Run,
     core_local, exit, findings,
-    mark::{self, Phase, Seen},
+    mark::{self, Seen},
     report, symbols,
     worker::core,
 };
@@ -100,45 +99,16 @@ pub fn fault(setup: &Setup, subject: Subject, [esr, far, elr]: [u64; 3], returne
 /// Something did not return: the block report and the end.
 fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
     let step = log::step();
-    let site = seen.site;
-    let instruction = site.map_or(setup.case.subject, |s| s.instruction);
-    let at = match site {
-        Some(site) if site.phase == Phase::Step => {
-            format!("{}+{}", routine(setup, step), site.offset)
-        }
-        _ => step.about().into(),
-    };
-    let symbol = match step {
-        Step::BroadcastTlbi => capture::symbol(instruction),
-        _ => instruction.symbol(),
-    };
+    report::hold_still("the crash path is held up");
+    let case = &setup.case;
     report::record(&Record::Block(Block {
-        n: setup.case.number as u32,
-        op: setup.case.subject,
-        initiator: setup.cpu as u32,
-        instruction: symbol.into(),
-        at,
-        address: (instruction.takes_line() && seen.address != 0).then_some(Hex(seen.address)),
-        waited_ms,
-        returned: seen.returned,
-        seen_by: "sentinel".into(),
         cores: states(setup, waited_ms),
-        ladder: Vec::new(),
+        ..step.block(setup.kernel, case, setup.cpu, seen, waited_ms, "sentinel")
     }));
     let why = Some(format!("the log ends at: {}", step.about()));
     let record = findings::blank(&setup.case, Verdict::Blocked, why);
     run.finish(&setup.case, record);
     run.close(false)
-}
-
-/// The routine that a step runs.
-fn routine(setup: &Setup, step: Step) -> &'static str {
-    match step {
-        Step::FlushIcache => setup.kernel.icache_routine(),
-        Step::BroadcastIc => "capture_ic_ialluis",
-        Step::BroadcastTlbi => "capture_tlbi_vaale1is",
-        _ => setup.kernel.dcache_routine(),
-    }
 }
 
 /// What each core was doing, equal ones together.

@@ -35,7 +35,7 @@ use crate::{
     conductor::{Conductor, Run},
     core_local::{self, Core},
     exception::Frame,
-    exit, gic, scenario, stuck,
+    exit, gic, mark, scenario, stuck,
     worker::{Command, core},
 };
 
@@ -149,6 +149,7 @@ fn prepare(conductor: &'static Conductor, run: &mut Run<'_>) -> Result<&'static 
         .first()
         .and_then(|group| group.cases.first())
         .ok_or("no case")?;
+    mark::begin_case(case.number);
     let mut others = CpuSet::first(core_local::all().len());
     others.remove(cpu);
     if let Some(sentinel) = roles.sentinel {

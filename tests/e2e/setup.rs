@@ -20,11 +20,12 @@ struct System {
 const BASE: [&str; 4] = ["sh", "sed", "echo", "cat"];
 
 /// What makes all its steps content, on a machine with Debian's libc headers.
-const ALL: [&str; 4] = [
+const ALL: [&str; 5] = [
     "cc",
     "cargo",
     "qemu-system-aarch64",
     "aarch64-linux-gnu-objdump",
+    "gdb-multiarch",
 ];
 
 impl System {
@@ -92,7 +93,13 @@ fn where_nothing_is_missing_nothing_is_asked_for() {
 fn root_installs_what_is_missing_and_only_that() {
     let system = System::new(
         true,
-        &["cc", "cargo", "aarch64-linux-gnu-objdump", "apt-get"],
+        &[
+            "cc",
+            "cargo",
+            "aarch64-linux-gnu-objdump",
+            "gdb-multiarch",
+            "apt-get",
+        ],
     );
     system.script("rustup", "");
     let ended = system.deps();
@@ -117,7 +124,7 @@ fn a_user_with_sudo_goes_through_it() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let calls = system.calls();
     assert!(
-        calls.contains("recommends gcc qemu-system-arm binutils-aarch64-linux-gnu\n"),
+        calls.contains("recommends gcc qemu-system-arm binutils-aarch64-linux-gnu gdb-multiarch\n"),
         "{calls}"
     );
 }
@@ -130,7 +137,7 @@ fn a_user_without_sudo_is_told_the_one_command() {
     ended.one_line(&[
         "neither root nor sudo",
         "apt-get update && apt-get install -y --no-install-recommends qemu-system-arm \
-         binutils-aarch64-linux-gnu",
+         binutils-aarch64-linux-gnu gdb-multiarch",
     ]);
     assert!(!system.calls().contains("apt-get"));
 }
@@ -144,7 +151,12 @@ fn failures_are_named() {
     ended.one_line(&["this failed: apt-get update"]);
     let system = System::new(
         true,
-        &["cc", "qemu-system-aarch64", "aarch64-linux-gnu-objdump"],
+        &[
+            "cc",
+            "qemu-system-aarch64",
+            "aarch64-linux-gnu-objdump",
+            "gdb-multiarch",
+        ],
     );
     let ended = system.deps();
     assert_eq!(ended.code, 2);

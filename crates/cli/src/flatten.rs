@@ -115,7 +115,7 @@ pub fn check(flat: &[u8]) -> anyhow::Result<()> {
 }
 
 /// The header's image_size; the caller knows that the header is there.
-fn image_size(flat: &[u8]) -> u64 {
+pub fn image_size(flat: &[u8]) -> u64 {
     let bytes = flat[IMAGE_SIZE_AT..].first_chunk().copied();
     u64::from_le_bytes(bytes.unwrap_or_default())
 }

@@ -6,6 +6,7 @@ use stalecore_model::{
     cpuset::CpuSet,
     glossary::{Kind, LineState, StaleState, Subject, Verdict},
     histogram::Histogram,
+    mark::Marks,
     record::{
         BisectRecord, Block, CaseRecord, CoreState, Cores, Depth, End, Fault, GroupRecord, Hex,
         Icount, InitiatorRecord, Machine, PlanRecord, Record, Rung, SCHEMA,
@@ -301,6 +302,14 @@ pub fn run(shape: &Shape) -> Run {
         console_bytes: 94_310,
         ..Run::default()
     };
+    run.take(Record::Marks(Marks {
+        image: Hex(0x4020_0000),
+        symbols: Hex(0x4030_0000),
+        case: Hex(0x4031_0000),
+        mark: Hex(0x4040_0500),
+        state: Hex(0x4040_0600),
+        stride: 0x900,
+    }));
     run.take(Record::Machine(Box::new(Machine {
         schema: SCHEMA,
         version: "0.1.0".into(),

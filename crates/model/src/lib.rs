@@ -23,6 +23,7 @@ pub mod histogram;
 pub mod kdump;
 pub mod ktap;
 pub mod mailbox;
+pub mod mark;
 pub mod options;
 pub mod plan;
 pub mod platform;

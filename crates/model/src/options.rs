@@ -60,6 +60,10 @@ pub const KEYS: &[(&str, &str)] = &[
     ),
     ("semihosting", "end through semihosting: on or off"),
     (
+        "hold",
+        "hold still for a while when an operation blocks or the crash kernel has reported: on or off",
+    ),
+    (
         "scenario",
         "what to run: plan (operations under stale states) or kdump (a crash, end to end)",
     ),
@@ -166,6 +170,9 @@ pub struct Options {
     pub bisect: bool,
     /// `HLT #0xf000` is answered; fatal where it is not, so off by default.
     pub semihosting: bool,
+    /// Hold still at the first block, and when the crash kernel has reported,
+    /// for a debugger to look?
+    pub hold: bool,
     /// What to run.
     pub scenario: Scenario,
     /// Whose crash path `kdump` plays.
@@ -195,6 +202,7 @@ impl Default for Options {
             fabric: None,
             bisect: false,
             semihosting: false,
+            hold: false,
             scenario: Scenario::Plan,
             kernel: Kernel::default(),
             trace: false,
@@ -276,6 +284,7 @@ impl Options {
             "fabric" => self.fabric = Some(FabricOptions::parse(value)?),
             "bisect" => self.bisect = switch(value)?,
             "semihosting" => self.semihosting = switch(value)?,
+            "hold" => self.hold = switch(value)?,
             "scenario" => {
                 self.scenario = one_of(
                     value,
@@ -371,6 +380,9 @@ impl Options {
         }
         if self.semihosting {
             add("semihosting", "on".to_string());
+        }
+        if self.hold {
+            add("hold", "on".to_string());
         }
         if self.scenario == Scenario::Kdump {
             add("scenario", "kdump".to_string());

@@ -11,7 +11,9 @@ use crate::{
     glossary::{LineState, StaleState, Subject, Verdict},
     histogram::Histogram,
     kdump::KdumpRecord,
+    mark::Marks,
     options::Milli,
+    plan::Case,
 };
 
 /// The version of the records; a change that an older reader would misread
@@ -58,6 +60,8 @@ impl<'de> Deserialize<'de> for Hex {
 pub enum Record {
     /// The machine, first of all.
     Machine(Box<Machine>),
+    /// Where in memory the marks are.
+    Marks(Marks),
     /// Cores with the same registers.
     Cores(Cores),
     /// What will be done.
@@ -79,6 +83,8 @@ pub enum Record {
     Icount(Icount),
     /// A step of the crash path was reached.
     Kdump(KdumpRecord),
+    /// The image holds still for a while, so that a debugger can look at it.
+    Hold(Hold),
     /// The run has ended; without this record it did not end in order.
     End(End),
 }
@@ -242,6 +248,27 @@ const fn no_samples(histogram: &Histogram) -> bool {
     histogram.count() == 0
 }
 
+impl CaseRecord {
+    /// The record of a case of which nothing was timed.
+    pub fn blank(case: &Case, verdict: Verdict, why: Option<String>) -> Self {
+        Self {
+            n: case.number as u32,
+            op: case.subject,
+            state: case.state,
+            line: case.line,
+            verdict,
+            why,
+            batch: 1,
+            issue: Histogram::new(),
+            complete: Histogram::new(),
+            base_issue: Histogram::new(),
+            base_complete: Histogram::new(),
+            sweep: Vec::new(),
+            initiators: Vec::new(),
+        }
+    }
+}
+
 /// One depth of the sweep: operations back to back without a DSB, then the DSB.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Depth {
@@ -386,6 +413,15 @@ pub struct Icount {
     pub written: u64,
     /// Each operation, and how many more it costs than the empty block.
     pub more: Vec<(Subject, i64)>,
+}
+
+/// The image does nothing for a while.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hold {
+    /// How long, in milliseconds of its own clock.
+    pub ms: u64,
+    /// What a debugger can see.
+    pub why: String,
 }
 
 /// The run has ended in order.

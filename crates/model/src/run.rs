@@ -3,11 +3,11 @@
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
-use crate::kdump::KdumpRecord;
 use crate::record::{
     BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
     PlanRecord, Record,
 };
+use crate::{kdump::KdumpRecord, mark::Marks};
 
 /// Everything known of one run. Empty or `None` where the run did not get
 /// that far.
@@ -37,6 +37,9 @@ pub struct Run {
     pub garbled: u64,
     /// The machine.
     pub machine: Option<Machine>,
+    /// Where in memory the marks were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Marks>,
     /// The cores, equal ones together.
     pub cores: Vec<Cores>,
     /// The plan.
@@ -77,6 +80,9 @@ impl Run {
         }
         let taken = match record {
             Record::Machine(machine) => once(&mut self.machine, *machine),
+            Record::Marks(marks) => once(&mut self.marks, marks),
+            // Of use while the machine runs, and never after.
+            Record::Hold(_) => true,
             Record::Plan(plan) => once(&mut self.plan, plan),
             Record::Icount(icount) => once(&mut self.icount, icount),
             Record::End(end) => once(&mut self.end, end),

@@ -27,6 +27,10 @@ pub struct Args {
     /// The host's deadline for the whole run in seconds [default: from the plan]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<u32>,
+    /// Save the machine as a core file when an operation blocks, the machine falls silent or
+    /// kdump's crash kernel has reported: one thread for each CPU, for gdb-multiarch
+    #[arg(long, value_name = "FILE")]
+    pub core: Option<PathBuf>,
     /// Print run.json on standard output, and nothing else there
     #[arg(long)]
     pub json: bool,
@@ -57,10 +61,10 @@ fn seconds(text: &str) -> Result<u32, String> {
 }
 
 /// Keys that are decided by other flags.
-const ELSEWHERE: &[&str] = &["semihosting"];
+const ELSEWHERE: &[&str] = &["hold", "semihosting"];
 
 /// Keys that are on when the flag stands alone.
-const SWITCHES: &[&str] = &["bisect", "icount"];
+const SWITCHES: &[&str] = &["bisect", "icount", "trace"];
 
 /// A flag for each key of the boot arguments, with the same name.
 pub struct PlanArgs(pub Options);

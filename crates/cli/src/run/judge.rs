@@ -41,8 +41,12 @@ pub fn judge(run: &Run, ending: &Ending, expect: Option<Verdict>) -> Judgement {
             problem: Some(problem),
         };
     }
-    let stated = run.end.as_ref().map_or(2, |end| end.exit);
-    let stated = ExitCode::from_number(stated.into()).unwrap_or(ExitCode::Harness);
+    let stated = match (&run.end, &ending.stop) {
+        (Some(end), _) => ExitCode::from_number(end.exit.into()).unwrap_or(ExitCode::Harness),
+        // The host speaks for an image that cannot.
+        (None, Stop::Held(_)) => ExitCode::Blocked,
+        (None, _) => ExitCode::Harness,
+    };
     let found = |verdict| count(run, verdict) > 0;
     let asks = |verdict| match verdict {
         Verdict::Slowed if run.plan.as_ref().is_some_and(|p| p.strict) => ExitCode::Slowed,
@@ -103,6 +107,7 @@ fn problem(run: &Run, ending: &Ending) -> Option<(ExitCode, String)> {
     }
     let Some(end) = &run.end else {
         return match &ending.stop {
+            Stop::Held(_) => None,
             Stop::Silent(time) => Some((
                 ExitCode::Silence,
                 format!("silent for {} s {}", time.as_secs(), so_far(run)),

@@ -2,16 +2,25 @@
 
 use std::time::Duration;
 
-use stalecore_model::{options::Options, plan::Plan};
+use stalecore_model::{
+    options::{Options, Scenario},
+    plan::Plan,
+};
 
 /// The host's deadlines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// For the whole run.
     pub total: Duration,
-    /// Without a byte on the console.
+    /// Without a byte on the console, or a sign that the machine works.
     pub silence: Duration,
+    /// How often to look into a machine that says nothing, where nobody in it
+    /// watches.
+    pub look: Option<Duration>,
 }
+
+/// As often as that the host looks at least, and at most.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 impl Limits {
     /// The deadlines for a plan; `asked` replaces the one of the whole run.
@@ -35,17 +44,31 @@ impl Limits {
             (Some(_), false) => 1 + plan.len(),
             (Some(_), true) => 1 + plan.len() * (2 + cpus),
         };
+        // The crash path waits for its watchdog, and for cores to stop.
+        let crash = match options.scenario {
+            Scenario::Kdump => {
+                Duration::from_millis(options.watchdog_ms.into()) * 2 + Duration::from_secs(1)
+            }
+            Scenario::Plan => Duration::ZERO,
+        };
         let total = asked.unwrap_or(
             Duration::from_secs(60)
                 + times(case, plan.len())
                 + times(group, plan.groups.len())
-                + times(block, blocks),
+                + times(block, blocks)
+                + crash,
         );
-        let silence = Duration::from_secs(20) + Duration::from_millis(100) * cores + case + block;
+        // With nobody in the machine who tells of a block, the host looks for
+        // itself, and need not wait for a ladder.
+        let alone = plan.roles.sentinel.is_none();
+        let told = if alone { deadline * 2 } else { block };
+        let silence =
+            Duration::from_secs(15) + Duration::from_millis(100) * cores + case + told + crash;
         Self {
             total,
             // Whoever names a deadline waits for it, in silence too.
             silence: asked.unwrap_or(silence).min(total),
+            look: alone.then(|| (deadline / 2).clamp(LOOKS.0, LOOKS.1)),
         }
     }
 }
@@ -77,6 +100,35 @@ mod tests {
         let total = |text: &str| limits(text, 8, None).total.as_secs();
         assert!(total(&fabric) > total(plain) + 24 * 20);
         assert!(total(&bisect) > total(&fabric));
+    }
+
+    #[test]
+    fn with_no_sentinel_the_host_looks_for_itself() {
+        let of = |text: &str| limits(&format!("stalecore.deadline-ms=10000 {text}"), 8, None);
+        let (with, without) = (of(""), of("stalecore.sentinel=off"));
+        assert_eq!(with.look, None);
+        assert_eq!(without.look, Some(Duration::from_secs(5)));
+        assert!(without.silence + Duration::from_secs(20) < with.silence);
+        // Two looks must find the mark where it was before the host gives up.
+        assert!(without.silence > Duration::from_secs(3 * 5));
+        let quick = limits("stalecore.deadline-ms=1 stalecore.sentinel=off", 8, None);
+        assert_eq!(quick.look, Some(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn a_slow_watchdog_is_waited_for() {
+        let of = |ms| {
+            limits(
+                &format!("stalecore.scenario=kdump stalecore.watchdog-thresh={ms}ms"),
+                8,
+                None,
+            )
+        };
+        assert_eq!(
+            of(60_000).silence - of(10_000).silence,
+            Duration::from_secs(100)
+        );
+        assert!(of(60_000).total > Duration::from_secs(150));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod answer;
 mod args;
 mod child;
+mod core_file;
 mod el3;
 mod figures;
 mod findings;
@@ -19,11 +20,11 @@ mod qmp;
 mod session;
 mod show;
 mod silence;
-
 mod table;
 mod watch;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fs,
     io::{BufRead, BufReader, Read},
@@ -40,13 +41,15 @@ use stalecore_model::{
 };
 
 pub use args::Args;
-use judge::Ending;
+use core_file::CoreFile;
+use judge::{Ending, Judgement};
 use limits::Limits;
 use machine::Boot;
 use outdir::OutDir;
 use progress::Progress;
 use qemu::Qemu;
 use session::Session;
+use silence::{Lookout, Sight};
 use watch::Stop;
 
 use crate::{junit, report, stdout};
@@ -65,6 +68,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let cpus = args.machine.cpus;
     let mut options = args.plan.0;
     options.semihosting = !args.no_semihosting;
+    options.hold = args.core.is_some();
     let plan = Plan::new(&options, cpus).map_err(|e| anyhow!(args::as_flag(&e)))?;
     args.machine.check().map_err(|e| anyhow!(e))?;
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
@@ -86,6 +90,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         icount: options.icount,
         semihosting: options.semihosting,
     });
+    let core = args.core.as_deref();
+    let core = core.map(|path| CoreFile::new(path, args.machine.mem));
+    let mut core = core.transpose()?;
     let out = OutDir::open(args.out.as_deref())?;
     let run = Run {
         schema: SCHEMA,
@@ -108,10 +115,27 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !args.quiet {
         eprintln!("{}", machine::shell(&session.run.machine_command));
     }
-    let mut ending = boot(&qemu.program, &words, limits, &monitor, &mut session)?;
+    let mut lookout = Lookout {
+        monitor: &monitor,
+        scratch: scratch.path(),
+        out: out.path(),
+        image: &image,
+        options: &options,
+        plan: &plan,
+        cpus,
+        marks: BTreeMap::new(),
+    };
+    let mut ending = boot(
+        &qemu.program,
+        &words,
+        limits,
+        &mut lookout,
+        core.as_mut(),
+        &mut session,
+    )?;
     ending.semihosting = options.semihosting;
     let mut run = session.run;
-    let judgement = judge::judge(&run, &ending, args.expect);
+    let mut judgement = judge::judge(&run, &ending, args.expect);
     note_what_was_odd(
         &mut run,
         &ending,
@@ -120,6 +144,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         session.too_long,
     );
     run.answer = printable(answer::answer(&run, &judgement, args.expect).as_bytes());
+    // What was found does not depend on it.
+    if let Some(core) = &core {
+        note_core(&mut run, core, &mut judgement);
+    }
     run.exit = judgement.code as u8;
     out.save(&run)?;
     report::write_html(std::slice::from_ref(&run), &out.path().join(report::FILE))?;
@@ -145,18 +173,21 @@ fn boot(
     program: &Path,
     words: &[OsString],
     limits: Limits,
-    monitor: &Path,
+    lookout: &mut Lookout<'_>,
+    mut core: Option<&mut CoreFile>,
     session: &mut Session,
 ) -> anyhow::Result<Ending> {
     let begin = Instant::now();
     let (mut child, stdout, stderr) =
         child::Child::start(program, words).with_context(|| program.display().to_string())?;
     let complaints = complaints(stderr);
-    let stop = watch::watch(&watch::read(stdout), limits, session);
+    let console = watch::read(stdout);
+    let mut stop = watch::watch(&console, limits, session, lookout, core.as_deref_mut());
     session.finish();
     session.run.elapsed_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if session.run.end.is_none() && matches!(stop, Stop::Silent(_) | Stop::Deadline(_)) {
-        session.run.notes.extend(silence::look(monitor));
+    let silent = matches!(stop, Stop::Silent(_) | Stop::Deadline(_) | Stop::Held(_));
+    if session.run.end.is_none() && silent {
+        look(&mut stop, lookout, core, &mut session.run);
     }
     let status: Option<ExitStatus> = match stop {
         Stop::Closed => child.wait(LAST_BREATH)?,
@@ -174,6 +205,57 @@ fn boot(
         complaint: complaints.into_iter().next(),
         last_text: session.last_text.take(),
     })
+}
+
+/// The machine is silent and about to be given up: what can still be learned.
+fn look(stop: &mut Stop, lookout: &mut Lookout<'_>, core: Option<&mut CoreFile>, run: &mut Run) {
+    let mut errors = Vec::new();
+    if !matches!(stop, Stop::Held(_)) {
+        match lookout.last_look(run) {
+            Ok(Sight::Held(held)) => *stop = Stop::Held(held),
+            Ok(_) => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    let held = match stop {
+        Stop::Held(held) => Some(*held),
+        _ => None,
+    };
+    let reported = lookout.report(run, held, core);
+    if let (Some(held), Ok(false) | Err(_)) = (held, &reported) {
+        *stop = Stop::Silent(held.waited);
+    }
+    errors.extend(reported.err());
+    // Both fail for the same reason where nobody listens.
+    let texts = errors.iter().map(|error| format!("silence: {error:#}"));
+    for text in texts {
+        if run.notes.last() != Some(&text) {
+            run.notes.push(text);
+        }
+    }
+}
+
+/// Says what came of the core file; one that could not be written is an error.
+fn note_core(run: &mut Run, core: &CoreFile, judgement: &mut Judgement) {
+    let path = core.path().display();
+    match &core.saved {
+        None => run
+            .notes
+            .push("host: no core file was saved, as nothing was held up or reported".into()),
+        Some(Ok(())) => {
+            let base = run.marks.as_ref().map_or(0, |marks| marks.image.0);
+            run.notes.push(format!(
+                "host: core file {path}; look at it with: gdb-multiarch -ex 'core-file {path}' \
+                 -ex 'add-symbol-file stalecore.elf -o {base:#x}' -ex 'info threads'"
+            ));
+        }
+        Some(Err(error)) => {
+            let problem = format!("{error:#}");
+            run.notes.push(format!("host: {problem}"));
+            judgement.problem.get_or_insert(problem);
+            judgement.code = judgement.code.worse(ExitCode::Harness);
+        }
+    }
 }
 
 /// Reads the emulator's standard error, and keeps its first lines.
@@ -219,6 +301,13 @@ fn note_what_was_odd(run: &mut Run, ending: &Ending, el: &str, tree_cases: u32, 
         note(format!(
             "EL{el} was asked for, the image was entered at EL{}",
             machine.entry_el
+        ));
+    }
+    if matches!(ending.stop, Stop::Held(_)) {
+        let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);
+        note(format!(
+            "the run ended there, {} of {planned} cases have a result",
+            run.cases.len()
         ));
     }
     if let Some(end) = &run.end {

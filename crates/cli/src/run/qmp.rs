@@ -44,7 +44,20 @@ impl Qmp {
     /// # Errors
     /// QEMU refuses it, or does not answer in time.
     pub fn command(&mut self, name: &str, arguments: &Value) -> anyhow::Result<Value> {
-        let until = Instant::now() + self.patience;
+        self.slow_command(name, arguments, self.patience)
+    }
+
+    /// As [`Self::command`], for one that may take as long as `patience`.
+    ///
+    /// # Errors
+    /// As [`Self::command`].
+    pub fn slow_command(
+        &mut self,
+        name: &str,
+        arguments: &Value,
+        patience: Duration,
+    ) -> anyhow::Result<Value> {
+        let until = Instant::now() + patience;
         let mut text = json!({ "execute": name, "arguments": arguments }).to_string();
         text.push('\n');
         self.stream.get_mut().write_all(text.as_bytes())?;

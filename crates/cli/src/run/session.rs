@@ -10,6 +10,7 @@ use std::{
 use stalecore_model::{
     console::{Line, Lines},
     ktap::Ktap,
+    record::Record,
     run::Run,
 };
 
@@ -24,6 +25,8 @@ pub struct Session {
     pub run: Run,
     /// The code on the image's last line, and when it came.
     pub exit: Option<(u8, Instant)>,
+    /// The image holds still, for a debugger to look at it.
+    pub held: bool,
     /// The last line that was neither record nor KTAP.
     pub last_text: Option<String>,
     /// Cases in the KTAP tree.
@@ -41,6 +44,7 @@ impl Session {
         Self {
             run,
             exit: None,
+            held: false,
             last_text: None,
             tree_cases: 0,
             too_long: 0,
@@ -83,6 +87,7 @@ impl Session {
         match line {
             Line::Record(record) => {
                 self.progress.record(&record);
+                self.held |= matches!(record, Record::Hold(_));
                 self.run.take(record);
             }
             Line::Ktap(Ktap::Result { nested: true, .. }) => self.tree_cases += 1,

@@ -8,7 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{interrupt, limits::Limits, session::Session};
+use super::{
+    core_file::CoreFile,
+    interrupt,
+    limits::Limits,
+    session::Session,
+    silence::{Held, Lookout, Sight},
+};
 
 /// How long QEMU may take to end after the image's last line.
 const GRACE: Duration = Duration::from_secs(5);
@@ -27,6 +33,8 @@ pub enum Stop {
     Silent(Duration),
     /// The run's deadline passed.
     Deadline(Duration),
+    /// Nothing came, and this operation has not returned.
+    Held(Held),
     /// Somebody asked for the end.
     Interrupted,
     /// More came than any image writes.
@@ -54,9 +62,19 @@ pub fn read(mut console: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 }
 
 /// Feeds the session until the run is over one way or another.
-pub fn watch(console: &Receiver<Vec<u8>>, limits: Limits, session: &mut Session) -> Stop {
+///
+/// Where nobody in the machine watches, `lookout` does once the console is
+/// quiet. A core file is saved when the image holds still for that.
+pub fn watch(
+    console: &Receiver<Vec<u8>>,
+    limits: Limits,
+    session: &mut Session,
+    lookout: &mut Lookout<'_>,
+    mut core: Option<&mut CoreFile>,
+) -> Stop {
     let begin = Instant::now();
     let mut heard = begin;
+    let mut looked = begin;
     loop {
         match console.recv_timeout(STEP) {
             Ok(bytes) => {
@@ -76,6 +94,24 @@ pub fn watch(console: &Receiver<Vec<u8>>, limits: Limits, session: &mut Session)
         }
         if session.exit.is_some_and(|(_, at)| at.elapsed() > GRACE) {
             return Stop::LastLine;
+        }
+        if std::mem::take(&mut session.held)
+            && let Some(core) = &mut core
+        {
+            lookout.save_core(core);
+            heard = Instant::now();
+        }
+        if let Some(pause) = limits.look
+            && heard.max(looked).elapsed() >= pause
+            && session.run.end.is_none()
+        {
+            looked = Instant::now();
+            // A monitor that does not answer is told of at the end.
+            match lookout.look(&session.run) {
+                Ok(Sight::Held(held)) => return Stop::Held(held),
+                Ok(Sight::Moving) => heard = looked,
+                Ok(Sight::Nothing) | Err(_) => {}
+            }
         }
         if begin.elapsed() > limits.total {
             return Stop::Deadline(limits.total);

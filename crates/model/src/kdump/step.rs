@@ -1,11 +1,17 @@
 //! The steps of the crash path, in order, and the record that says which was
 //! reached.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::{Kernel, message};
-use crate::cpuset::CpuSet;
+use crate::{
+    cpuset::CpuSet,
+    glossary::Subject,
+    mark::{Phase, Seen},
+    plan::Case,
+    record::Block,
+};
 
 /// Something that the crash path does; each is reported before it is done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -124,6 +130,52 @@ impl Step {
             Self::Segments => "checking the loaded segments",
             Self::Report => "saying what each core was doing",
         }
+    }
+}
+
+impl Step {
+    /// The routine that the step runs.
+    pub fn routine(self, kernel: Kernel) -> &'static str {
+        match self {
+            Self::FlushIcache => kernel.icache_routine(),
+            Self::BroadcastIc => "capture_ic_ialluis",
+            Self::BroadcastTlbi => "capture_tlbi_vaale1is",
+            _ => kernel.dcache_routine(),
+        }
+    }
+
+    /// An instruction of the step: the harness has no operation of its own for
+    /// the last-level form of TLBI that the crash kernel broadcasts.
+    pub fn symbol(self, instruction: Subject) -> &'static str {
+        match (self, instruction) {
+            (Self::BroadcastTlbi, Subject::TlbiVaae1is) => "tlbi vaale1is",
+            _ => instruction.symbol(),
+        }
+    }
+
+    /// The report of an operation that is held up in this step, as the mark
+    /// tells it; the other cores are yet to be told.
+    pub fn block(
+        self,
+        kernel: Kernel,
+        case: &Case,
+        cpu: usize,
+        seen: &Seen,
+        waited_ms: u64,
+        seen_by: &str,
+    ) -> Block {
+        let mut block = case.block(cpu, seen, waited_ms, seen_by);
+        block.at = match seen.site {
+            Some(site) if site.phase == Phase::Step => {
+                format!("{}+{}", self.routine(kernel), site.offset)
+            }
+            _ => self.about().into(),
+        };
+        if let Some(site) = seen.site {
+            block.instruction = self.symbol(site.instruction).into();
+        }
+        block.address = block.address.filter(|address| address.0 != 0);
+        block
     }
 }
 

@@ -1,0 +1,386 @@
+//! The machine says nothing: what its memory and its registers say instead,
+//! read through its emulator's monitor.
+//!
+//! With no sentinel nobody in the machine sees an operation that does not
+//! return. Then the marks are looked at as soon as the console is quiet
+//! ([`Lookout::look`]), and one that does not move is reported as the sentinel
+//! would have ([`Lookout::report`]).
+
+mod names;
+mod registers;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+use stalecore_model::{
+    cpuset::CpuSet,
+    glossary::Verdict,
+    mark::{Marks, Seen},
+    options::{Options, Scenario},
+    plan::{Case, Plan},
+    record::{Block, CaseRecord, CoreState, Record},
+    run::Run,
+};
+
+use super::{core_file::CoreFile, qmp::Qmp};
+use names::Names;
+use registers::Registers;
+
+/// How long the monitor may take: it cannot answer at all while an emulated
+/// core is held up inside one instruction.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a mark is looked at before the end, and how long it must stand
+/// still then at most.
+const GLANCE: Duration = Duration::from_millis(200);
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
+/// The file with all registers, in the directory of the run.
+pub const REGISTERS: &str = "registers.txt";
+
+/// Who looks.
+const SEEN_BY: &str = "host";
+
+/// What a look at the marks shows.
+#[derive(Clone, Copy, Debug)]
+pub enum Sight {
+    /// Nothing that could be told: no marks, nothing in flight, or not for
+    /// long enough.
+    Nothing,
+    /// A mark has moved since the last look: the machine works.
+    Moving,
+    /// An operation has not returned.
+    Held(Held),
+}
+
+/// An operation that has not returned.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    cpu: usize,
+    seen: Seen,
+    /// How long its mark is known not to have moved.
+    pub waited: Duration,
+}
+
+/// Looks into the machine.
+pub struct Lookout<'a> {
+    /// Where the emulator's monitor listens.
+    pub monitor: &'a Path,
+    /// A directory for what it writes.
+    pub scratch: &'a Path,
+    /// Where the results go.
+    pub out: &'a Path,
+    /// The flat image that runs.
+    pub image: &'a Path,
+    /// What the image was asked for.
+    pub options: &'a Options,
+    /// What it makes of that.
+    pub plan: &'a Plan,
+    /// How many cores there are.
+    pub cpus: usize,
+    /// The initiators' marks, and since when they are known to be the same.
+    pub marks: BTreeMap<usize, (u64, Instant)>,
+}
+
+impl Lookout<'_> {
+    /// Looks once: an operation is held up if its mark has not moved between
+    /// looks for the deadline of the plan.
+    ///
+    /// # Errors
+    /// The monitor does not answer as it should.
+    pub fn look(&mut self, run: &Run) -> anyhow::Result<Sight> {
+        let deadline = Duration::from_millis(self.plan.deadline_ms.into());
+        let Some(marks) = &run.marks else {
+            return Ok(Sight::Nothing);
+        };
+        self.glance(marks, deadline)
+    }
+
+    /// Looks a last time, before the machine is given up: at most five seconds.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub fn last_look(&mut self, run: &Run) -> anyhow::Result<Sight> {
+        let Some(marks) = &run.marks else {
+            return Ok(Sight::Nothing);
+        };
+        let deadline = Duration::from_millis(self.plan.deadline_ms.into()).min(LAST_LOOK);
+        let end = Instant::now() + deadline + 2 * GLANCE;
+        loop {
+            match self.glance(marks, deadline)? {
+                Sight::Held(held) => return Ok(Sight::Held(held)),
+                other if Instant::now() >= end => return Ok(other),
+                _ => thread::sleep(GLANCE),
+            }
+        }
+    }
+
+    fn glance(&mut self, marks: &Marks, deadline: Duration) -> anyhow::Result<Sight> {
+        let mut qmp = Qmp::connect(self.monitor, PATIENCE)?;
+        let status = qmp.command("query-status", &json!({}))?;
+        if status["running"] != json!(true) {
+            // Time stands still in there.
+            self.marks.clear();
+            return Ok(Sight::Nothing);
+        }
+        let memory = self.memory(&mut qmp, marks)?;
+        let now = Instant::now();
+        let mut moved = false;
+        for cpu in self.plan.roles.initiators.iter() {
+            let (seen, _) = marks.read(&memory, cpu).context("a mark")?;
+            match self.marks.get(&cpu) {
+                Some((sequence, since)) if *sequence == seen.sequence => {
+                    let waited = now - *since;
+                    if seen.in_flight() && waited >= deadline {
+                        return Ok(Sight::Held(Held { cpu, seen, waited }));
+                    }
+                }
+                known => {
+                    moved |= known.is_some();
+                    self.marks.insert(cpu, (seen.sequence, now));
+                }
+            }
+        }
+        Ok(if moved { Sight::Moving } else { Sight::Nothing })
+    }
+
+    /// The marks and states of all cores.
+    fn memory(&self, qmp: &mut Qmp, marks: &Marks) -> anyhow::Result<Vec<u8>> {
+        let (start, length) = marks.window(self.cpus).context("no place for marks")?;
+        self.read(qmp, start, length)
+    }
+
+    /// Reads physical memory.
+    fn read(&self, qmp: &mut Qmp, start: u64, length: usize) -> anyhow::Result<Vec<u8>> {
+        let file = self.scratch.join("memory");
+        let name = file.to_str().context("TMPDIR is not UTF-8")?;
+        qmp.command(
+            "pmemsave",
+            &json!({ "val": start, "size": length, "filename": name }),
+        )?;
+        let bytes = fs::read(&file).with_context(|| file.display().to_string())?;
+        ensure!(bytes.len() == length, "QEMU has saved too little memory");
+        Ok(bytes)
+    }
+
+    /// Saves a core file while the image holds still for it; the machine goes on
+    /// afterwards.
+    pub fn save_core(&self, core: &mut CoreFile) {
+        match Qmp::connect(self.monitor, PATIENCE) {
+            Ok(mut qmp) => core.save(&mut qmp),
+            Err(error) => core.fail(error),
+        }
+    }
+
+    /// Stops the machine and says what is known of it: the block report, the
+    /// registers, a core file if one is wanted. Without a held operation, only
+    /// where each core was. Was a block reported?
+    ///
+    /// # Errors
+    /// The monitor does not answer as it should.
+    pub fn report(
+        &self,
+        run: &mut Run,
+        held: Option<Held>,
+        core: Option<&mut CoreFile>,
+    ) -> anyhow::Result<bool> {
+        let mut qmp = Qmp::connect(self.monitor, PATIENCE)?;
+        qmp.command("stop", &json!({}))?;
+        let dump = qmp.human("info registers -a")?;
+        let registers = registers::read(&dump);
+        let image = fs::read(self.image).unwrap_or_default();
+        let names = Names::new(&image, run.marks.as_ref());
+        let found = held.map(|held| self.block(&mut qmp, run, &held, &registers, &names));
+        let reported = matches!(found, Some(Ok(_)));
+        match found {
+            Some(Ok((case, block))) => {
+                let place = block.at.clone();
+                run.take(Record::Block(block));
+                let why = (self.options.scenario == Scenario::Kdump)
+                    .then(|| format!("the log ends at: {place}"));
+                run.take(Record::Case(Box::new(CaseRecord::blank(
+                    &case,
+                    Verdict::Blocked,
+                    why,
+                ))));
+            }
+            other => {
+                if let Some(Err(error)) = other {
+                    run.notes.push(format!("silence: {error:#}"));
+                }
+                run.notes.extend(places(&registers, &names));
+            }
+        }
+        let file = self.out.join(REGISTERS);
+        match fs::write(&file, dump.replace('\r', "")) {
+            Ok(()) => run.notes.push(format!(
+                "host: the registers of all cores are in {REGISTERS}"
+            )),
+            Err(error) => run.notes.push(format!("host: {}: {error}", file.display())),
+        }
+        if let Some(core) = core {
+            core.save(&mut qmp);
+        }
+        Ok(reported)
+    }
+
+    /// The block report of a held operation, and the case that it is of.
+    fn block(
+        &self,
+        qmp: &mut Qmp,
+        run: &Run,
+        held: &Held,
+        registers: &BTreeMap<usize, Registers>,
+        names: &Names<'_>,
+    ) -> anyhow::Result<(Case, Block)> {
+        let marks = run.marks.as_ref().context("no place for marks")?;
+        let memory = self.memory(qmp, marks)?;
+        let (seen, _) = marks.read(&memory, held.cpu).context("a mark")?;
+        ensure!(
+            seen.sequence == held.seen.sequence,
+            "the mark of CPU {} moved at last",
+            held.cpu
+        );
+        let number = self.read(qmp, marks.case.0, size_of::<u32>())?;
+        let number = u32::from_le_bytes(*number.first_chunk().context("a number")?);
+        let mut cases = self.plan.groups.iter().flat_map(|group| &group.cases);
+        let case = cases.find(|case| u32::try_from(case.number) == Ok(number));
+        let case = *case.with_context(|| format!("no case has the number {number}"))?;
+        let waited = u64::try_from(held.waited.as_millis()).unwrap_or(u64::MAX);
+        let block = match run.kdump.last().filter(|_| self.is_kdump()) {
+            Some(last) => {
+                let kernel = self.options.kernel;
+                last.step
+                    .block(kernel, &case, held.cpu, &seen, waited, SEEN_BY)
+            }
+            None => case.block(held.cpu, &seen, waited, SEEN_BY),
+        };
+        let mut cores: Vec<CoreState> = Vec::new();
+        for cpu in 0..self.cpus {
+            let core = self.core(cpu, held, waited, (marks, &memory), registers, names);
+            let same = |other: &CoreState| {
+                (&other.role, &other.doing, &other.proof, &other.at)
+                    == (&core.role, &core.doing, &core.proof, &core.at)
+            };
+            match cores.iter_mut().find(|other| same(other)) {
+                Some(known) => {
+                    known.cpus.insert(cpu);
+                }
+                None => cores.push(core),
+            }
+        }
+        Ok((case, Block { cores, ..block }))
+    }
+
+    fn is_kdump(&self) -> bool {
+        self.options.scenario == Scenario::Kdump
+    }
+
+    /// What one core was doing.
+    fn core(
+        &self,
+        cpu: usize,
+        held: &Held,
+        waited_ms: u64,
+        (marks, memory): (&Marks, &[u8]),
+        registers: &BTreeMap<usize, Registers>,
+        names: &Names<'_>,
+    ) -> CoreState {
+        let registers = registers.get(&cpu);
+        let (seen, state) = marks.read(memory, cpu).unzip();
+        let state = state.flatten();
+        let (role, doing, proof) = if cpu == held.cpu {
+            (
+                "initiator",
+                "held up".into(),
+                format!("its mark last moved {waited_ms} ms ago"),
+            )
+        } else if self.plan.roles.initiators.contains(cpu) {
+            let doing = match seen {
+                Some(seen) if seen.in_flight() => "in an operation",
+                _ => "between operations",
+            };
+            let marks = seen.map_or(0, |seen| seen.sequence);
+            ("initiator", doing.into(), format!("{marks} marks"))
+        } else if self.plan.roles.sentinel == Some(cpu) {
+            ("sentinel", "silent".into(), "wrote nothing".into())
+        } else {
+            let doing = match state {
+                Some(state) => state.name(),
+                None if registers.is_some_and(|r| names.knows(r.pc)) => "waiting",
+                None => "not started",
+            };
+            (
+                "stale",
+                doing.into(),
+                "state and registers read by the host".into(),
+            )
+        };
+        CoreState {
+            cpus: CpuSet::one(cpu),
+            role: role.into(),
+            doing,
+            proof,
+            at: registers.map(|registers| place(registers, names)),
+        }
+    }
+}
+
+/// Where a core is, and whether it takes interrupts.
+fn place(registers: &Registers, names: &Names<'_>) -> String {
+    format!(
+        "{}, lr {}, EL{}, interrupts {}",
+        names.at(registers.pc),
+        names.at(registers.lr),
+        registers.level(),
+        if registers.masked() { "masked" } else { "open" }
+    )
+}
+
+/// One line for each program counter, with the cores that are there.
+fn places(registers: &BTreeMap<usize, Registers>, names: &Names<'_>) -> Vec<String> {
+    let mut places: BTreeMap<u64, CpuSet> = BTreeMap::new();
+    for (cpu, registers) in registers {
+        // A number out of range would be one of another machine.
+        if *cpu < stalecore_model::cpuset::MAX_CPUS {
+            places.entry(registers.pc).or_default().insert(*cpu);
+        }
+    }
+    places
+        .into_iter()
+        .map(|(pc, cpus)| format!("silence: CPU {cpus} at {}", names.at(pc)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_at_one_place_are_one_line() {
+        let at = |pc| Registers {
+            pc,
+            ..Registers::default()
+        };
+        let registers = [
+            (0, at(0x4008_0000)),
+            (1, at(0x4008_0040)),
+            (2, at(0x4008_0040)),
+            (99_999, at(1)),
+        ];
+        assert_eq!(
+            places(&registers.into(), &Names::new(&[], None)),
+            [
+                "silence: CPU 0 at 0x40080000",
+                "silence: CPU 1-2 at 0x40080040"
+            ]
+        );
+    }
+}

@@ -1,0 +1,365 @@
+//! The mark: what a core says it is about to execute, and how it lies in
+//! memory, so that whoever reads memory finds it there: the sentinel by plain
+//! loads, the host through a debugger when no core answers any more.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cpuset::MAX_CPUS,
+    glossary::{StaleState, Subject},
+    record::Hex,
+};
+
+/// Which part of a case a core is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Phase {
+    /// Bringing lines into their state.
+    Prepare,
+    /// A timed block of the issue class.
+    Issue,
+    /// A timed block of the complete class.
+    Complete,
+    /// Operations back to back in the depth sweep.
+    Depth,
+    /// The barrier behind them.
+    Barrier,
+    /// A routine, whole.
+    Routine,
+    /// A routine, step by step: the offset is known.
+    Step,
+    /// The functional check.
+    Check,
+}
+
+impl Phase {
+    /// Every phase, by number.
+    pub const ALL: [Self; 8] = [
+        Self::Prepare,
+        Self::Issue,
+        Self::Complete,
+        Self::Depth,
+        Self::Barrier,
+        Self::Routine,
+        Self::Step,
+        Self::Check,
+    ];
+
+    /// The phase in words, for where no routine and offset is known.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Prepare => "while the lines were prepared",
+            Self::Issue => "timed block, issue class",
+            Self::Complete => "timed block, complete class",
+            Self::Depth => "depth sweep",
+            Self::Barrier => "depth sweep, the barrier",
+            Self::Routine => "routine",
+            Self::Step => "routine, step by step",
+            Self::Check => "functional check",
+        }
+    }
+}
+
+/// An instruction about to be executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Site {
+    /// The operation or routine.
+    pub subject: Subject,
+    /// In which part of the case.
+    pub phase: Phase,
+    /// Byte offset in the routine.
+    pub offset: u16,
+    /// The operation at that offset.
+    pub instruction: Subject,
+}
+
+impl Site {
+    /// One instruction of a timed block.
+    #[inline]
+    pub const fn of(subject: Subject, phase: Phase) -> Self {
+        Self {
+            subject,
+            phase,
+            offset: 0,
+            instruction: subject,
+        }
+    }
+
+    /// As one word: subject, phase, instruction, 0, offset.
+    #[inline]
+    pub const fn pack(self) -> u64 {
+        self.subject as u64
+            | (self.phase as u64) << 8
+            | (self.instruction as u64) << 16
+            | (self.offset as u64) << 32
+    }
+
+    /// Reads a word; `None` if it names what there is not.
+    #[inline]
+    pub fn unpack(word: u64) -> Option<Self> {
+        let [subject, phase, instruction, _, low, high, ..] = word.to_le_bytes();
+        Some(Self {
+            subject: *Subject::ALL.get(usize::from(subject))?,
+            phase: *Phase::ALL.get(usize::from(phase))?,
+            instruction: *Subject::ALL.get(usize::from(instruction))?,
+            offset: u16::from_le_bytes([low, high]),
+        })
+    }
+
+    /// Where it is, for a reader: `flush_icache_range+92`.
+    pub fn place(self) -> String {
+        match self.phase {
+            Phase::Step => format!("{}+{}", self.routine(), self.offset),
+            Phase::Routine => self.subject.symbol().to_string(),
+            phase => format!("{} ({})", self.subject.symbol(), phase.about()),
+        }
+    }
+
+    /// The routine that a step is in: composed routines are made of others.
+    const fn routine(self) -> &'static str {
+        match self.subject {
+            Subject::MachineKexec
+                if matches!(self.instruction, Subject::DcCivac | Subject::DsbSy) =>
+            {
+                Subject::FlushDcacheArea.symbol()
+            }
+            Subject::MachineKexec => Subject::FlushIcacheRange.symbol(),
+            Subject::KexecListFlush => Subject::FlushDcacheArea.symbol(),
+            subject => subject.symbol(),
+        }
+    }
+}
+
+/// What a mark says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// How many marks were written; odd while an operation is in flight.
+    pub sequence: u64,
+    /// What it is about to execute, or has executed last.
+    pub site: Option<Site>,
+    /// The address operated on.
+    pub address: u64,
+    /// Operations of the same class that have returned.
+    pub returned: u64,
+}
+
+impl Seen {
+    /// Is an operation in flight?
+    #[inline]
+    pub const fn in_flight(&self) -> bool {
+        self.sequence % 2 == 1
+    }
+
+    /// The address that a report names: that of an instruction which takes one.
+    pub fn named_address(&self, instruction: Subject) -> Option<Hex> {
+        let hang = self
+            .site
+            .is_some_and(|site| site.subject == Subject::SelftestHang);
+        (instruction.takes_line() || hang).then_some(Hex(self.address))
+    }
+}
+
+/// Bytes of a mark: sequence, site, address and operations returned, 64 bits
+/// each, little endian.
+pub const MARK_SIZE: usize = 32;
+
+/// No core takes more memory.
+const LARGEST_CORE: u64 = 64 << 10;
+
+/// Where all this is in memory: physical addresses, for a debugger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Marks {
+    /// The first byte of the image.
+    pub image: Hex,
+    /// The image's symbol table.
+    pub symbols: Hex,
+    /// The number of the case under way, 32 bits; 0 before the first.
+    pub case: Hex,
+    /// The mark of CPU 0: see [`MARK_SIZE`].
+    pub mark: Hex,
+    /// The stale state that CPU 0 has entered: 1 + its number as one byte, 0 for
+    /// none.
+    pub state: Hex,
+    /// Bytes from one CPU's to the next one's.
+    pub stride: u64,
+}
+
+impl Marks {
+    /// The address and length of the memory that holds the marks and states
+    /// of `cpus` cores; `None` where that cannot be.
+    pub fn window(&self, cpus: usize) -> Option<(u64, usize)> {
+        let cores = u64::try_from(cpus.checked_sub(1)?).ok()?;
+        let start = self.mark.0.min(self.state.0);
+        let apart = self.mark.0.max(self.state.0) - start;
+        if cpus > MAX_CPUS || self.stride > LARGEST_CORE || apart > LARGEST_CORE {
+            return None;
+        }
+        let length = apart + cores * self.stride + MARK_SIZE as u64;
+        start.checked_add(length)?;
+        Some((start, usize::try_from(length).ok()?))
+    }
+
+    /// What the memory of [`Self::window`] says of one core: its mark, and the
+    /// stale state that it is in.
+    pub fn read(&self, window: &[u8], cpu: usize) -> Option<(Seen, Option<StaleState>)> {
+        let start = self.mark.0.min(self.state.0);
+        let at = |base: Hex| -> Option<&[u8]> {
+            let skip = u64::try_from(cpu).ok()?.checked_mul(self.stride)?;
+            let skip = (base.0 - start).checked_add(skip)?;
+            window.get(usize::try_from(skip).ok()?..)
+        };
+        let (mark, state) = (at(self.mark)?, at(self.state)?);
+        let seen = Seen {
+            sequence: word(mark, 0)?,
+            site: Site::unpack(word(mark, 8)?),
+            address: word(mark, 16)?,
+            returned: word(mark, 24)?,
+        };
+        let number = state.first()?.checked_sub(1);
+        Some((seen, number.and_then(StaleState::from_number)))
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    let bytes = bytes.get(at..at + 8)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{vec, vec::Vec};
+    use proptest::prelude::*;
+
+    const MARKS: Marks = Marks {
+        image: Hex(0x4000_0000),
+        symbols: Hex(0x4010_0000),
+        case: Hex(0x4020_0000),
+        mark: Hex(0x4030_0500),
+        state: Hex(0x4030_0400),
+        stride: 0x900,
+    };
+
+    fn site() -> impl Strategy<Value = Site> {
+        let subject = 0..Subject::ALL.len();
+        (subject.clone(), 0..Phase::ALL.len(), any::<u16>(), subject).prop_map(
+            |(subject, phase, offset, instruction)| Site {
+                subject: Subject::ALL[subject],
+                phase: Phase::ALL[phase],
+                offset,
+                instruction: Subject::ALL[instruction],
+            },
+        )
+    }
+
+    #[test]
+    fn places_are_named_as_the_kernel_names_them() {
+        let step = |subject, instruction, offset| {
+            Site {
+                subject,
+                phase: Phase::Step,
+                offset,
+                instruction,
+            }
+            .place()
+        };
+        assert_eq!(
+            step(Subject::FlushIcacheRangeSize, Subject::IcIvau, 92),
+            "flush_icache_range+92"
+        );
+        assert_eq!(
+            step(Subject::MachineKexec, Subject::DcCivac, 32),
+            "__flush_dcache_area+32"
+        );
+        assert_eq!(
+            step(Subject::MachineKexec, Subject::IcIvau, 92),
+            "flush_icache_range+92"
+        );
+        assert_eq!(
+            Site::of(Subject::IcIvau, Phase::Complete).place(),
+            "ic ivau (timed block, complete class)"
+        );
+    }
+
+    #[test]
+    fn phases_are_numbered_in_order() {
+        for (number, phase) in Phase::ALL.into_iter().enumerate() {
+            assert_eq!(phase as usize, number);
+        }
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_have_no_window() {
+        assert_eq!(
+            MARKS.window(8),
+            Some((0x4030_0400, 0x100 + 7 * 0x900 + MARK_SIZE))
+        );
+        assert_eq!(MARKS.window(0), None);
+        assert_eq!(MARKS.window(MAX_CPUS + 1), None);
+        for wrong in [
+            Marks {
+                stride: u64::MAX,
+                ..MARKS
+            },
+            Marks {
+                state: Hex(0),
+                ..MARKS
+            },
+            Marks {
+                mark: Hex(u64::MAX),
+                state: Hex(u64::MAX - 8),
+                ..MARKS
+            },
+        ] {
+            assert_eq!(wrong.window(8), None, "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_site_is_read_as_it_was_written(site in site()) {
+            prop_assert_eq!(Site::unpack(site.pack()), Some(site));
+        }
+
+        #[test]
+        fn marks_are_read_from_where_they_were_written(
+            written in proptest::collection::vec((any::<u64>(), site(), any::<u64>(), any::<u64>(), 0..=StaleState::ALL.len()), 1..9),
+            stride in 2 * 256_u64..4096,
+            swapped: bool,
+        ) {
+            let (mark, state_at) = if swapped { (0x4000, 0x4100) } else { (0x4100, 0x4000) };
+            let marks = Marks { mark: Hex(mark), state: Hex(state_at), stride, ..MARKS };
+            let (start, length) = marks.window(written.len()).unwrap();
+            let mut memory = vec![0xa5; length];
+            for (cpu, (sequence, site, address, returned, state)) in written.iter().enumerate() {
+                let base = cpu * stride as usize;
+                let at = base + (mark - start) as usize;
+                let words: Vec<u8> = [*sequence, site.pack(), *address, *returned].iter().flat_map(|w| w.to_le_bytes()).collect();
+                memory[at..at + MARK_SIZE].copy_from_slice(&words);
+                memory[base + (state_at - start) as usize] = *state as u8;
+            }
+            for (cpu, (sequence, site, address, returned, state)) in written.iter().enumerate() {
+                let (seen, stuck) = marks.read(&memory, cpu).unwrap();
+                prop_assert_eq!(seen, Seen { sequence: *sequence, site: Some(*site), address: *address, returned: *returned });
+                prop_assert_eq!(seen.in_flight(), sequence % 2 == 1);
+                prop_assert_eq!(stuck.map_or(0, |s| s as usize + 1), *state);
+            }
+        }
+
+        #[test]
+        fn no_memory_and_no_addresses_make_it_panic(
+            mark: u64, state: u64, stride: u64, cpu in 0_usize..600,
+            memory in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let marks = Marks { mark: Hex(mark), state: Hex(state), stride, ..MARKS };
+            let _ = marks.window(cpu);
+            let _ = marks.read(&memory, cpu);
+            let near = Marks { mark: Hex(mark % 300), state: Hex(state % 300), stride: stride % 300, ..MARKS };
+            let _ = near.read(&memory, cpu % 4);
+        }
+    }
+}
