@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{
     BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
-    PlanRecord, Record,
+    PlanRecord, Record, Resume,
 };
 use crate::{kdump::KdumpRecord, mark::Marks};
 
@@ -62,6 +62,9 @@ pub struct Run {
     /// The steps of the crash path that were reached, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kdump: Vec<KdumpRecord>,
+    /// The boots that went on with what an earlier one began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumes: Vec<Resume>,
     /// The image's closing record.
     pub end: Option<End>,
 }
@@ -98,6 +101,7 @@ impl Run {
                 new
             }
             Record::Cores(cores) => push(&mut self.cores, cores),
+            Record::Resume(resume) => push(&mut self.resumes, resume),
             Record::Note(Note { text }) => push(&mut self.notes, text),
             Record::Group(group) => push(&mut self.groups, group),
             Record::Block(block) => push(&mut self.blocks, block),
