@@ -99,17 +99,28 @@ fn problem(run: &Run, ending: &Ending) -> Option<(ExitCode, String)> {
                 so_far(run)
             ));
         }
+        Stop::GaveUp(reason) => return harness(format!("the loader gave up: {reason}")),
         _ => {}
     }
     let Some(end) = &run.end else {
         return match &ending.stop {
             Stop::Silent(time) => Some((
                 ExitCode::Silence,
-                format!("silent for {} s {}", time.as_secs(), so_far(run)),
+                format!(
+                    "silent for {} s {}{}",
+                    time.as_secs(),
+                    so_far(run),
+                    firmware_s_last_words(run, ending)
+                ),
             )),
             Stop::Deadline(time) => Some((
                 ExitCode::Silence,
-                format!("not over after {} s {}", time.as_secs(), so_far(run)),
+                format!(
+                    "not over after {} s {}{}",
+                    time.as_secs(),
+                    so_far(run),
+                    firmware_s_last_words(run, ending)
+                ),
             )),
             _ => harness(no_end(run, ending)),
         };
@@ -153,18 +164,30 @@ fn no_end(run: &Run, ending: &Ending) -> String {
         0 => String::new(),
         n => format!("; {n} lines were garbled"),
     };
+    format!(
+        "no closing record {}: {}{garbled}{}",
+        so_far(run),
+        how_it_ended(ending),
+        last_words(ending)
+    )
+}
+
+fn last_words(ending: &Ending) -> String {
     let last = ending.last_text.as_ref();
-    let last = last.map_or(String::new(), |text| {
+    last.map_or(String::new(), |text| {
         format!(
             "; its last words: {}",
             text.chars().take(120).collect::<String>()
         )
-    });
-    format!(
-        "no closing record {}: {}{garbled}{last}",
-        so_far(run),
-        how_it_ended(ending)
-    )
+    })
+}
+
+/// Before the image has spoken, what was said says where the boot stopped.
+fn firmware_s_last_words(run: &Run, ending: &Ending) -> String {
+    match run.plan {
+        None => last_words(ending),
+        Some(_) => String::new(),
+    }
 }
 
 fn how_it_ended(ending: &Ending) -> String {

@@ -1,31 +1,31 @@
 //! `stalecore run`: boots the image in QEMU, reads what it reports, and says
-//! what that means.
+//! what that means. What reads a console and judges it serves `stalecore
+//! serial` too.
 
 mod answer;
 mod args;
+mod boot;
 mod child;
-mod el3;
+pub mod conclude;
 mod figures;
 mod findings;
-mod image;
-mod interrupt;
-mod judge;
-mod limits;
+pub mod interrupt;
+pub mod judge;
+mod kvm;
+pub mod limits;
 mod machine;
-mod outdir;
-mod progress;
+pub mod outdir;
+pub mod progress;
 mod qemu;
 mod qmp;
-mod session;
+pub mod session;
 mod show;
 mod silence;
-
 mod table;
-mod watch;
+pub mod watch;
 
 use std::{
     ffi::OsString,
-    fs,
     io::{BufRead, BufReader, Read},
     path::Path,
     process::ExitStatus,
@@ -35,21 +35,18 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use stalecore_model::{
-    console::printable, exit::ExitCode, glossary::Verdict, plan::Plan, record::SCHEMA, run::Run,
-};
+use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, record::SCHEMA, run::Run};
 
-pub use args::Args;
+pub use args::{Args, OutputArgs, seconds};
+use boot::Way;
 use judge::Ending;
 use limits::Limits;
-use machine::Boot;
+use machine::{Accel, Launch};
 use outdir::OutDir;
 use progress::Progress;
 use qemu::Qemu;
 use session::Session;
 use watch::Stop;
-
-use crate::{junit, report, stdout};
 
 /// How long the emulator may take to end once its console is closed.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -62,31 +59,26 @@ const COMPLAINTS: usize = 20;
 /// # Errors
 /// What keeps the run from being started, or its results from being saved.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let cpus = args.machine.cpus;
-    let mut options = args.plan.0;
-    options.semihosting = !args.no_semihosting;
-    let plan = Plan::new(&options, cpus).map_err(|e| anyhow!(args::as_flag(&e)))?;
-    args.machine.check().map_err(|e| anyhow!(e))?;
+    let machine = &args.machine;
+    let options = args.options();
+    let plan = Plan::new(&options, machine.cpus).map_err(|e| anyhow!(args::as_flag(&e)))?;
+    args.check().map_err(|e| anyhow!(e))?;
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
-    let limits = Limits::of(&options, &plan, cpus, timeout);
+    let firmware = args.boot.boot.patience(machine.cpus);
+    let limits = Limits::of(&options, &plan, machine.cpus, firmware, timeout);
     let scratch = tempfile::Builder::new().prefix("stalecore-").tempdir();
     let scratch = scratch.context("temporary directory")?;
     let monitor = scratch.path().join("qmp");
-    let image = image::find(args.image.as_deref(), scratch.path())?;
+    let bootargs = options.to_bootargs();
+    let boots = args.boot.prepare(machine, &bootargs, scratch.path())?;
     let qemu = Qemu::find(args.qemu.as_deref())?;
-    let loader = scratch.path().join("el3.elf");
-    if args.machine.at_el3() {
-        fs::write(&loader, el3::elf()).with_context(|| loader.display().to_string())?;
-    }
-    let words = args.machine.arguments(&Boot {
-        image: &image,
-        el3: args.machine.at_el3().then_some(&loader),
-        arguments: &options.to_bootargs(),
+    let words = machine.arguments(&Launch {
+        boot: &boots,
         monitor: &monitor,
         icount: options.icount,
         semihosting: options.semihosting,
     });
-    let out = OutDir::open(args.out.as_deref())?;
+    let out = OutDir::open(args.output.out.as_deref())?;
     let run = Run {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_string(),
@@ -94,8 +86,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             .map(|word| word.to_string_lossy().into_owned())
             .collect(),
         machine_command: machine::as_text(&qemu.program, &words),
-        host: format!("qemu {} (tcg)", qemu.version),
-        emulated: true,
+        host: format!("qemu {} ({})", qemu.version, machine.accel.name()),
+        emulated: machine.accel == Accel::Tcg,
         exit: ExitCode::Harness as u8,
         answer: "The run has not ended.".to_string(),
         ..Run::default()
@@ -103,77 +95,71 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Before the machine starts: a directory that cannot be written is found
     // now, and a host that is killed leaves what it knew.
     out.save(&run)?;
-    let mut session = Session::new(run, out.console()?, Progress::new(args.quiet));
+    let begins = match args.boot.boot {
+        Way::Image => "booting",
+        _ => "firmware",
+    };
+    let progress = Progress::new(args.output.quiet, begins);
+    let mut session = Session::new(run, out.console()?, progress);
     interrupt::install()?;
-    if !args.quiet {
+    if !args.output.quiet {
         eprintln!("{}", machine::shell(&session.run.machine_command));
     }
-    let mut ending = boot(&qemu.program, &words, limits, &monitor, &mut session)?;
+    let machine = Machine {
+        program: &qemu.program,
+        words: &words,
+        monitor: &monitor,
+        pinned: machine.accel == Accel::Kvm,
+    };
+    let mut ending = machine.boot(limits, &mut session)?;
     ending.semihosting = options.semihosting;
-    let mut run = session.run;
-    let judgement = judge::judge(&run, &ending, args.expect);
-    note_what_was_odd(
-        &mut run,
-        &ending,
-        &args.machine.el,
-        session.tree_cases,
-        session.too_long,
-    );
-    run.answer = printable(answer::answer(&run, &judgement, args.expect).as_bytes());
-    run.exit = judgement.code as u8;
-    out.save(&run)?;
-    report::write_html(std::slice::from_ref(&run), &out.path().join(report::FILE))?;
-    junit::write(&run, &out.path().join(junit::FILE))?;
-    let nothing = run.cases.is_empty() && run.blocks.is_empty();
-    if args.json {
-        stdout::print(&format!("{}\n", serde_json::to_string(&run)?))?;
-    } else if judgement.problem.is_none() || !nothing {
-        stdout::print(&show::text(&run, show::width(), args.all_states))?;
-    }
-    let out = out.path().display();
-    if let Some(problem) = &judgement.problem {
-        let problem = printable(problem.as_bytes());
-        eprintln!("stalecore: {problem}; what was measured is in {out}");
-    } else if !args.quiet {
-        eprintln!("results: {out}; to look at: {out}/{}", report::FILE);
-    }
-    Ok(judgement.code)
+    let odd = what_was_odd(&session.run, &ending, &args.machine.el);
+    session.run.notes.extend(odd);
+    conclude::conclude(session, &ending, &out, &args.output)
 }
 
-/// Starts the machine, reads its console to the end, and leaves nothing of it.
-fn boot(
-    program: &Path,
-    words: &[OsString],
-    limits: Limits,
-    monitor: &Path,
-    session: &mut Session,
-) -> anyhow::Result<Ending> {
-    let begin = Instant::now();
-    let (mut child, stdout, stderr) =
-        child::Child::start(program, words).with_context(|| program.display().to_string())?;
-    let complaints = complaints(stderr);
-    let stop = watch::watch(&watch::read(stdout), limits, session);
-    session.finish();
-    session.run.elapsed_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if session.run.end.is_none() && matches!(stop, Stop::Silent(_) | Stop::Deadline(_)) {
-        session.run.notes.extend(silence::look(monitor));
+/// The machine, about to be started.
+struct Machine<'a> {
+    program: &'a Path,
+    words: &'a [OsString],
+    monitor: &'a Path,
+    /// Does it wait until its CPUs are pinned?
+    pinned: bool,
+}
+
+impl Machine<'_> {
+    /// Starts the machine, reads its console to the end, and leaves nothing of it.
+    fn boot(&self, limits: Limits, session: &mut Session) -> anyhow::Result<Ending> {
+        let begin = Instant::now();
+        let (mut child, stdout, stderr) = child::Child::start(self.program, self.words)
+            .with_context(|| self.program.display().to_string())?;
+        let complaints = complaints(stderr);
+        if self.pinned {
+            kvm::pin_and_begin(self.monitor)?;
+        }
+        let stop = watch::watch(&watch::read(stdout), limits, session);
+        session.finish();
+        session.run.elapsed_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if session.run.end.is_none() && matches!(stop, Stop::Silent(_) | Stop::Deadline(_)) {
+            session.run.notes.extend(silence::look(self.monitor));
+        }
+        let status: Option<ExitStatus> = match stop {
+            Stop::Closed => child.wait(LAST_BREATH)?,
+            _ => None,
+        };
+        drop(child);
+        let complaints: Vec<_> = complaints.iter().take(COMPLAINTS).collect();
+        let notes = complaints.iter().map(|line| format!("QEMU says: {line}"));
+        session.run.notes.extend(notes);
+        Ok(Ending {
+            stop,
+            line: session.exit.map(|(code, _)| code),
+            status,
+            semihosting: false,
+            complaint: complaints.into_iter().next(),
+            last_text: session.last_text.take(),
+        })
     }
-    let status: Option<ExitStatus> = match stop {
-        Stop::Closed => child.wait(LAST_BREATH)?,
-        _ => None,
-    };
-    drop(child);
-    let complaints: Vec<_> = complaints.iter().take(COMPLAINTS).collect();
-    let notes = complaints.iter().map(|line| format!("QEMU says: {line}"));
-    session.run.notes.extend(notes);
-    Ok(Ending {
-        stop,
-        line: session.exit.map(|(code, _)| code),
-        status,
-        semihosting: false,
-        complaint: complaints.into_iter().next(),
-        last_text: session.last_text.take(),
-    })
 }
 
 /// Reads the emulator's standard error, and keeps its first lines.
@@ -199,50 +185,17 @@ fn complaints(stderr: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     receiver
 }
 
-fn note_what_was_odd(run: &mut Run, ending: &Ending, el: &str, tree_cases: u32, too_long: u64) {
+/// What only the machine's end and its flags show.
+fn what_was_odd(run: &Run, ending: &Ending, el: &str) -> Vec<String> {
     let mut notes = Vec::new();
-    let mut note = |text: String| notes.push(format!("host: {text}"));
-    if run.garbled > 0 {
-        note(format!(
-            "{} lines of the console were garbled, {too_long} of them too long",
-            run.garbled
-        ));
-    }
     if matches!(ending.stop, Stop::LastLine) {
-        note("the machine did not end after its last line, and was stopped".to_string());
+        notes.push("host: the machine did not end after its last line, and was stopped".into());
     }
-    if let Some(machine) = run
-        .machine
-        .as_ref()
-        .filter(|m| m.entry_el.to_string() != el)
-    {
-        note(format!(
-            "EL{el} was asked for, the image was entered at EL{}",
-            machine.entry_el
+    let entered = run.machine.as_ref().map(|machine| machine.entry_el);
+    if let Some(entered) = entered.filter(|entered| entered.to_string() != el) {
+        notes.push(format!(
+            "host: EL{el} was asked for, the image was entered at EL{entered}"
         ));
     }
-    if let Some(end) = &run.end {
-        // A case that the run did not reach is skipped, and has no record.
-        let ran = |verdict: &Verdict| *verdict != Verdict::Skipped;
-        let stated: u32 = end
-            .verdicts
-            .iter()
-            .filter(|(v, _)| ran(v))
-            .map(|(_, n)| n)
-            .sum();
-        let seen = run.cases.iter().filter(|c| ran(&c.verdict)).count();
-        if usize::try_from(stated) != Ok(seen) {
-            note(format!(
-                "the closing record counts {stated} cases that ran, {seen} of which came over the \
-                 console"
-            ));
-        }
-        let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);
-        if tree_cases != planned {
-            note(format!(
-                "{planned} cases are planned, the KTAP tree has {tree_cases}"
-            ));
-        }
-    }
-    run.notes.extend(notes);
+    notes
 }

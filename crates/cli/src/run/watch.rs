@@ -10,9 +10,6 @@ use std::{
 
 use super::{interrupt, limits::Limits, session::Session};
 
-/// How long QEMU may take to end after the image's last line.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// How often deadlines and Ctrl-C are looked at.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -23,6 +20,8 @@ pub enum Stop {
     Closed,
     /// The image has written its last line, and the machine goes on.
     LastLine,
+    /// The loader has gone back to the firmware, for this reason.
+    GaveUp(String),
     /// Nothing came for this long.
     Silent(Duration),
     /// The run's deadline passed.
@@ -35,16 +34,28 @@ pub enum Stop {
     Log(io::Error),
 }
 
+/// What a console's reader tells.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// This came.
+    Bytes(Vec<u8>),
+    /// The line was lost, and is being sought again; what comes next does not
+    /// continue what came last.
+    Cut,
+    /// The line is there again.
+    Back,
+}
+
 /// Reads a console on a thread of its own. The channel is short, so that a
 /// flood waits in the pipe and not in memory.
-pub fn read(mut console: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver): (SyncSender<Vec<u8>>, _) = sync_channel(16);
+pub fn read(mut console: impl Read + Send + 'static) -> Receiver<Heard> {
+    let (sender, receiver): (SyncSender<Heard>, _) = sync_channel(16);
     thread::spawn(move || {
         let mut bytes = vec![0; 16 * 1024];
         loop {
             match console.read(&mut bytes) {
                 Ok(0) => break,
-                Ok(n) if sender.send(bytes[..n].to_vec()).is_err() => break,
+                Ok(n) if sender.send(Heard::Bytes(bytes[..n].to_vec())).is_err() => break,
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => break,
                 _ => {}
             }
@@ -54,17 +65,19 @@ pub fn read(mut console: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 }
 
 /// Feeds the session until the run is over one way or another.
-pub fn watch(console: &Receiver<Vec<u8>>, limits: Limits, session: &mut Session) -> Stop {
+pub fn watch(console: &Receiver<Heard>, limits: Limits, session: &mut Session) -> Stop {
     let begin = Instant::now();
     let mut heard = begin;
     loop {
         match console.recv_timeout(STEP) {
-            Ok(bytes) => {
+            Ok(Heard::Bytes(bytes)) => {
                 heard = Instant::now();
                 if let Err(error) = session.take(&bytes) {
                     return Stop::Log(error);
                 }
             }
+            Ok(Heard::Cut) => session.cut(),
+            Ok(Heard::Back) => session.back(),
             Err(RecvTimeoutError::Timeout) => session.tick(),
             Err(RecvTimeoutError::Disconnected) => return Stop::Closed,
         }
@@ -74,14 +87,25 @@ pub fn watch(console: &Receiver<Vec<u8>>, limits: Limits, session: &mut Session)
         if session.flooded() {
             return Stop::Flood;
         }
-        if session.exit.is_some_and(|(_, at)| at.elapsed() > GRACE) {
+        if session
+            .last_line()
+            .is_some_and(|at| at.elapsed() > limits.grace)
+        {
             return Stop::LastLine;
+        }
+        if let Some(reason) = session.refusal() {
+            return Stop::GaveUp(reason);
         }
         if begin.elapsed() > limits.total {
             return Stop::Deadline(limits.total);
         }
-        if heard.elapsed() > limits.silence {
-            return Stop::Silent(limits.silence);
+        let silence = if session.speaks() {
+            limits.silence
+        } else {
+            limits.boot
+        };
+        if heard.elapsed() > silence {
+            return Stop::Silent(silence);
         }
     }
 }
