@@ -17,6 +17,9 @@ pub struct Limits {
     pub grace: Duration,
 }
 
+/// The longest that anything is waited for: a week.
+pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// The emulator ends at once, unless its host is busy.
 const GRACE: Duration = Duration::from_secs(5);
 
