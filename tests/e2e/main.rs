@@ -11,4 +11,5 @@ mod input;
 mod listing;
 mod mishaps;
 mod seen;
+mod serial;
 mod setup;

@@ -10,6 +10,7 @@ use stalecore_model::{
 
 use super::{
     boot::BootArgs,
+    limits::LONGEST,
     machine::{Accel, MachineArgs},
 };
 
@@ -100,10 +101,10 @@ impl Args {
 /// # Errors
 /// What is allowed.
 pub fn seconds(text: &str) -> Result<u32, String> {
-    const LONGEST: u32 = 7 * 24 * 3600;
+    let longest = LONGEST.as_secs();
     match text.parse() {
-        Ok(n) if (1..=LONGEST).contains(&n) => Ok(n),
-        _ => Err(format!("allowed: 1 to {LONGEST}")),
+        Ok(n) if (1..=longest).contains(&u64::from(n)) => Ok(n),
+        _ => Err(format!("allowed: 1 to {longest}")),
     }
 }
 

@@ -75,14 +75,15 @@ fn what_was_odd(session: &Session) -> Vec<String> {
             .map(|(_, n)| n)
             .sum();
         let seen = run.cases.iter().filter(|c| ran(&c.verdict)).count();
-        if usize::try_from(stated) != Ok(seen) {
+        if usize::try_from(stated) != Ok(seen) && run.restarts == 0 {
             note(format!(
                 "the closing record counts {stated} cases that ran, {seen} of which came over the \
                  console"
             ));
         }
         let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);
-        if session.tree_cases != planned {
+        // A board that began again may print the rest alone.
+        if session.tree_cases != planned && run.restarts == 0 {
             note(format!(
                 "{planned} cases are planned, the KTAP tree has {}",
                 session.tree_cases

@@ -23,6 +23,9 @@ pub struct Limits {
     pub look: Option<Duration>,
 }
 
+/// The longest that anything is waited for: a week.
+pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// The emulator ends at once, unless its host is busy.
 const GRACE: Duration = Duration::from_secs(5);
 

@@ -39,6 +39,8 @@ pub struct Session {
     pub tree_cases: u32,
     /// Lines that were too long.
     pub too_long: u64,
+    /// Bytes of lines that could not be read.
+    pub garbled_bytes: u64,
     /// How often the line was lost.
     pub cuts: u64,
     speaks: bool,
@@ -60,6 +62,7 @@ impl Session {
             last_text: None,
             tree_cases: 0,
             too_long: 0,
+            garbled_bytes: 0,
             cuts: 0,
             speaks: false,
             reason: None,
@@ -137,15 +140,23 @@ impl Session {
             Line::Record(record) => {
                 self.progress.record(&record);
                 self.held |= matches!(record, Record::Hold(_));
+                if matches!(record, Record::Machine(_)) {
+                    // It prints the tree of all cases again.
+                    self.tree_cases = 0;
+                }
                 self.run.take(record);
             }
             Line::Ktap(Ktap::Result { nested: true, .. }) => self.tree_cases += 1,
             Line::Ktap(_) => {}
             Line::Exit(code) => self.exit = self.exit.or(Some((code, Instant::now()))),
-            Line::Garbled(_) => self.run.garbled += 1,
-            Line::TooLong => {
+            Line::Garbled { bytes, .. } => {
+                self.run.garbled += 1;
+                self.garbled_bytes += bytes;
+            }
+            Line::TooLong { bytes } => {
                 self.run.garbled += 1;
                 self.too_long += 1;
+                self.garbled_bytes += bytes;
             }
             Line::Text(text) => self.text(text),
         }
