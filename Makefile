@@ -8,7 +8,7 @@ IMAGE_TARGET := aarch64-unknown-none
 UEFI_TARGET := aarch64-unknown-uefi
 HOST_CRATES := -p stalecore-model -p stalecore-cli -p stalecore-disk
 
-.PHONY: help run test host-test build dist deps deps-run deps-test clean
+.PHONY: help run test host-test build dist grub deps deps-run deps-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,13 +17,15 @@ help:
 	@echo 'make host-test  run the tests that need neither image nor QEMU'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
+	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
 	@echo 'make deps       install what building, running and testing need'
 	@echo 'make clean      remove dist/ and what cargo built'
 
 run: deps-run build
 	dist/stalecore run --out out $(ARGS)
 
-test: deps-test build
+# With the firmware of tools/deps, and GRUB.
+test: deps-test dist grub
 	$(CARGO) test --locked --release $(HOST_CRATES)
 
 host-test: deps-build
@@ -47,6 +49,11 @@ dist: deps-dist build
 		EFI/BOOT/BOOTAA64.EFI=dist/stalecore.efi
 	cd dist && sha256sum stalecore stalecore.elf stalecore.img stalecore.efi stalecore-esp.img > SHA256SUMS
 
+grub: dist/grubaa64.efi
+
+dist/grubaa64.efi:
+	@tools/grub $@
+
 deps: deps-test
 
 # Each installs what it lacks, and is quiet where nothing is missing.
@@ -58,7 +65,7 @@ deps-dist:
 deps-run:
 	@tools/deps build run
 deps-test:
-	@tools/deps build run test
+	@tools/deps build dist run test
 
 clean:
 	$(CARGO) clean

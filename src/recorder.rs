@@ -42,6 +42,9 @@ pub struct Left {
 /// keeps its own mark?
 static ALONE: AtomicBool = AtomicBool::new(false);
 
+/// Is what is measured on what known from an earlier boot?
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+
 /// Takes the recorder into use; gives what an earlier boot has left, if this
 /// one is to go on with it. `say` is told what a person should know.
 ///
@@ -87,6 +90,7 @@ pub fn begin(
         recorder.append(Kind::Boot, "");
         recorder.fly(None);
     }
+    GOES_ON.store(left.is_some(), Ordering::Relaxed);
     Ok(left)
 }
 
@@ -146,7 +150,7 @@ fn left(
                 Ok(Record::Bisect(bisect)) => left.bisected.push(bisect.n),
                 _ => {}
             },
-            Kind::Trial | Kind::End => {}
+            Kind::Context | Kind::Trial | Kind::End | Kind::Saved => {}
         }
     }
     Ok(Some(left))
@@ -161,6 +165,11 @@ pub fn is_on() -> bool {
 pub fn keep(record: &Record, json: &str) {
     let kind = match record {
         Record::Case(_) | Record::Block(_) | Record::Fault(_) | Record::Bisect(_) => Kind::Record,
+        Record::Machine(_) | Record::Cores(_) | Record::Plan(_) | Record::Group(_)
+            if !GOES_ON.load(Ordering::Relaxed) =>
+        {
+            Kind::Context
+        }
         Record::End(_) => Kind::End,
         _ => return,
     };

@@ -38,9 +38,35 @@ fn mistakes_on_the_command_line() {
         ("--timeout never", &["--timeout", "1 to"]),
         ("--icount=2", &["--icount", "on, off"]),
         ("spin", &["'spin'"]),
+        ("--boot floppy", &["--boot", "uefi, u-boot, grub"]),
+        ("--boot u-boot --el 3", &["--el: 3", "allowed: 1, 2"]),
+        ("--boot u-boot --mem 64M", &["--mem", "256M to 8G"]),
+        ("--boot uefi", &["--image", "--boot image and u-boot"]),
+        (
+            "--boot u-boot --firmware none.bin",
+            &["--firmware", "none.bin"],
+        ),
+        ("--cpu host", &["--cpu", "--accel kvm"]),
+        ("--accel kvm --el 2", &["--el: 2", "allowed: 1"]),
+        ("--accel kvm --icount", &["--icount", "--accel tcg"]),
+        (
+            "--accel kvm --fabric deaf=spin",
+            &["--fabric", "--accel tcg"],
+        ),
     ] {
         refused(&fake, args, parts);
     }
+}
+
+#[test]
+#[cfg(not(target_arch = "aarch64"))]
+fn kvm_needs_an_arm_host() {
+    let fake = Fake::new("", "exit 0");
+    refused(
+        &fake,
+        "--accel kvm",
+        &["--accel", "aarch64", "allowed: tcg"],
+    );
 }
 
 #[test]

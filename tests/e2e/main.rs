@@ -2,6 +2,7 @@
 //! shell script, where every mishap can be had, then against the built image
 //! in QEMU.
 
+mod boot;
 mod consoles;
 mod dist;
 mod fabric;
@@ -10,4 +11,5 @@ mod input;
 mod listing;
 mod mishaps;
 mod seen;
+mod serial;
 mod setup;

@@ -137,6 +137,27 @@ fn garbage_between_and_after() {
 }
 
 #[test]
+fn a_loader_that_gives_up_is_quoted_at_once() {
+    let console = "\x1b[2J\x1b[01;01HBdsDxe: starting Boot0001\r\n\
+                   stalecore: the MADT has no GIC\r\nback to the firmware in 10 s\r\n";
+    let fake = Fake::new(console, "exec sleep 1000");
+    let begin = Instant::now();
+    let ended = fake.run("--quiet");
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["the loader gave up: the MADT has no GIC"]);
+    assert!(!fake.alive());
+}
+
+#[test]
+fn firmware_that_finds_nothing_to_boot_is_quoted() {
+    let fake = Fake::new("EFI Shell version 2.70\r\nShell> ", "exec sleep 1000");
+    let ended = fake.run("--quiet --timeout 1");
+    assert_eq!(ended.code, 124);
+    ended.one_line(&["before the first case", "its last words: Shell>"]);
+}
+
+#[test]
 fn nothing_but_garbage() {
     let fake = Fake::new("", "head -c 300000 /dev/urandom; exit 0");
     let ended = fake.run("--quiet");

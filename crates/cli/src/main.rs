@@ -8,6 +8,7 @@ mod junit;
 mod list;
 mod report;
 mod run;
+mod serial;
 mod shell;
 mod stdout;
 mod store;
@@ -31,6 +32,7 @@ struct Cli {
 enum Command {
     /// Boot the image, leave cores stale, time every operation, give a verdict
     Run(Box<run::Args>),
+    Serial(serial::Args),
     /// Read a kernel's console log, say where its kdump path stopped
     Triage(triage::Args),
     /// Print operations, stale states, line states, verdicts and exit codes
@@ -51,6 +53,7 @@ fn main() -> std::process::ExitCode {
     };
     let done = match command {
         Command::Run(args) => run::run(*args),
+        Command::Serial(args) => serial::serial(&args),
         Command::Triage(args) => triage::run(&args),
         Command::List(args) => list::list(&args),
         Command::Report(args) => report::run(&args),

@@ -28,10 +28,18 @@ pub enum Line {
     Ktap(Ktap),
     /// The last line, with the exit code.
     Exit(u8),
-    /// It looked like a record and could not be read, for this reason.
-    Garbled(String),
+    /// It looked like a record and could not be read.
+    Garbled {
+        /// Why.
+        why: String,
+        /// Its length.
+        bytes: u64,
+    },
     /// Longer than [`LINE_LIMIT`]; its content is lost.
-    TooLong,
+    TooLong {
+        /// Its length.
+        bytes: u64,
+    },
     /// Anything else, made fit for a terminal; never empty.
     Text(String),
 }
@@ -44,7 +52,7 @@ impl Line {
         if text.trim_start().is_empty() {
             return None;
         }
-        if let Some(record) = read_record(text) {
+        if let Some(record) = read_record(text, bytes.len() as u64) {
             return Some(record);
         }
         if let Some(ktap) = Ktap::read(text) {
@@ -59,12 +67,15 @@ impl Line {
 
 /// Reads the record on a line. Something cut off may stand before it, even the
 /// beginning of another record: a board that was reset in the middle of a line.
-fn read_record(text: &str) -> Option<Line> {
+fn read_record(text: &str, bytes: u64) -> Option<Line> {
     let last = text.rfind(RECORD)?;
     let json = &text[last + 2..];
     Some(match Record::from_json(json) {
         Ok(record) => Line::Record(record),
-        Err(error) => Line::Garbled(format!("{error}")),
+        Err(error) => Line::Garbled {
+            why: format!("{error}"),
+            bytes,
+        },
     })
 }
 
@@ -91,7 +102,8 @@ pub fn printable(bytes: &[u8]) -> String {
 #[derive(Clone, Debug, Default)]
 pub struct Lines {
     partial: Vec<u8>,
-    too_long: bool,
+    /// Bytes of a line that is too long, 0 where none is.
+    too_long: u64,
 }
 
 impl Lines {
@@ -99,9 +111,9 @@ impl Lines {
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Line)) {
         let mut pieces = bytes.split(|b| *b == b'\n').peekable();
         while let Some(piece) = pieces.next() {
-            if self.too_long || self.partial.len() + piece.len() > LINE_LIMIT {
+            if self.too_long > 0 || self.partial.len() + piece.len() > LINE_LIMIT {
+                self.too_long += (self.partial.len() + piece.len()) as u64;
                 self.partial.clear();
-                self.too_long = true;
             } else {
                 self.partial.extend_from_slice(piece);
             }
@@ -113,8 +125,9 @@ impl Lines {
 
     /// Gives the line that has not been completed: at the end of the stream.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Line)) {
-        if core::mem::take(&mut self.too_long) {
-            sink(Line::TooLong);
+        let bytes = core::mem::take(&mut self.too_long);
+        if bytes > 0 {
+            sink(Line::TooLong { bytes });
         } else if let Some(line) = Line::read(&self.partial) {
             sink(line);
         }
@@ -186,7 +199,10 @@ mod tests {
         ));
         // Nor when the line's own end is lost.
         let cut = &text[..text.len() - 2];
-        assert!(matches!(Line::read(cut.as_bytes()), Some(Line::Garbled(_))));
+        assert!(matches!(
+            Line::read(cut.as_bytes()),
+            Some(Line::Garbled { .. })
+        ));
     }
 
     #[test]
@@ -212,7 +228,7 @@ mod tests {
         ] {
             let line = Line::read(text.as_bytes());
             assert!(
-                matches!(line, Some(Line::Garbled(_))),
+                matches!(line, Some(Line::Garbled { .. })),
                 "{text:.60}: {line:?}"
             );
         }
@@ -227,7 +243,13 @@ mod tests {
             assert!(lines.partial.len() <= LINE_LIMIT);
         }
         lines.feed(b"\nafter\n", &mut |line| seen.push(line));
-        assert_eq!(seen, [Line::TooLong, Line::Text("after".into())]);
+        assert_eq!(
+            seen,
+            [
+                Line::TooLong { bytes: 1000 * 4096 },
+                Line::Text("after".into())
+            ]
+        );
     }
 
     proptest! {

@@ -53,28 +53,42 @@ const ENTRY_HEAD: usize = 8;
 pub enum Kind {
     /// The plan was begun, or gone on with. No text.
     Boot,
-    /// A record, as the console has it, without the `# `.
+    /// A record of what is measured on what, as the console has it, without the
+    /// `# `.
+    Context,
+    /// A record of what was found, likewise.
     Record,
     /// A trial of a search for culprits: see [`Trial`].
     Trial,
     /// The run has ended in order. No text.
     End,
+    /// What is before this has been written to a file. No text.
+    Saved,
 }
 
 impl Kind {
     const fn letter(self) -> u8 {
         match self {
             Self::Boot => b'b',
+            Self::Context => b'c',
             Self::Record => b'r',
             Self::Trial => b't',
             Self::End => b'e',
+            Self::Saved => b's',
         }
     }
 
     fn of(letter: u8) -> Option<Self> {
-        [Self::Boot, Self::Record, Self::Trial, Self::End]
-            .into_iter()
-            .find(|kind| kind.letter() == letter)
+        [
+            Self::Boot,
+            Self::Context,
+            Self::Record,
+            Self::Trial,
+            Self::End,
+            Self::Saved,
+        ]
+        .into_iter()
+        .find(|kind| kind.letter() == letter)
     }
 }
 
@@ -256,8 +270,50 @@ impl<'a> Log<'a> {
     pub fn idle_boots(&self) -> u32 {
         self.entries().fold(0, |idle, (kind, _)| match kind {
             Kind::Boot => idle + 1,
-            _ => 0,
+            Kind::Context | Kind::Saved => idle,
+            Kind::Record | Kind::Trial | Kind::End => 0,
         })
+    }
+
+    /// Has it found something since it was last written to a file?
+    pub fn is_worth_saving(&self) -> bool {
+        let flight = self.flight().is_some();
+        self.entries().fold(flight, |worth, (kind, _)| match kind {
+            Kind::Saved => flight,
+            Kind::Record | Kind::Trial | Kind::End => true,
+            Kind::Boot | Kind::Context => worth,
+        })
+    }
+
+    /// For a file: the records as on the console, and what else there is to say.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("stalecore: flight recorder of: {}\n", self.plan);
+        let mut say = |words: &str| {
+            text.push_str(words);
+            text.push('\n');
+        };
+        for (kind, words) in self.entries() {
+            match kind {
+                Kind::Boot => say("stalecore: boot"),
+                Kind::Context | Kind::Record => say(&format!("# {words}")),
+                Kind::Trial => say(&format!("stalecore: trial: case {words}")),
+                Kind::End => say("stalecore: the run has ended in order"),
+                Kind::Saved => {}
+            }
+        }
+        if let Some(damage) = self.damage() {
+            say(&format!("stalecore: {damage}"));
+        }
+        if let Some(flight) = self.flight() {
+            let at = flight.seen.site.map_or_else(String::new, |site| {
+                format!(", at {}, address {:#x}", site.place(), flight.seen.address)
+            });
+            say(&format!(
+                "stalecore: in flight when the machine was reset: case {} on CPU {}{at}",
+                flight.case, flight.cpu
+            ));
+        }
+        text
     }
 
     /// The trials of the search for a case's culprits, oldest first: one that
@@ -462,6 +518,26 @@ pub fn place(platform: &Platform, taken: &[Region]) -> Option<Region> {
         size: largest.size / 2,
     });
     platform.find_free(size, ALIGN, &taken)
+}
+
+/// Where a loader looks for a recorder, and puts a new one: the multiples of 32
+/// MiB that lie in free memory, those in the middle first.
+pub fn candidates(free: &[Region]) -> Vec<u64> {
+    const STRIDE: u64 = 32 << 20;
+    let mut found: Vec<u64> = free
+        .iter()
+        .flat_map(|region| {
+            let first = region.base.div_ceil(STRIDE);
+            let end = region.end().saturating_sub(SIZE as u64);
+            (first..=end / STRIDE)
+                .map(|n| n * STRIDE)
+                .filter(move |at| region.base <= *at && *at <= end)
+        })
+        .collect();
+    found.sort_unstable();
+    let middle = found.get(found.len() / 2).copied().unwrap_or(0);
+    found.sort_by_key(|at| at.abs_diff(middle));
+    found
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u64> {

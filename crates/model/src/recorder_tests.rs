@@ -133,6 +133,49 @@ fn in_the_middle_of_the_largest_memory() {
     assert_eq!(place(&platform, &[]).unwrap().base, 0x5000_0000);
 }
 
+#[test]
+fn a_file_is_written_once_for_what_was_found() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "stale=spin", nothing).unwrap();
+    recorder.append(Kind::Boot, "");
+    recorder.append(Kind::Context, "{\"machine\":1}");
+    assert!(!recorder.log().is_worth_saving());
+    recorder.fly(Some(&flight(2, 41)));
+    assert!(recorder.log().is_worth_saving());
+    recorder.append(Kind::Record, "{\"case\":1}");
+    assert_eq!(
+        recorder.log().to_text(),
+        "stalecore: flight recorder of: stale=spin\nstalecore: boot\n# {\"machine\":1}\n# {\"case\":1}\n\
+         stalecore: in flight when the machine was reset: case 2 on CPU 24, at ic ivau+92, address 0x40001000\n"
+    );
+    recorder.append(Kind::Saved, "");
+    recorder.fly(None);
+    assert!(!recorder.log().is_worth_saving());
+    recorder.append(Kind::Boot, "");
+    recorder.append(Kind::Saved, "");
+    assert_eq!(
+        recorder.log().idle_boots(),
+        1,
+        "it had found something before"
+    );
+    recorder.append(Kind::Trial, "2 1 begun");
+    assert!(recorder.log().is_worth_saving());
+}
+
+#[test]
+fn a_loader_looks_in_the_middle_first() {
+    let region = |base, size| Region { base, size };
+    let mib = 1 << 20;
+    assert_eq!(
+        candidates(&[region(0x4000_0000, 128 * mib)]),
+        [0x4400_0000, 0x4200_0000, 0x4600_0000, 0x4000_0000]
+    );
+    // The last that fits, and not one byte beyond.
+    assert_eq!(candidates(&[region(31 * mib, 2 * mib)]), [32 * mib]);
+    let small = [region(31 * mib, 2 * mib - 1), region(u64::MAX - 1, 1)];
+    assert!(candidates(&small).is_empty());
+}
+
 /// What is written, as a reset sees it: byte by byte.
 #[derive(Clone, Debug)]
 enum Step {

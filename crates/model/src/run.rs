@@ -3,6 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
+use crate::glossary::Verdict;
 use crate::record::{
     BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
     PlanRecord, Record, Resume,
@@ -65,14 +66,46 @@ pub struct Run {
     /// The boots that went on with what an earlier one began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumes: Vec<Resume>,
+    /// How often the machine began again before it had ended: a watchdog or a
+    /// hand reset it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// The serial line, where the console came over one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<SerialLine>,
     /// The image's closing record.
     pub end: Option<End>,
+}
+
+/// What happened on a serial line.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SerialLine {
+    /// Bytes of lines that could not be read.
+    pub garbled_bytes: u64,
+    /// At least so many bytes never came, by the overruns of the host's UART;
+    /// `None` where nobody counts them.
+    pub lost_bytes: Option<u64>,
+    /// Bytes that came with a wrong stop or parity bit; `None` as above.
+    pub damaged_bytes: Option<u64>,
+    /// How often the line itself was lost and sought again.
+    pub cuts: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Run {
     /// Takes in one record. A second record of a kind that comes once, or of
     /// a case that is already there, replaces nothing: it is counted as
     /// garbled and `false` is returned.
+    ///
+    /// A second machine before the end is the same one after a reset. What had
+    /// ended is kept; a case that runs again counts as it ran last.
     pub fn take(&mut self, record: Record) -> bool {
         fn once<T>(slot: &mut Option<T>, value: T) -> bool {
             let free = slot.is_none();
@@ -80,6 +113,9 @@ impl Run {
                 *slot = Some(value);
             }
             free
+        }
+        if matches!(record, Record::Machine(_)) && self.machine.is_some() && self.end.is_none() {
+            self.begin_again();
         }
         let taken = match record {
             Record::Machine(machine) => once(&mut self.machine, *machine),
@@ -89,20 +125,12 @@ impl Run {
             Record::Plan(plan) => once(&mut self.plan, plan),
             Record::Icount(icount) => once(&mut self.icount, icount),
             Record::End(end) => once(&mut self.end, end),
-            Record::Case(case) => {
-                // So there are never more than the glossary has combinations,
-                // whatever a console claims.
-                let what = |c: &CaseRecord| (c.op, c.state, c.line);
-                let same = |c: &CaseRecord| c.n == case.n || what(c) == what(&case);
-                let new = !self.cases.iter().any(same);
-                if new {
-                    self.cases.push(*case);
-                }
-                new
-            }
+            Record::Case(case) => self.take_case(*case),
             Record::Cores(cores) => push(&mut self.cores, cores),
             Record::Resume(resume) => push(&mut self.resumes, resume),
             Record::Note(Note { text }) => push(&mut self.notes, text),
+            // After a reset a group may begin once more.
+            Record::Group(group) if self.restarts > 0 && self.groups.contains(&group) => true,
             Record::Group(group) => push(&mut self.groups, group),
             Record::Block(block) => push(&mut self.blocks, block),
             Record::Bisect(bisection) => push(&mut self.bisections, bisection),
@@ -114,6 +142,29 @@ impl Run {
         }
         taken
     }
+
+    /// Forgets what the machine is about to say again.
+    fn begin_again(&mut self) {
+        self.restarts += 1;
+        (self.machine, self.marks, self.plan, self.icount) = (None, None, None, None);
+        self.cores.clear();
+    }
+
+    /// There are never more cases than the glossary has combinations, whatever
+    /// a console claims.
+    fn take_case(&mut self, case: CaseRecord) -> bool {
+        let what = |c: &CaseRecord| (c.op, c.state, c.line);
+        let same = |c: &CaseRecord| c.n == case.n || what(c) == what(&case);
+        let Some(known) = self.cases.iter_mut().find(|c| same(c)) else {
+            return push(&mut self.cases, case);
+        };
+        // After a reset only: what ran then, and is the same case.
+        let again = self.restarts > 0 && known.n == case.n && what(known) == what(&case);
+        if again && case.verdict != Verdict::Skipped {
+            *known = case;
+        }
+        again
+    }
 }
 
 fn push<T>(list: &mut Vec<T>, value: T) -> bool {
@@ -124,6 +175,12 @@ fn push<T>(list: &mut Vec<T>, value: T) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        glossary::{LineState, StaleState, Subject},
+        histogram::Histogram,
+        record::Hex,
+    };
+    use alloc::boxed::Box;
 
     #[test]
     fn the_first_closing_record_counts() {
@@ -138,5 +195,96 @@ mod tests {
         assert!(run.take(end(4)));
         assert!(!run.take(end(0)));
         assert_eq!((run.end.map(|e| e.exit), run.garbled), (Some(4), 1));
+    }
+
+    #[test]
+    fn marks_are_where_they_were_put_last() {
+        let mut run = Run::default();
+        let marks = |image| {
+            Record::Marks(Marks {
+                image: Hex(image),
+                symbols: Hex(0),
+                case: Hex(0),
+                mark: Hex(0),
+                state: Hex(0),
+                stride: 0,
+            })
+        };
+        for image in [0x4020_0000, 0x4040_0000] {
+            assert!(run.take(Record::Machine(Box::new(machine()))));
+            assert!(run.take(marks(image)));
+            assert!(!run.take(marks(0)));
+            assert_eq!(run.marks.as_ref().map(|m| m.image), Some(Hex(image)));
+        }
+        assert_eq!((run.restarts, run.garbled), (1, 2));
+    }
+
+    #[test]
+    fn what_had_ended_outlives_a_reset() {
+        let mut run = Run::default();
+        let machine = || Record::Machine(Box::new(machine()));
+        let case = |n, op, verdict| Record::Case(Box::new(case(n, op, verdict)));
+        use Subject::{DcCivac, IcIvau};
+        use Verdict::{Blocked, Completed, Skipped};
+        assert!(run.take(machine()));
+        assert!(run.take(case(1, IcIvau, Completed)));
+        assert!(!run.take(case(1, IcIvau, Blocked)));
+        assert!(run.take(case(2, DcCivac, Completed)));
+        assert!(run.take(machine()));
+        // Done before, so not run again; run again; another case's number.
+        assert!(run.take(case(1, IcIvau, Skipped)));
+        assert!(run.take(case(2, DcCivac, Blocked)));
+        assert!(!run.take(case(1, DcCivac, Blocked)));
+        let verdicts: Vec<_> = run.cases.iter().map(|c| c.verdict).collect();
+        assert_eq!(verdicts, [Completed, Blocked]);
+        assert_eq!((run.restarts, run.garbled), (1, 2));
+        // After the end nothing begins again.
+        run.take(Record::End(End {
+            exit: 4,
+            verdicts: Vec::new(),
+            elapsed_ms: 1,
+        }));
+        assert!(!run.take(machine()));
+        assert_eq!(run.restarts, 1);
+    }
+
+    fn case(n: u32, op: Subject, verdict: Verdict) -> CaseRecord {
+        CaseRecord {
+            n,
+            op,
+            state: StaleState::Spin,
+            line: LineState::Cold,
+            verdict,
+            why: None,
+            batch: 1,
+            issue: Histogram::new(),
+            complete: Histogram::new(),
+            base_issue: Histogram::new(),
+            base_complete: Histogram::new(),
+            sweep: Vec::new(),
+            initiators: Vec::new(),
+        }
+    }
+
+    fn machine() -> Machine {
+        Machine {
+            schema: 1,
+            version: String::new(),
+            model: String::new(),
+            source: String::new(),
+            entry_el: 2,
+            psci: None,
+            psci_version: None,
+            gic: String::new(),
+            gicr_regions: 1,
+            cpus: 2,
+            memory_mib: 1,
+            console: String::new(),
+            counter: String::new(),
+            counter_hz: 1,
+            cntfrq: 1,
+            sentinel: None,
+            empty: Histogram::new(),
+        }
     }
 }

@@ -8,7 +8,11 @@ use stalecore_model::{
     options::{KEYS, Options},
 };
 
-use super::machine::MachineArgs;
+use super::{
+    boot::BootArgs,
+    limits::LONGEST,
+    machine::{Accel, MachineArgs},
+};
 
 /// What `stalecore run` takes.
 #[derive(clap::Args)]
@@ -16,14 +20,11 @@ pub struct Args {
     #[command(flatten)]
     pub machine: MachineArgs,
     #[command(flatten)]
+    pub boot: BootArgs,
+    #[command(flatten)]
     pub plan: PlanArgs,
-    /// End with 0 if a case has this verdict, with 1 if none has
-    #[arg(long, value_name = "VERDICT", value_parser = Verdict::from_name)]
-    pub expect: Option<Verdict>,
-    /// Where run.json, console.log and report.html go: a new or empty directory, or one that
-    /// an earlier run left [default: stalecore-out/N, N counting up]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// The host's deadline for the whole run in seconds [default: from the plan]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<u32>,
@@ -31,6 +32,24 @@ pub struct Args {
     /// kdump's crash kernel has reported: one thread for each CPU, for gdb-multiarch
     #[arg(long, value_name = "FILE")]
     pub core: Option<PathBuf>,
+    /// End by PSCI SYSTEM_OFF and a final line, as on a board
+    #[arg(long)]
+    pub no_semihosting: bool,
+    /// The emulator [default: qemu-system-aarch64]
+    #[arg(long, value_name = "FILE")]
+    pub qemu: Option<PathBuf>,
+}
+
+/// What is expected of a run, and where its results go.
+#[derive(clap::Args)]
+pub struct OutputArgs {
+    /// End with 0 if a case has this verdict, with 1 if none has
+    #[arg(long, value_name = "VERDICT", value_parser = Verdict::from_name)]
+    pub expect: Option<Verdict>,
+    /// Where run.json, console.log and report.html go: a new or empty directory, or one that
+    /// an earlier run left [default: stalecore-out/N, N counting up]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Print run.json on standard output, and nothing else there
     #[arg(long)]
     pub json: bool,
@@ -41,22 +60,51 @@ pub struct Args {
     /// several blocks
     #[arg(long)]
     pub all_states: bool,
-    /// End by PSCI SYSTEM_OFF and a final line, as on a board
-    #[arg(long)]
-    pub no_semihosting: bool,
-    /// The image, flat or ELF [default: stalecore.img beside this command]
-    #[arg(long, value_name = "FILE")]
-    pub image: Option<PathBuf>,
-    /// The emulator [default: qemu-system-aarch64]
-    #[arg(long, value_name = "FILE")]
-    pub qemu: Option<PathBuf>,
 }
 
-fn seconds(text: &str) -> Result<u32, String> {
-    const LONGEST: u32 = 7 * 24 * 3600;
+impl Args {
+    /// The options that the image gets.
+    pub fn options(&self) -> Options {
+        let mut options = self.plan.0.clone();
+        // Under KVM the instruction would be an error.
+        options.semihosting = !self.no_semihosting && self.machine.accel == Accel::Tcg;
+        // So that there is time to save the core file.
+        options.hold = self.core.is_some();
+        options
+    }
+
+    /// Checks what each flag for itself cannot.
+    ///
+    /// # Errors
+    /// One line with what is allowed.
+    pub fn check(&self) -> Result<(), String> {
+        if self.machine.accel == Accel::Kvm {
+            let options = &self.plan.0;
+            for (flag, given) in [
+                ("icount", options.icount),
+                ("fabric", options.fabric.is_some()),
+            ] {
+                if given {
+                    return Err(format!(
+                        "--{flag}: with --accel kvm; allowed with --accel tcg"
+                    ));
+                }
+            }
+        }
+        self.machine.check()?;
+        self.boot.check(&self.machine)
+    }
+}
+
+/// A deadline in seconds: a second to a week.
+///
+/// # Errors
+/// What is allowed.
+pub fn seconds(text: &str) -> Result<u32, String> {
+    let longest = LONGEST.as_secs();
     match text.parse() {
-        Ok(n) if (1..=LONGEST).contains(&n) => Ok(n),
-        _ => Err(format!("allowed: 1 to {LONGEST}")),
+        Ok(n) if (1..=longest).contains(&u64::from(n)) => Ok(n),
+        _ => Err(format!("allowed: 1 to {longest}")),
     }
 }
 

@@ -15,8 +15,9 @@ use object::{
     read::elf::{FileHeader, ProgramHeader},
 };
 use serde_json::json;
+use stalecore_model::{exit::ExitCode, run::Run};
 
-use super::qmp::Qmp;
+use super::{judge::Judgement, qmp::Qmp};
 
 /// How long the emulator may write: half a minute, and a second for each of
 /// these MiB.
@@ -32,7 +33,7 @@ pub struct CoreFile {
     name: String,
     patience: Duration,
     /// What came of it, once it was saved.
-    pub saved: Option<anyhow::Result<()>>,
+    saved: Option<anyhow::Result<()>>,
 }
 
 impl CoreFile {
@@ -76,9 +77,27 @@ impl CoreFile {
         self.saved.get_or_insert(Err(error));
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Says what came of it; one that could not be written is an error.
+    pub fn note(&self, run: &mut Run, judgement: &mut Judgement) {
+        let path = self.path.display();
+        match &self.saved {
+            None => run
+                .notes
+                .push("host: no core file was saved, as nothing was held up or reported".into()),
+            Some(Ok(())) => {
+                let base = run.marks.as_ref().map_or(0, |marks| marks.image.0);
+                run.notes.push(format!(
+                    "host: core file {path}; look at it with: gdb-multiarch -ex 'core-file \
+                     {path}' -ex 'add-symbol-file stalecore.elf -o {base:#x}' -ex 'info threads'"
+                ));
+            }
+            Some(Err(error)) => {
+                let problem = format!("{error:#}");
+                run.notes.push(format!("host: {problem}"));
+                judgement.problem.get_or_insert(problem);
+                judgement.code = judgement.code.worse(ExitCode::Harness);
+            }
+        }
     }
 
     fn write(&self, qmp: &mut Qmp) -> anyhow::Result<()> {

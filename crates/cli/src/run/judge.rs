@@ -5,7 +5,7 @@ use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use stalecore_model::{exit::ExitCode, glossary::Verdict, run::Run};
 
-use super::watch::Stop;
+use super::{core_file::CoreFile, watch::Stop};
 
 /// What is known of the end, besides the records.
 pub struct Ending {
@@ -21,6 +21,8 @@ pub struct Ending {
     pub complaint: Option<String>,
     /// The last line on the console that was neither record nor KTAP.
     pub last_text: Option<String>,
+    /// The core file that was wanted.
+    pub core: Option<CoreFile>,
 }
 
 /// The exit code, and what went wrong with the run itself.
@@ -103,6 +105,7 @@ fn problem(run: &Run, ending: &Ending) -> Option<(ExitCode, String)> {
                 so_far(run)
             ));
         }
+        Stop::GaveUp(reason) => return harness(format!("the loader gave up: {reason}")),
         _ => {}
     }
     let Some(end) = &run.end else {
@@ -110,11 +113,21 @@ fn problem(run: &Run, ending: &Ending) -> Option<(ExitCode, String)> {
             Stop::Held(_) => None,
             Stop::Silent(time) => Some((
                 ExitCode::Silence,
-                format!("silent for {} s {}", time.as_secs(), so_far(run)),
+                format!(
+                    "silent for {} s {}{}",
+                    time.as_secs(),
+                    so_far(run),
+                    firmware_s_last_words(run, ending)
+                ),
             )),
             Stop::Deadline(time) => Some((
                 ExitCode::Silence,
-                format!("not over after {} s {}", time.as_secs(), so_far(run)),
+                format!(
+                    "not over after {} s {}{}",
+                    time.as_secs(),
+                    so_far(run),
+                    firmware_s_last_words(run, ending)
+                ),
             )),
             _ => harness(no_end(run, ending)),
         };
@@ -158,22 +171,35 @@ fn no_end(run: &Run, ending: &Ending) -> String {
         0 => String::new(),
         n => format!("; {n} lines were garbled"),
     };
+    format!(
+        "no closing record {}: {}{garbled}{}",
+        so_far(run),
+        how_it_ended(ending),
+        last_words(ending)
+    )
+}
+
+fn last_words(ending: &Ending) -> String {
     let last = ending.last_text.as_ref();
-    let last = last.map_or(String::new(), |text| {
+    last.map_or(String::new(), |text| {
         format!(
             "; its last words: {}",
             text.chars().take(120).collect::<String>()
         )
-    });
-    format!(
-        "no closing record {}: {}{garbled}{last}",
-        so_far(run),
-        how_it_ended(ending)
-    )
+    })
+}
+
+/// Before the image has spoken, what was said says where the boot stopped.
+fn firmware_s_last_words(run: &Run, ending: &Ending) -> String {
+    match run.plan {
+        None => last_words(ending),
+        Some(_) => String::new(),
+    }
 }
 
 fn how_it_ended(ending: &Ending) -> String {
     let mut text = match ending.status {
+        None if matches!(ending.stop, Stop::LastLine) => "its last line had come".to_string(),
         None => "the machine was stopped".to_string(),
         Some(status) => match (status.code(), status.signal()) {
             (Some(code), _) => format!("QEMU ended with status {code}"),
@@ -231,6 +257,7 @@ mod tests {
             semihosting: true,
             complaint: None,
             last_text: None,
+            core: None,
         }
     }
 

@@ -14,20 +14,37 @@ pub struct Limits {
     pub total: Duration,
     /// Without a byte on the console, or a sign that the machine works.
     pub silence: Duration,
+    /// The same before the image has said anything: firmware has the machine.
+    pub boot: Duration,
+    /// How long the machine may go on after the image's last line.
+    pub grace: Duration,
     /// How often to look into a machine that says nothing, where nobody in it
     /// watches.
     pub look: Option<Duration>,
 }
 
+/// The longest that anything is waited for: a week.
+pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The emulator ends at once, unless its host is busy.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// As often as that the host looks at least, and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 impl Limits {
-    /// The deadlines for a plan; `asked` replaces the one of the whole run.
+    /// The deadlines for a plan, with what firmware may take before the image
+    /// begins; `asked` replaces the one of the whole run.
     ///
     /// They are generous: an emulator may run all cores in turn on one core
     /// of a busy host.
-    pub fn of(options: &Options, plan: &Plan, cpus: usize, asked: Option<Duration>) -> Self {
+    pub fn of(
+        options: &Options,
+        plan: &Plan,
+        cpus: usize,
+        firmware: Duration,
+        asked: Option<Duration>,
+    ) -> Self {
         let cores = u32::try_from(cpus).unwrap_or(u32::MAX);
         let times =
             |what: Duration, n: usize| what.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX));
@@ -53,6 +70,7 @@ impl Limits {
         };
         let total = asked.unwrap_or(
             Duration::from_secs(60)
+                + firmware
                 + times(case, plan.len())
                 + times(group, plan.groups.len())
                 + times(block, blocks)
@@ -64,10 +82,13 @@ impl Limits {
         let told = if alone { deadline * 2 } else { block };
         let silence =
             Duration::from_secs(15) + Duration::from_millis(100) * cores + case + told + crash;
+        // Whoever names a deadline waits for it, in silence too.
+        let silence = asked.unwrap_or(silence).min(total);
         Self {
             total,
-            // Whoever names a deadline waits for it, in silence too.
-            silence: asked.unwrap_or(silence).min(total),
+            silence,
+            boot: silence.max(firmware).min(total),
+            grace: GRACE,
             look: alone.then(|| (deadline / 2).clamp(LOOKS.0, LOOKS.1)),
         }
     }
@@ -80,7 +101,30 @@ mod tests {
     fn limits(text: &str, cpus: usize, asked: Option<u64>) -> Limits {
         let options = Options::from_bootargs(text).unwrap();
         let plan = Plan::new(&options, cpus).unwrap();
-        Limits::of(&options, &plan, cpus, asked.map(Duration::from_secs))
+        let firmware = Duration::ZERO;
+        Limits::of(
+            &options,
+            &plan,
+            cpus,
+            firmware,
+            asked.map(Duration::from_secs),
+        )
+    }
+
+    #[test]
+    fn firmware_gets_its_time_and_no_more_than_was_asked_for() {
+        let options = Options::default();
+        let plan = Plan::new(&options, 8).unwrap();
+        let of = |firmware, asked: Option<u64>| {
+            let firmware = Duration::from_secs(firmware);
+            let asked = asked.map(Duration::from_secs);
+            Limits::of(&options, &plan, 8, firmware, asked)
+        };
+        let (without, with) = (of(0, None), of(100, None));
+        assert_eq!(with.total, without.total + Duration::from_secs(100));
+        assert_eq!((with.boot.as_secs(), without.boot), (100, without.silence));
+        assert_eq!(with.silence, without.silence);
+        assert_eq!(of(100, Some(7)).boot.as_secs(), 7);
     }
 
     #[test]

@@ -8,7 +8,26 @@ use std::{
 
 use stalecore_model::cpuset::MAX_CPUS;
 
-use super::el3;
+use super::kvm;
+
+/// What runs the machine's CPUs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Accel {
+    /// QEMU emulates them
+    Tcg,
+    /// The cores of an Arm host, under its hypervisor
+    Kvm,
+}
+
+impl Accel {
+    /// The name in QEMU's words and in `run.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcg => "tcg",
+            Self::Kvm => "kvm",
+        }
+    }
+}
 
 /// The machine as the command line gives it.
 #[derive(clap::Args, Clone)]
@@ -17,14 +36,27 @@ pub struct MachineArgs {
     /// How many CPUs: 1 to 512
     #[arg(long, value_name = "N", default_value = "8", value_parser = cpus)]
     pub cpus: usize,
-    /// QEMU's model of the CPU
-    #[arg(long, value_name = "MODEL", default_value = "cortex-a72")]
+    /// What runs the CPUs: QEMU's emulation, or the cores of an Arm host, each
+    /// CPU pinned to one (no semihosting)
+    #[arg(long, value_enum, value_name = "HOW", default_value = "tcg")]
+    pub accel: Accel,
+    /// QEMU's model of the CPU [default: cortex-a72; with --accel kvm: host]
+    #[arg(
+        long,
+        value_name = "MODEL",
+        hide_default_value = true,
+        default_value = "cortex-a72",
+        default_value_if("accel", "kvm", "host")
+    )]
     pub cpu: String,
-    /// The interrupt controller: GICv2 (up to 8 CPUs) or GICv3
-    #[arg(long, value_name = "VERSION", default_value = "3", value_parser = ["2", "3"])]
+    /// The interrupt controller: GICv2 (up to 8 CPUs), GICv3, or the host's [default: 3; with
+    /// --accel kvm: host]
+    #[arg(long, value_name = "VERSION", hide_default_value = true, default_value = "3",
+          default_value_if("accel", "kvm", "host"), value_parser = ["2", "3", "host"])]
     pub gic: String,
-    /// The exception level at which the image is entered
-    #[arg(long, value_name = "LEVEL", default_value = "2", value_parser = ["1", "2", "3"])]
+    /// The exception level at which the image is entered [default: 2; with --accel kvm: 1]
+    #[arg(long, value_name = "LEVEL", hide_default_value = true, default_value = "2",
+          default_value_if("accel", "kvm", "1"), value_parser = ["1", "2", "3"])]
     pub el: String,
     /// Memory: 64M to 8G
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = mebibytes)]
@@ -64,23 +96,40 @@ impl MachineArgs {
                 self.cpu
             ));
         }
+        match self.accel {
+            Accel::Tcg => self.check_tcg(),
+            Accel::Kvm => kvm::check(self),
+        }
+    }
+
+    /// What only a host's own cores have.
+    fn check_tcg(&self) -> Result<(), String> {
+        for (flag, value) in [("cpu", &self.cpu), ("gic", &self.gic)] {
+            if value == "host" {
+                return Err(format!("--{flag}: host without --accel kvm"));
+            }
+        }
         Ok(())
     }
 
     /// QEMU's arguments.
-    pub fn arguments(&self, boot: &Boot<'_>) -> Vec<OsString> {
+    pub fn arguments(&self, launch: &Launch<'_>) -> Vec<OsString> {
         let mut machine = format!("virt,gic-version={}", self.gic);
         match self.el.as_str() {
             "1" => {}
             "2" => machine += ",virtualization=on",
             _ => machine += ",virtualization=on,secure=on",
         }
-        let threads = if boot.icount { "single" } else { "multi" };
+        let accel = match (self.accel, launch.icount) {
+            (Accel::Kvm, _) => "kvm",
+            (Accel::Tcg, true) => "tcg,thread=single",
+            (Accel::Tcg, false) => "tcg,thread=multi",
+        };
         let mut words: Vec<OsString> = [
             "-machine",
             &machine,
             "-accel",
-            &format!("tcg,thread={threads}"),
+            accel,
             "-cpu",
             &self.cpu,
             "-smp",
@@ -88,7 +137,6 @@ impl MachineArgs {
             "-m",
             &format!("{}M", self.mem),
             "-nodefaults",
-            "-no-reboot",
             "-display",
             "none",
             "-serial",
@@ -97,43 +145,31 @@ impl MachineArgs {
         .iter()
         .map(OsString::from)
         .collect();
-        let mut add = |flag: &str, value: OsString| words.extend([flag.into(), value]);
-        if boot.icount {
-            add("-icount", "shift=0".into());
+        let mut add = |flag: &str, value: &str| words.extend([flag.into(), value.into()]);
+        if launch.icount {
+            add("-icount", "shift=0");
         }
-        if boot.semihosting {
-            add("-semihosting-config", "enable=on,target=native".into());
+        if launch.semihosting {
+            add("-semihosting-config", "enable=on,target=native");
         }
-        match boot.el3 {
-            None => add("-kernel", boot.image.into()),
-            Some(entry) => {
-                add("-kernel", entry.into());
-                let mut loader = OsString::from("loader,file=");
-                loader.push(escaped(boot.image));
-                loader.push(format!(",addr={:#x},force-raw=on", el3::IMAGE));
-                add("-device", loader);
-            }
+        if self.accel == Accel::Kvm {
+            // It begins once its CPUs are pinned.
+            words.push("-S".into());
         }
-        if !boot.arguments.is_empty() {
-            add("-append", boot.arguments.into());
-        }
+        words.extend(launch.boot.iter().cloned());
         let mut monitor = OsString::from("unix:");
-        monitor.push(escaped(boot.monitor));
+        monitor.push(escaped(launch.monitor));
         monitor.push(",server=on,wait=off");
-        add("-qmp", monitor);
+        words.extend(["-qmp".into(), monitor]);
         words.extend(self.qemu_arg.iter().cloned());
         words
     }
 }
 
-/// What is booted on the machine, and how.
-pub struct Boot<'a> {
-    /// The flat image.
-    pub image: &'a Path,
-    /// The boot arguments.
-    pub arguments: &'a str,
-    /// The kernel that enters the image at EL3, where that was asked for.
-    pub el3: Option<&'a Path>,
+/// What is run on the machine, and how.
+pub struct Launch<'a> {
+    /// QEMU's words for what boots the image.
+    pub boot: &'a [OsString],
     /// Where QEMU's monitor listens.
     pub monitor: &'a Path,
     /// Count instructions, one a nanosecond?
@@ -143,7 +179,7 @@ pub struct Boot<'a> {
 }
 
 /// A path inside a list of QEMU's options, where a comma is doubled.
-fn escaped(path: &Path) -> OsString {
+pub fn escaped(path: &Path) -> OsString {
     let bytes = path.as_os_str().as_bytes();
     let doubled = bytes.iter().flat_map(|b| match b {
         b',' => &b",,"[..],
@@ -207,18 +243,20 @@ fn mebibytes(text: &str) -> Result<u32, String> {
 mod tests {
     use super::*;
 
-    fn line(args: &[&str], icount: bool, semihosting: bool) -> String {
+    fn machine(args: &[&str]) -> MachineArgs {
         #[derive(clap::Parser)]
         struct Only {
             #[command(flatten)]
             machine: MachineArgs,
         }
         let only: Only = clap::Parser::parse_from([&["x"], args].concat());
-        only.machine.check().unwrap();
-        let words = only.machine.arguments(&Boot {
-            image: Path::new("a b.img"),
-            arguments: "stalecore.ops=none",
-            el3: only.machine.at_el3().then_some(Path::new("el3.elf")),
+        only.machine
+    }
+
+    fn words(machine: &MachineArgs, icount: bool, semihosting: bool) -> String {
+        let boot = ["-kernel", "a b.img", "-append", "stalecore.ops=none"];
+        let words = machine.arguments(&Launch {
+            boot: &boot.map(OsString::from),
             monitor: Path::new("/tmp/q"),
             icount,
             semihosting,
@@ -226,12 +264,18 @@ mod tests {
         shell(&as_text(Path::new("qemu"), &words))
     }
 
+    fn line(args: &[&str], icount: bool, semihosting: bool) -> String {
+        let machine = machine(args);
+        machine.check().unwrap();
+        words(&machine, icount, semihosting)
+    }
+
     #[test]
     fn the_default_machine() {
         assert_eq!(
             line(&[], false, true),
             "qemu -machine virt,gic-version=3,virtualization=on -accel tcg,thread=multi \
-             -cpu cortex-a72 -smp 8 -m 1024M -nodefaults -no-reboot -display none -serial stdio \
+             -cpu cortex-a72 -smp 8 -m 1024M -nodefaults -display none -serial stdio \
              -semihosting-config enable=on,target=native -kernel 'a b.img' \
              -append stalecore.ops=none -qmp unix:/tmp/q,server=on,wait=off"
         );
@@ -265,15 +309,35 @@ mod tests {
     }
 
     #[test]
-    fn el3_is_entered_through_a_few_instructions() {
+    fn el3_has_all_levels() {
         let line = line(&["--el=3"], false, true);
-        for part in [
-            "virtualization=on,secure=on ",
-            "-kernel el3.elf -device 'loader,file=a b.img,addr=0x40400000,force-raw=on' -append",
-        ] {
-            assert!(line.contains(part), "{part}: {line}");
-        }
+        assert!(line.contains("virtualization=on,secure=on "), "{line}");
         assert_eq!(escaped(Path::new("a,b")), "a,,b");
+    }
+
+    #[test]
+    fn a_host_s_cores_need_kvm() {
+        for args in [["--cpu=host"], ["--gic=host"]] {
+            let error = machine(&args).check().unwrap_err();
+            assert!(error.contains("host without --accel kvm"), "{error}");
+        }
+    }
+
+    #[test]
+    fn kvm_s_machine() {
+        let line = words(&machine(&["--accel=kvm", "--cpus=4"]), false, false);
+        assert_eq!(
+            line,
+            "qemu -machine virt,gic-version=host -accel kvm -cpu host -smp 4 -m 1024M -nodefaults \
+             -no-reboot -display none -serial stdio -S -kernel 'a b.img' \
+             -append stalecore.ops=none -qmp unix:/tmp/q,server=on,wait=off"
+        );
+        let line = words(
+            &machine(&["--accel=kvm", "--gic=3", "--cpu=max"]),
+            false,
+            false,
+        );
+        assert!(line.contains("gic-version=3 -accel kvm -cpu max"), "{line}");
     }
 
     #[test]

@@ -1,32 +1,33 @@
 //! `stalecore run`: boots the image in QEMU, reads what it reports, and says
-//! what that means.
+//! what that means. What reads a console and judges it serves `stalecore
+//! serial` too.
 
 mod answer;
 mod args;
+mod boot;
 mod child;
+pub mod conclude;
 mod core_file;
-mod el3;
 mod figures;
 mod findings;
-mod image;
-mod interrupt;
-mod judge;
-mod limits;
+pub mod interrupt;
+pub mod judge;
+mod kvm;
+pub mod limits;
 mod machine;
-mod outdir;
-mod progress;
+pub mod outdir;
+pub mod progress;
 mod qemu;
 mod qmp;
-mod session;
+pub mod session;
 mod show;
 mod silence;
 mod table;
-mod watch;
+pub mod watch;
 
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs,
     io::{BufRead, BufReader, Read},
     path::Path,
     process::ExitStatus,
@@ -36,23 +37,20 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use stalecore_model::{
-    console::printable, exit::ExitCode, glossary::Verdict, plan::Plan, record::SCHEMA, run::Run,
-};
+use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, record::SCHEMA, run::Run};
 
-pub use args::Args;
+pub use args::{Args, OutputArgs, seconds};
+use boot::Way;
 use core_file::CoreFile;
-use judge::{Ending, Judgement};
+use judge::Ending;
 use limits::Limits;
-use machine::Boot;
+use machine::{Accel, Launch};
 use outdir::OutDir;
 use progress::Progress;
 use qemu::Qemu;
 use session::Session;
-use silence::{Lookout, Sight};
+use silence::Lookout;
 use watch::Stop;
-
-use crate::{junit, report, stdout};
 
 /// How long the emulator may take to end once its console is closed.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -65,35 +63,29 @@ const COMPLAINTS: usize = 20;
 /// # Errors
 /// What keeps the run from being started, or its results from being saved.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let cpus = args.machine.cpus;
-    let mut options = args.plan.0;
-    options.semihosting = !args.no_semihosting;
-    options.hold = args.core.is_some();
-    let plan = Plan::new(&options, cpus).map_err(|e| anyhow!(args::as_flag(&e)))?;
-    args.machine.check().map_err(|e| anyhow!(e))?;
+    let machine = &args.machine;
+    let options = args.options();
+    let plan = Plan::new(&options, machine.cpus).map_err(|e| anyhow!(args::as_flag(&e)))?;
+    args.check().map_err(|e| anyhow!(e))?;
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
-    let limits = Limits::of(&options, &plan, cpus, timeout);
+    let firmware = args.boot.boot.patience(machine.cpus);
+    let limits = Limits::of(&options, &plan, machine.cpus, firmware, timeout);
     let scratch = tempfile::Builder::new().prefix("stalecore-").tempdir();
     let scratch = scratch.context("temporary directory")?;
     let monitor = scratch.path().join("qmp");
-    let image = image::find(args.image.as_deref(), scratch.path())?;
+    let bootargs = options.to_bootargs();
+    let boots = args.boot.prepare(machine, &bootargs, scratch.path())?;
     let qemu = Qemu::find(args.qemu.as_deref())?;
-    let loader = scratch.path().join("el3.elf");
-    if args.machine.at_el3() {
-        fs::write(&loader, el3::elf()).with_context(|| loader.display().to_string())?;
-    }
-    let words = args.machine.arguments(&Boot {
-        image: &image,
-        el3: args.machine.at_el3().then_some(&loader),
-        arguments: &options.to_bootargs(),
+    let words = machine.arguments(&Launch {
+        boot: &boots,
         monitor: &monitor,
         icount: options.icount,
         semihosting: options.semihosting,
     });
     let core = args.core.as_deref();
-    let core = core.map(|path| CoreFile::new(path, args.machine.mem));
-    let mut core = core.transpose()?;
-    let out = OutDir::open(args.out.as_deref())?;
+    let core = core.map(|path| CoreFile::new(path, machine.mem));
+    let core = core.transpose()?;
+    let out = OutDir::open(args.output.out.as_deref())?;
     let run = Run {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_string(),
@@ -101,8 +93,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             .map(|word| word.to_string_lossy().into_owned())
             .collect(),
         machine_command: machine::as_text(&qemu.program, &words),
-        host: format!("qemu {} (tcg)", qemu.version),
-        emulated: true,
+        host: format!("qemu {} ({})", qemu.version, machine.accel.name()),
+        emulated: machine.accel == Accel::Tcg,
         exit: ExitCode::Harness as u8,
         answer: "The run has not ended.".to_string(),
         ..Run::default()
@@ -110,151 +102,89 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Before the machine starts: a directory that cannot be written is found
     // now, and a host that is killed leaves what it knew.
     out.save(&run)?;
-    let mut session = Session::new(run, out.console()?, Progress::new(args.quiet));
+    let begins = match args.boot.boot {
+        Way::Image => "booting",
+        _ => "firmware",
+    };
+    let progress = Progress::new(args.output.quiet, begins);
+    let mut session = Session::new(run, out.console()?, progress);
     interrupt::install()?;
-    if !args.quiet {
+    if !args.output.quiet {
         eprintln!("{}", machine::shell(&session.run.machine_command));
     }
-    let mut lookout = Lookout {
+    let lookout = Lookout {
         monitor: &monitor,
         scratch: scratch.path(),
         out: out.path(),
-        image: &image,
         options: &options,
         plan: &plan,
-        cpus,
+        cpus: machine.cpus,
         marks: BTreeMap::new(),
+        core,
     };
-    let mut ending = boot(
-        &qemu.program,
-        &words,
-        limits,
-        &mut lookout,
-        core.as_mut(),
-        &mut session,
-    )?;
+    let machine = Machine {
+        program: &qemu.program,
+        words: &words,
+        monitor: &monitor,
+        pinned: machine.accel == Accel::Kvm,
+    };
+    let mut ending = machine.boot(limits, lookout, &mut session)?;
     ending.semihosting = options.semihosting;
-    let mut run = session.run;
-    let mut judgement = judge::judge(&run, &ending, args.expect);
-    note_what_was_odd(
-        &mut run,
-        &ending,
-        &args.machine.el,
-        session.tree_cases,
-        session.too_long,
-    );
-    run.answer = printable(answer::answer(&run, &judgement, args.expect).as_bytes());
-    // What was found does not depend on it.
-    if let Some(core) = &core {
-        note_core(&mut run, core, &mut judgement);
-    }
-    run.exit = judgement.code as u8;
-    out.save(&run)?;
-    report::write_html(std::slice::from_ref(&run), &out.path().join(report::FILE))?;
-    junit::write(&run, &out.path().join(junit::FILE))?;
-    let nothing = run.cases.is_empty() && run.blocks.is_empty();
-    if args.json {
-        stdout::print(&format!("{}\n", serde_json::to_string(&run)?))?;
-    } else if judgement.problem.is_none() || !nothing {
-        stdout::print(&show::text(&run, show::width(), args.all_states))?;
-    }
-    let out = out.path().display();
-    if let Some(problem) = &judgement.problem {
-        let problem = printable(problem.as_bytes());
-        eprintln!("stalecore: {problem}; what was measured is in {out}");
-    } else if !args.quiet {
-        eprintln!("results: {out}; to look at: {out}/{}", report::FILE);
-    }
-    Ok(judgement.code)
+    let odd = what_was_odd(&session.run, &ending, &args.machine.el);
+    session.run.notes.extend(odd);
+    conclude::conclude(session, &ending, &out, &args.output)
 }
 
-/// Starts the machine, reads its console to the end, and leaves nothing of it.
-fn boot(
-    program: &Path,
-    words: &[OsString],
-    limits: Limits,
-    lookout: &mut Lookout<'_>,
-    mut core: Option<&mut CoreFile>,
-    session: &mut Session,
-) -> anyhow::Result<Ending> {
-    let begin = Instant::now();
-    let (mut child, stdout, stderr) =
-        child::Child::start(program, words).with_context(|| program.display().to_string())?;
-    let complaints = complaints(stderr);
-    let console = watch::read(stdout);
-    let mut stop = watch::watch(&console, limits, session, lookout, core.as_deref_mut());
-    session.finish();
-    session.run.elapsed_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let silent = matches!(stop, Stop::Silent(_) | Stop::Deadline(_) | Stop::Held(_));
-    if session.run.end.is_none() && silent {
-        look(&mut stop, lookout, core, &mut session.run);
-    }
-    let status: Option<ExitStatus> = match stop {
-        Stop::Closed => child.wait(LAST_BREATH)?,
-        _ => None,
-    };
-    drop(child);
-    let complaints: Vec<_> = complaints.iter().take(COMPLAINTS).collect();
-    let notes = complaints.iter().map(|line| format!("QEMU says: {line}"));
-    session.run.notes.extend(notes);
-    Ok(Ending {
-        stop,
-        line: session.exit.map(|(code, _)| code),
-        status,
-        semihosting: false,
-        complaint: complaints.into_iter().next(),
-        last_text: session.last_text.take(),
-    })
+/// The machine, about to be started.
+struct Machine<'a> {
+    program: &'a Path,
+    words: &'a [OsString],
+    monitor: &'a Path,
+    /// Does it wait until its CPUs are pinned?
+    pinned: bool,
 }
 
-/// The machine is silent and about to be given up: what can still be learned.
-fn look(stop: &mut Stop, lookout: &mut Lookout<'_>, core: Option<&mut CoreFile>, run: &mut Run) {
-    let mut errors = Vec::new();
-    if !matches!(stop, Stop::Held(_)) {
-        match lookout.last_look(run) {
-            Ok(Sight::Held(held)) => *stop = Stop::Held(held),
-            Ok(_) => {}
-            Err(error) => errors.push(error),
+impl Machine<'_> {
+    /// Starts the machine, reads its console to the end, looks into it where
+    /// the console does not say enough, and leaves nothing of it.
+    fn boot(
+        &self,
+        limits: Limits,
+        mut lookout: Lookout<'_>,
+        session: &mut Session,
+    ) -> anyhow::Result<Ending> {
+        let begin = Instant::now();
+        let (mut child, stdout, stderr) = child::Child::start(self.program, self.words)
+            .with_context(|| self.program.display().to_string())?;
+        let complaints = complaints(stderr);
+        if self.pinned {
+            kvm::pin_and_begin(self.monitor)?;
         }
-    }
-    let held = match stop {
-        Stop::Held(held) => Some(*held),
-        _ => None,
-    };
-    let reported = lookout.report(run, held, core);
-    if let (Some(held), Ok(false) | Err(_)) = (held, &reported) {
-        *stop = Stop::Silent(held.waited);
-    }
-    errors.extend(reported.err());
-    // Both fail for the same reason where nobody listens.
-    let texts = errors.iter().map(|error| format!("silence: {error:#}"));
-    for text in texts {
-        if run.notes.last() != Some(&text) {
-            run.notes.push(text);
+        let console = watch::read(stdout);
+        let mut stop = watch::watch(&console, limits, session, Some(&mut lookout));
+        session.finish();
+        session.run.elapsed_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let silent = matches!(stop, Stop::Silent(_) | Stop::Deadline(_) | Stop::Held(_));
+        if session.run.end.is_none() && silent {
+            stop = lookout.give_up(stop, &mut session.run);
         }
-    }
-}
-
-/// Says what came of the core file; one that could not be written is an error.
-fn note_core(run: &mut Run, core: &CoreFile, judgement: &mut Judgement) {
-    let path = core.path().display();
-    match &core.saved {
-        None => run
-            .notes
-            .push("host: no core file was saved, as nothing was held up or reported".into()),
-        Some(Ok(())) => {
-            let base = run.marks.as_ref().map_or(0, |marks| marks.image.0);
-            run.notes.push(format!(
-                "host: core file {path}; look at it with: gdb-multiarch -ex 'core-file {path}' \
-                 -ex 'add-symbol-file stalecore.elf -o {base:#x}' -ex 'info threads'"
-            ));
-        }
-        Some(Err(error)) => {
-            let problem = format!("{error:#}");
-            run.notes.push(format!("host: {problem}"));
-            judgement.problem.get_or_insert(problem);
-            judgement.code = judgement.code.worse(ExitCode::Harness);
-        }
+        let status: Option<ExitStatus> = match stop {
+            Stop::Closed => child.wait(LAST_BREATH)?,
+            _ => None,
+        };
+        drop(child);
+        let complaints: Vec<_> = complaints.iter().take(COMPLAINTS).collect();
+        let notes = complaints.iter().map(|line| format!("QEMU says: {line}"));
+        session.run.notes.extend(notes);
+        Ok(Ending {
+            stop,
+            line: session.exit.map(|(code, _)| code),
+            status,
+            semihosting: false,
+            complaint: complaints.into_iter().next(),
+            last_text: session.last_text.take(),
+            core: lookout.core,
+        })
     }
 }
 
@@ -281,57 +211,24 @@ fn complaints(stderr: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     receiver
 }
 
-fn note_what_was_odd(run: &mut Run, ending: &Ending, el: &str, tree_cases: u32, too_long: u64) {
+/// What only the machine's end and its flags show.
+fn what_was_odd(run: &Run, ending: &Ending, el: &str) -> Vec<String> {
     let mut notes = Vec::new();
-    let mut note = |text: String| notes.push(format!("host: {text}"));
-    if run.garbled > 0 {
-        note(format!(
-            "{} lines of the console were garbled, {too_long} of them too long",
-            run.garbled
-        ));
-    }
     if matches!(ending.stop, Stop::LastLine) {
-        note("the machine did not end after its last line, and was stopped".to_string());
+        notes.push("host: the machine did not end after its last line, and was stopped".into());
     }
-    if let Some(machine) = run
-        .machine
-        .as_ref()
-        .filter(|m| m.entry_el.to_string() != el)
-    {
-        note(format!(
-            "EL{el} was asked for, the image was entered at EL{}",
-            machine.entry_el
+    let entered = run.machine.as_ref().map(|machine| machine.entry_el);
+    if let Some(entered) = entered.filter(|entered| entered.to_string() != el) {
+        notes.push(format!(
+            "host: EL{el} was asked for, the image was entered at EL{entered}"
         ));
     }
     if matches!(ending.stop, Stop::Held(_)) {
         let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);
-        note(format!(
-            "the run ended there, {} of {planned} cases have a result",
+        notes.push(format!(
+            "host: the run ended there, {} of {planned} cases have a result",
             run.cases.len()
         ));
     }
-    if let Some(end) = &run.end {
-        // A case that the run did not reach is skipped, and has no record.
-        let ran = |verdict: &Verdict| *verdict != Verdict::Skipped;
-        let stated: u32 = end
-            .verdicts
-            .iter()
-            .filter(|(v, _)| ran(v))
-            .map(|(_, n)| n)
-            .sum();
-        let seen = run.cases.iter().filter(|c| ran(&c.verdict)).count();
-        if usize::try_from(stated) != Ok(seen) {
-            note(format!(
-                "the closing record counts {stated} cases that ran, {seen} of which came over the \
-                 console"
-            ));
-        }
-        let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);
-        if tree_cases != planned {
-            note(format!(
-                "{planned} cases are planned, the KTAP tree has {tree_cases}"
-            ));
-        }
-    }
-    run.notes.extend(notes);
+    notes
 }

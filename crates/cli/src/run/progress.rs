@@ -11,13 +11,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar, unless nobody would see it.
-    pub fn new(quiet: bool) -> Self {
+    /// A bar that begins with `message`, unless nobody would see it.
+    pub fn new(quiet: bool, message: &'static str) -> Self {
         let seen = !quiet && std::io::stderr().is_terminal();
         Self {
             bar: seen.then(|| {
                 let bar = ProgressBar::new_spinner();
-                bar.set_message("booting");
+                bar.set_message(message);
                 bar
             }),
         }
@@ -40,6 +40,13 @@ impl Progress {
             Record::Group(group) => bar.set_message(format!("{} ({})", group.state, group.line)),
             Record::Case(case) => bar.set_position(case.n.into()),
             _ => {}
+        }
+    }
+
+    /// Says what is going on.
+    pub fn say(&self, message: &'static str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(message);
         }
     }
 

@@ -19,6 +19,12 @@ use super::progress::Progress;
 /// A console longer than this is not one of ours.
 const LARGEST_CONSOLE: u64 = 64 << 20;
 
+/// How the image and the UEFI loader begin a line of complaint.
+pub const OURS: &str = "stalecore: ";
+
+/// How the UEFI loader begins its last line, after the complaint.
+const GOING_BACK: &str = "back to the firmware";
+
 /// A console being read.
 pub struct Session {
     /// What has been learned.
@@ -33,6 +39,14 @@ pub struct Session {
     pub tree_cases: u32,
     /// Lines that were too long.
     pub too_long: u64,
+    /// Bytes of lines that could not be read.
+    pub garbled_bytes: u64,
+    /// How often the line was lost.
+    pub cuts: u64,
+    speaks: bool,
+    /// What our own loader or image last complained of.
+    reason: Option<String>,
+    gone_back: bool,
     lines: Lines,
     log: File,
     progress: Progress,
@@ -48,6 +62,11 @@ impl Session {
             last_text: None,
             tree_cases: 0,
             too_long: 0,
+            garbled_bytes: 0,
+            cuts: 0,
+            speaks: false,
+            reason: None,
+            gone_back: false,
             lines: Lines::default(),
             log,
             progress,
@@ -64,6 +83,35 @@ impl Session {
         lines.feed(bytes, &mut |line| self.line(line));
         self.lines = lines;
         self.log.write_all(bytes)
+    }
+
+    /// The line was lost: what comes next begins anew.
+    pub fn cut(&mut self) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.finish(&mut |line| self.line(line));
+        self.lines = lines;
+        self.cuts += 1;
+        self.progress.say("the line is lost, waiting for it");
+    }
+
+    /// The line is there again.
+    pub fn back(&self) {
+        self.progress.say("the line is back");
+    }
+
+    /// Has the image said anything?
+    pub const fn speaks(&self) -> bool {
+        self.speaks
+    }
+
+    /// When the image's last line came.
+    pub fn last_line(&self) -> Option<Instant> {
+        self.exit.map(|(_, at)| at)
+    }
+
+    /// Why the loader has gone back to the firmware, if it has.
+    pub fn refusal(&self) -> Option<String> {
+        self.reason.clone().filter(|_| self.gone_back)
     }
 
     /// Nothing more will come.
@@ -84,21 +132,42 @@ impl Session {
     }
 
     fn line(&mut self, line: Line) {
+        if !self.speaks && matches!(line, Line::Record(_) | Line::Ktap(Ktap::Version)) {
+            self.speaks = true;
+            self.progress.say("booting");
+        }
         match line {
             Line::Record(record) => {
                 self.progress.record(&record);
                 self.held |= matches!(record, Record::Hold(_));
+                if matches!(record, Record::Machine(_)) {
+                    // It prints the tree of all cases again.
+                    self.tree_cases = 0;
+                }
                 self.run.take(record);
             }
             Line::Ktap(Ktap::Result { nested: true, .. }) => self.tree_cases += 1,
             Line::Ktap(_) => {}
             Line::Exit(code) => self.exit = self.exit.or(Some((code, Instant::now()))),
-            Line::Garbled(_) => self.run.garbled += 1,
-            Line::TooLong => {
+            Line::Garbled { bytes, .. } => {
+                self.run.garbled += 1;
+                self.garbled_bytes += bytes;
+            }
+            Line::TooLong { bytes } => {
                 self.run.garbled += 1;
                 self.too_long += 1;
+                self.garbled_bytes += bytes;
             }
-            Line::Text(text) => self.last_text = Some(text),
+            Line::Text(text) => self.text(text),
         }
+    }
+    /// A line of nobody in particular, or of our loader.
+    fn text(&mut self, text: String) {
+        if let Some(reason) = text.strip_prefix(OURS) {
+            self.reason = Some(reason.to_string());
+        } else if !self.speaks && self.reason.is_some() && text.starts_with(GOING_BACK) {
+            self.gone_back = true;
+        }
+        self.last_text = Some(text);
     }
 }

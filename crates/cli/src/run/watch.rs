@@ -9,15 +9,11 @@ use std::{
 };
 
 use super::{
-    core_file::CoreFile,
     interrupt,
     limits::Limits,
     session::Session,
     silence::{Held, Lookout, Sight},
 };
-
-/// How long QEMU may take to end after the image's last line.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// How often deadlines and Ctrl-C are looked at.
 const STEP: Duration = Duration::from_millis(100);
@@ -29,6 +25,8 @@ pub enum Stop {
     Closed,
     /// The image has written its last line, and the machine goes on.
     LastLine,
+    /// The loader has gone back to the firmware, for this reason.
+    GaveUp(String),
     /// Nothing came for this long.
     Silent(Duration),
     /// The run's deadline passed.
@@ -43,16 +41,28 @@ pub enum Stop {
     Log(io::Error),
 }
 
+/// What a console's reader tells.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// This came.
+    Bytes(Vec<u8>),
+    /// The line was lost, and is being sought again; what comes next does not
+    /// continue what came last.
+    Cut,
+    /// The line is there again.
+    Back,
+}
+
 /// Reads a console on a thread of its own. The channel is short, so that a
 /// flood waits in the pipe and not in memory.
-pub fn read(mut console: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver): (SyncSender<Vec<u8>>, _) = sync_channel(16);
+pub fn read(mut console: impl Read + Send + 'static) -> Receiver<Heard> {
+    let (sender, receiver): (SyncSender<Heard>, _) = sync_channel(16);
     thread::spawn(move || {
         let mut bytes = vec![0; 16 * 1024];
         loop {
             match console.read(&mut bytes) {
                 Ok(0) => break,
-                Ok(n) if sender.send(bytes[..n].to_vec()).is_err() => break,
+                Ok(n) if sender.send(Heard::Bytes(bytes[..n].to_vec())).is_err() => break,
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => break,
                 _ => {}
             }
@@ -64,25 +74,27 @@ pub fn read(mut console: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 /// Feeds the session until the run is over one way or another.
 ///
 /// Where nobody in the machine watches, `lookout` does once the console is
-/// quiet. A core file is saved when the image holds still for that.
+/// quiet, and it saves a core file when the image holds still for that. A board
+/// has none.
 pub fn watch(
-    console: &Receiver<Vec<u8>>,
+    console: &Receiver<Heard>,
     limits: Limits,
     session: &mut Session,
-    lookout: &mut Lookout<'_>,
-    mut core: Option<&mut CoreFile>,
+    mut lookout: Option<&mut Lookout<'_>>,
 ) -> Stop {
     let begin = Instant::now();
     let mut heard = begin;
     let mut looked = begin;
     loop {
         match console.recv_timeout(STEP) {
-            Ok(bytes) => {
+            Ok(Heard::Bytes(bytes)) => {
                 heard = Instant::now();
                 if let Err(error) = session.take(&bytes) {
                     return Stop::Log(error);
                 }
             }
+            Ok(Heard::Cut) => session.cut(),
+            Ok(Heard::Back) => session.back(),
             Err(RecvTimeoutError::Timeout) => session.tick(),
             Err(RecvTimeoutError::Disconnected) => return Stop::Closed,
         }
@@ -92,32 +104,42 @@ pub fn watch(
         if session.flooded() {
             return Stop::Flood;
         }
-        if session.exit.is_some_and(|(_, at)| at.elapsed() > GRACE) {
+        if session
+            .last_line()
+            .is_some_and(|at| at.elapsed() > limits.grace)
+        {
             return Stop::LastLine;
         }
-        if std::mem::take(&mut session.held)
-            && let Some(core) = &mut core
-        {
-            lookout.save_core(core);
-            heard = Instant::now();
+        if let Some(reason) = session.refusal() {
+            return Stop::GaveUp(reason);
         }
-        if let Some(pause) = limits.look
-            && heard.max(looked).elapsed() >= pause
-            && session.run.end.is_none()
-        {
-            looked = Instant::now();
-            // A monitor that does not answer is told of at the end.
-            match lookout.look(&session.run) {
-                Ok(Sight::Held(held)) => return Stop::Held(held),
-                Ok(Sight::Moving) => heard = looked,
-                Ok(Sight::Nothing) | Err(_) => {}
+        if let Some(lookout) = &mut lookout {
+            if std::mem::take(&mut session.held) && lookout.save_core() {
+                heard = Instant::now();
+            }
+            if let Some(pause) = limits.look
+                && heard.max(looked).elapsed() >= pause
+                && session.run.end.is_none()
+            {
+                looked = Instant::now();
+                // A monitor that does not answer is told of at the end.
+                match lookout.look(&session.run) {
+                    Ok(Sight::Held(held)) => return Stop::Held(held),
+                    Ok(Sight::Moving) => heard = looked,
+                    Ok(Sight::Nothing) | Err(_) => {}
+                }
             }
         }
         if begin.elapsed() > limits.total {
             return Stop::Deadline(limits.total);
         }
-        if heard.elapsed() > limits.silence {
-            return Stop::Silent(limits.silence);
+        let silence = if session.speaks() {
+            limits.silence
+        } else {
+            limits.boot
+        };
+        if heard.elapsed() > silence {
+            return Stop::Silent(silence);
         }
     }
 }

@@ -4,8 +4,9 @@
 //! With no sentinel nobody in the machine sees an operation that does not
 //! return. Then the marks are looked at as soon as the console is quiet
 //! ([`Lookout::look`]), and one that does not move is reported as the sentinel
-//! would have ([`Lookout::report`]).
+//! would have ([`Lookout::give_up`]).
 
+mod end;
 mod names;
 mod registers;
 
@@ -13,7 +14,6 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -21,11 +21,10 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::Verdict,
     mark::{Marks, Seen},
     options::{Options, Scenario},
     plan::{Case, Plan},
-    record::{Block, CaseRecord, CoreState, Record},
+    record::{Block, CoreState},
     run::Run,
 };
 
@@ -36,14 +35,6 @@ use registers::Registers;
 /// How long the monitor may take: it cannot answer at all while an emulated
 /// core is held up inside one instruction.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often a mark is looked at before the end, and how long it must stand
-/// still then at most.
-const GLANCE: Duration = Duration::from_millis(200);
-const LAST_LOOK: Duration = Duration::from_secs(5);
-
-/// The file with all registers, in the directory of the run.
-pub const REGISTERS: &str = "registers.txt";
 
 /// Who looks.
 const SEEN_BY: &str = "host";
@@ -77,8 +68,6 @@ pub struct Lookout<'a> {
     pub scratch: &'a Path,
     /// Where the results go.
     pub out: &'a Path,
-    /// The flat image that runs.
-    pub image: &'a Path,
     /// What the image was asked for.
     pub options: &'a Options,
     /// What it makes of that.
@@ -87,6 +76,8 @@ pub struct Lookout<'a> {
     pub cpus: usize,
     /// The initiators' marks, and since when they are known to be the same.
     pub marks: BTreeMap<usize, (u64, Instant)>,
+    /// The core file that is wanted.
+    pub core: Option<CoreFile>,
 }
 
 impl Lookout<'_> {
@@ -101,25 +92,6 @@ impl Lookout<'_> {
             return Ok(Sight::Nothing);
         };
         self.glance(marks, deadline)
-    }
-
-    /// Looks a last time, before the machine is given up: at most five seconds.
-    ///
-    /// # Errors
-    /// As [`Self::look`].
-    pub fn last_look(&mut self, run: &Run) -> anyhow::Result<Sight> {
-        let Some(marks) = &run.marks else {
-            return Ok(Sight::Nothing);
-        };
-        let deadline = Duration::from_millis(self.plan.deadline_ms.into()).min(LAST_LOOK);
-        let end = Instant::now() + deadline + 2 * GLANCE;
-        loop {
-            match self.glance(marks, deadline)? {
-                Sight::Held(held) => return Ok(Sight::Held(held)),
-                other if Instant::now() >= end => return Ok(other),
-                _ => thread::sleep(GLANCE),
-            }
-        }
     }
 
     fn glance(&mut self, marks: &Marks, deadline: Duration) -> anyhow::Result<Sight> {
@@ -170,65 +142,17 @@ impl Lookout<'_> {
         Ok(bytes)
     }
 
-    /// Saves a core file while the image holds still for it; the machine goes on
-    /// afterwards.
-    pub fn save_core(&self, core: &mut CoreFile) {
+    /// Saves a core file, if one is wanted, while the image holds still for it;
+    /// the machine goes on afterwards. Was one wanted?
+    pub fn save_core(&mut self) -> bool {
+        let Some(core) = &mut self.core else {
+            return false;
+        };
         match Qmp::connect(self.monitor, PATIENCE) {
             Ok(mut qmp) => core.save(&mut qmp),
             Err(error) => core.fail(error),
         }
-    }
-
-    /// Stops the machine and says what is known of it: the block report, the
-    /// registers, a core file if one is wanted. Without a held operation, only
-    /// where each core was. Was a block reported?
-    ///
-    /// # Errors
-    /// The monitor does not answer as it should.
-    pub fn report(
-        &self,
-        run: &mut Run,
-        held: Option<Held>,
-        core: Option<&mut CoreFile>,
-    ) -> anyhow::Result<bool> {
-        let mut qmp = Qmp::connect(self.monitor, PATIENCE)?;
-        qmp.command("stop", &json!({}))?;
-        let dump = qmp.human("info registers -a")?;
-        let registers = registers::read(&dump);
-        let image = fs::read(self.image).unwrap_or_default();
-        let names = Names::new(&image, run.marks.as_ref());
-        let found = held.map(|held| self.block(&mut qmp, run, &held, &registers, &names));
-        let reported = matches!(found, Some(Ok(_)));
-        match found {
-            Some(Ok((case, block))) => {
-                let place = block.at.clone();
-                run.take(Record::Block(block));
-                let why = (self.options.scenario == Scenario::Kdump)
-                    .then(|| format!("the log ends at: {place}"));
-                run.take(Record::Case(Box::new(CaseRecord::blank(
-                    &case,
-                    Verdict::Blocked,
-                    why,
-                ))));
-            }
-            other => {
-                if let Some(Err(error)) = other {
-                    run.notes.push(format!("silence: {error:#}"));
-                }
-                run.notes.extend(places(&registers, &names));
-            }
-        }
-        let file = self.out.join(REGISTERS);
-        match fs::write(&file, dump.replace('\r', "")) {
-            Ok(()) => run.notes.push(format!(
-                "host: the registers of all cores are in {REGISTERS}"
-            )),
-            Err(error) => run.notes.push(format!("host: {}: {error}", file.display())),
-        }
-        if let Some(core) = core {
-            core.save(&mut qmp);
-        }
-        Ok(reported)
+        true
     }
 
     /// The block report of a held operation, and the case that it is of.

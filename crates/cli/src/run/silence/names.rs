@@ -1,5 +1,5 @@
 //! `symbol+offset` of an address in the image that runs, from the symbol table
-//! that the flat image carries.
+//! that it carries.
 
 use stalecore_model::{mark::Marks, symbols::Symbols};
 
@@ -7,24 +7,26 @@ use crate::flatten;
 
 /// The image's names, at the place where it runs.
 pub struct Names<'a> {
-    image: &'a [u8],
     base: u64,
     size: u64,
-    table: Option<Symbols<'a>>,
+    /// The table, and its offset, before which all code lies.
+    table: Option<(Symbols<'a>, u64)>,
 }
 
 impl<'a> Names<'a> {
-    /// The names of the flat `image`, which runs where `marks` says; with no
-    /// symbol table addresses keep their numbers.
+    /// The names of the `image`, flat or as it lies in memory, which runs where
+    /// `marks` says; with no symbol table addresses keep their numbers.
     pub fn new(image: &'a [u8], marks: Option<&Marks>) -> Self {
         let base = marks.map_or(u64::MAX, |marks| marks.image.0);
         let at = marks.and_then(|marks| marks.symbols.0.checked_sub(base));
-        let table = at.and_then(|at| image.get(usize::try_from(at).ok()?..));
+        let table = at.and_then(|at| {
+            let table = image.get(usize::try_from(at).ok()?..)?;
+            Some((Symbols::read(table)?, at))
+        });
         Self {
-            image,
             base,
             size: flatten::check(image).map_or(0, |()| flatten::image_size(image)),
-            table: table.and_then(Symbols::read),
+            table,
         }
     }
 
@@ -41,8 +43,8 @@ impl<'a> Names<'a> {
             return format!("{address:#x}");
         }
         let offset = address - self.base;
-        let known = offset < self.image.len() as u64;
-        match self.table.filter(|_| known).and_then(|t| t.find(offset)) {
+        let table = self.table.filter(|(_, at)| offset < *at);
+        match table.and_then(|(table, _)| table.find(offset)) {
             Some((name, offset)) => format!("{name}+{offset}"),
             None => format!("image+{offset:#x}"),
         }

@@ -20,7 +20,7 @@ const NAME: &str = "stalecore.img";
 pub fn find(asked: Option<&Path>, scratch: &Path) -> anyhow::Result<PathBuf> {
     let path = match asked {
         Some(path) => path.to_path_buf(),
-        None => beside()?,
+        None => beside(NAME, "'make build' makes it, --image names another")?,
     };
     let name = || format!("--image: {}", path.display());
     let bytes = fs::read(&path).with_context(name)?;
@@ -34,14 +34,15 @@ pub fn find(asked: Option<&Path>, scratch: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-fn beside() -> anyhow::Result<PathBuf> {
+/// The file of that name beside this command.
+///
+/// # Errors
+/// It is not there; then `otherwise` says what to do.
+pub fn beside(name: &str, otherwise: &str) -> anyhow::Result<PathBuf> {
     let command = std::env::current_exe().context("the path of this command")?;
-    let path = command.with_file_name(NAME);
+    let path = command.with_file_name(name);
     if !path.exists() {
-        bail!(
-            "no image: {} is missing; 'make build' makes it, --image names another",
-            path.display()
-        );
+        bail!("{} is missing; {otherwise}", path.display());
     }
     Ok(path)
 }

@@ -1,0 +1,114 @@
+//! The image booted by real firmware, from the disk that the command makes:
+//! EDK2, U-Boot, and GRUB on EDK2. The same plan must give the same answer.
+
+use stalecore_model::{glossary::Verdict, run::Run};
+
+use crate::dist::{Booted, built};
+
+/// All ways, with what each says of where the machine's description came from.
+const WAYS: [(&str, &str); 4] = [
+    ("image", "device-tree"),
+    ("uefi", "acpi"),
+    ("u-boot", "device-tree"),
+    ("grub", "acpi"),
+];
+
+fn boot(way: &str, args: &str) -> Booted {
+    if way != "image" {
+        built("stalecore.efi");
+    }
+    if way == "grub" {
+        built("grubaa64.efi");
+    }
+    // Emulation on a busy host makes some medians late, which is no difference
+    // between the ways.
+    Booted::new(&format!("--boot {way} --cpus 4 {args}"))
+}
+
+/// Each case by what it is and what came of it, in no order.
+fn cases(run: &Run) -> Vec<String> {
+    let mut cases: Vec<_> = run
+        .cases
+        .iter()
+        .map(|case| {
+            let verdict = match case.verdict {
+                Verdict::Slowed => Verdict::Completed,
+                verdict => verdict,
+            };
+            format!("{} {} {} {verdict}", case.op, case.state, case.line)
+        })
+        .collect();
+    cases.sort();
+    cases
+}
+
+#[test]
+fn every_firmware_gives_the_same_cases_and_verdicts() {
+    let mut expected = None;
+    for (way, source) in WAYS {
+        let booted = boot(way, "--ops ic-ivau,dc-civac --stale spin,wfe").ends(0, &["ic-ivau"]);
+        let run = &booted.run;
+        let machine = run.machine.as_ref().unwrap();
+        assert_eq!(
+            (machine.source.as_str(), machine.entry_el, machine.cpus),
+            (source, 2, 4),
+            "{way}"
+        );
+        assert_eq!(run.garbled, 0, "{way}: {:?}", run.notes);
+        let cases = cases(run);
+        assert_eq!(cases.len(), 4, "{way}");
+        assert_eq!(&cases, expected.get_or_insert(cases.clone()), "{way}");
+        // What firmware says first is kept, and is none of ours.
+        let console = booted.console();
+        let chatter = console.split("KTAP version 1").next().unwrap();
+        let says = match way {
+            "image" => "",
+            "u-boot" => "Starting kernel",
+            "grub" => "load options",
+            _ => "stalecore.cfg",
+        };
+        assert_eq!(chatter.is_empty(), way == "image", "{way}: {chatter}");
+        assert!(chatter.contains(says), "{way}: {chatter}");
+    }
+}
+
+#[test]
+fn a_deaf_core_blocks_whoever_booted_the_image() {
+    for (way, _) in WAYS {
+        let booted = boot(way, "--fabric deaf=spin --stale spin --ops ic-ivau");
+        let booted = booted.ends(4, &["Yes: ic-ivau on CPU 0"]);
+        assert_eq!(booted.run.blocks[0].seen_by, "sentinel", "{way}");
+    }
+}
+
+#[test]
+fn firmware_hands_over_at_el1_too() {
+    for (way, _) in WAYS {
+        let booted = boot(way, "--el 1 --no-semihosting --stale spin --ops ic-ivau");
+        let booted = booted.ends(0, &[]);
+        let machine = booted.run.machine.as_ref().unwrap();
+        assert_eq!(
+            (machine.entry_el, machine.psci.as_deref()),
+            (1, Some("hvc")),
+            "{way}"
+        );
+        assert!(
+            booted.console().trim_end().ends_with("stalecore: exit 0"),
+            "{way}"
+        );
+    }
+}
+
+/// The states that hold a real core under KVM, with all else as there: no
+/// semihosting, entered at EL1.
+#[test]
+fn what_a_guest_of_kvm_would_run() {
+    let booted = boot(
+        "image",
+        "--el 1 --no-semihosting --ops ic-ivau,dc-civac,flush-icache-range \
+         --stale spin,branch-self,dmb-loop,ldxr-stxr,load-storm",
+    );
+    let booted = booted.ends(0, &[]);
+    assert_eq!(booted.run.cases.len(), 15);
+    assert!(!booted.ended.err.contains("semihosting"));
+}
