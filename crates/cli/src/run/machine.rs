@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(
             line,
             "qemu -machine virt,gic-version=host -accel kvm -cpu host -smp 4 -m 1024M -nodefaults \
-             -no-reboot -display none -serial stdio -S -kernel 'a b.img' \
+             -display none -serial stdio -S -kernel 'a b.img' \
              -append stalecore.ops=none -qmp unix:/tmp/q,server=on,wait=off"
         );
         let line = words(
