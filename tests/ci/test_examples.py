@@ -142,6 +142,25 @@ def test_what_lava_makes_of_a_console(tmp_path):
     assert set(monitor["fixupdict"]) == verdicts
 
 
+def test_a_run_is_what_the_schema_says(tmp_path):
+    """As docs/report-format.md tells to check one."""
+    done = subprocess.run(
+        f"{STALECORE} run -q --out {tmp_path} --cpus 3 --stale spin --deadline-ms 500 "
+        "--fabric deaf=spin --ops none,ic-ivau --lines dirty-here,shared".split(),
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 4
+    schema = ROOT / "docs/run.schema.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--schemafile", schema, tmp_path / "run.json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def words(kind):
     """A list of the glossary."""
     done = subprocess.run([STALECORE, "list", "--json"], capture_output=True, check=True)

@@ -11,3 +11,6 @@ mod listing;
 mod mishaps;
 mod seen;
 mod setup;
+#[path = "../../crates/cli/src/synthetic.rs"]
+#[expect(dead_code, reason = "its machine is all that is needed here")]
+mod synthetic;

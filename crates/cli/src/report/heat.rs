@@ -12,9 +12,10 @@ use stalecore_model::{
 };
 
 use super::{
-    text::{Said, mark, shell, short_ratio},
+    text::{Said, mark, short_ratio},
     view::{Family, View, label, slowdown},
 };
+use crate::words::shell;
 
 /// The steps of the colour scale: from this slow-down on, in thousandths.
 /// Below the first is faster than the baseline.

@@ -7,6 +7,8 @@ mod child;
 mod el3;
 mod figures;
 mod findings;
+#[cfg(test)]
+mod hostile_tests;
 mod image;
 mod interrupt;
 mod judge;
@@ -49,7 +51,7 @@ use qemu::Qemu;
 use session::Session;
 use watch::Stop;
 
-use crate::{junit, report, stdout};
+use crate::{junit, report, stdout, words};
 
 /// How long the emulator may take to end once its console is closed.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -106,7 +108,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut session = Session::new(run, out.console()?, Progress::new(args.quiet));
     interrupt::install()?;
     if !args.quiet {
-        eprintln!("{}", machine::shell(&session.run.machine_command));
+        eprintln!("{}", words::shell(&session.run.machine_command));
     }
     let mut ending = boot(&qemu.program, &words, limits, &monitor, &mut session)?;
     ending.semihosting = options.semihosting;
