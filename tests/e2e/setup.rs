@@ -22,12 +22,13 @@ const BASE: [&str; 9] = [
 ];
 
 /// What makes all its steps content, on a machine with Debian's libc headers.
-const ALL: [&str; 5] = [
+const ALL: [&str; 6] = [
     "cc",
     "cargo",
     "qemu-system-aarch64",
     "aarch64-linux-gnu-objdump",
     "python3",
+    "chromium",
 ];
 
 impl System {
@@ -126,6 +127,7 @@ fn root_installs_what_is_missing_and_only_that() {
             "cargo",
             "aarch64-linux-gnu-objdump",
             "python3",
+            "chromium",
             "apt-get",
         ],
     );
@@ -152,7 +154,9 @@ fn a_user_with_sudo_goes_through_it() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let calls = system.calls();
     assert!(
-        calls.contains("recommends gcc qemu-system-arm binutils-aarch64-linux-gnu python3-venv\n"),
+        calls.contains(
+            "recommends gcc qemu-system-arm binutils-aarch64-linux-gnu python3-venv chromium\n"
+        ),
         "{calls}"
     );
 }
@@ -165,7 +169,7 @@ fn a_user_without_sudo_is_told_the_one_command() {
     ended.one_line(&[
         "neither root nor sudo",
         "apt-get update && apt-get install -y --no-install-recommends qemu-system-arm \
-         binutils-aarch64-linux-gnu python3-venv",
+         binutils-aarch64-linux-gnu python3-venv chromium",
     ]);
     assert!(!system.calls().contains("apt-get"));
 }
@@ -184,6 +188,7 @@ fn failures_are_named() {
             "qemu-system-aarch64",
             "aarch64-linux-gnu-objdump",
             "python3",
+            "chromium",
         ],
     );
     let ended = system.deps();

@@ -54,7 +54,7 @@ pub fn section(view: &View<'_>) -> Markup {
                 @if let (1, Some(line)) = (lines.len(), lines.first()) {
                     " All lines are " code { (line.name()) } " (" (line.about()) ")."
                 }
-                " Choose a cell to see the case."
+                span.screen { " Choose a cell to see the case." }
             }
             (legend())
             div.maps {
