@@ -149,7 +149,7 @@ pub fn short_ratio(milli: Milli) -> String {
 /// A slow-down in running text: `3.21×`.
 pub fn ratio(milli: Milli) -> String {
     if milli >= 1_000_000 {
-        return format!("{}×", grouped(u64::from(milli / 1000)));
+        return format!("{}×", grouped((u64::from(milli) + 500) / 1000));
     }
     format!("{}×", three_digits(f64::from(milli) / 1e3))
 }
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(short_ratio(u32::MAX), "4295k");
         assert_eq!(short_ratio(20), "0.02");
         assert_eq!(ratio(3210), "3.21×");
-        assert_eq!(ratio(90_062_100), "90,062×");
+        assert_eq!(ratio(90_062_500), "90,063×");
     }
 
     #[test]
