@@ -1,5 +1,5 @@
-//! `tools/deps`, which `make` runs first: what it installs, what it asks for,
-//! and that it leaves the network alone where nothing is missing.
+//! `tools/deps` and `tools/venv`, which `make` runs first: what they install, ask for,
+//! and that they leave the network alone where nothing is missing.
 
 use std::{
     fs,
@@ -17,15 +17,19 @@ struct System {
 }
 
 /// What the script itself is written with.
-const BASE: [&str; 4] = ["sh", "sed", "echo", "cat"];
+const BASE: [&str; 9] = [
+    "sh", "sed", "echo", "cat", "cmp", "rm", "cp", "mkdir", "chmod",
+];
 
 /// What makes all its steps content, on a machine with Debian's libc headers.
-const ALL: [&str; 5] = [
+const ALL: [&str; 7] = [
     "cc",
     "cargo",
     "qemu-system-aarch64",
     "aarch64-linux-gnu-objdump",
     "gdb-multiarch",
+    "python3",
+    "chromium",
 ];
 
 impl System {
@@ -71,6 +75,32 @@ impl System {
         Ended::of(&mut command)
     }
 
+    /// `tools/venv` on a requirements file that asks for one package.
+    fn venv(&self) -> Ended {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/venv");
+        fs::write(self.path("wanted"), "labgrid==26.0.1\n").unwrap();
+        let mut command = Command::new(script);
+        command
+            .args([self.path("venv"), self.path("wanted")])
+            .env_clear()
+            .env("PATH", self.dir.path());
+        Ended::of(&mut command)
+    }
+
+    /// A python3 that makes environments with a pip that ends with `status`.
+    fn python(&self, status: u8) {
+        let venv = self.path("venv").display().to_string();
+        let calls = self.path("calls").display().to_string();
+        self.script(
+            "python3",
+            &format!(
+                "mkdir -p {venv}/bin\n\
+                 printf '#!/bin/sh\\necho \"pip $*\" >>{calls}\\nexit {status}\\n' >{venv}/bin/pip\n\
+                 chmod +x {venv}/bin/pip"
+            ),
+        );
+    }
+
     fn calls(&self) -> String {
         fs::read_to_string(self.path("calls")).unwrap_or_default()
     }
@@ -98,6 +128,8 @@ fn root_installs_what_is_missing_and_only_that() {
             "cargo",
             "aarch64-linux-gnu-objdump",
             "gdb-multiarch",
+            "python3",
+            "chromium",
             "apt-get",
         ],
     );
@@ -124,7 +156,10 @@ fn a_user_with_sudo_goes_through_it() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let calls = system.calls();
     assert!(
-        calls.contains("recommends gcc qemu-system-arm binutils-aarch64-linux-gnu gdb-multiarch\n"),
+        calls.contains(
+            "recommends gcc qemu-system-arm binutils-aarch64-linux-gnu gdb-multiarch python3-venv \
+             chromium\n"
+        ),
         "{calls}"
     );
 }
@@ -137,7 +172,7 @@ fn a_user_without_sudo_is_told_the_one_command() {
     ended.one_line(&[
         "neither root nor sudo",
         "apt-get update && apt-get install -y --no-install-recommends qemu-system-arm \
-         binutils-aarch64-linux-gnu gdb-multiarch",
+         binutils-aarch64-linux-gnu gdb-multiarch python3-venv chromium",
     ]);
     assert!(!system.calls().contains("apt-get"));
 }
@@ -156,9 +191,40 @@ fn failures_are_named() {
             "qemu-system-aarch64",
             "aarch64-linux-gnu-objdump",
             "gdb-multiarch",
+            "python3",
+            "chromium",
         ],
     );
     let ended = system.deps();
     assert_eq!(ended.code, 2);
     ended.one_line(&["no Rust", "rustup"]);
+}
+
+#[test]
+fn python_s_packages_are_fetched_once() {
+    let system = System::new(true, &[]);
+    system.python(0);
+    assert_eq!((system.venv().code, system.venv().code), (0, 0));
+    assert_eq!(system.calls().matches("pip install").count(), 1);
+    // Other versions are asked for, so the environment is made again.
+    fs::write(system.path("venv/requirements.txt"), "labgrid==25.0\n").unwrap();
+    assert_eq!(system.venv().code, 0);
+    assert_eq!(system.calls().matches("python3 -m venv").count(), 2);
+}
+
+#[test]
+fn a_registry_out_of_reach_is_one_line() {
+    let system = System::new(true, &[]);
+    system.python(1);
+    // Not taken for made the second time either.
+    for _ in 0..2 {
+        let ended = system.venv();
+        assert_eq!(ended.code, 2);
+        ended.one_line(&["pip could not fetch", "PyPI", "make host-test"]);
+    }
+    let system = System::new(true, &[]);
+    system.script("python3", "exit 1");
+    let ended = system.venv();
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["this failed: python3 -m venv"]);
 }

@@ -10,6 +10,9 @@ use crate::record::{
 };
 use crate::{kdump::KdumpRecord, mark::Marks};
 
+/// The baud rate of most boards' consoles; a byte takes ten bits there.
+pub const BAUD: u32 = 115_200;
+
 /// Everything known of one run. Empty or `None` where the run did not get
 /// that far.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -97,6 +100,11 @@ const fn is_zero(count: &u32) -> bool {
 }
 
 impl Run {
+    /// How long the console takes on a serial line of [`BAUD`], in seconds.
+    pub fn serial_seconds(&self) -> f64 {
+        self.console_bytes as f64 * 10.0 / f64::from(BAUD)
+    }
+
     /// Takes in one record. A second record of a kind that comes once, or of
     /// a case that is already there, replaces nothing: it is counted as
     /// garbled and `false` is returned.
