@@ -12,6 +12,7 @@ use crate::{
     histogram::Histogram,
     kdump::KdumpRecord,
     options::Milli,
+    topology::Topology,
 };
 
 /// The version of the records; a change that an older reader would misread
@@ -60,6 +61,8 @@ pub enum Record {
     Machine(Box<Machine>),
     /// Cores with the same registers.
     Cores(Cores),
+    /// Which cores share a package or a cluster, where firmware says so.
+    Topology(Topology),
     /// What will be done.
     Plan(PlanRecord),
     /// Something a person should know.

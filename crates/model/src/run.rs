@@ -9,6 +9,7 @@ use crate::record::{
     BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
     PlanRecord, Record,
 };
+use crate::topology::Topology;
 
 /// Everything known of one run. Empty or `None` where the run did not get
 /// that far.
@@ -40,6 +41,9 @@ pub struct Run {
     pub machine: Option<Machine>,
     /// The cores, equal ones together.
     pub cores: Vec<Cores>,
+    /// Which cores share a package or a cluster, where firmware says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<Topology>,
     /// The plan.
     pub plan: Option<PlanRecord>,
     /// What a person should know, the host's own notes too.
@@ -113,6 +117,7 @@ impl Run {
         }
         let taken = match record {
             Record::Machine(machine) => once(&mut self.machine, *machine),
+            Record::Topology(topology) => once(&mut self.topology, topology),
             Record::Plan(plan) => once(&mut self.plan, plan),
             Record::Icount(icount) => once(&mut self.icount, icount),
             Record::End(end) => once(&mut self.end, end),
@@ -136,7 +141,8 @@ impl Run {
     /// Forgets what the machine is about to say again.
     fn begin_again(&mut self) {
         self.restarts += 1;
-        (self.machine, self.plan, self.icount) = (None, None, None);
+        (self.machine, self.topology) = (None, None);
+        (self.plan, self.icount) = (None, None);
         self.cores.clear();
     }
 

@@ -78,6 +78,10 @@ fn facts(run: &Run) -> Markup {
                 (time(run.console_bytes as f64 * 10.0 / BAUD as f64 * 1e9))
                 " on a serial line of " (grouped(BAUD)) " baud"
                 @if run.garbled > 0 { " · " (grouped(run.garbled)) " lines looked like records and could not be read" }
+                @if let Some(line) = &run.serial {
+                    @if line.cuts > 0 { " · the line was lost " (grouped(line.cuts)) " times" }
+                }
+                @if run.restarts > 0 { " · the board began again " (run.restarts) " times" }
             }
         }
     }
