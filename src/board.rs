@@ -17,6 +17,7 @@ use stalecore_model::{
     plan::Plan,
     platform::{Gic, Platform, Region, Start, UartKind, devicetree},
     record::{Machine, PlanRecord, Record, SCHEMA},
+    topology::Topology,
 };
 
 use crate::{
@@ -228,6 +229,9 @@ impl Board {
         mark::report_places();
         for cores in identity::groups(&CpuSet::first(core_local::all().len())) {
             report::record(&Record::Cores(cores));
+        }
+        if let Some(topology) = Topology::of(platform.cpus.iter().map(|cpu| cpu.place)) {
+            report::record(&Record::Topology(topology));
         }
         report::record(&Record::Plan(PlanRecord {
             cases: plan.len() as u32,

@@ -1,5 +1,6 @@
-//! `tools/deps` and `tools/venv`, which `make` runs first: what they install, ask for,
-//! and that they leave the network alone where nothing is missing.
+//! `tools/deps`, `tools/venv` and `tools/grub`, which `make` runs: what they
+//! install, what they ask for, and that they leave the network alone where
+//! nothing is missing.
 
 use std::{
     fs,
@@ -38,9 +39,7 @@ impl System {
             dir: tempfile::tempdir().unwrap(),
         };
         for name in BASE {
-            let real = ["/bin", "/usr/bin"].map(|d| Path::new(d).join(name));
-            let real = real.iter().find(|p| p.exists()).unwrap();
-            std::os::unix::fs::symlink(real, system.path(name)).unwrap();
+            system.link(name);
         }
         system.script("id", if root { "echo 0" } else { "echo 1000" });
         system.script("rustup", "echo aarch64-unknown-none");
@@ -52,6 +51,13 @@ impl System {
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// A command as this host has it.
+    fn link(&self, name: &str) {
+        let real = ["/bin", "/usr/bin"].map(|d| Path::new(d).join(name));
+        let real = real.iter().find(|p| p.exists()).unwrap();
+        std::os::unix::fs::symlink(real, self.path(name)).unwrap();
     }
 
     /// A command that writes its arguments down, then does what `then` says.
@@ -66,25 +72,22 @@ impl System {
     }
 
     fn deps(&self) -> Ended {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/deps");
-        let mut command = Command::new(script);
-        command
-            .args(["build", "run", "test"])
-            .env_clear()
-            .env("PATH", self.dir.path());
+        self.tool("deps", &["build", "run", "test"])
+    }
+
+    /// One of `tools/` on this system.
+    fn tool(&self, name: &str, args: &[&str]) -> Ended {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools");
+        let mut command = Command::new(tools.join(name));
+        command.args(args).env_clear().env("PATH", self.dir.path());
         Ended::of(&mut command)
     }
 
     /// `tools/venv` on a requirements file that asks for one package.
     fn venv(&self) -> Ended {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/venv");
         fs::write(self.path("wanted"), "labgrid==26.0.1\n").unwrap();
-        let mut command = Command::new(script);
-        command
-            .args([self.path("venv"), self.path("wanted")])
-            .env_clear()
-            .env("PATH", self.dir.path());
-        Ended::of(&mut command)
+        let paths = ["venv", "wanted"].map(|name| self.path(name).display().to_string());
+        self.tool("venv", &[&paths[0], &paths[1]])
     }
 
     /// A python3 that makes environments with a pip that ends with `status`.
@@ -175,6 +178,69 @@ fn a_user_without_sudo_is_told_the_one_command() {
          binutils-aarch64-linux-gnu gdb-multiarch python3-venv chromium",
     ]);
     assert!(!system.calls().contains("apt-get"));
+}
+
+/// What `tools/grub` itself is written with, besides.
+const TOOLS: [&str; 3] = ["mktemp", "mv", "dirname"];
+
+/// A system whose apt downloads a package that holds these files.
+fn with_package(files: &str) -> System {
+    let system = System::new(false, &[]);
+    for name in TOOLS {
+        system.link(name);
+    }
+    system.script(
+        "apt-get",
+        "case \"$*\" in *download*) echo package >grub-efi-arm64-bin_2_arm64.deb ;; esac",
+    );
+    let make = format!(
+        "for file in {files}; do mkdir -p \"$3/${{file%/*}}\"; echo it >\"$3/$file\"; done"
+    );
+    system.script("dpkg-deb", &make);
+    system
+}
+
+const GRUB: &str = "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi";
+
+#[test]
+fn grub_is_taken_out_of_debian_s_package_once() {
+    let system = with_package(GRUB);
+    let out = system.path("new/grubaa64.efi");
+    let ended = system.tool("grub", &[out.to_str().unwrap()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(fs::read_to_string(&out).unwrap(), "it\n");
+    let calls = system.calls();
+    for part in [
+        "APT::Architectures::=arm64",
+        "update",
+        "download grub-efi-arm64-bin:arm64",
+    ] {
+        assert!(calls.contains(part), "{part}: {calls}");
+    }
+    fs::remove_file(system.path("calls")).unwrap();
+    assert_eq!(system.tool("grub", &[out.to_str().unwrap()]).code, 0);
+    assert_eq!(system.calls(), "");
+}
+
+#[test]
+fn a_grub_that_cannot_be_had_is_one_clear_line() {
+    let out = |system: &System| system.path("grubaa64.efi").display().to_string();
+    let system = with_package("usr/share/doc/copyright");
+    let ended = system.tool("grub", &[&out(&system)]);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["grub-efi-arm64-bin:arm64 has no", GRUB]);
+    system.script("apt-get", "exit 100");
+    let ended = system.tool("grub", &[&out(&system)]);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["this failed: apt-get update"]);
+    assert!(!system.path("grubaa64.efi").exists());
+    fs::remove_file(system.path("dpkg-deb")).unwrap();
+    let ended = system.tool("grub", &[&out(&system)]);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["here is no dpkg-deb", "grub-efi-arm64-bin"]);
+    system
+        .tool("grub", &[])
+        .one_line(&["usage: tools/grub OUT"]);
 }
 
 #[test]

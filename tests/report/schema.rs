@@ -9,7 +9,8 @@ use stalecore_model::{
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
     record::SCHEMA,
-    run::Run,
+    run::{Run, SerialLine},
+    topology::Topology,
 };
 
 use crate::synthetic::{self, Shape};
@@ -48,6 +49,17 @@ fn full() -> Value {
     for (nth, case) in run.cases.iter_mut().enumerate() {
         case.batch = nth as u32 + 1;
     }
+    run.restarts = 1;
+    run.serial = Some(SerialLine {
+        garbled_bytes: 3,
+        lost_bytes: Some(2),
+        damaged_bytes: Some(1),
+        cuts: 4,
+    });
+    run.topology = Some(Topology {
+        sockets: vec![CpuSet::first(64)],
+        clusters: vec![CpuSet::one(0), CpuSet::one(1)],
+    });
     run.kdump = Step::ALL
         .iter()
         .map(|step| KdumpRecord {

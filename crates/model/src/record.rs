@@ -14,6 +14,7 @@ use crate::{
     mark::Marks,
     options::Milli,
     plan::Case,
+    topology::Topology,
 };
 
 /// The version of the records; a change that an older reader would misread
@@ -65,6 +66,8 @@ pub enum Record {
     Marks(Marks),
     /// Cores with the same registers.
     Cores(Cores),
+    /// Which cores share a package or a cluster, where firmware says so.
+    Topology(Topology),
     /// What will be done.
     Plan(PlanRecord),
     /// Something a person should know.

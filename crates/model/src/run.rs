@@ -8,7 +8,7 @@ use crate::record::{
     BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
     PlanRecord, Record,
 };
-use crate::{kdump::KdumpRecord, mark::Marks};
+use crate::{kdump::KdumpRecord, mark::Marks, topology::Topology};
 
 /// The baud rate of most boards' consoles; a byte takes ten bits there.
 pub const BAUD: u32 = 115_200;
@@ -46,6 +46,9 @@ pub struct Run {
     pub marks: Option<Marks>,
     /// The cores, equal ones together.
     pub cores: Vec<Cores>,
+    /// Which cores share a package or a cluster, where firmware says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<Topology>,
     /// The plan.
     pub plan: Option<PlanRecord>,
     /// What a person should know, the host's own notes too.
@@ -127,6 +130,7 @@ impl Run {
             Record::Marks(marks) => once(&mut self.marks, marks),
             // Of use while the machine runs, and never after.
             Record::Hold(_) => true,
+            Record::Topology(topology) => once(&mut self.topology, topology),
             Record::Plan(plan) => once(&mut self.plan, plan),
             Record::Icount(icount) => once(&mut self.icount, icount),
             Record::End(end) => once(&mut self.end, end),
@@ -150,7 +154,8 @@ impl Run {
     /// Forgets what the machine is about to say again.
     fn begin_again(&mut self) {
         self.restarts += 1;
-        (self.machine, self.marks, self.plan, self.icount) = (None, None, None, None);
+        (self.machine, self.marks, self.topology) = (None, None, None);
+        (self.plan, self.icount) = (None, None);
         self.cores.clear();
     }
 

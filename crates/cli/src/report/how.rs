@@ -77,6 +77,10 @@ fn facts(run: &Run) -> Markup {
                 (time(run.serial_seconds() * 1e9))
                 " on a serial line of " (grouped(u64::from(BAUD))) " baud"
                 @if run.garbled > 0 { " · " (grouped(run.garbled)) " lines looked like records and could not be read" }
+                @if let Some(line) = &run.serial {
+                    @if line.cuts > 0 { " · the line was lost " (grouped(line.cuts)) " times" }
+                }
+                @if run.restarts > 0 { " · the board began again " (run.restarts) " times" }
             }
         }
     }
