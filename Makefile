@@ -8,13 +8,21 @@ IMAGE_TARGET := aarch64-unknown-none
 UEFI_TARGET := aarch64-unknown-uefi
 HOST_CRATES := -p stalecore-model -p stalecore-cli -p stalecore-disk
 
-.PHONY: help run test host-test build dist grub deps deps-run deps-test clean
+# labgrid and what checks the examples of docs/ci, pinned; made once.
+VENV := $(TARGET_DIR)/venv
+REQUIREMENTS := docs/ci/labgrid/requirements.txt
+LG_ENV ?= docs/ci/labgrid/qemu.yaml
+JUNIT ?= $(TARGET_DIR)/labgrid.xml
+PYTEST := PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q -p no:cacheprovider --lg-env
+
+.PHONY: help run test host-test labgrid build dist grub deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make run        build, boot the image in QEMU, give a verdict (ARGS=...)'
 	@echo 'make test       build, run all tests'
 	@echo 'make host-test  run the tests that need neither image nor QEMU'
+	@echo 'make labgrid    boot by labgrid (LG_ENV=qemu.yaml or a board, JUNIT=results.xml)'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
@@ -25,12 +33,16 @@ run: deps-run build
 	dist/stalecore run --out out $(ARGS)
 
 # With the firmware of tools/deps, and GRUB.
-test: deps-test dist grub
+test: deps-test venv dist grub
 	$(CARGO) test --locked --release $(HOST_CRATES)
+	$(PYTEST) docs/ci/labgrid/qemu.yaml docs/ci/labgrid tests/ci
 
 host-test: deps-build
 	$(CARGO) test --locked --release $(HOST_CRATES) --lib --bins
 	$(CARGO) test --locked --release -p stalecore-cli --test e2e -- input mishaps
+
+labgrid: deps-test venv build
+	$(PYTEST) $(LG_ENV) --junitxml $(JUNIT) docs/ci/labgrid
 
 build: deps-build
 	$(CARGO) build --locked --release -p stalecore-cli
@@ -66,6 +78,8 @@ deps-run:
 	@tools/deps build run
 deps-test:
 	@tools/deps build dist run test
+venv: deps-test
+	@tools/venv $(VENV) $(REQUIREMENTS)
 
 clean:
 	$(CARGO) clean

@@ -18,6 +18,7 @@ use stalecore_model::{
     platform::{Gic, Platform, Region, Start, UartKind, devicetree},
     record::{Machine, PlanRecord, Record, SCHEMA},
     recorder,
+    topology::Topology,
 };
 
 use crate::{
@@ -245,6 +246,9 @@ impl Board {
         mark::report_places();
         for cores in identity::groups(&CpuSet::first(core_local::all().len())) {
             report::record(&Record::Cores(cores));
+        }
+        if let Some(topology) = Topology::of(platform.cpus.iter().map(|cpu| cpu.place)) {
+            report::record(&Record::Topology(topology));
         }
         report::record(&Record::Plan(PlanRecord {
             cases: plan.len() as u32,

@@ -1,7 +1,7 @@
 //! The image booted by real firmware, from the disk that the command makes:
 //! EDK2, U-Boot, and GRUB on EDK2. The same plan must give the same answer.
 
-use stalecore_model::{glossary::Verdict, run::Run};
+use stalecore_model::{cpuset::CpuSet, glossary::Verdict, run::Run};
 
 use crate::dist::{Booted, built};
 
@@ -96,6 +96,23 @@ fn firmware_hands_over_at_el1_too() {
             booted.console().trim_end().ends_with("stalecore: exit 0"),
             "{way}"
         );
+    }
+}
+
+#[test]
+fn acpi_s_sockets_and_clusters_reach_the_report() {
+    let booted = Booted::new(
+        "--boot uefi --cpus 8 --ops ic-ivau --stale spin --el 1 \
+         --qemu-arg -smp --qemu-arg cpus=8,sockets=2,clusters=2,cores=2",
+    );
+    let booted = booted.ends(0, &[]);
+    let topology = booted.run.topology.as_ref().unwrap();
+    let text = |groups: &[CpuSet]| -> Vec<_> { groups.iter().map(ToString::to_string).collect() };
+    assert_eq!(text(&topology.sockets), ["0-3", "4-7"]);
+    assert_eq!(text(&topology.clusters), ["0-1", "2-3", "4-5", "6-7"]);
+    let page = booted.report();
+    for part in ["2: CPUs 0-3 · 4-7", ", socket 1, cluster 2\""] {
+        assert!(page.contains(part), "{part} is missing");
     }
 }
 

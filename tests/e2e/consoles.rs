@@ -8,8 +8,10 @@ use stalecore_model::{
     ktap::{self, Outcome},
     options::Options,
     plan::{Case, Plan},
-    record::{CaseRecord, End, Machine, PlanRecord, Record},
+    record::{CaseRecord, End, PlanRecord, Record},
 };
+
+use crate::synthetic::machine;
 
 /// The plan of these consoles: two operations under two states, four cores.
 pub const PLAN: &str = "--ops ic-ivau,dc-civac --stale spin,wfe --cpus 4";
@@ -51,7 +53,8 @@ impl Console {
         let verdicts = Verdict::ALL.iter().map(|v| (*v, count(*v)));
         Self {
             head,
-            begin: line(&machine()) + &line(&plan_record(&plan)),
+            begin: line(&Record::Machine(Box::new(machine(4, histogram(12)))))
+                + &line(&plan_record(&plan)),
             cases: all.iter().map(|c| line(&case(c, found(c)))).collect(),
             tree,
             end: line(&Record::End(End {
@@ -115,28 +118,6 @@ fn case(case: &Case, verdict: Verdict) -> Record {
         base_complete: histogram(100),
         sweep: vec![],
         initiators: vec![],
-    }))
-}
-
-fn machine() -> Record {
-    Record::Machine(Box::new(Machine {
-        schema: stalecore_model::record::SCHEMA,
-        version: "0.1.0".into(),
-        model: "a script".into(),
-        source: "device-tree".into(),
-        entry_el: 2,
-        psci: Some("smc".into()),
-        psci_version: Some("1.1".into()),
-        gic: "gicv3".into(),
-        gicr_regions: 1,
-        cpus: 4,
-        memory_mib: 1024,
-        console: "pl011".into(),
-        counter: "pmccntr".into(),
-        counter_hz: 1_000_000_000,
-        cntfrq: 62_500_000,
-        sentinel: Some(3),
-        empty: histogram(12),
     }))
 }
 

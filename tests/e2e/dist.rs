@@ -80,6 +80,11 @@ impl Booted {
         fs::read_to_string(self.dir.path().join("console.log")).unwrap()
     }
 
+    /// The page that was drawn.
+    pub fn report(&self) -> String {
+        fs::read_to_string(self.dir.path().join("report.html")).unwrap()
+    }
+
     /// Fails unless the run ended with this code, and all of `parts` are in its
     /// result.
     #[track_caller]

@@ -13,3 +13,6 @@ mod mishaps;
 mod seen;
 mod serial;
 mod setup;
+#[path = "../../crates/cli/src/synthetic.rs"]
+#[expect(dead_code, reason = "its machine is all that is needed here")]
+mod synthetic;

@@ -9,6 +9,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use stalecore_model::{glossary::Verdict, record::SCHEMA};
+
 use crate::{
     consoles::{PLAN, blocked, fine},
     fake::{Ended, Fake},
@@ -173,6 +175,56 @@ fn a_flood() {
     ended.one_line(&["flooded"]);
     assert!(!fake.alive());
     assert!(fs::metadata(fake.path("out/console.log")).unwrap().len() < 80 << 20);
+}
+
+#[test]
+fn a_record_that_never_ends() {
+    let begin = r#"# {"note":{"text":""#;
+    let fake = Fake::new(begin, "exec tr '\\0' x </dev/zero");
+    let inner = fake.command("--quiet");
+    let mut command = Command::new("sh");
+    // It is not gathered in memory: 400 MiB of address space.
+    command
+        .args(["-c", "ulimit -v 409600; exec \"$0\" \"$@\""])
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    let ended = Ended::of(&mut command);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["flooded"]);
+    assert!(!fake.alive());
+}
+
+#[test]
+fn records_that_come_twice_or_in_another_order() {
+    let mut console = fine();
+    let again = blocked().cases.remove(0);
+    console.cases.reverse();
+    console.cases.push(again);
+    console.begin += &console.begin.clone();
+    let fake = Fake::new(console.text(), "exit 0");
+    let ended = fake.run(PLAN);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended.out.contains("3 lines of the console were garbled"),
+        "{ended:?}"
+    );
+    // The first of each counts: a second one cannot change what was found.
+    let saved = fake.saved();
+    assert_eq!((saved.garbled, saved.cases.len()), (3, 4));
+    assert!(saved.cases.iter().all(|c| c.verdict == Verdict::Completed));
+}
+
+#[test]
+fn an_image_that_is_newer_than_the_command() {
+    let mut console = fine();
+    let newer = format!("\"schema\":{}", SCHEMA + 1);
+    console.begin = console
+        .begin
+        .replace(&format!("\"schema\":{SCHEMA}"), &newer);
+    let fake = Fake::new(console.text(), "exit 0");
+    let ended = fake.run(&format!("{PLAN} --quiet"));
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["records of schema", "reads up to"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! `tools/deps`, which `make` runs first: what it installs, what it asks for,
-//! and that it leaves the network alone where nothing is missing.
+//! `tools/deps`, `tools/venv` and `tools/grub`, which `make` runs: what they
+//! install, what they ask for, and that they leave the network alone where
+//! nothing is missing.
 
 use std::{
     fs,
@@ -17,15 +18,19 @@ struct System {
 }
 
 /// What the script itself is written with.
-const BASE: [&str; 4] = ["sh", "sed", "echo", "cat"];
+const BASE: [&str; 9] = [
+    "sh", "sed", "echo", "cat", "cmp", "rm", "cp", "mkdir", "chmod",
+];
 
 /// What makes all its steps content, on a machine with Debian's libc headers.
-const ALL: [&str; 5] = [
+const ALL: [&str; 7] = [
     "cc",
     "cargo",
     "qemu-system-aarch64",
     "aarch64-linux-gnu-objdump",
     "gdb-multiarch",
+    "python3",
+    "chromium",
 ];
 
 impl System {
@@ -34,9 +39,7 @@ impl System {
             dir: tempfile::tempdir().unwrap(),
         };
         for name in BASE {
-            let real = ["/bin", "/usr/bin"].map(|d| Path::new(d).join(name));
-            let real = real.iter().find(|p| p.exists()).unwrap();
-            std::os::unix::fs::symlink(real, system.path(name)).unwrap();
+            system.link(name);
         }
         system.script("id", if root { "echo 0" } else { "echo 1000" });
         system.script("rustup", "echo aarch64-unknown-none");
@@ -48,6 +51,13 @@ impl System {
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// A command as this host has it.
+    fn link(&self, name: &str) {
+        let real = ["/bin", "/usr/bin"].map(|d| Path::new(d).join(name));
+        let real = real.iter().find(|p| p.exists()).unwrap();
+        std::os::unix::fs::symlink(real, self.path(name)).unwrap();
     }
 
     /// A command that writes its arguments down, then does what `then` says.
@@ -62,13 +72,36 @@ impl System {
     }
 
     fn deps(&self) -> Ended {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/deps");
-        let mut command = Command::new(script);
-        command
-            .args(["build", "run", "test"])
-            .env_clear()
-            .env("PATH", self.dir.path());
+        self.tool("deps", &["build", "run", "test"])
+    }
+
+    /// One of `tools/` on this system.
+    fn tool(&self, name: &str, args: &[&str]) -> Ended {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools");
+        let mut command = Command::new(tools.join(name));
+        command.args(args).env_clear().env("PATH", self.dir.path());
         Ended::of(&mut command)
+    }
+
+    /// `tools/venv` on a requirements file that asks for one package.
+    fn venv(&self) -> Ended {
+        fs::write(self.path("wanted"), "labgrid==26.0.1\n").unwrap();
+        let paths = ["venv", "wanted"].map(|name| self.path(name).display().to_string());
+        self.tool("venv", &[&paths[0], &paths[1]])
+    }
+
+    /// A python3 that makes environments with a pip that ends with `status`.
+    fn python(&self, status: u8) {
+        let venv = self.path("venv").display().to_string();
+        let calls = self.path("calls").display().to_string();
+        self.script(
+            "python3",
+            &format!(
+                "mkdir -p {venv}/bin\n\
+                 printf '#!/bin/sh\\necho \"pip $*\" >>{calls}\\nexit {status}\\n' >{venv}/bin/pip\n\
+                 chmod +x {venv}/bin/pip"
+            ),
+        );
     }
 
     fn calls(&self) -> String {
@@ -98,6 +131,8 @@ fn root_installs_what_is_missing_and_only_that() {
             "cargo",
             "aarch64-linux-gnu-objdump",
             "gdb-multiarch",
+            "python3",
+            "chromium",
             "apt-get",
         ],
     );
@@ -124,7 +159,10 @@ fn a_user_with_sudo_goes_through_it() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let calls = system.calls();
     assert!(
-        calls.contains("recommends gcc qemu-system-arm binutils-aarch64-linux-gnu gdb-multiarch\n"),
+        calls.contains(
+            "recommends gcc qemu-system-arm binutils-aarch64-linux-gnu gdb-multiarch python3-venv \
+             chromium\n"
+        ),
         "{calls}"
     );
 }
@@ -137,9 +175,72 @@ fn a_user_without_sudo_is_told_the_one_command() {
     ended.one_line(&[
         "neither root nor sudo",
         "apt-get update && apt-get install -y --no-install-recommends qemu-system-arm \
-         binutils-aarch64-linux-gnu gdb-multiarch",
+         binutils-aarch64-linux-gnu gdb-multiarch python3-venv chromium",
     ]);
     assert!(!system.calls().contains("apt-get"));
+}
+
+/// What `tools/grub` itself is written with, besides.
+const TOOLS: [&str; 3] = ["mktemp", "mv", "dirname"];
+
+/// A system whose apt downloads a package that holds these files.
+fn with_package(files: &str) -> System {
+    let system = System::new(false, &[]);
+    for name in TOOLS {
+        system.link(name);
+    }
+    system.script(
+        "apt-get",
+        "case \"$*\" in *download*) echo package >grub-efi-arm64-bin_2_arm64.deb ;; esac",
+    );
+    let make = format!(
+        "for file in {files}; do mkdir -p \"$3/${{file%/*}}\"; echo it >\"$3/$file\"; done"
+    );
+    system.script("dpkg-deb", &make);
+    system
+}
+
+const GRUB: &str = "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi";
+
+#[test]
+fn grub_is_taken_out_of_debian_s_package_once() {
+    let system = with_package(GRUB);
+    let out = system.path("new/grubaa64.efi");
+    let ended = system.tool("grub", &[out.to_str().unwrap()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(fs::read_to_string(&out).unwrap(), "it\n");
+    let calls = system.calls();
+    for part in [
+        "APT::Architectures::=arm64",
+        "update",
+        "download grub-efi-arm64-bin:arm64",
+    ] {
+        assert!(calls.contains(part), "{part}: {calls}");
+    }
+    fs::remove_file(system.path("calls")).unwrap();
+    assert_eq!(system.tool("grub", &[out.to_str().unwrap()]).code, 0);
+    assert_eq!(system.calls(), "");
+}
+
+#[test]
+fn a_grub_that_cannot_be_had_is_one_clear_line() {
+    let out = |system: &System| system.path("grubaa64.efi").display().to_string();
+    let system = with_package("usr/share/doc/copyright");
+    let ended = system.tool("grub", &[&out(&system)]);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["grub-efi-arm64-bin:arm64 has no", GRUB]);
+    system.script("apt-get", "exit 100");
+    let ended = system.tool("grub", &[&out(&system)]);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["this failed: apt-get update"]);
+    assert!(!system.path("grubaa64.efi").exists());
+    fs::remove_file(system.path("dpkg-deb")).unwrap();
+    let ended = system.tool("grub", &[&out(&system)]);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["here is no dpkg-deb", "grub-efi-arm64-bin"]);
+    system
+        .tool("grub", &[])
+        .one_line(&["usage: tools/grub OUT"]);
 }
 
 #[test]
@@ -156,9 +257,40 @@ fn failures_are_named() {
             "qemu-system-aarch64",
             "aarch64-linux-gnu-objdump",
             "gdb-multiarch",
+            "python3",
+            "chromium",
         ],
     );
     let ended = system.deps();
     assert_eq!(ended.code, 2);
     ended.one_line(&["no Rust", "rustup"]);
+}
+
+#[test]
+fn python_s_packages_are_fetched_once() {
+    let system = System::new(true, &[]);
+    system.python(0);
+    assert_eq!((system.venv().code, system.venv().code), (0, 0));
+    assert_eq!(system.calls().matches("pip install").count(), 1);
+    // Other versions are asked for, so the environment is made again.
+    fs::write(system.path("venv/requirements.txt"), "labgrid==25.0\n").unwrap();
+    assert_eq!(system.venv().code, 0);
+    assert_eq!(system.calls().matches("python3 -m venv").count(), 2);
+}
+
+#[test]
+fn a_registry_out_of_reach_is_one_line() {
+    let system = System::new(true, &[]);
+    system.python(1);
+    // Not taken for made the second time either.
+    for _ in 0..2 {
+        let ended = system.venv();
+        assert_eq!(ended.code, 2);
+        ended.one_line(&["pip could not fetch", "PyPI", "make host-test"]);
+    }
+    let system = System::new(true, &[]);
+    system.script("python3", "exit 1");
+    let ended = system.venv();
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["this failed: python3 -m venv"]);
 }

@@ -153,7 +153,7 @@ fn what_cannot_be_a_run_is_one_line_and_2() {
             "is there twice",
         ),
         (with("cases", &format!("[{many}]")), "different ones"),
-        (with("schema", "2"), "newer stalecore"),
+        (with("schema", "3"), "newer stalecore"),
         ("\u{feff}{}".into(), "expected value"),
     ] {
         let done = report_of(text.as_bytes());
@@ -220,4 +220,45 @@ fn runs_that_share_nothing_cannot_be_compared() {
         .expect("started");
     assert_eq!(done.status.code(), Some(2));
     assert!(errors(&done).contains("no case in common"));
+}
+
+/// A run as version 0.1.0 wrote it when the schema was at 1.
+const FIRST: &str = include_str!("run-v1.json");
+
+#[test]
+fn a_file_of_the_first_version_is_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("run.json"), FIRST).expect("run.json");
+    let page = report(dir.path());
+    for part in ["schema 1", "ic-ivau", "spin"] {
+        assert!(page.contains(part), "{part}");
+    }
+    // To the last sample, and the line state too.
+    let run: Run = serde_json::from_str(FIRST).expect("a run");
+    assert_eq!(run.cases.len(), 4);
+    assert!(run.cases.iter().all(|c| c.issue.count() == 64));
+    let done = stalecore()
+        .arg("compare")
+        .args([dir.path(), dir.path()])
+        .output()
+        .expect("started");
+    assert_eq!(done.status.code(), Some(0), "{}", errors(&done));
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused_by_every_command() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let newer = FIRST.replacen("\"schema\":1", "\"schema\":99", 1);
+    fs::write(dir.path().join("run.json"), newer).expect("run.json");
+    let path = dir.path().to_str().expect("a path");
+    for words in [vec!["report", path], vec!["compare", path, path]] {
+        let done = stalecore().args(&words).output().expect("started");
+        let said = errors(&done);
+        assert_eq!(done.status.code(), Some(2), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        for part in ["schema 99", "newer stalecore", "reads up to"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+    assert!(!dir.path().join("report.html").exists());
 }

@@ -9,7 +9,8 @@ use stalecore_model::{
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
     record::SCHEMA,
-    run::Run,
+    run::{Run, SerialLine},
+    topology::Topology,
 };
 
 use crate::synthetic::{self, Shape};
@@ -48,6 +49,17 @@ fn full() -> Value {
     for (nth, case) in run.cases.iter_mut().enumerate() {
         case.batch = nth as u32 + 1;
     }
+    run.restarts = 1;
+    run.serial = Some(SerialLine {
+        garbled_bytes: 3,
+        lost_bytes: Some(2),
+        damaged_bytes: Some(1),
+        cuts: 4,
+    });
+    run.topology = Some(Topology {
+        sockets: vec![CpuSet::first(64)],
+        clusters: vec![CpuSet::one(0), CpuSet::one(1)],
+    });
     run.kdump = Step::ALL
         .iter()
         .map(|step| KdumpRecord {
@@ -144,7 +156,7 @@ fn words_are_the_glossary_s() {
 
 #[test]
 fn the_histogram_in_the_documentation_is_as_it_says() {
-    let wire = "4g-1bc@1w,1:3f,1h:2";
+    let wire = "4g-1bc=1(3f)ZZ2";
     assert!(include_str!("../../docs/report-format.md").contains(wire));
     let histogram = Histogram::from_wire(wire).expect("a histogram");
     assert_eq!((histogram.min(), histogram.max()), (Some(160), Some(1704)));
@@ -157,7 +169,7 @@ fn what_is_wrong_is_refused() {
     let (schema, good) = (schema(), full());
     let validator = validator(&schema);
     for (place, wrong) in [
-        ("/schema", json!(2)),
+        ("/schema", json!(1)),
         ("/exit", json!(7)),
         ("/answer", json!(null)),
         ("/machine/empty", json!("4g")),
@@ -165,7 +177,10 @@ fn what_is_wrong_is_refused() {
         ("/cores/0/ctr", json!("84448004")),
         ("/cores/0/cpus", json!("0-")),
         ("/cases/0/op", json!("ic-iva")),
-        ("/cases/0/bc", json!("1-2@")),
+        ("/cases/0/bc", json!("1-2=")),
+        ("/cases/0/bc", json!("1-2=1Z")),
+        ("/cases/0/bc", json!("4g-1bc@1w,1:3f,1h:2")),
+        ("/cases/0/state", json!(null)),
         ("/cases/5/sweep/0/d", json!("4")),
         ("/blocks/0/ladder/0/released", json!(1)),
         ("/icount/more/0", json!(["ic-ivau"])),

@@ -16,6 +16,7 @@ mod store;
 mod synthetic;
 mod triage;
 mod usage;
+mod words;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use stalecore_model::exit::ExitCode;

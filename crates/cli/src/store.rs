@@ -221,9 +221,9 @@ mod tests {
 
     #[test]
     fn another_version_is_named() {
-        let newer = text().replacen("\"schema\":1", "\"schema\":2", 1);
-        assert!(error(&newer).contains("schema 2 is from a newer stalecore"));
-        let never = text().replacen("\"schema\":1", "\"schema\":0", 1);
+        let newer = text().replacen("\"schema\":2", "\"schema\":3", 1);
+        assert!(error(&newer).contains("schema 3 is from a newer stalecore"));
+        let never = text().replacen("\"schema\":2", "\"schema\":0", 1);
         assert!(error(&never).contains("schema 0"));
         // A newer version is told even where nothing else can be understood.
         assert!(error("{\"schema\":7,\"cases\":[{\"x\":1}]}").contains("schema 7"));

@@ -273,6 +273,29 @@ fn block(case: &CaseRecord, shape: &Shape, stale: CpuSet, released: bool) -> Blo
     }
 }
 
+/// A machine of so many cores, whose empty timed block takes `empty` ticks.
+pub fn machine(cpus: usize, empty: Histogram) -> Machine {
+    Machine {
+        schema: SCHEMA,
+        version: "0.1.0".into(),
+        model: "linux,dummy-virt".into(),
+        source: "device-tree".into(),
+        entry_el: 2,
+        psci: Some("smc".into()),
+        psci_version: Some("1.1".into()),
+        gic: "gicv3".into(),
+        gicr_regions: 1,
+        cpus: cpus as u32,
+        memory_mib: 1024,
+        console: "pl011".into(),
+        counter: "pmccntr".into(),
+        counter_hz: 1_000_000_000,
+        cntfrq: 62_500_000,
+        sentinel: Some(cpus as u32 - 1),
+        empty,
+    }
+}
+
 /// A whole run of that shape.
 pub fn run(shape: &Shape) -> Run {
     let mut random = Random(shape.seed);
@@ -310,25 +333,8 @@ pub fn run(shape: &Shape) -> Run {
         state: Hex(0x4040_0600),
         stride: 0x900,
     }));
-    run.take(Record::Machine(Box::new(Machine {
-        schema: SCHEMA,
-        version: "0.1.0".into(),
-        model: "linux,dummy-virt".into(),
-        source: "device-tree".into(),
-        entry_el: 2,
-        psci: Some("smc".into()),
-        psci_version: Some("1.1".into()),
-        gic: "gicv3".into(),
-        gicr_regions: 1,
-        cpus: shape.cpus as u32,
-        memory_mib: 1024,
-        console: "pl011".into(),
-        counter: "pmccntr".into(),
-        counter_hz: 1_000_000_000,
-        cntfrq: 62_500_000,
-        sentinel: Some(shape.cpus as u32 - 1),
-        empty: histogram(&mut random, 1000, 24.0),
-    })));
+    let empty = histogram(&mut random, 1000, 24.0);
+    run.take(Record::Machine(Box::new(machine(shape.cpus, empty))));
     let split = if shape.cpus > 32 {
         shape.cpus / 2
     } else {

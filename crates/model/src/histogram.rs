@@ -2,8 +2,7 @@
 //! relative error. Samples are accumulated as they are taken, so that storing
 //! them evicts nothing under test.
 
-use alloc::string::String;
-use core::fmt::Write;
+mod wire;
 
 /// Sub-buckets per power of two, as a power of two.
 const SUB_BITS: u32 = 4;
@@ -157,111 +156,6 @@ impl Histogram {
                 (lowest_in(b), next, *c)
             })
     }
-
-    /// Writes the histogram as short text for the serial line: minimum,
-    /// maximum, then for each bucket in use the distance from the one before
-    /// and the count, all in base 36: `4g-1bc@2s:1,1:3f,4:2`. Empty: `-`.
-    pub fn to_wire(&self) -> String {
-        let mut text = String::new();
-        if self.count == 0 {
-            text.push('-');
-            return text;
-        }
-        push_base36(&mut text, self.min);
-        text.push('-');
-        push_base36(&mut text, self.max);
-        let mut previous = 0;
-        let mut separator = '@';
-        for (bucket, count) in self.counts.iter().enumerate().filter(|(_, c)| **c > 0) {
-            text.push(separator);
-            push_base36(&mut text, (bucket - previous) as u64);
-            if *count != 1 {
-                text.push(':');
-                push_base36(&mut text, u64::from(*count));
-            }
-            previous = bucket;
-            separator = ',';
-        }
-        text
-    }
-
-    /// Reads what [`Self::to_wire`] wrote.
-    ///
-    /// # Errors
-    /// Says what is not of that form.
-    pub fn from_wire(text: &str) -> Result<Self, String> {
-        let bad = |what: &str| {
-            let mut message = String::new();
-            let shown: String = text.chars().take(40).collect();
-            let _ = write!(message, "histogram '{shown}': {what}");
-            message
-        };
-        let mut histogram = Self::new();
-        if text == "-" {
-            return Ok(histogram);
-        }
-        let (range, body) = text.split_once('@').ok_or_else(|| bad("no '@'"))?;
-        let (min, max) = range.split_once('-').ok_or_else(|| bad("no range"))?;
-        let number = |s: &str| u64::from_str_radix(s, 36).map_err(|_| bad("not a number"));
-        let (min, max) = (number(min)?, number(max)?);
-        let mut bucket = 0_usize;
-        for piece in body.split(',') {
-            let (distance, count) = piece.split_once(':').unwrap_or((piece, "1"));
-            let distance = usize::try_from(number(distance)?).map_err(|_| bad("out of range"))?;
-            bucket = bucket
-                .checked_add(distance)
-                .filter(|b| *b < BUCKETS)
-                .ok_or_else(|| bad("out of range"))?;
-            let count = u32::try_from(number(count)?).map_err(|_| bad("count too large"))?;
-            let slot = &mut histogram.counts[bucket];
-            *slot = slot
-                .checked_add(count)
-                .ok_or_else(|| bad("count too large"))?;
-            histogram.count += u64::from(count);
-        }
-        if histogram.count == 0 || min > max {
-            return Err(bad("empty or reversed"));
-        }
-        let (first, last) = (
-            histogram.counts.iter().position(|c| *c > 0),
-            histogram.counts.iter().rposition(|c| *c > 0),
-        );
-        if first != Some(bucket_of(min)) || last != Some(bucket_of(max)) {
-            return Err(bad("range and buckets disagree"));
-        }
-        histogram.min = min;
-        histogram.max = max;
-        Ok(histogram)
-    }
-}
-
-fn push_base36(text: &mut String, mut value: u64) {
-    let mut digits = [0_u8; 13];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b"0123456789abcdefghijklmnopqrstuvwxyz"[(value % 36) as usize];
-        value /= 36;
-        if value == 0 {
-            break;
-        }
-    }
-    for digit in &digits[at..] {
-        text.push(char::from(*digit));
-    }
-}
-
-impl serde::Serialize for Histogram {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&self.to_wire())
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Histogram {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = <alloc::borrow::Cow<'de, str>>::deserialize(d)?;
-        Self::from_wire(&text).map_err(serde::de::Error::custom)
-    }
 }
 
 #[cfg(test)]
@@ -285,24 +179,6 @@ mod tests {
         let histogram = Histogram::new();
         assert_eq!(histogram.quantile(500), None);
         assert_eq!(histogram.min(), None);
-        assert_eq!(Histogram::from_wire("-").unwrap(), histogram);
-    }
-
-    #[test]
-    fn hostile_text_is_refused() {
-        for text in [
-            "",
-            "@",
-            "1-2@",
-            "1-2@zzzzzz",
-            "1-2@1:0",
-            "2-1@1",
-            "0-0@1",
-            "1-1@1:zzzzzzzz",
-            "1-1@1,0:1zzzzzz,0:1zzzzzy",
-        ] {
-            assert!(Histogram::from_wire(text).is_err(), "{text}");
-        }
     }
 
     proptest! {
@@ -317,20 +193,6 @@ mod tests {
             let exact = values[rank];
             let found = histogram.quantile(per_mille).unwrap();
             prop_assert!(found.abs_diff(exact) <= exact / 16, "{found} for {exact}");
-        }
-
-        #[test]
-        fn the_wire_keeps_everything(values in proptest::collection::vec(any::<u64>().prop_map(|v| v >> (v % 60)), 0..300)) {
-            let mut histogram = Histogram::new();
-            for value in values {
-                histogram.add(value);
-            }
-            prop_assert_eq!(Histogram::from_wire(&histogram.to_wire()).unwrap(), histogram);
-        }
-
-        #[test]
-        fn reading_never_panics(text in "[-0-9a-z@:,]{0,60}") {
-            let _ = Histogram::from_wire(&text);
         }
     }
 }

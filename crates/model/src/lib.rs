@@ -34,4 +34,5 @@ pub mod run;
 pub mod symbols;
 mod sync;
 pub mod syndrome;
+pub mod topology;
 pub mod verdict;

@@ -8,7 +8,10 @@ use crate::record::{
     BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
     PlanRecord, Record, Resume,
 };
-use crate::{kdump::KdumpRecord, mark::Marks};
+use crate::{kdump::KdumpRecord, mark::Marks, topology::Topology};
+
+/// The baud rate of most boards' consoles; a byte takes ten bits there.
+pub const BAUD: u32 = 115_200;
 
 /// Everything known of one run. Empty or `None` where the run did not get
 /// that far.
@@ -43,6 +46,9 @@ pub struct Run {
     pub marks: Option<Marks>,
     /// The cores, equal ones together.
     pub cores: Vec<Cores>,
+    /// Which cores share a package or a cluster, where firmware says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<Topology>,
     /// The plan.
     pub plan: Option<PlanRecord>,
     /// What a person should know, the host's own notes too.
@@ -100,6 +106,11 @@ const fn is_zero(count: &u32) -> bool {
 }
 
 impl Run {
+    /// How long the console takes on a serial line of [`BAUD`], in seconds.
+    pub fn serial_seconds(&self) -> f64 {
+        self.console_bytes as f64 * 10.0 / f64::from(BAUD)
+    }
+
     /// Takes in one record. A second record of a kind that comes once, or of
     /// a case that is already there, replaces nothing: it is counted as
     /// garbled and `false` is returned.
@@ -122,6 +133,7 @@ impl Run {
             Record::Marks(marks) => once(&mut self.marks, marks),
             // Of use while the machine runs, and never after.
             Record::Hold(_) => true,
+            Record::Topology(topology) => once(&mut self.topology, topology),
             Record::Plan(plan) => once(&mut self.plan, plan),
             Record::Icount(icount) => once(&mut self.icount, icount),
             Record::End(end) => once(&mut self.end, end),
@@ -146,7 +158,8 @@ impl Run {
     /// Forgets what the machine is about to say again.
     fn begin_again(&mut self) {
         self.restarts += 1;
-        (self.machine, self.marks, self.plan, self.icount) = (None, None, None, None);
+        (self.machine, self.marks, self.topology) = (None, None, None);
+        (self.plan, self.icount) = (None, None);
         self.cores.clear();
     }
 

@@ -5,9 +5,10 @@ use maud::{Markup, html};
 use stalecore_model::{exit::ExitCode, run::Run};
 
 use super::{
-    text::{Said, grouped, mark, ratio, shell, time},
+    text::{Said, grouped, mark, ratio, time},
     view::{Key, View, count_verdicts, label, slowdown},
 };
+use crate::words::shell;
 
 /// How many of the slowest cases are named.
 const NAMED: usize = 5;

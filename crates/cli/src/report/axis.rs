@@ -12,6 +12,9 @@ pub const LEFT: i32 = 80;
 pub const WIDTH: i32 = 600;
 /// The height of a panel.
 pub const PANEL: i32 = 104;
+/// What the class's name and the empty block's label take side by side, in the
+/// larger letters that a phone gets.
+const NAMES: i32 = 400;
 const TOP: i32 = 16;
 const GAP: i32 = 24;
 
@@ -116,11 +119,16 @@ fn draw(out: &mut String, frame: &Frame, bottom: i32, class: &str, run: Option<&
     );
     let empty = run.and_then(empty_block).map(|ns| frame.x(ns));
     if let Some(x) = empty {
+        // On the side where it does not run into the class's name.
+        let (text, anchor) = if x + NAMES > right {
+            (x - 6, " text-anchor=end")
+        } else {
+            (x + 6, "")
+        };
+        let y = top + 16;
         let _ = write!(
             out,
-            "<path class=empty d=\"M{x} {top}V{bottom}\"/><text class=empty x={} y={}>empty block</text>",
-            x + 6,
-            top + 16
+            "<path class=empty d=\"M{x} {top}V{bottom}\"/><text class=empty x={text} y={y}{anchor}>empty block</text>",
         );
     }
 }
@@ -173,6 +181,7 @@ fn superscript(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synthetic::{self, Shape};
 
     fn frame(decades: (i32, i32), floor: u32) -> Frame {
         Frame {
@@ -190,6 +199,27 @@ mod tests {
         assert_eq!(frame.x(10_000.0), LEFT + WIDTH);
         assert_eq!(frame.x(0.0), LEFT);
         assert_eq!((frame.height_of(1.0), frame.height_of(0.01)), (PANEL, 0));
+    }
+
+    #[test]
+    fn the_empty_block_keeps_clear_of_the_class() {
+        let run = synthetic::run(&Shape::default());
+        let drawn = |decades| {
+            let mut out = String::new();
+            draw(
+                &mut out,
+                &frame(decades, 2),
+                120,
+                "complete",
+                Some(&run),
+                false,
+            );
+            out
+        };
+        // At about 24 ns: left of the middle, and left of all but the beginning.
+        assert!(drawn((1, 2)).contains("text-anchor=end>empty block"));
+        let far = drawn((1, 6));
+        assert!(far.contains("empty block") && !far.contains("text-anchor=end>empty block"));
     }
 
     #[test]

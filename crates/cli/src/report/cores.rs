@@ -129,9 +129,13 @@ fn one(run: &Run, core: &Core) -> Markup {
         .filter(|b| b.initiator as usize == core.cpu)
         .count();
     let [aff3, aff2, aff1, aff0] = affinity(core.mpidr);
+    let topology = run.topology.as_ref();
+    let (socket, cluster) = topology.map_or((None, None), |t| t.place(core.cpu));
     html! {
         b class={ (class) @if held_up > 0 { " held" } }
           title={ "CPU " (core.cpu) ", " (word) ", " (core.name) ", affinity " (aff3) "." (aff2) "." (aff1) "." (aff0)
+                  @if let Some(socket) = socket { ", socket " (socket) }
+                  @if let Some(cluster) = cluster { ", cluster " (cluster) }
                   @if held_up > 0 { ", held up in " (held_up) " block reports" } } {
             (mark) i { (core.cpu) }
         }

@@ -12,9 +12,10 @@ use stalecore_model::{
 };
 
 use super::{
-    text::{Said, mark, shell, short_ratio},
+    text::{Said, mark, short_ratio},
     view::{Family, View, label, slowdown},
 };
+use crate::words::shell;
 
 /// The steps of the colour scale: from this slow-down on, in thousandths.
 /// Below the first is faster than the baseline.
@@ -53,7 +54,7 @@ pub fn section(view: &View<'_>) -> Markup {
                 @if let (1, Some(line)) = (lines.len(), lines.first()) {
                     " All lines are " code { (line.name()) } " (" (line.about()) ")."
                 }
-                " Choose a cell to see the case."
+                span.screen { " Choose a cell to see the case." }
             }
             (legend())
             div.maps {

@@ -2,16 +2,15 @@
 //! the console.
 
 use maud::{Markup, html};
-use stalecore_model::run::Run;
+use stalecore_model::run::{BAUD, Run};
 
 use super::{
     answer::exit_meaning,
-    text::{Said, bytes, grouped, ratio, shell, time},
+    text::{Said, bytes, grouped, ratio, time},
     view::{View, label},
 };
+use crate::words::shell;
 
-/// The baud rate of most boards' consoles; a byte takes ten bits there.
-const BAUD: u64 = 115_200;
 /// The most notes that are shown.
 const NOTES: usize = 200;
 
@@ -75,9 +74,13 @@ fn facts(run: &Run) -> Markup {
             dt { "Console" }
             dd {
                 (bytes(run.console_bytes)) ": "
-                (time(run.console_bytes as f64 * 10.0 / BAUD as f64 * 1e9))
-                " on a serial line of " (grouped(BAUD)) " baud"
+                (time(run.serial_seconds() * 1e9))
+                " on a serial line of " (grouped(u64::from(BAUD))) " baud"
                 @if run.garbled > 0 { " · " (grouped(run.garbled)) " lines looked like records and could not be read" }
+                @if let Some(line) = &run.serial {
+                    @if line.cuts > 0 { " · the line was lost " (grouped(line.cuts)) " times" }
+                }
+                @if run.restarts > 0 { " · the board began again " (run.restarts) " times" }
             }
         }
     }

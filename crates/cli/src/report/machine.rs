@@ -7,6 +7,7 @@ use stalecore_model::{
     record::{Cores, Hex, Machine},
     registers::{self, Cache, Field, Holds},
     run::Run,
+    topology::Topology,
 };
 
 use super::{
@@ -29,7 +30,7 @@ pub fn section(view: &View<'_>) -> Markup {
                     @if let Some(like) = same(view.runs, nth) {
                         p { "As in " b.run { (label(like)) } "." }
                     } @else {
-                        @if let Some(machine) = &run.machine { (board(machine)) }
+                        @if let Some(machine) = &run.machine { (board(machine, run.topology.as_ref())) }
                         (mismatch(&run.cores))
                         @for cores in merged(&run.cores).iter().take(GROUPS) { (group(cores)) }
                     }
@@ -52,10 +53,13 @@ fn same(runs: &[Run], nth: usize) -> Option<usize> {
             )
         })
     };
-    (0..nth).find(|i| runs[*i].cores == runs[nth].cores && face(&runs[*i]) == face(&runs[nth]))
+    (0..nth).find(|i| {
+        let (one, other) = (&runs[*i], &runs[nth]);
+        one.cores == other.cores && one.topology == other.topology && face(one) == face(other)
+    })
 }
 
-fn board(machine: &Machine) -> Markup {
+fn board(machine: &Machine, topology: Option<&Topology>) -> Markup {
     let empty = |per_mille| machine.empty.quantile(per_mille);
     let time_of = |ticks: u64| match machine.counter_hz {
         0 => format!("{ticks} ticks"),
@@ -65,6 +69,10 @@ fn board(machine: &Machine) -> Markup {
         dl.facts {
             dt { "Board" } dd { (Said(&machine.model)) " (from " (Said(&machine.source)) ")" }
             dt { "Cores, memory" } dd { (machine.cpus) " cores, " (grouped(machine.memory_mib)) " MiB" }
+            @if let Some(topology) = topology {
+                (groups("Sockets", &topology.sockets))
+                (groups("Clusters", &topology.clusters))
+            }
             dt { "Entered at" } dd { "EL" (machine.entry_el) }
             dt { "PSCI" }
             dd {
@@ -94,6 +102,23 @@ fn board(machine: &Machine) -> Markup {
                 @if let (Some(p50), Some(p99)) = (empty(500), empty(990)) {
                     "median " (time_of(p50)) ", p99 " (time_of(p99)) "; nothing is subtracted from the samples"
                 } @else { "not measured" }
+            }
+        }
+    }
+}
+
+/// The cores of each socket or cluster.
+fn groups(what: &str, groups: &[CpuSet]) -> Markup {
+    html! {
+        @if !groups.is_empty() {
+            dt { (what) }
+            dd {
+                (groups.len()) ": CPUs "
+                @for (nth, cpus) in groups.iter().take(GROUPS).enumerate() {
+                    @if nth > 0 { " · " }
+                    (cpus)
+                }
+                @if groups.len() > GROUPS { " · …" }
             }
         }
     }
@@ -252,6 +277,24 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}");
         }
+    }
+
+    #[test]
+    fn sockets_and_clusters_are_told_where_firmware_does() {
+        let mut runs = [synthetic::run(&Shape::default())];
+        let page = |runs: &[Run]| section(&View::new(runs)).into_string();
+        assert!(!page(&runs).contains("Sockets"));
+        runs[0].topology = Some(Topology {
+            sockets: vec![CpuSet::first(8)],
+            clusters: (0..GROUPS + 8).map(CpuSet::one).collect(),
+        });
+        let page = page(&runs);
+        assert!(
+            page.contains("<dt>Sockets</dt><dd>1: CPUs 0-7</dd>"),
+            "{page}"
+        );
+        assert!(page.contains("<dd>40: CPUs 0 · 1 · "), "{page}");
+        assert!(page.contains(" · 31 · …</dd>"), "{page}");
     }
 
     #[test]

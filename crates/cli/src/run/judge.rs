@@ -3,7 +3,7 @@
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
-use stalecore_model::{exit::ExitCode, glossary::Verdict, run::Run};
+use stalecore_model::{exit::ExitCode, glossary::Verdict, record::SCHEMA, run::Run};
 
 use super::{core_file::CoreFile, watch::Stop};
 
@@ -107,6 +107,15 @@ fn problem(run: &Run, ending: &Ending) -> Option<(ExitCode, String)> {
         }
         Stop::GaveUp(reason) => return harness(format!("the loader gave up: {reason}")),
         _ => {}
+    }
+    // The image's version of the records, where it is not this command's own.
+    if let Some(newer) = run.machine.as_ref().filter(|m| m.schema > SCHEMA) {
+        return harness(format!(
+            "the image ({}) writes records of schema {}, this command ({}) reads up to {SCHEMA}",
+            newer.version,
+            newer.schema,
+            env!("CARGO_PKG_VERSION")
+        ));
     }
     let Some(end) = &run.end else {
         return match &ending.stop {
@@ -222,6 +231,7 @@ fn so_far(run: &Run) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synthetic::{self, Shape};
     use stalecore_model::{
         cpuset::CpuSet,
         record::{End, PlanRecord},
@@ -361,6 +371,21 @@ mod tests {
         assert_eq!(of(Stop::Deadline(second)).0, 124);
         assert_eq!(of(Stop::Interrupted).0, 2);
         assert_eq!(of(Stop::Flood).0, 2);
+    }
+
+    #[test]
+    fn an_image_that_is_newer_is_named() {
+        let mut run = synthetic::run(&Shape::default());
+        let of = |run: &Run| judge(run, &ending(Some(4), Some(4)), None);
+        assert_eq!(of(&run).problem, None);
+        run.machine.as_mut().unwrap().schema = SCHEMA + 1;
+        let judgement = of(&run);
+        assert_eq!(judgement.code, ExitCode::Harness);
+        let problem = judgement.problem.unwrap();
+        assert!(
+            problem.contains(&format!("records of schema {}", SCHEMA + 1)),
+            "{problem}"
+        );
     }
 
     #[test]

@@ -188,22 +188,6 @@ pub fn escaped(path: &Path) -> OsString {
     OsString::from_vec(doubled.copied().collect())
 }
 
-/// A command as one would type it into a shell.
-pub fn shell(words: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@%".contains(c);
-    let quoted: Vec<_> = words
-        .iter()
-        .map(|word| {
-            if !word.is_empty() && word.chars().all(plain) {
-                word.clone()
-            } else {
-                format!("'{}'", word.replace('\'', "'\\''"))
-            }
-        })
-        .collect();
-    quoted.join(" ")
-}
-
 /// The whole command as text, for people and for `run.json`.
 pub fn as_text(program: &Path, words: &[OsString]) -> Vec<String> {
     let program: PathBuf = program.into();
@@ -261,7 +245,7 @@ mod tests {
             icount,
             semihosting,
         });
-        shell(&as_text(Path::new("qemu"), &words))
+        crate::words::shell(&as_text(Path::new("qemu"), &words))
     }
 
     fn line(args: &[&str], icount: bool, semihosting: bool) -> String {

@@ -10,6 +10,8 @@ pub mod conclude;
 mod core_file;
 mod figures;
 mod findings;
+#[cfg(test)]
+mod hostile_tests;
 pub mod interrupt;
 pub mod judge;
 mod kvm;
@@ -51,6 +53,8 @@ use qemu::Qemu;
 use session::Session;
 use silence::Lookout;
 use watch::Stop;
+
+use crate::words;
 
 /// How long the emulator may take to end once its console is closed.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -110,7 +114,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut session = Session::new(run, out.console()?, progress);
     interrupt::install()?;
     if !args.output.quiet {
-        eprintln!("{}", machine::shell(&session.run.machine_command));
+        eprintln!("{}", words::shell(&session.run.machine_command));
     }
     let lookout = Lookout {
         monitor: &monitor,

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, stdout};
 
-use stalecore_model::run::Run;
+use stalecore_model::run::{BAUD, Run};
 
 use super::{
     findings::findings,
@@ -30,7 +30,39 @@ pub fn text(run: &Run, width: usize, all_states: bool) -> String {
         fold(&run.answer, width),
         table(run, width, all_states),
         findings(run, width),
+        fold(&console(run), width),
     ];
     let parts: Vec<_> = parts.into_iter().filter(|p| !p.is_empty()).collect();
     parts.join("\n")
+}
+
+/// How much came over the console, and how long a board takes for that.
+fn console(run: &Run) -> String {
+    if run.console_bytes == 0 {
+        return String::new();
+    }
+    format!(
+        "The console: {:.1} KiB, {:.1} s at {BAUD} baud.",
+        run.console_bytes as f64 / 1024.0,
+        run.serial_seconds()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_told_how_long_a_board_takes() {
+        let run = |console_bytes| Run {
+            answer: "No.".into(),
+            console_bytes,
+            ..Run::default()
+        };
+        assert_eq!(
+            text(&run(92_160), 80, false).lines().last(),
+            Some("The console: 90.0 KiB, 8.0 s at 115200 baud.")
+        );
+        assert!(!text(&run(0), 80, false).contains("console"));
+    }
 }
