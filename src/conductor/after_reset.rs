@@ -6,6 +6,7 @@ use alloc::{string::ToString, vec::Vec};
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::{StaleState, Subject, Verdict},
+    mark::Seen,
     plan::{Case, Group},
     record::{Block, CaseRecord, CoreState, Record, Resume},
     recorder::Flight,
@@ -54,7 +55,6 @@ impl Run<'_> {
             flight.seen.in_flight()
                 && (site.subject == case.subject || site.instruction == case.subject)
         });
-        let instruction = site.map_or(case.subject, |site| site.instruction);
         let initiator = flight.cpu as usize;
         let one = |cpus: CpuSet, role: &str, doing: &str, proof: &str| CoreState {
             cpus,
@@ -77,25 +77,19 @@ impl Run<'_> {
             };
             cores.push(one(roles.stale, "stale", case.state.name(), proof));
         }
-        Block {
-            n: case.number as u32,
-            op: case.subject,
-            initiator: flight.cpu,
-            instruction: instruction.symbol().to_string(),
-            at: site.map_or_else(
-                || case.subject.symbol().to_string(),
-                stalecore_model::mark::Site::place,
-            ),
-            address: site.and_then(|_| flight.seen.named_address(instruction)),
-            waited_ms: 0,
-            returned: if site.is_some() {
-                flight.seen.returned
-            } else {
-                0
+        let seen = match site {
+            Some(_) => flight.seen,
+            None => Seen {
+                site,
+                returned: 0,
+                ..flight.seen
             },
-            seen_by: "flight recorder".to_string(),
+        };
+        let block = case.block(flight.cpu as usize, &seen, 0, "flight recorder");
+        Block {
+            address: block.address.filter(|_| site.is_some()),
             cores,
-            ladder: Vec::new(),
+            ..block
         }
     }
 

@@ -10,6 +10,7 @@ mod fake;
 mod input;
 mod listing;
 mod mishaps;
+mod reset;
 mod seen;
 mod serial;
 mod setup;

@@ -77,8 +77,11 @@ fn block(block: &Block) -> String {
         None => "not released".into(),
     };
     format!(
-        "CPU {} in {} at {} for {} ms, {released}",
-        block.initiator, block.instruction, block.at, block.waited_ms
+        "CPU {} in {} at {}, not returned {}, {released}",
+        block.initiator,
+        block.instruction,
+        block.at,
+        block.waited()
     )
 }
 

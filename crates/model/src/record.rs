@@ -2,7 +2,7 @@
 //! Rust types on both sides. On the console each is one diagnostic line of
 //! KTAP: `# ` and the record as JSON, an object with one key, the record's kind.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -344,7 +344,8 @@ pub struct Block {
     pub at: String,
     /// The address operated on, if the instruction takes one.
     pub address: Option<Hex>,
-    /// How long it had not returned when this was written.
+    /// How long it had not returned when this was written; 0 where a reset ended
+    /// it and nobody knows.
     pub waited_ms: u64,
     /// Operations of the case that had returned before it.
     pub returned: u64,
@@ -358,6 +359,15 @@ pub struct Block {
 }
 
 impl Block {
+    /// How long it had not returned, in words: `after 2400 ms`.
+    pub fn waited(&self) -> String {
+        if self.waited_ms == 0 {
+            "when the machine was reset".into()
+        } else {
+            format!("after {} ms", self.waited_ms)
+        }
+    }
+
     /// The rung that released it, if one did.
     pub fn released_by(&self) -> Option<&str> {
         self.ladder

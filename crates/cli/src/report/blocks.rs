@@ -72,8 +72,7 @@ fn card(view: &View<'_>, nth: usize, at: usize, block: &Block) -> Markup {
                 " at " code { (Said(&block.at)) }
             }
             p {
-                (case_link(view, nth, block.n)) " (" (block.op.name()) "): had not returned after "
-                b { (time(block.waited_ms as f64 * 1e6)) }
+                (case_link(view, nth, block.n)) " (" (block.op.name()) "): had not returned " b { (block.waited()) }
                 @if let Some(address) = &block.address { ", on address " code { (address) } }
                 "; " (grouped(block.returned)) " operations of the case had returned before it. Seen by the "
                 (Said(&block.seen_by)) "."
@@ -164,7 +163,7 @@ fn others(view: &View<'_>, nth: usize, run: &Run) -> Markup {
                                     td { (case_link(view, nth, block.n)) " " (block.op.name()) }
                                     td.num { (block.initiator) }
                                     td { code { (Said(&block.at)) } }
-                                    td.num { (time(block.waited_ms as f64 * 1e6)) }
+                                    td.num { @if block.waited_ms > 0 { (time(block.waited_ms as f64 * 1e6)) } @else { "reset" } }
                                     td { (Said(block.released_by().unwrap_or("nothing"))) }
                                 }
                             }

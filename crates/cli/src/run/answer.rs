@@ -131,13 +131,13 @@ fn blocked(run: &Run, block: &Block) -> String {
         .released_by()
         .map_or(String::new(), |rung| format!("; released by: {rung}"));
     format!(
-        "Yes: {} on CPU {} had not returned from {} ({}) after {} ms, with the stale cores in \
+        "Yes: {} on CPU {} had not returned from {} ({}) {}, with the stale cores in \
          {}{released}.",
         block.op,
         block.initiator,
         block.at,
         block.instruction,
-        block.waited_ms,
+        block.waited(),
         state_of(run, block.n),
     )
 }

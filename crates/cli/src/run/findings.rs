@@ -47,14 +47,14 @@ fn block(run: &Run, block: &Block) -> String {
         .map_or(String::new(), |address| format!(", address {address}"));
     let mut text = format!(
         "blocked: case {}, {} under {}\n  CPU {} at {}: {}{address}\n  \
-         not returned after {} ms, {} had returned before; seen by the {}\n",
+         not returned {}, {} had returned before; seen by the {}\n",
         block.n,
         block.op,
         state_of(run, block.n),
         block.initiator,
         block.at,
         block.instruction,
-        block.waited_ms,
+        block.waited(),
         block.returned,
         block.seen_by
     );

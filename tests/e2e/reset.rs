@@ -1,0 +1,215 @@
+//! A machine that is reset in the middle of a plan: the next boot goes on, and
+//! nothing that had ended is lost.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use stalecore_model::{
+    console::{Line, Lines},
+    glossary::{Subject, Verdict},
+    record::Record,
+};
+
+use crate::dist::Booted;
+
+/// How long the machine may take to come as far as a test wants it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs, and resets the machine each time that the console has said something
+/// for the given number of times, and `settled` after that.
+fn reset_at(args: &str, sign: &'static str, times: &'static [usize], settled: Duration) -> Booted {
+    let dir = tempfile::tempdir().unwrap();
+    // A monitor beside the command's own.
+    let monitor = dir.path().join("reset");
+    let mut hand = None;
+    let booted = Booted::with(args, |command| {
+        let listen = format!("unix:{},server=on,wait=off", monitor.display());
+        command.args(["--qemu-arg", "-qmp", "--qemu-arg", &listen]);
+        let mut words = command.get_args().skip_while(|word| *word != "--out");
+        let console = Path::new(words.nth(1).unwrap()).join("console.log");
+        let monitor = monitor.clone();
+        hand = Some(thread::spawn(move || {
+            reset(&monitor, &console, sign, times, settled)
+        }));
+    });
+    let pressed = hand.unwrap().join().unwrap();
+    assert_eq!(pressed, times.len(), "{:?}", booted.ended);
+    booted
+}
+
+/// The hand on the reset button: how often it was pressed.
+fn reset(monitor: &Path, log: &Path, sign: &str, times: &[usize], settled: Duration) -> usize {
+    let deadline = Instant::now() + PATIENCE;
+    for (pressed, times) in times.iter().enumerate() {
+        let there =
+            || std::fs::read_to_string(log).is_ok_and(|log| log.matches(sign).count() >= *times);
+        while !there() {
+            if Instant::now() > deadline {
+                return pressed;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        // So that what was begun is under way.
+        thread::sleep(settled);
+        if press(monitor).is_err() {
+            return pressed;
+        }
+    }
+    times.len()
+}
+
+fn press(monitor: &Path) -> std::io::Result<()> {
+    let mut stream = UnixStream::connect(monitor)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut answers = BufReader::new(stream.try_clone()?).lines();
+    for command in ["qmp_capabilities", "system_reset"] {
+        writeln!(stream, "{{\"execute\":\"{command}\"}}")?;
+        while !answers
+            .next()
+            .transpose()?
+            .is_some_and(|line| line.contains("\"return\""))
+        {}
+    }
+    Ok(())
+}
+
+/// How often each case was reported.
+fn reports(console: &str) -> BTreeMap<u32, usize> {
+    let mut seen = BTreeMap::new();
+    let mut lines = Lines::default();
+    lines.feed(console.as_bytes(), &mut |line| {
+        if let Line::Record(Record::Case(case)) = line {
+            *seen.entry(case.n).or_default() += 1;
+        }
+    });
+    seen
+}
+
+/// At each resume: the cases whose record was on the console by then, and those
+/// that the recorder has kept.
+fn finished(console: &str) -> Vec<(usize, usize)> {
+    let (mut told, mut boots) = (BTreeSet::new(), Vec::new());
+    let mut lines = Lines::default();
+    lines.feed(console.as_bytes(), &mut |line| match line {
+        Line::Record(Record::Case(case)) => {
+            told.insert(case.n);
+        }
+        Line::Record(Record::Resume(resume)) => boots.push((told.len(), resume.finished as usize)),
+        _ => {}
+    });
+    boots
+}
+
+#[test]
+fn a_plan_is_finished_over_several_boots() {
+    let plan = "--cpus 4 --ops ic-ivau,dc-civac --samples 16 --sweep off";
+    let booted = reset_at(plan, "\"case\":", &[7, 19, 33], Duration::ZERO).ends(0, &[]);
+    let run = &booted.run;
+    assert_eq!(run.cases.len(), 48, "{:?}", run.notes);
+    assert_eq!(run.restarts, 3);
+    // What one boot had finished the next did not run again, but for the one
+    // whose record was on its way.
+    let again = reports(&booted.console())
+        .values()
+        .filter(|n| **n > 1)
+        .count();
+    assert!(again <= 3, "{again} cases were run again");
+    let boots = finished(&booted.console());
+    assert_eq!(boots.len(), 3, "{boots:?}");
+    for (told, kept) in boots {
+        assert!(kept <= told && told <= kept + 1, "{kept} kept of {told}");
+    }
+    let verdicts: u32 = run
+        .end
+        .as_ref()
+        .unwrap()
+        .verdicts
+        .iter()
+        .map(|(_, n)| n)
+        .sum();
+    assert_eq!(verdicts, 48);
+}
+
+#[test]
+fn what_was_in_flight_is_blocked_and_never_run_again() {
+    for sentinel in ["auto", "off"] {
+        let plan = format!(
+            "--cpus 4 --ops ic-ivau,selftest-hang --stale spin --sweep off --deadline-ms 60000 \
+             --sentinel {sentinel}"
+        );
+        // The self-test has a group of its own, the second.
+        let booted = reset_at(&plan, "\"group\":", &[2], Duration::from_millis(1500))
+            .ends(4, &["selftest_hang+8", "reset"]);
+        let run = &booted.run;
+        assert_eq!(run.resumes[0].unfinished, Some(2));
+        let block = &run.blocks[0];
+        assert_eq!(
+            (block.op, block.at.as_str(), block.seen_by.as_str()),
+            (Subject::SelftestHang, "selftest_hang+8", "flight recorder")
+        );
+        assert_eq!(run.blocks.len(), 1);
+        let verdicts: Vec<_> = run.cases.iter().map(|case| case.verdict).collect();
+        assert_eq!(verdicts[1], Verdict::Blocked, "{verdicts:?}");
+        assert_eq!(reports(&booted.console()), BTreeMap::from([(1, 1), (2, 1)]));
+    }
+}
+
+#[test]
+fn the_machine_resets_itself_for_what_nothing_releases() {
+    let booted = Booted::new(
+        "--cpus 4 --ops selftest-hang --stale spin,wfe --after-block reset --deadline-ms 1000",
+    )
+    .ends(4, &[]);
+    assert_eq!((booted.run.blocks.len(), booted.run.restarts), (2, 1));
+    assert!(
+        booted
+            .run
+            .cases
+            .iter()
+            .all(|case| case.verdict == Verdict::Blocked)
+    );
+    // By default it ends, and the other case is not reached.
+    let booted = Booted::new("--cpus 4 --ops selftest-hang --stale spin,wfe --deadline-ms 1000")
+        .ends(4, &[]);
+    assert_eq!((booted.run.blocks.len(), booted.run.restarts), (1, 0));
+}
+
+#[test]
+fn a_search_for_culprits_goes_on_over_resets() {
+    let booted = Booted::new(
+        "--cpus 8 --ops ic-ivau --stale spin --fabric deaf=spin@3,heal=never --bisect \
+         --after-block reset --sweep off --deadline-ms 1000",
+    )
+    .ends(4, &["CPU 3"]);
+    let found = &booted.run.bisections[0];
+    let culprits: Vec<_> = found.culprits.iter().map(ToString::to_string).collect();
+    assert!(found.complete && culprits == ["3"], "{found:?}");
+    // Each trial that blocked took a reset.
+    assert!(booted.run.restarts >= 2, "{}", booted.run.restarts);
+}
+
+/// QEMU's loader device writes its word again at each reset: into the middle of
+/// what the recorder of a machine of 1 GiB holds.
+#[test]
+fn damage_is_noticed_and_said() {
+    for (at, said, kept) in [
+        ("0x6000000c", "head is damaged", false),
+        ("0x60001020", "journal is damaged behind entry 1", true),
+    ] {
+        let plan = format!(
+            "--cpus 4 --ops ic-ivau --stale spin,wfe,cpu-off --sweep off \
+             --qemu-arg -device --qemu-arg loader,addr={at},data=0xdeadbeef,data-len=4"
+        );
+        let booted = reset_at(&plan, "\"case\":", &[2], Duration::ZERO).ends(0, &[]);
+        let notes = &booted.run.notes;
+        assert!(notes.iter().any(|note| note.contains(said)), "{notes:?}");
+        assert_eq!(booted.run.cases.len(), 3);
+        assert_eq!(booted.run.resumes.len(), usize::from(kept));
+    }
+}
