@@ -36,8 +36,11 @@ use crate::{
     psci, report,
     routines::{Area, PAGE},
     stuck::SCRATCH_SIZE,
+    watchdog,
 };
 
+/// A stage of the watchdog: longer than anything between two refreshes.
+const STAGE_MS: u64 = 20_000;
 /// The program's stack of a core.
 const STACK: usize = 16 * 1024;
 /// That of the boot core and the conductor, which format records.
@@ -206,6 +209,27 @@ impl Board {
             ));
         }
         Ok(())
+    }
+
+    /// Arms the watchdog where there is one, and says so; and says that there is
+    /// none where nobody else would notice.
+    pub fn arm_watchdog(&self, plan: &Plan) {
+        let alone = plan.roles.sentinel.is_none();
+        match (&self.platform.watchdog, self.recorder) {
+            (Some(watchdog), Some(_)) => {
+                let stage = STAGE_MS.max(4 * u64::from(plan.deadline_ms));
+                let stage = watchdog::arm(watchdog, stage);
+                report::note(format!(
+                    "SBSA watchdog armed: a machine that falls silent is reset after {} s",
+                    2 * stage / 1000
+                ));
+            }
+            (None, Some(_)) if alone => report::note(
+                "no SBSA watchdog: a machine that falls silent stays so until somebody resets it"
+                    .into(),
+            ),
+            _ => {}
+        }
     }
 
     /// Writes the records of the machine, its cores and the plan.

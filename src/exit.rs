@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use stalecore_model::exit::ExitCode;
 
-use crate::{arch, println, psci};
+use crate::{arch, println, psci, watchdog};
 
 static SEMIHOSTING: AtomicBool = AtomicBool::new(false);
 
@@ -15,6 +15,7 @@ pub fn allow_semihosting() {
 
 /// Ends the run with a code: a final line, then semihosting or power off.
 pub fn end(code: ExitCode) -> ! {
+    watchdog::disarm();
     println!("stalecore: exit {}", code as u8);
     if SEMIHOSTING.load(Ordering::Relaxed) {
         semihosting::process::exit(i32::from(code as u8));

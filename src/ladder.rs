@@ -18,7 +18,7 @@ use crate::{
 /// How long a rung may take to show, in milliseconds: a quarter of the
 /// operation's deadline, within these. An emulated core that was let go must
 /// first get its turn on the host.
-const PATIENCE_MS: (u64, u64) = (250, 1000);
+const PATIENCE_MS: (u64, u64) = (600, 1000);
 
 /// Climbs until the held operation's mark moves; the rungs that were tried.
 pub fn climb(held: &Held, entered: &mut Entered, deadline_ms: u32) -> Vec<Rung> {

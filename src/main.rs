@@ -37,6 +37,7 @@ mod scenario;
 mod sentinel;
 mod stuck;
 mod symbols;
+mod watchdog;
 mod worker;
 
 use alloc::{string::String, vec::Vec};
@@ -107,6 +108,7 @@ fn run() -> Result<(), String> {
     }
     board.report_machine(counter, empty, &plan);
     notes.into_iter().for_each(report::note);
+    board.arm_watchdog(&plan);
     if board.options.icount {
         calibrate::instructions(counter);
     }

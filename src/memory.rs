@@ -247,6 +247,10 @@ impl Tables {
         if let Some(uart) = &platform.uart {
             self.map_device(&uart.registers)?;
         }
+        if let Some(watchdog) = &platform.watchdog {
+            self.map_device(&watchdog.refresh)?;
+            self.map_device(&watchdog.control)?;
+        }
         match &platform.gic {
             Gic::V2 { gicd, gicc } => {
                 self.map_device(gicd)?;

@@ -20,7 +20,7 @@ use crate::{
     board::Board,
     core_local::Core,
     mark::{self, Seen},
-    report,
+    report, watchdog,
 };
 
 static RECORDER: Mutex<Option<Recorder<'static>>> = Mutex::new(None);
@@ -219,11 +219,13 @@ pub fn land() {
     write_flight(None);
 }
 
-/// Writes the mark of the core, if nobody watches it.
+/// Writes the mark of the core, if nobody watches it: that it goes on is all
+/// that shows that anybody conducts the run.
 #[inline(always)]
 pub fn follow(core: &Core) {
     if ALONE.load(Ordering::Relaxed) {
         fly(core.index, mark::read(core));
+        watchdog::refresh();
     }
 }
 

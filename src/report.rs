@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String};
 use core::sync::atomic::{AtomicBool, Ordering};
 use stalecore_model::record::{Hold, Note, Record};
 
-use crate::{arch, board, clock::Deadline, println, recorder};
+use crate::{arch, board, clock::Deadline, println, recorder, watchdog};
 
 /// How long the image holds still for a debugger. The clock stands while an
 /// emulator has stopped the machine.
@@ -12,6 +12,7 @@ const HOLD_MS: u64 = 5000;
 
 /// Writes a record.
 pub fn record(record: &Record) {
+    watchdog::refresh();
     match record.to_json() {
         Ok(json) => {
             println!("# {json}");
@@ -44,6 +45,7 @@ pub fn hold_still(why: &str) {
     }));
     let deadline = Deadline::after_ms(HOLD_MS);
     while !deadline.has_passed() {
+        watchdog::refresh();
         arch::pause();
     }
 }

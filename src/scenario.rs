@@ -16,6 +16,7 @@ use crate::{
     core_local::{Core, RELEASE},
     cores, fabric, gic, psci,
     stuck::{self, Proof, Release},
+    watchdog,
     worker::{Command, StaleOrder, core},
 };
 
@@ -59,6 +60,7 @@ fn wait_for(
     let mut nudged = arch::cntvct();
     let mut waiting = *cpus;
     loop {
+        watchdog::refresh();
         waiting = waiting.iter().filter(|cpu| !reached(core(*cpu))).collect();
         if waiting.is_empty() {
             return Ok(());

@@ -17,7 +17,7 @@ use crate::{
     recorder,
     scenario::Entered,
     stuck::{self, Proof},
-    symbols,
+    symbols, watchdog,
     worker::core,
 };
 
@@ -52,6 +52,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Result<Watched, String> {
         .collect();
     let mut flown = None;
     loop {
+        watchdog::refresh();
         watched.retain(|(cpu, ..)| !core(*cpu).mailbox.0.is_done());
         if watched.is_empty() {
             return Ok(Watched::Returned);
