@@ -3,11 +3,14 @@
 //! in QEMU.
 
 mod consoles;
+mod core_file;
 mod dist;
 mod fabric;
 mod fake;
 mod input;
+mod kdump;
 mod listing;
 mod mishaps;
 mod seen;
 mod setup;
+mod silence;
