@@ -66,7 +66,17 @@ pub struct Run {
     pub end: Option<End>,
 }
 
+/// Who saw a block that the host read out of a silent machine.
+pub const HOST: &str = "host";
+
 impl Run {
+    /// Does the host's word stand for a closing record? The image could not
+    /// write one, as an operation did not return and nobody in the machine saw
+    /// that.
+    pub fn closed_by_host(&self) -> bool {
+        self.end.is_none() && self.blocks.iter().any(|block| block.seen_by == HOST)
+    }
+
     /// Takes in one record. A second record of a kind that comes once, or of
     /// a case that is already there, replaces nothing: it is counted as
     /// garbled and `false` is returned.

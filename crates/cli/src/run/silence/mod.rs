@@ -26,7 +26,7 @@ use stalecore_model::{
     options::{Options, Scenario},
     plan::{Case, Plan},
     record::{Block, CaseRecord, CoreState, Record},
-    run::Run,
+    run::{HOST, Run},
 };
 
 use super::{core_file::CoreFile, qmp::Qmp};
@@ -44,9 +44,6 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// The file with all registers, in the directory of the run.
 pub const REGISTERS: &str = "registers.txt";
-
-/// Who looks.
-const SEEN_BY: &str = "host";
 
 /// What a look at the marks shows.
 #[derive(Clone, Copy, Debug)]
@@ -258,9 +255,9 @@ impl Lookout<'_> {
             Some(last) => {
                 let kernel = self.options.kernel;
                 last.step
-                    .block(kernel, &case, held.cpu, &seen, waited, SEEN_BY)
+                    .block(kernel, &case, held.cpu, &seen, waited, HOST)
             }
-            None => case.block(held.cpu, &seen, waited, SEEN_BY),
+            None => case.block(held.cpu, &seen, waited, HOST),
         };
         let mut cores: Vec<CoreState> = Vec::new();
         for cpu in 0..self.cpus {
