@@ -26,6 +26,8 @@ instructions! {
     dsb_sy: "dsb sy";
     /// Waits for all stores, inner shareable.
     dsb_ishst: "dsb ishst";
+    /// Orders stores before against stores after.
+    dmb_st: "dmb st";
     /// Discards what was fetched.
     isb: "isb";
     /// Waits for an interrupt.

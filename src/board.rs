@@ -13,10 +13,11 @@ use spin::{Mutex, Once};
 use stalecore_model::{
     cpuset::CpuSet,
     histogram::Histogram,
-    options::{DEFAULT_SLOWDOWN, Options},
+    options::{DEFAULT_SLOWDOWN, Options, RecorderChoice, Scenario},
     plan::Plan,
     platform::{Gic, Platform, Region, Start, UartKind, devicetree},
     record::{Machine, PlanRecord, Record, SCHEMA},
+    recorder,
     topology::Topology,
 };
 
@@ -58,6 +59,8 @@ pub struct Board {
     pub boot_cpu: usize,
     entry_el: u64,
     areas: InitiatorAreas,
+    /// Where the flight recorder is, if there is room and one is wanted.
+    pub recorder: Option<Region>,
     started: AtomicU64,
 }
 
@@ -113,7 +116,20 @@ impl Board {
         tables.map_platform(&platform)?;
         let own = arch::mpidr_el1() & MPIDR_AFFINITY;
         let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
-        let built = build(&platform, &plan, boot_cpu, tree, &mut tables);
+        let image = Region {
+            base: entry::image_start() as u64,
+            size: (entry::image_end() - entry::image_start()) as u64,
+        };
+        let recorder = options
+            .as_ref()
+            .ok()
+            .filter(|o| o.recorder != RecorderChoice::Off && o.scenario == Scenario::Plan)
+            .and_then(|_| recorder::place(&platform, &[image, tree]));
+        if let Some(region) = &recorder {
+            tables.map_uncached(region)?;
+        }
+        let taken: Vec<_> = [image, tree].into_iter().chain(recorder).collect();
+        let built = build(&platform, &plan, boot_cpu, &taken, &mut tables);
         // Whatever went wrong, from here it can be said.
         let el2_tables = tables.activate();
         if let Some(uart) = &platform.uart
@@ -150,6 +166,7 @@ impl Board {
             boot_cpu,
             entry_el,
             areas,
+            recorder,
             started: AtomicU64::new(0),
         }))
     }
@@ -264,7 +281,7 @@ fn build(
     platform: &Platform,
     plan: &Result<Plan, String>,
     boot_cpu: Option<usize>,
-    tree: Region,
+    taken: &[Region],
     tables: &mut Tables,
 ) -> Result<(Vec<Core>, InitiatorAreas), String> {
     let plan = plan.as_ref().map_err(Clone::clone)?;
@@ -280,11 +297,7 @@ fn build(
         + 2 * CONDUCTOR_STACK
         + roles.initiators.len() * guarded(AREA_SIZE)
         + PAGE;
-    let image = Region {
-        base: entry::image_start() as u64,
-        size: (entry::image_end() - entry::image_start()) as u64,
-    };
-    let mut arena = Arena::take(platform, size, &[image, tree])?;
+    let mut arena = Arena::take(platform, size, taken)?;
     let mut cores = Vec::with_capacity(cpus);
     for (index, cpu) in platform.cpus.iter().enumerate() {
         let talks = index == roles.conductor() || Some(index) == boot_cpu;

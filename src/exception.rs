@@ -16,7 +16,7 @@ use stalecore_model::{
 
 use crate::{
     core_local::{self, Core, RELEASE},
-    entry, exit, fabric, gic, kdump, println, routines, symbols,
+    entry, exit, fabric, gic, kdump, println, recorder, routines, symbols,
 };
 
 /// The registers as the vectors save them.
@@ -166,6 +166,7 @@ fn step(core: &Core, frame: &mut Frame) {
             operation,
             address,
         );
+        recorder::follow(core);
     }
     kdump::trace::at(frame.elr);
 }

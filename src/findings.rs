@@ -98,11 +98,6 @@ pub fn batch_of(subject: Subject, counter: Counter) -> u32 {
     }
 }
 
-/// The record of a case of which nothing was measured.
-pub fn blank(case: &Case, verdict: Verdict, why: Option<String>) -> CaseRecord {
-    CaseRecord::blank(case, verdict, why)
-}
-
 impl Judge {
     /// The record of a case that returned, and of the fault that it took, if
     /// it took one. `doubt` is why it proves nothing, if it does not.
@@ -113,7 +108,7 @@ impl Judge {
         baseline: Option<&Measured>,
         doubt: Option<String>,
     ) -> (CaseRecord, Option<Fault>) {
-        let mut record = blank(case, Verdict::Completed, None);
+        let mut record = CaseRecord::blank(case, Verdict::Completed, None);
         record.batch = batch_of(case.subject, self.counter);
         record.issue = done.issue;
         record.complete = done.complete;

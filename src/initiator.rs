@@ -20,6 +20,7 @@ use crate::{
     mark::{self, Phase, Site},
     memory::EXECUTE_OFFSET,
     probe::{self, Block, Counter, DEPTHS, Probe},
+    recorder,
     routines::{self, Area, PAGE},
     stuck,
 };
@@ -318,6 +319,7 @@ impl Measurement<'_> {
             .mark
             .0
             .before(Site::of(self.order.subject, phase), address);
+        recorder::follow(self.core);
     }
 
     /// Is the rest of the order to be left undone: an operation has faulted,
@@ -645,6 +647,7 @@ impl Measurement<'_> {
         };
         self.core.mark.0.begin();
         self.core.mark.0.before(site, self.area.data);
+        recorder::follow(self.core);
         routines::run(Subject::SelftestHang, self.area);
         self.core.mark.0.after();
     }

@@ -30,6 +30,7 @@ mod mark;
 mod memory;
 mod probe;
 mod psci;
+mod recorder;
 mod report;
 mod routines;
 mod scenario;
@@ -38,7 +39,7 @@ mod stuck;
 mod symbols;
 mod worker;
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use core::panic::PanicInfo;
 
 use stalecore_model::{
@@ -96,11 +97,16 @@ fn run() -> Result<(), String> {
 
     let (counter, empty) = calibrate::counter(board.options.counter, own)?;
     let resolution = stalecore_model::verdict::resolution(&empty);
-    console::with(|out| {
-        // Writing to a console cannot fail: a dead line swallows it.
-        let _ = ktap::write_head(out, &plan);
-    });
+    let mut notes = Vec::new();
+    let left = recorder::begin(board, &plan, &mut |note| notes.push(note))?;
+    if left.is_none() {
+        console::with(|out| {
+            // Writing to a console cannot fail: a dead line swallows it.
+            let _ = ktap::write_head(out, &plan);
+        });
+    }
     board.report_machine(counter, empty, &plan);
+    notes.into_iter().for_each(report::note);
     if board.options.icount {
         calibrate::instructions(counter);
     }
@@ -115,6 +121,8 @@ fn run() -> Result<(), String> {
             threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
         },
         bisect: board.options.bisect,
+        after_block: board.options.after_block,
+        left,
         counts_instructions: board.options.icount,
         boot_cpu: board.boot_cpu,
         started: board.started(),

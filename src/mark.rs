@@ -25,6 +25,11 @@ pub fn begin_case(number: usize) {
     CASE.store(u32::try_from(number).unwrap_or(u32::MAX), Ordering::Relaxed);
 }
 
+/// The number of the case under way; 0 before the first.
+pub fn case() -> u32 {
+    CASE.load(Ordering::Relaxed)
+}
+
 /// Tells a debugger where the marks are; none before the cores are known.
 pub fn report_places() {
     let [first, rest @ ..] = core_local::all() else {

@@ -78,6 +78,12 @@ const DATA: El1Attributes = El1Attributes::VALID
     .union(El1Attributes::UXN);
 const CONSTANTS: El1Attributes = DATA.union(El1Attributes::READ_ONLY);
 const CODE: El1Attributes = CONSTANTS.difference(El1Attributes::PXN);
+/// Normal, never cached: what is written is in memory when the machine is reset.
+const UNCACHED: El1Attributes = El1Attributes::VALID
+    .union(El1Attributes::ACCESSED)
+    .union(El1Attributes::ATTRIBUTE_INDEX_2)
+    .union(El1Attributes::PXN)
+    .union(El1Attributes::UXN);
 const DEVICE: El1Attributes = El1Attributes::VALID
     .union(El1Attributes::ACCESSED)
     .union(El1Attributes::ATTRIBUTE_INDEX_0)
@@ -180,6 +186,23 @@ impl Tables {
     /// The mapping crate's.
     pub fn map_data(&mut self, start: usize, size: usize) -> Result<(), String> {
         self.map_at(start, start, size, DATA)
+    }
+
+    /// Maps memory that no cache may hold, for EL1 alone.
+    ///
+    /// # Errors
+    /// The mapping crate's.
+    pub fn map_uncached(&mut self, region: &Region) -> Result<(), String> {
+        let base = usize::try_from(region.base).map_err(|e| format!("{e}"))?;
+        let size = usize::try_from(region.size).map_err(|e| format!("{e}"))?;
+        self.el1
+            .map_range(
+                &MemoryRegion::new(base, base + size),
+                PhysicalAddress(base),
+                UNCACHED,
+                Constraints::empty(),
+            )
+            .map_err(|e| format!("mapping {base:#x}: {e}"))
     }
 
     /// Maps memory, readable only.

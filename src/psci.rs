@@ -79,3 +79,11 @@ pub fn is_off(mpidr: u64) -> bool {
 pub fn system_off() -> Result<(), Error> {
     call!(system_off())
 }
+
+/// Resets the machine, its memory kept; returns only if that failed.
+///
+/// # Errors
+/// The firmware's.
+pub fn system_reset() -> Result<(), Error> {
+    call!(system_reset())
+}

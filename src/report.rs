@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String};
 use core::sync::atomic::{AtomicBool, Ordering};
 use stalecore_model::record::{Hold, Note, Record};
 
-use crate::{arch, board, clock::Deadline, println};
+use crate::{arch, board, clock::Deadline, println, recorder};
 
 /// How long the image holds still for a debugger. The clock stands while an
 /// emulator has stopped the machine.
@@ -13,7 +13,11 @@ const HOLD_MS: u64 = 5000;
 /// Writes a record.
 pub fn record(record: &Record) {
     match record.to_json() {
-        Ok(json) => println!("# {json}"),
+        Ok(json) => {
+            println!("# {json}");
+            // Behind the console: what was kept has been told.
+            recorder::keep(record, &json);
+        }
         Err(error) => println!("# a record could not be written: {error}"),
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     arch, clock,
     core_local::{self, Core},
     mark::{self, Seen},
+    recorder,
     scenario::Entered,
     stuck::{self, Proof},
     symbols,
@@ -49,6 +50,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Result<Watched, String> {
         .iter()
         .map(|cpu| (cpu, mark::read(core(cpu)).sequence, arch::cntvct()))
         .collect();
+    let mut flown = None;
     loop {
         watched.retain(|(cpu, ..)| !core(*cpu).mailbox.0.is_done());
         if watched.is_empty() {
@@ -60,6 +62,11 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Result<Watched, String> {
                 *sequence = seen.sequence;
                 *since = arch::cntvct();
                 continue;
+            }
+            // Only one that has stood still for a moment is worth its time.
+            if seen.in_flight() && flown != Some((*cpu, seen.sequence)) {
+                flown = Some((*cpu, seen.sequence));
+                recorder::fly(*cpu, seen);
             }
             let waited_ms = clock::ms_since(*since);
             if waited_ms < u64::from(deadline_ms) {

@@ -6,13 +6,15 @@ use stalecore_model::{
     bisect::Bisector,
     cpuset::CpuSet,
     glossary::Verdict,
+    options::AfterBlock,
     plan::{Case, Group},
-    record::{BisectRecord, Record},
+    record::{BisectRecord, CaseRecord, Record},
+    recorder::Trial,
 };
 
 use super::{Outcome, Run};
 use crate::{
-    fabric, findings, ladder, report,
+    fabric, ladder, recorder, report,
     scenario::{self, Entered},
     sentinel::{self, Held, Watched},
     worker::core,
@@ -30,8 +32,28 @@ impl Run<'_> {
         let mut search = Bisector::new(*stale);
         let mut trials = 0;
         let mut why = None;
+        // What an earlier boot has tried already. A trial without an end is one
+        // that the machine had to be reset for.
+        let mut kept = recorder::trials(case.number).into_iter();
         while let Some(tried) = search.trial() {
             trials += 1;
+            let mut trial = Trial {
+                case: case.number as u32,
+                tried,
+                blocked: None,
+            };
+            if let Some(kept) = kept.next().filter(|kept| kept.tried == tried) {
+                trial.blocked = kept.blocked.or(Some(true));
+                if kept.blocked.is_none() {
+                    recorder::keep_trial(&trial);
+                }
+                if let Err(contradiction) = search.record(tried, trial.blocked == Some(true)) {
+                    why = Some(contradiction);
+                    break;
+                }
+                continue;
+            }
+            recorder::keep_trial(&trial);
             let mut entered = scenario::enter(&tried, group.state, group.line, tried.len())?;
             fabric::set_lines(group.line, &tried);
             let blocked = match self.measure(case, &tried, true)? {
@@ -42,11 +64,16 @@ impl Run<'_> {
                 }
             };
             if self.ended {
+                if self.goes_on_after_reset() {
+                    return Ok(());
+                }
                 why = Some("an initiator did not come back".into());
                 break;
             }
             entered.release()?;
             self.settle()?;
+            trial.blocked = Some(blocked);
+            recorder::keep_trial(&trial);
             if let Err(contradiction) = search.record(tried, blocked) {
                 why = Some(contradiction);
                 break;
@@ -77,15 +104,26 @@ impl Run<'_> {
         let block = sentinel::describe(case, held, entered, &self.conductor.plan.roles, ladder);
         let released = block.released_by().is_some();
         report::record(&Record::Block(block));
-        self.finish(case, findings::blank(case, Verdict::Blocked, None));
-        self.ended = !(released || ladder::give_up(held)) || !self.comes_back();
+        self.finish(case, CaseRecord::blank(case, Verdict::Blocked, None));
+        self.ended = !(released || self.gives_up(held)) || !self.comes_back();
+    }
+
+    /// Lets EL2 give the operation up, unless the machine is to be reset for it
+    /// as silicon has to be.
+    fn gives_up(&self, held: &Held) -> bool {
+        self.conductor.after_block == AfterBlock::End && ladder::give_up(held)
+    }
+
+    /// Is the machine to be reset once nothing more can be run?
+    pub(super) fn goes_on_after_reset(&self) -> bool {
+        self.conductor.after_block == AfterBlock::Reset && recorder::is_on()
     }
 
     /// Lets a held operation go without a report, for the bisection.
     fn let_go(&mut self, held: &Held, entered: &mut Entered) {
         let ladder = ladder::climb(held, entered, self.conductor.plan.deadline_ms);
         let released = ladder.last().is_some_and(|rung| rung.released);
-        self.ended = !(released || ladder::give_up(held)) || !self.comes_back();
+        self.ended = !(released || self.gives_up(held)) || !self.comes_back();
     }
 
     /// Do the initiators finish what they were asked, now that one was let go?
@@ -102,7 +140,7 @@ impl Run<'_> {
             match sentinel::watch(&initiators, self.conductor.plan.deadline_ms) {
                 Ok(Watched::Returned) => return true,
                 // The next operation of the same case: let go too.
-                Ok(Watched::Held(held)) if ladder::give_up(&held) => {}
+                Ok(Watched::Held(held)) if self.gives_up(&held) => {}
                 _ => return false,
             }
         }

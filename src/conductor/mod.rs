@@ -5,6 +5,7 @@
 //! flight. With no sentinel it runs on the lowest initiator, and then only the
 //! host can see a block.
 
+mod after_reset;
 mod blocks;
 
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
@@ -15,6 +16,7 @@ use stalecore_model::{
     exit::ExitCode,
     glossary::{LineState, StaleState, Subject, Verdict},
     ktap,
+    options::AfterBlock,
     plan::{Case, Group, Plan},
     record::{CaseRecord, End, GroupRecord, Record},
 };
@@ -24,7 +26,9 @@ use crate::{
     findings::{self, Judge, Measured},
     identity,
     initiator::{self, AREAS, Order},
-    mark, report, scenario,
+    mark,
+    recorder::{self, Left},
+    report, scenario,
     sentinel::{self, Watched},
     stuck::{self, Needs},
     worker::{Command, core},
@@ -42,6 +46,10 @@ pub struct Conductor {
     pub judge: Judge,
     /// Look for the smallest set of stale cores that still blocks?
     pub bisect: bool,
+    /// What follows a block that nothing releases.
+    pub after_block: AfterBlock,
+    /// What an earlier boot has left of this plan.
+    pub left: Option<Left>,
     /// Does the emulator count instructions, all cores sharing one thread?
     pub counts_instructions: bool,
     /// The core that booted: it was started, whatever the plan wants.
@@ -86,6 +94,8 @@ pub struct Run<'a> {
     exit: ExitCode,
     /// Cores whose registers have been reported.
     reported: CpuSet,
+    /// Cases whose culprits have been searched for.
+    bisected: Vec<u32>,
     /// An initiator is held up for good: nothing more can be run.
     ended: bool,
 }
@@ -98,6 +108,7 @@ impl<'a> Run<'a> {
             outcomes: BTreeMap::new(),
             exit: ExitCode::Expected,
             reported: identity::known(),
+            bisected: Vec::new(),
             ended: false,
         }
     }
@@ -105,9 +116,15 @@ impl<'a> Run<'a> {
 
 impl Run<'_> {
     fn groups(&mut self) -> Result<(), String> {
+        self.take_over();
         for group in &self.conductor.plan.groups {
+            self.search_what_is_left(group)?;
+            let group = &self.unfinished(group);
             if self.ended {
                 break;
+            }
+            if group.cases.is_empty() {
+                continue;
             }
             report::record(&Record::Group(GroupRecord {
                 state: group.state,
@@ -119,6 +136,9 @@ impl Run<'_> {
                 Some(why) => self.skip(&group.cases, &why),
                 None => self.group(group)?,
             }
+        }
+        if self.ended && self.goes_on_after_reset() {
+            self.reset();
         }
         Ok(())
     }
@@ -176,7 +196,7 @@ impl Run<'_> {
         for case in cases {
             self.finish(
                 case,
-                findings::blank(case, Verdict::Skipped, Some(why.into())),
+                CaseRecord::blank(case, Verdict::Skipped, Some(why.into())),
             );
         }
     }
@@ -240,7 +260,7 @@ impl Run<'_> {
                 for case in cases {
                     self.finish(
                         case,
-                        findings::blank(case, Verdict::Inconclusive, Some(why.clone())),
+                        CaseRecord::blank(case, Verdict::Inconclusive, Some(why.clone())),
                     );
                 }
                 scenario::recover(stale)?;
@@ -365,6 +385,9 @@ impl Run<'_> {
             gate: real && case.state == StaleState::CpuOffInflight,
         };
         mark::begin_case(case.number);
+        if let Some(first) = roles.initiators.lowest() {
+            recorder::fly(first, mark::read(core(first)));
+        }
         let own = core_local::this().map(|c| c.index);
         for cpu in roles.initiators.iter() {
             core(cpu).job.put(order);
@@ -381,9 +404,12 @@ impl Run<'_> {
             initiator::measure(core);
         }
         match sentinel::watch(&others, self.conductor.plan.deadline_ms)? {
-            Watched::Returned => Ok(Outcome::Done(Box::new(findings::collect(
-                &roles.initiators,
-            )))),
+            Watched::Returned => {
+                recorder::land();
+                Ok(Outcome::Done(Box::new(findings::collect(
+                    &roles.initiators,
+                ))))
+            }
             Watched::Held(held) => Ok(Outcome::Blocked(held)),
         }
     }
@@ -459,15 +485,19 @@ impl Run<'_> {
 
     /// Writes a case's record and remembers its verdict.
     pub fn finish(&mut self, case: &Case, record: CaseRecord) {
+        self.count(case.number, record.verdict, record.why.clone());
+        report::boxed(Record::Case, record);
+    }
+
+    /// Remembers the verdict of a case, and what it means for the exit code.
+    fn count(&mut self, number: usize, verdict: Verdict, why: Option<String>) {
         let strict = self.conductor.max_slowdown.is_some();
-        let mut code = ExitCode::of_verdict(record.verdict);
-        if strict && record.verdict == Verdict::Slowed {
+        let mut code = ExitCode::of_verdict(verdict);
+        if strict && verdict == Verdict::Slowed {
             code = code.worse(ExitCode::Slowed);
         }
         self.exit = self.exit.worse(code);
-        self.outcomes
-            .insert(case.number, (record.verdict, record.why.clone()));
-        report::boxed(Record::Case, record);
+        self.outcomes.insert(number, (verdict, why));
     }
 
     /// The tree, the closing record, the end.

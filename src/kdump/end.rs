@@ -7,7 +7,7 @@ use spin::Once;
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::{Subject, Verdict},
-    record::{Block, CoreState, Fault, Hex, Record},
+    record::{Block, CaseRecord, CoreState, Fault, Hex, Record},
     syndrome,
 };
 
@@ -15,7 +15,7 @@ use super::{Setup, capture, log};
 use crate::{
     arch, clock,
     conductor::Run,
-    core_local, exit, findings,
+    core_local, exit,
     mark::{self, Seen},
     report, symbols,
     worker::core,
@@ -76,7 +76,7 @@ pub fn settle(setup: &Setup) -> ! {
     let Some((verdict, why)) = OUTCOME.get() else {
         exit::end(stalecore_model::exit::ExitCode::Harness);
     };
-    let record = findings::blank(&setup.case, *verdict, why.clone());
+    let record = CaseRecord::blank(&setup.case, *verdict, why.clone());
     run.finish(&setup.case, record);
     run.close(false)
 }
@@ -106,7 +106,7 @@ fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
         ..step.block(setup.kernel, case, setup.cpu, seen, waited_ms, "sentinel")
     }));
     let why = Some(format!("the log ends at: {}", step.about()));
-    let record = findings::blank(&setup.case, Verdict::Blocked, why);
+    let record = CaseRecord::blank(&setup.case, Verdict::Blocked, why);
     run.finish(&setup.case, record);
     run.close(false)
 }

@@ -15,6 +15,7 @@ mod heap;
 mod memory;
 mod options;
 mod place;
+mod recorder;
 mod show;
 
 use alloc::string::String;
@@ -50,12 +51,15 @@ fn load() -> Result<Infallible, String> {
 
     let described = firmware.described(options.words.prefer)?;
     let tables = firmware.tables(&described)?;
+    // Before anything else takes memory: what was there must still be there.
+    let recorder = recorder::find()?;
     let place = place::Place::find(IMAGE)?;
     let hand_over = |memory: &efi::Memory| {
         Handover {
             described,
             bootargs: &options.words.bootargs,
             firmware: &firmware.name,
+            recorder,
             memory: &memory.memory,
             reserved: &memory.reserved,
         }

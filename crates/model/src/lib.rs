@@ -28,6 +28,7 @@ pub mod options;
 pub mod plan;
 pub mod platform;
 pub mod record;
+pub mod recorder;
 pub mod registers;
 pub mod run;
 pub mod symbols;

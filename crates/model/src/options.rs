@@ -58,6 +58,14 @@ pub const KEYS: &[(&str, &str)] = &[
         "bisect",
         "narrow the stale cores of a block down to the smallest set that still blocks: on or off",
     ),
+    (
+        "recorder",
+        "the flight recorder, which outlives a reset: auto (the next boot goes on), new (begin again) or off",
+    ),
+    (
+        "after-block",
+        "what to do when nothing releases an operation: end, or reset the machine and go on",
+    ),
     ("semihosting", "end through semihosting: on or off"),
     (
         "hold",
@@ -91,6 +99,28 @@ pub enum Auto {
     On,
     /// Refused.
     Off,
+}
+
+/// What becomes of what an earlier boot has left in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RecorderChoice {
+    /// An unfinished run of the same plan is gone on with.
+    #[default]
+    Auto,
+    /// It is not: the plan begins again.
+    New,
+    /// Nothing is read or kept.
+    Off,
+}
+
+/// What is done when nothing releases an operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum AfterBlock {
+    /// The run ends in order.
+    #[default]
+    End,
+    /// The machine is reset; the next boot goes on behind the case.
+    Reset,
 }
 
 /// Which core watches.
@@ -168,6 +198,10 @@ pub struct Options {
     pub fabric: Option<FabricOptions>,
     /// Narrow the stale cores of a block down?
     pub bisect: bool,
+    /// What becomes of what an earlier boot has left.
+    pub recorder: RecorderChoice,
+    /// What follows a block that nothing releases.
+    pub after_block: AfterBlock,
     /// `HLT #0xf000` is answered; fatal where it is not, so off by default.
     pub semihosting: bool,
     /// Hold still at the first block, and when the crash kernel has reported,
@@ -201,6 +235,8 @@ impl Default for Options {
             icount: false,
             fabric: None,
             bisect: false,
+            recorder: RecorderChoice::Auto,
+            after_block: AfterBlock::End,
             semihosting: false,
             hold: false,
             scenario: Scenario::Plan,
@@ -283,6 +319,22 @@ impl Options {
             "icount" => self.icount = switch(value)?,
             "fabric" => self.fabric = Some(FabricOptions::parse(value)?),
             "bisect" => self.bisect = switch(value)?,
+            "recorder" => {
+                self.recorder = one_of(
+                    value,
+                    &[
+                        ("auto", RecorderChoice::Auto),
+                        ("new", RecorderChoice::New),
+                        ("off", RecorderChoice::Off),
+                    ],
+                )?;
+            }
+            "after-block" => {
+                self.after_block = one_of(
+                    value,
+                    &[("end", AfterBlock::End), ("reset", AfterBlock::Reset)],
+                )?;
+            }
             "semihosting" => self.semihosting = switch(value)?,
             "hold" => self.hold = switch(value)?,
             "scenario" => {
@@ -377,6 +429,14 @@ impl Options {
         }
         if self.bisect {
             add("bisect", "on".to_string());
+        }
+        match self.recorder {
+            RecorderChoice::Auto => {}
+            RecorderChoice::New => add("recorder", "new".to_string()),
+            RecorderChoice::Off => add("recorder", "off".to_string()),
+        }
+        if self.after_block == AfterBlock::Reset {
+            add("after-block", "reset".to_string());
         }
         if self.semihosting {
             add("semihosting", "on".to_string());

@@ -70,6 +70,8 @@ pub enum Record {
     Topology(Topology),
     /// What will be done.
     Plan(PlanRecord),
+    /// An earlier boot began the plan; this one goes on with it.
+    Resume(Resume),
     /// Something a person should know.
     Note(Note),
     /// A group of cases begins: the stale cores are about to be put into
@@ -174,6 +176,17 @@ pub struct PlanRecord {
     pub threshold: Milli,
     /// Does a slowed case count against the exit code?
     pub strict: bool,
+}
+
+/// What the flight recorder kept of a plan that an earlier boot began.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Resume {
+    /// How many boots there have been, with this one.
+    pub boots: u32,
+    /// How many cases had been finished.
+    pub finished: u32,
+    /// The case that was in flight: it did not return, and is not run again.
+    pub unfinished: Option<u32>,
 }
 
 /// Something a person should know.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::glossary::Verdict;
 use crate::record::{
     BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
-    PlanRecord, Record,
+    PlanRecord, Record, Resume,
 };
 use crate::{kdump::KdumpRecord, mark::Marks, topology::Topology};
 
@@ -69,6 +69,9 @@ pub struct Run {
     /// The steps of the crash path that were reached, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kdump: Vec<KdumpRecord>,
+    /// The boots that went on with what an earlier one began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumes: Vec<Resume>,
     /// How often the machine began again before it had ended: a watchdog or a
     /// hand reset it.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -146,6 +149,7 @@ impl Run {
             Record::End(end) => once(&mut self.end, end),
             Record::Case(case) => self.take_case(*case),
             Record::Cores(cores) => push(&mut self.cores, cores),
+            Record::Resume(resume) => push(&mut self.resumes, resume),
             Record::Note(Note { text }) => push(&mut self.notes, text),
             // After a reset a group may begin once more.
             Record::Group(group) if self.restarts > 0 && self.groups.contains(&group) => true,

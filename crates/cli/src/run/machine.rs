@@ -137,7 +137,6 @@ impl MachineArgs {
             "-m",
             &format!("{}M", self.mem),
             "-nodefaults",
-            "-no-reboot",
             "-display",
             "none",
             "-serial",
@@ -260,7 +259,7 @@ mod tests {
         assert_eq!(
             line(&[], false, true),
             "qemu -machine virt,gic-version=3,virtualization=on -accel tcg,thread=multi \
-             -cpu cortex-a72 -smp 8 -m 1024M -nodefaults -no-reboot -display none -serial stdio \
+             -cpu cortex-a72 -smp 8 -m 1024M -nodefaults -display none -serial stdio \
              -semihosting-config enable=on,target=native -kernel 'a b.img' \
              -append stalecore.ops=none -qmp unix:/tmp/q,server=on,wait=off"
         );
@@ -314,7 +313,7 @@ mod tests {
         assert_eq!(
             line,
             "qemu -machine virt,gic-version=host -accel kvm -cpu host -smp 4 -m 1024M -nodefaults \
-             -no-reboot -display none -serial stdio -S -kernel 'a b.img' \
+             -display none -serial stdio -S -kernel 'a b.img' \
              -append stalecore.ops=none -qmp unix:/tmp/q,server=on,wait=off"
         );
         let line = words(

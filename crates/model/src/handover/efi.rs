@@ -91,6 +91,12 @@ pub fn memory(map: impl Iterator<Item = Descriptor>, tables: &[Region]) -> Memor
     }
 }
 
+/// What nobody uses.
+pub fn free(map: impl Iterator<Item = Descriptor>) -> Vec<Region> {
+    let free = map.filter(|d| d.is_memory() && d.kind == CONVENTIONAL);
+    joined(free.map(|d| d.region()).collect())
+}
+
 /// Where there is something to read while firmware runs: memory of any use.
 /// Tables are looked for nowhere else, so that a wrong pointer in one does no
 /// harm.

@@ -53,6 +53,8 @@ pub struct Handover<'a> {
     pub bootargs: &'a str,
     /// Firmware's name, for `/chosen/stalecore,uefi`.
     pub firmware: &'a str,
+    /// Where the flight recorder is, if there is room for one.
+    pub recorder: Option<u64>,
     /// Memory, with what of it is reserved.
     pub memory: &'a [Region],
     /// Memory that is to be read and never written: firmware's tables.
@@ -90,6 +92,10 @@ impl Handover<'_> {
         chosen.remove_property("stalecore,acpi-rsdp");
         if let Described::Acpi { rsdp, .. } = self.described {
             set(&mut chosen, "stalecore,acpi-rsdp", rsdp);
+        }
+        chosen.remove_property("stalecore,recorder");
+        if let Some(base) = self.recorder {
+            set(&mut chosen, "stalecore,recorder", base);
         }
         tree.root.add_child(chosen);
 

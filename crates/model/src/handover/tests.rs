@@ -26,6 +26,7 @@ fn build(described: Described<'_>, memory: &[Region]) -> Result<Vec<u8>, String>
         described,
         bootargs: "stalecore.samples=3",
         firmware: "EDK II",
+        recorder: Some(0x5000_0000),
         memory,
         reserved: &[region(0x4100_0000, 0x3000)],
     };
@@ -41,6 +42,7 @@ fn with_acpi_the_tree_says_where_the_tables_are() {
     let tree = build(acpi(), &memory).unwrap();
     let platform = devicetree::read(&tree).unwrap();
     assert_eq!(platform.rsdp, Some(0x123_4567_8018));
+    assert_eq!(platform.recorder, Some(0x5000_0000));
     assert_eq!(platform.model, "Some Server");
     assert_eq!(platform.bootargs, "stalecore.samples=3");
     assert_eq!(platform.memory, memory);

@@ -40,10 +40,12 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         .as_ref()
         .and_then(|c| text(c, "bootargs"))
         .unwrap_or_default();
-    let rsdp = chosen
-        .as_ref()
-        .and_then(|c| c.property("stalecore,acpi-rsdp"))
-        .and_then(|p| p.value().try_into().ok().map(u64::from_be_bytes));
+    let address = |name: &str| {
+        let property = chosen.as_ref()?.property(name)?;
+        Some(u64::from_be_bytes(property.value().try_into().ok()?))
+    };
+    let rsdp = address("stalecore,acpi-rsdp");
+    let recorder = address("stalecore,recorder");
     let stdout = chosen.as_ref().and_then(|c| text(c, "stdout-path"));
     let console = stdout.as_deref().map(|path| {
         let path = path.split(':').next().unwrap_or(path);
@@ -108,6 +110,7 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         watchdog: found.watchdog,
         bootargs,
         rsdp,
+        recorder,
         notes: found.notes,
     })
 }

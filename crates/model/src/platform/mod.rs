@@ -185,6 +185,8 @@ pub struct Platform {
     pub bootargs: String,
     /// The ACPI root pointer that a loader left for us.
     pub rsdp: Option<u64>,
+    /// Where a loader has left room for the flight recorder.
+    pub recorder: Option<u64>,
     /// What was odd, for the report.
     pub notes: Vec<String>,
 }
@@ -223,7 +225,7 @@ impl Platform {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use alloc::vec;
     use proptest::prelude::*;
@@ -232,7 +234,7 @@ mod tests {
         Region { base, size }
     }
 
-    fn machine(memory: Vec<Region>, reserved: Vec<Region>) -> Platform {
+    pub(crate) fn machine(memory: Vec<Region>, reserved: Vec<Region>) -> Platform {
         Platform {
             source: Source::DeviceTree,
             model: String::new(),
@@ -248,6 +250,7 @@ mod tests {
             watchdog: None,
             bootargs: String::new(),
             rsdp: None,
+            recorder: None,
             notes: vec![],
         }
     }

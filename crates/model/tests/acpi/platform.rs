@@ -34,6 +34,7 @@ fn handover() -> Platform {
         watchdog: None,
         bootargs: "stalecore.samples=3".into(),
         rsdp: Some(1),
+        recorder: None,
         notes: vec!["handed over".into()],
     }
 }

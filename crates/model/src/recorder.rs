@@ -1,0 +1,555 @@
+//! The flight recorder: a region of memory outside the image that a warm reset
+//! leaves as it is. It holds the plan, what has been finished, and the mark of
+//! the operation in flight, so that the next boot can say which case never
+//! returned, and go on behind it.
+//!
+//! ```text
+//! offset  bytes
+//!      0     32  header: magic, version, length and checksum of the plan, its own checksum
+//!     64  2 x 64 flight: two slots, written in turn
+//!    256   3840  plan: text
+//!   4096    ...  journal: entries, each length, checksum, kind and text; a length of 0 ends it
+//! ```
+//!
+//! All words are little endian; checksums are CRC-32 (ISO-HDLC). A reset may hit
+//! between any two stores, so what makes a piece valid is written last, behind
+//! a barrier: the length of an entry, the checksum of a flight.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use crc::{CRC_32_ISO_HDLC, Crc};
+
+use crate::{
+    cpuset::CpuSet,
+    mark::{Seen, Site},
+    platform::{Platform, Region},
+};
+
+/// Bytes of the region: a default run takes a tenth of it.
+pub const SIZE: usize = 1 << 20;
+/// What its address is a multiple of.
+pub const ALIGN: u64 = 2 << 20;
+/// Starts of a plan in a row that finish nothing before it is given up.
+pub const MOST_IDLE_BOOTS: u32 = 3;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"stalerec");
+const VERSION: u32 = 1;
+const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+
+const HEADER: usize = 28;
+const FLIGHTS: [usize; 2] = [64, 128];
+const PLAN: usize = 256;
+const JOURNAL: usize = 4096;
+/// Length and checksum.
+const ENTRY_HEAD: usize = 8;
+
+/// What an entry of the journal is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The plan was begun, or gone on with. No text.
+    Boot,
+    /// A record of what is measured on what, as the console has it, without the
+    /// `# `.
+    Context,
+    /// A record of what was found, likewise.
+    Record,
+    /// A trial of a search for culprits: see [`Trial`].
+    Trial,
+    /// The run has ended in order. No text.
+    End,
+    /// What is before this has been written to a file. No text.
+    Saved,
+}
+
+impl Kind {
+    const fn letter(self) -> u8 {
+        match self {
+            Self::Boot => b'b',
+            Self::Context => b'c',
+            Self::Record => b'r',
+            Self::Trial => b't',
+            Self::End => b'e',
+            Self::Saved => b's',
+        }
+    }
+
+    fn of(letter: u8) -> Option<Self> {
+        [
+            Self::Boot,
+            Self::Context,
+            Self::Record,
+            Self::Trial,
+            Self::End,
+            Self::Saved,
+        ]
+        .into_iter()
+        .find(|kind| kind.letter() == letter)
+    }
+}
+
+/// A trial of a search for culprits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trial {
+    /// The case.
+    pub case: u32,
+    /// The cores that were left stale.
+    pub tried: CpuSet,
+    /// Did it block? `None` where it was begun and its end is not known.
+    pub blocked: Option<bool>,
+}
+
+impl Trial {
+    /// As the text of an entry: `26 1-3,5 blocked`.
+    pub fn to_text(&self) -> String {
+        let end = match self.blocked {
+            None => "begun",
+            Some(true) => "blocked",
+            Some(false) => "returned",
+        };
+        format!("{} {} {end}", self.case, self.tried)
+    }
+
+    /// Reads the text of an entry.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let case = words.next()?.parse().ok()?;
+        let tried = CpuSet::parse(words.next()?).ok()?;
+        let blocked = match words.next()? {
+            "begun" => None,
+            "blocked" => Some(true),
+            "returned" => Some(false),
+            _ => return None,
+        };
+        words.next().is_none().then_some(Self {
+            case,
+            tried,
+            blocked,
+        })
+    }
+}
+
+/// The operation in flight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flight {
+    /// The case, from 1.
+    pub case: u32,
+    /// Its initiator.
+    pub cpu: u32,
+    /// Its mark, as far as it was seen.
+    pub seen: Seen,
+}
+
+impl Flight {
+    /// Number of a case, and of words in a slot: what is checked, and the check.
+    const WORDS: usize = 6;
+
+    fn words(flight: Option<&Self>, nth: u64) -> [u64; Self::WORDS] {
+        flight.map_or([nth, 0, 0, 0, 0, 0], |flight| {
+            [
+                nth,
+                u64::from(flight.case) | u64::from(flight.cpu) << 32,
+                flight.seen.sequence,
+                flight.seen.site.map_or(u64::MAX, Site::pack),
+                flight.seen.address,
+                flight.seen.returned,
+            ]
+        })
+    }
+
+    fn from_words([_, who, sequence, site, address, returned]: [u64; Self::WORDS]) -> Option<Self> {
+        let case = who as u32;
+        (case != 0).then_some(Self {
+            case,
+            cpu: (who >> 32) as u32,
+            seen: Seen {
+                sequence,
+                site: Site::unpack(site),
+                address,
+                returned,
+            },
+        })
+    }
+}
+
+/// What a region holds, read only.
+#[derive(Clone, Copy, Debug)]
+pub struct Log<'a> {
+    bytes: &'a [u8],
+    plan: &'a str,
+}
+
+impl<'a> Log<'a> {
+    /// Reads a region; `None` where nothing was ever recorded.
+    ///
+    /// # Errors
+    /// Something was, and its head is damaged.
+    pub fn read(bytes: &'a [u8]) -> Result<Option<Self>, String> {
+        if word(bytes, 0) != Some(MAGIC) {
+            return Ok(None);
+        }
+        let damaged = || "the flight recorder's head is damaged: what it held is lost".to_string();
+        let half = |at| half(bytes, at).ok_or_else(damaged);
+        if CRC.checksum(bytes.get(..HEADER - 4).ok_or_else(damaged)?) != half(HEADER - 4)? {
+            return Err(damaged());
+        }
+        if half(8)? != VERSION {
+            return Err(format!(
+                "the flight recorder is of version {}; allowed: {VERSION}",
+                half(8)?
+            ));
+        }
+        let length = half(12)? as usize;
+        let plan = bytes
+            .get(PLAN..PLAN + length.min(JOURNAL - PLAN))
+            .filter(|plan| half(16) == Ok(CRC.checksum(plan)))
+            .and_then(|plan| core::str::from_utf8(plan).ok());
+        Ok(Some(Self {
+            bytes,
+            plan: plan.ok_or_else(damaged)?,
+        }))
+    }
+
+    /// The plan that it belongs to, as [`Recorder::create`] was given it.
+    pub const fn plan(&self) -> &'a str {
+        self.plan
+    }
+
+    /// The entries, oldest first, up to the first that is damaged.
+    pub const fn entries(&self) -> Entries<'a> {
+        Entries {
+            bytes: self.bytes,
+            at: JOURNAL,
+        }
+    }
+
+    /// What is wrong with the journal, if anything is.
+    pub fn damage(&self) -> Option<String> {
+        let mut entries = self.entries();
+        let whole = entries.by_ref().count();
+        (entries.length() != Some(0)).then(|| {
+            format!(
+                "the flight recorder's journal is damaged behind entry {whole}: what followed is lost"
+            )
+        })
+    }
+
+    /// The operation in flight, if there was one.
+    pub fn flight(&self) -> Option<Flight> {
+        Flight::from_words(self.newest_flight()?)
+    }
+
+    fn newest_flight(&self) -> Option<[u64; Flight::WORDS]> {
+        FLIGHTS
+            .iter()
+            .filter_map(|slot| {
+                let end = slot + Flight::WORDS * 8;
+                let sum = CRC.checksum(self.bytes.get(*slot..end)?);
+                if half(self.bytes, end)? != sum {
+                    return None;
+                }
+                let mut words = [0; Flight::WORDS];
+                for (nth, value) in words.iter_mut().enumerate() {
+                    *value = word(self.bytes, slot + nth * 8)?;
+                }
+                Some(words)
+            })
+            .max_by_key(|words| words[0])
+    }
+
+    /// Has the run ended in order?
+    pub fn ended(&self) -> bool {
+        self.entries().any(|(kind, _)| kind == Kind::End)
+    }
+
+    /// Starts in a row, up to now, that have finished nothing.
+    pub fn idle_boots(&self) -> u32 {
+        self.entries().fold(0, |idle, (kind, _)| match kind {
+            Kind::Boot => idle + 1,
+            Kind::Context | Kind::Saved => idle,
+            Kind::Record | Kind::Trial | Kind::End => 0,
+        })
+    }
+
+    /// Has it found something since it was last written to a file?
+    pub fn is_worth_saving(&self) -> bool {
+        let flight = self.flight().is_some();
+        self.entries().fold(flight, |worth, (kind, _)| match kind {
+            Kind::Saved => flight,
+            Kind::Record | Kind::Trial | Kind::End => true,
+            Kind::Boot | Kind::Context => worth,
+        })
+    }
+
+    /// For a file: the records as on the console, and what else there is to say.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("stalecore: flight recorder of: {}\n", self.plan);
+        let mut say = |words: &str| {
+            text.push_str(words);
+            text.push('\n');
+        };
+        for (kind, words) in self.entries() {
+            match kind {
+                Kind::Boot => say("stalecore: boot"),
+                Kind::Context | Kind::Record => say(&format!("# {words}")),
+                Kind::Trial => say(&format!("stalecore: trial: case {words}")),
+                Kind::End => say("stalecore: the run has ended in order"),
+                Kind::Saved => {}
+            }
+        }
+        if let Some(damage) = self.damage() {
+            say(&format!("stalecore: {damage}"));
+        }
+        if let Some(flight) = self.flight() {
+            let at = flight.seen.site.map_or_else(String::new, |site| {
+                format!(", at {}, address {:#x}", site.place(), flight.seen.address)
+            });
+            say(&format!(
+                "stalecore: in flight when the machine was reset: case {} on CPU {}{at}",
+                flight.case, flight.cpu
+            ));
+        }
+        text
+    }
+
+    /// The trials of the search for a case's culprits, oldest first: one that
+    /// was begun and not ended stands as it is.
+    pub fn trials(&self, case: u32) -> Vec<Trial> {
+        let mut trials: Vec<Trial> = Vec::new();
+        for (_, text) in self.entries().filter(|(kind, _)| *kind == Kind::Trial) {
+            let Some(trial) = Trial::parse(text).filter(|trial| trial.case == case) else {
+                continue;
+            };
+            match trials.last_mut().filter(|last| last.blocked.is_none()) {
+                Some(last) if trial.blocked.is_some() => *last = trial,
+                _ => trials.push(trial),
+            }
+        }
+        trials
+    }
+}
+
+/// The entries of a journal: kind and text.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Entries<'_> {
+    /// The length of the next; `None` where there is no room for one.
+    fn length(&self) -> Option<usize> {
+        half(self.bytes, self.at).map(|length| length as usize)
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (Kind, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let length = self.length().filter(|length| *length > 0)?;
+        let start = self.at.checked_add(ENTRY_HEAD)?;
+        let body = self.bytes.get(start..start.checked_add(length)?)?;
+        if half(self.bytes, self.at + 4)? != CRC.checksum(body) {
+            return None;
+        }
+        let (letter, text) = body.split_first()?;
+        let found = (Kind::of(*letter)?, core::str::from_utf8(text).ok()?);
+        self.at = (start + length).next_multiple_of(8);
+        Some(found)
+    }
+}
+
+/// A region in use.
+#[derive(Debug)]
+pub struct Recorder<'a> {
+    bytes: &'a mut [u8],
+    /// Where the next entry goes.
+    end: usize,
+    /// How many flights were written.
+    flights: u64,
+    full: bool,
+    /// Orders the stores before against those after, for whoever reads memory
+    /// after a reset.
+    barrier: fn(),
+}
+
+impl<'a> Recorder<'a> {
+    /// Begins a new log in `bytes`; what was there is lost.
+    ///
+    /// # Errors
+    /// The plan is longer than there is room for.
+    pub fn create(bytes: &'a mut [u8], plan: &str, barrier: fn()) -> Result<Self, String> {
+        let room = JOURNAL - PLAN;
+        if plan.len() > room || bytes.len() < 2 * JOURNAL {
+            return Err(format!(
+                "the flight recorder has room for a plan of {room} bytes, this one has {}",
+                plan.len()
+            ));
+        }
+        let mut new = Self {
+            bytes,
+            end: JOURNAL,
+            flights: 0,
+            full: false,
+            barrier,
+        };
+        // From here it is no log, until the magic makes it one.
+        new.put(0, &[0; 8]);
+        new.order();
+        new.put(8, &[0; JOURNAL - 8]);
+        new.put(JOURNAL, &[0; ENTRY_HEAD]);
+        new.put(PLAN, plan.as_bytes());
+        new.put(8, &VERSION.to_le_bytes());
+        new.put(12, &(plan.len() as u32).to_le_bytes());
+        new.put(16, &CRC.checksum(plan.as_bytes()).to_le_bytes());
+        let mut head = [0; HEADER - 4];
+        head.copy_from_slice(&new.bytes[..HEADER - 4]);
+        head[..8].copy_from_slice(&MAGIC.to_le_bytes());
+        new.put(HEADER - 4, &CRC.checksum(&head).to_le_bytes());
+        new.order();
+        new.put(0, &MAGIC.to_le_bytes());
+        new.order();
+        Ok(new)
+    }
+
+    /// Goes on with the log in `bytes`, behind its last whole entry. `None`
+    /// where there is none.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn resume(bytes: &'a mut [u8], barrier: fn()) -> Result<Option<Self>, String> {
+        let Some(log) = Log::read(bytes)? else {
+            return Ok(None);
+        };
+        let mut entries = log.entries();
+        entries.by_ref().for_each(drop);
+        let end = entries.at;
+        let flights = log.newest_flight().map_or(0, |words| words[0]);
+        Ok(Some(Self {
+            bytes,
+            end,
+            flights,
+            full: false,
+            barrier,
+        }))
+    }
+
+    /// What it holds.
+    pub fn log(&self) -> Log<'_> {
+        // Made by `create` or read by `resume`, so it can be read.
+        let length = half(self.bytes, 12).unwrap_or(0) as usize;
+        let plan = self.bytes.get(PLAN..PLAN + length).unwrap_or_default();
+        Log {
+            bytes: self.bytes,
+            plan: core::str::from_utf8(plan).unwrap_or_default(),
+        }
+    }
+
+    /// Adds an entry; `false` if there is no room, from then on for any.
+    pub fn append(&mut self, kind: Kind, text: &str) -> bool {
+        let length = text.len() + 1;
+        let next = (self.end + ENTRY_HEAD + length).next_multiple_of(8);
+        self.full |= next + ENTRY_HEAD > self.bytes.len();
+        if self.full {
+            return false;
+        }
+        let mut digest = CRC.digest();
+        digest.update(&[kind.letter()]);
+        digest.update(text.as_bytes());
+        // The old end stays one until everything behind it is there.
+        self.put(next, &[0; ENTRY_HEAD]);
+        self.put(self.end + 4, &digest.finalize().to_le_bytes());
+        self.put(self.end + ENTRY_HEAD, &[kind.letter()]);
+        self.put(self.end + ENTRY_HEAD + 1, text.as_bytes());
+        self.order();
+        self.put(self.end, &(length as u32).to_le_bytes());
+        self.order();
+        self.end = next;
+        true
+    }
+
+    /// Writes what is in flight, or that nothing is.
+    pub fn fly(&mut self, flight: Option<&Flight>) {
+        self.flights += 1;
+        let slot = FLIGHTS[(self.flights % 2) as usize];
+        let mut bytes = [0; Flight::WORDS * 8];
+        for (chunk, value) in bytes
+            .chunks_exact_mut(8)
+            .zip(Flight::words(flight, self.flights))
+        {
+            chunk.copy_from_slice(&value.to_le_bytes());
+        }
+        self.put(slot, &bytes);
+        self.order();
+        self.put(slot + bytes.len(), &CRC.checksum(&bytes).to_le_bytes());
+        self.order();
+    }
+
+    fn put(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(place) = self.bytes.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    fn order(&self) {
+        compiler_fence(Ordering::SeqCst);
+        (self.barrier)();
+    }
+}
+
+/// Where a machine's recorder is: where the loader says, else in the middle of
+/// its largest piece of memory, which neither firmware nor boot loaders use, and
+/// which is the same in each boot.
+pub fn place(platform: &Platform, taken: &[Region]) -> Option<Region> {
+    let size = SIZE as u64;
+    if let Some(base) = platform.recorder {
+        return Some(Region { base, size });
+    }
+    let largest = platform.memory.iter().max_by_key(|memory| memory.size)?;
+    let mut taken = taken.to_vec();
+    taken.extend(platform.memory.iter().filter(|memory| *memory != largest));
+    taken.push(Region {
+        base: largest.base,
+        size: largest.size / 2,
+    });
+    platform.find_free(size, ALIGN, &taken)
+}
+
+/// Where a loader looks for a recorder, and puts a new one: the multiples of 32
+/// MiB that lie in free memory, those in the middle first.
+pub fn candidates(free: &[Region]) -> Vec<u64> {
+    const STRIDE: u64 = 32 << 20;
+    let mut found: Vec<u64> = free
+        .iter()
+        .flat_map(|region| {
+            let first = region.base.div_ceil(STRIDE);
+            let end = region.end().saturating_sub(SIZE as u64);
+            (first..=end / STRIDE)
+                .map(|n| n * STRIDE)
+                .filter(move |at| region.base <= *at && *at <= end)
+        })
+        .collect();
+    found.sort_unstable();
+    let middle = found.get(found.len() / 2).copied().unwrap_or(0);
+    found.sort_by_key(|at| at.abs_diff(middle));
+    found
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    let bytes = bytes.get(at..at.checked_add(8)?)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..at.checked_add(4)?)?.first_chunk()?;
+    Some(u32::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;

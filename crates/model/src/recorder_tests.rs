@@ -1,0 +1,285 @@
+//! The recorder, its reader, and what a reset at any moment leaves of it.
+
+use super::*;
+use crate::{
+    glossary::Subject,
+    mark::{Phase, Site},
+};
+use alloc::{vec, vec::Vec};
+use proptest::prelude::*;
+
+fn nothing() {}
+
+fn seen(sequence: u64) -> Seen {
+    Seen {
+        sequence,
+        site: Some(Site {
+            offset: 92,
+            ..Site::of(Subject::IcIvau, Phase::Step)
+        }),
+        address: 0x4000_1000,
+        returned: 3,
+    }
+}
+
+fn flight(case: u32, sequence: u64) -> Flight {
+    Flight {
+        case,
+        cpu: 24,
+        seen: seen(sequence),
+    }
+}
+
+fn texts(log: Log<'_>) -> Vec<(Kind, String)> {
+    log.entries().map(|(k, t)| (k, t.to_string())).collect()
+}
+
+#[test]
+fn what_was_written_is_read_and_gone_on_with() {
+    let mut bytes = vec![0xa5; SIZE];
+    assert!(Log::read(&bytes).unwrap().is_none());
+    let mut recorder = Recorder::create(&mut bytes, "ops=ic-ivau", nothing).unwrap();
+    assert!(recorder.append(Kind::Boot, ""));
+    assert!(recorder.append(Kind::Record, "{\"n\":1}"));
+    recorder.fly(Some(&flight(7, 41)));
+    let log = Log::read(&bytes).unwrap().unwrap();
+    assert_eq!(log.plan(), "ops=ic-ivau");
+    assert_eq!(log.flight(), Some(flight(7, 41)));
+    assert_eq!(
+        (log.damage(), log.ended(), log.idle_boots()),
+        (None, false, 0)
+    );
+    let mut recorder = Recorder::resume(&mut bytes, nothing).unwrap().unwrap();
+    recorder.append(Kind::Boot, "");
+    recorder.fly(None);
+    assert_eq!(recorder.log().flight(), None);
+    assert_eq!(recorder.log().idle_boots(), 1);
+    recorder.append(Kind::End, "");
+    assert!(recorder.log().ended());
+    let kinds: Vec<_> = recorder.log().entries().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, [Kind::Boot, Kind::Record, Kind::Boot, Kind::End]);
+    // A new plan begins with nothing of the old one.
+    let recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    assert_eq!(texts(recorder.log()), []);
+    assert_eq!(recorder.log().flight(), None);
+}
+
+#[test]
+fn a_full_one_keeps_what_it_has() {
+    let mut bytes = vec![0; 2 * JOURNAL];
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    let mut fit = 0;
+    while recorder.append(Kind::Record, "0123456789") {
+        fit += 1;
+    }
+    // 8 and 11 bytes, rounded up, and the end behind the last.
+    assert_eq!(fit, (JOURNAL - 8) / 24);
+    assert!(!recorder.append(Kind::End, ""), "a shorter one came after");
+    assert_eq!(recorder.log().damage(), None);
+    assert_eq!(recorder.log().entries().count(), fit);
+    let long = "x".repeat(JOURNAL);
+    assert!(Recorder::create(&mut bytes, &long, nothing).is_err());
+}
+
+#[test]
+fn the_trials_of_one_case() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    let trial = |case, tried: &str, blocked| Trial {
+        case,
+        tried: CpuSet::parse(tried).unwrap(),
+        blocked,
+    };
+    let all = [
+        trial(3, "1-3,5", None),
+        trial(3, "1-3,5", Some(true)),
+        trial(4, "1", Some(true)),
+        trial(3, "1", None),
+    ];
+    for trial in &all {
+        assert_eq!(Trial::parse(&trial.to_text()), Some(*trial));
+        recorder.append(Kind::Trial, &trial.to_text());
+    }
+    assert_eq!(recorder.log().trials(3), [all[1], all[3]]);
+    assert_eq!(Trial::parse("3 1 maybe"), None);
+}
+
+#[test]
+fn in_the_middle_of_the_largest_memory() {
+    let mut platform = crate::platform::tests::machine(
+        vec![
+            Region {
+                base: 0,
+                size: 64 << 20,
+            },
+            Region {
+                base: 1 << 30,
+                size: 1 << 30,
+            },
+        ],
+        vec![],
+    );
+    let middle = Region {
+        base: 3 << 29,
+        size: SIZE as u64,
+    };
+    assert_eq!(place(&platform, &[]), Some(middle));
+    let behind = Region {
+        base: middle.base + ALIGN,
+        ..middle
+    };
+    assert_eq!(place(&platform, &[middle]), Some(behind));
+    platform.recorder = Some(0x5000_0000);
+    assert_eq!(place(&platform, &[]).unwrap().base, 0x5000_0000);
+}
+
+#[test]
+fn a_file_is_written_once_for_what_was_found() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "stale=spin", nothing).unwrap();
+    recorder.append(Kind::Boot, "");
+    recorder.append(Kind::Context, "{\"machine\":1}");
+    assert!(!recorder.log().is_worth_saving());
+    recorder.fly(Some(&flight(2, 41)));
+    assert!(recorder.log().is_worth_saving());
+    recorder.append(Kind::Record, "{\"case\":1}");
+    assert_eq!(
+        recorder.log().to_text(),
+        "stalecore: flight recorder of: stale=spin\nstalecore: boot\n# {\"machine\":1}\n# {\"case\":1}\n\
+         stalecore: in flight when the machine was reset: case 2 on CPU 24, at ic ivau+92, address 0x40001000\n"
+    );
+    recorder.append(Kind::Saved, "");
+    recorder.fly(None);
+    assert!(!recorder.log().is_worth_saving());
+    recorder.append(Kind::Boot, "");
+    recorder.append(Kind::Saved, "");
+    assert_eq!(
+        recorder.log().idle_boots(),
+        1,
+        "it had found something before"
+    );
+    recorder.append(Kind::Trial, "2 1 begun");
+    assert!(recorder.log().is_worth_saving());
+}
+
+#[test]
+fn a_loader_looks_in_the_middle_first() {
+    let region = |base, size| Region { base, size };
+    let mib = 1 << 20;
+    assert_eq!(
+        candidates(&[region(0x4000_0000, 128 * mib)]),
+        [0x4400_0000, 0x4200_0000, 0x4600_0000, 0x4000_0000]
+    );
+    // The last that fits, and not one byte beyond.
+    assert_eq!(candidates(&[region(31 * mib, 2 * mib)]), [32 * mib]);
+    let small = [region(31 * mib, 2 * mib - 1), region(u64::MAX - 1, 1)];
+    assert!(candidates(&small).is_empty());
+}
+
+/// What is written, as a reset sees it: byte by byte.
+#[derive(Clone, Debug)]
+enum Step {
+    Append(String),
+    Fly(u32),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        "[ -~]{0,40}".prop_map(Step::Append),
+        (1..1000_u32).prop_map(Step::Fly),
+    ];
+    prop::collection::vec(step, 1..12)
+}
+
+fn write(recorder: &mut Recorder<'_>, step: &Step) {
+    match step {
+        Step::Append(text) => assert!(recorder.append(Kind::Record, text)),
+        Step::Fly(case) => recorder.fly(Some(&flight(*case, 1))),
+    }
+}
+
+proptest! {
+    /// A reset between two stores of the last step: everything before is there,
+    /// and the last step is there whole or not at all.
+    #[test]
+    fn a_reset_at_any_moment_loses_at_most_the_last_step(steps in steps(), cut in 0.0..1.0_f64) {
+        let mut bytes = vec![0; 3 * JOURNAL];
+        let mut recorder = Recorder::create(&mut bytes, "plan", nothing).unwrap();
+        let (last, before) = steps.split_last().unwrap();
+        for step in before {
+            write(&mut recorder, step);
+        }
+        let old = recorder.bytes.to_vec();
+        let (old_texts, old_flight) = (texts(recorder.log()), recorder.log().flight());
+        write(&mut recorder, last);
+        let (new_texts, new_flight) = (texts(recorder.log()), recorder.log().flight());
+        let new = recorder.bytes.to_vec();
+        // Stores before a barrier may be there in any order; the last word not
+        // before all others. Cut through all others, then with the word too.
+        let changed: Vec<usize> = (0..new.len()).filter(|at| new[*at] != old[*at]).collect();
+        let valid: Vec<usize> = match last {
+            Step::Append(_) => {
+                let at = changed.iter().copied().find(|at| *at >= JOURNAL).unwrap_or(0) & !3;
+                (at..at + 4).collect()
+            }
+            Step::Fly(_) => FLIGHTS.iter().flat_map(|slot| {
+                let sum = slot + Flight::WORDS * 8;
+                sum..sum + 4
+            }).collect(),
+        };
+        let payload: Vec<usize> = changed.into_iter().filter(|at| !valid.contains(at)).collect();
+        let mut torn = old;
+        for at in &payload[..(payload.len() as f64 * cut) as usize] {
+            torn[*at] = new[*at];
+        }
+        let log = Log::read(&torn).unwrap().unwrap();
+        prop_assert_eq!(texts(log), old_texts);
+        prop_assert_eq!(log.damage(), None);
+        if matches!(last, Step::Append(_)) {
+            prop_assert_eq!(log.flight(), old_flight);
+        } else {
+            prop_assert!(log.flight() == old_flight || log.flight() == new_flight);
+        }
+        let log = Log::read(&new).unwrap().unwrap();
+        prop_assert_eq!(texts(log), new_texts);
+        prop_assert_eq!(log.flight(), new_flight);
+    }
+
+    /// A bit that has changed is noticed, wherever it is in what is read.
+    #[test]
+    fn a_changed_bit_is_never_taken_for_a_record(steps in steps(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+        let mut bytes = vec![0; 2 * JOURNAL];
+        let mut recorder = Recorder::create(&mut bytes, "the plan", nothing).unwrap();
+        for step in &steps {
+            write(&mut recorder, step);
+        }
+        let (whole, flight) = (texts(recorder.log()), recorder.log().flight());
+        let end = recorder.end + 4;
+        bytes[at.index(end)] ^= 1 << bit;
+        match Log::read(&bytes) {
+            Err(why) => prop_assert!(why.contains("damaged") || why.contains("version"), "{}", why),
+            Ok(None) => prop_assert!(at.index(end) < 8),
+            Ok(Some(log)) => {
+                let found = texts(log);
+                prop_assert!(whole.starts_with(&found));
+                prop_assert!(found.len() == whole.len() || log.damage().is_some());
+                let newest = log.flight();
+                prop_assert!(newest == flight || at.index(end) < PLAN);
+                prop_assert_eq!(log.plan(), "the plan");
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_can_be_read(mut bytes in prop::collection::vec(any::<u8>(), 0..9000), magic in any::<bool>()) {
+        if magic && bytes.len() > HEADER {
+            bytes[..8].copy_from_slice(&MAGIC.to_le_bytes());
+            bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+            let sum = CRC.checksum(&bytes[..HEADER - 4]);
+            bytes[HEADER - 4..HEADER].copy_from_slice(&sum.to_le_bytes());
+        }
+        if let Ok(Some(log)) = Log::read(&bytes) {
+            let _ = (log.flight(), log.entries().count(), log.damage());
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A plan over several boots: what the flight recorder has kept of it is taken
+//! over, the case that was in flight is reported, and what is left is run.
+
+use alloc::{string::ToString, vec::Vec};
+
+use stalecore_model::{
+    cpuset::CpuSet,
+    glossary::{StaleState, Subject, Verdict},
+    plan::{Case, Group},
+    record::{Block, CaseRecord, CoreState, Record, Resume},
+    recorder::Flight,
+};
+
+use super::Run;
+use crate::{psci, recorder, report};
+
+impl Run<'_> {
+    /// Takes over what an earlier boot has finished, and reports the case that
+    /// did not return from it.
+    pub(super) fn take_over(&mut self) {
+        let Some(left) = &self.conductor.left else {
+            return;
+        };
+        for (number, (verdict, why)) in &left.finished {
+            self.count(*number, *verdict, why.clone());
+        }
+        self.bisected.clone_from(&left.bisected);
+        let case = |flight: &Flight| {
+            let number = flight.case as usize;
+            let cases = self.conductor.plan.groups.iter().flat_map(|g| &g.cases);
+            let mut unfinished = cases.filter(|case| !self.outcomes.contains_key(&case.number));
+            unfinished.find(|case| case.number == number).copied()
+        };
+        let lost = left
+            .flight
+            .and_then(|flight| Some((case(&flight)?, flight)));
+        report::record(&Record::Resume(Resume {
+            boots: left.boots,
+            finished: left.finished.len() as u32,
+            unfinished: lost.map(|(case, _)| case.number as u32),
+        }));
+        if let Some((case, flight)) = lost {
+            report::record(&Record::Block(self.describe_lost(&case, &flight)));
+            let why = "it was in flight when the machine was reset".to_string();
+            self.finish(&case, CaseRecord::blank(&case, Verdict::Blocked, Some(why)));
+        }
+    }
+
+    /// The block report of a case that was in flight, as far as it was kept.
+    fn describe_lost(&self, case: &Case, flight: &Flight) -> Block {
+        let roles = &self.conductor.plan.roles;
+        // A mark of the case before says nothing of this one.
+        let site = flight.seen.site.filter(|site| {
+            flight.seen.in_flight()
+                && (site.subject == case.subject || site.instruction == case.subject)
+        });
+        let instruction = site.map_or(case.subject, |site| site.instruction);
+        let initiator = flight.cpu as usize;
+        let one = |cpus: CpuSet, role: &str, doing: &str, proof: &str| CoreState {
+            cpus,
+            role: role.to_string(),
+            doing: doing.to_string(),
+            proof: proof.to_string(),
+            at: None,
+        };
+        let mut cores = Vec::new();
+        cores.push(one(
+            CpuSet::one(initiator),
+            "initiator",
+            "in flight",
+            "its mark, as the flight recorder kept it",
+        ));
+        if !roles.stale.is_empty() {
+            let proof = match case.state {
+                StaleState::NeverStarted => "as the plan has it",
+                _ => "proved when the state was entered",
+            };
+            cores.push(one(roles.stale, "stale", case.state.name(), proof));
+        }
+        Block {
+            n: case.number as u32,
+            op: case.subject,
+            initiator: flight.cpu,
+            instruction: instruction.symbol().to_string(),
+            at: site.map_or_else(
+                || case.subject.symbol().to_string(),
+                stalecore_model::mark::Site::place,
+            ),
+            address: site.and_then(|_| flight.seen.named_address(instruction)),
+            waited_ms: 0,
+            returned: if site.is_some() {
+                flight.seen.returned
+            } else {
+                0
+            },
+            seen_by: "flight recorder".to_string(),
+            cores,
+            ladder: Vec::new(),
+        }
+    }
+
+    /// The cases of a group that have no outcome yet.
+    pub(super) fn unfinished(&self, group: &Group) -> Group {
+        let open = |case: &&Case| !self.outcomes.contains_key(&case.number);
+        Group {
+            cases: group.cases.iter().filter(open).copied().collect(),
+            ..*group
+        }
+    }
+
+    /// Searches for the culprits of cases that an earlier boot found blocked
+    /// and had no time to.
+    pub(super) fn search_what_is_left(
+        &mut self,
+        group: &Group,
+    ) -> Result<(), alloc::string::String> {
+        if !self.conductor.bisect || self.conductor.left.is_none() {
+            return Ok(());
+        }
+        for case in &group.cases {
+            let blocked = self
+                .outcomes
+                .get(&case.number)
+                .is_some_and(|(verdict, _)| *verdict == Verdict::Blocked);
+            // The self-test hangs whoever is stale, and a core is started but once.
+            let senseless =
+                case.subject == Subject::SelftestHang || group.state == StaleState::NeverStarted;
+            if !blocked || senseless || self.ended || self.bisected.contains(&(case.number as u32))
+            {
+                continue;
+            }
+            self.start_everybody()?;
+            self.bisect(group, case, &self.stale(group.state))?;
+        }
+        Ok(())
+    }
+
+    /// Resets the machine: the next boot goes on. Returns where that fails, or
+    /// nothing is left to do.
+    pub(super) fn reset(&mut self) {
+        let plan = &self.conductor.plan;
+        let done = plan
+            .groups
+            .iter()
+            .all(|group| self.unfinished(group).cases.is_empty());
+        if done && !self.conductor.bisect {
+            return;
+        }
+        report::note("restarting the machine to go on behind the case".into());
+        recorder::land();
+        if let Err(error) = psci::system_reset() {
+            report::note(alloc::format!(
+                "the machine cannot be restarted: PSCI says {error:?}"
+            ));
+        }
+    }
+}

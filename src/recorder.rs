@@ -1,0 +1,236 @@
+//! The flight recorder in this machine's memory: what must outlive a reset is
+//! written to memory that no cache holds. Whoever conducts the run owns it.
+
+#![expect(unsafe_code, reason = "takes the recorder's memory into use")]
+
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use spin::Mutex;
+use stalecore_model::{
+    glossary::Verdict,
+    options::RecorderChoice,
+    plan::Plan,
+    record::Record,
+    recorder::{Flight, Kind, MOST_IDLE_BOOTS, Recorder, Trial},
+};
+
+use crate::{
+    arch,
+    board::Board,
+    core_local::Core,
+    mark::{self, Seen},
+    report,
+};
+
+static RECORDER: Mutex<Option<Recorder<'static>>> = Mutex::new(None);
+
+/// What an earlier boot has left of the same plan.
+pub struct Left {
+    /// How many boots there have been, with this one.
+    pub boots: u32,
+    /// The verdicts of the cases that had been finished, by number, each with
+    /// its reason.
+    pub finished: BTreeMap<usize, (Verdict, Option<String>)>,
+    /// The cases whose culprits have been searched for.
+    pub bisected: Vec<u32>,
+    /// What was in flight.
+    pub flight: Option<Flight>,
+}
+
+/// Is there nobody who watches, so that the initiator that conducts the run
+/// keeps its own mark?
+static ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Is what is measured on what known from an earlier boot?
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+
+/// Takes the recorder into use; gives what an earlier boot has left, if this
+/// one is to go on with it. `say` is told what a person should know.
+///
+/// # Errors
+/// One line: the plan was begun too often without getting any further.
+pub fn begin(
+    board: &Board,
+    plan: &Plan,
+    say: &mut dyn FnMut(String),
+) -> Result<Option<Left>, String> {
+    let Some(region) = board.recorder else {
+        return Ok(None);
+    };
+    ALONE.store(plan.roles.sentinel.is_none(), Ordering::Relaxed);
+    let (start, size) = (region.base as usize, region.size as usize);
+    for at in (start..start + size).step_by(16) {
+        // What firmware or a loader may have left in a cache must not be written
+        // back over what comes; 16 bytes is the smallest line there is.
+        // SAFETY: `Board::set_up` has mapped the region.
+        unsafe { arch::dc_civac(at) }
+    }
+    arch::dsb_sy();
+    // SAFETY: the region is mapped, overlaps neither the image nor its arena, and
+    // this runs once; any bytes are bytes.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(start as *mut u8, size) };
+    let identity = format!(
+        "{} {} cpus={} {}",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_VERSION"),
+        board.platform.cpus.len(),
+        board.options.to_bootargs()
+    );
+    let left = left(bytes, &identity, board.options.recorder, say)?;
+    let recorder = match left {
+        Some(_) => Recorder::resume(bytes, arch::dmb_st)?,
+        None => Recorder::create(bytes, &identity, arch::dmb_st)
+            .map_err(|why| say(format!("{why}: a reset loses the run")))
+            .ok(),
+    };
+    let mut slot = RECORDER.lock();
+    *slot = recorder;
+    if let Some(recorder) = slot.as_mut() {
+        recorder.append(Kind::Boot, "");
+        recorder.fly(None);
+    }
+    GOES_ON.store(left.is_some(), Ordering::Relaxed);
+    Ok(left)
+}
+
+/// Reads what is there, and says what it is where it is not gone on with.
+fn left(
+    bytes: &mut [u8],
+    identity: &str,
+    choice: RecorderChoice,
+    say: &mut dyn FnMut(String),
+) -> Result<Option<Left>, String> {
+    let mut recorder = match Recorder::resume(bytes, arch::dmb_st) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(None),
+        Err(why) => {
+            say(why);
+            return Ok(None);
+        }
+    };
+    let log = recorder.log();
+    if log.ended() {
+        return Ok(None);
+    }
+    let dropped = match choice {
+        RecorderChoice::New => Some("it was asked to begin again"),
+        _ if log.plan() != identity => Some("it was another plan"),
+        _ => None,
+    };
+    if let Some(why) = dropped {
+        say(format!(
+            "the flight recorder held a run that had not ended, which is dropped: {why}"
+        ));
+        return Ok(None);
+    }
+    if log.idle_boots() >= MOST_IDLE_BOOTS {
+        recorder.append(Kind::End, "");
+        return Err(format!(
+            "the machine was reset {MOST_IDLE_BOOTS} times in a row before any case had ended; the next boot begins the plan again"
+        ));
+    }
+    if let Some(damage) = log.damage() {
+        say(damage);
+    }
+    let mut left = Left {
+        boots: 1,
+        finished: BTreeMap::new(),
+        bisected: Vec::new(),
+        flight: log.flight(),
+    };
+    for (kind, text) in log.entries() {
+        match kind {
+            Kind::Boot => left.boots += 1,
+            Kind::Record => match Record::from_json(text) {
+                Ok(Record::Case(case)) => {
+                    left.finished
+                        .insert(case.n as usize, (case.verdict, case.why));
+                }
+                Ok(Record::Bisect(bisect)) => left.bisected.push(bisect.n),
+                _ => {}
+            },
+            Kind::Context | Kind::Trial | Kind::End | Kind::Saved => {}
+        }
+    }
+    Ok(Some(left))
+}
+
+/// Is there one, so that a reset loses nothing?
+pub fn is_on() -> bool {
+    RECORDER.lock().is_some()
+}
+
+/// Keeps a record, if it is one that the next boot must know.
+pub fn keep(record: &Record, json: &str) {
+    let kind = match record {
+        Record::Case(_) | Record::Block(_) | Record::Fault(_) | Record::Bisect(_) => Kind::Record,
+        Record::Machine(_) | Record::Cores(_) | Record::Plan(_) | Record::Group(_)
+            if !GOES_ON.load(Ordering::Relaxed) =>
+        {
+            Kind::Context
+        }
+        Record::End(_) => Kind::End,
+        _ => return,
+    };
+    append(kind, if kind == Kind::End { "" } else { json });
+}
+
+/// Keeps a trial of a search for culprits.
+pub fn keep_trial(trial: &Trial) {
+    append(Kind::Trial, &trial.to_text());
+}
+
+/// The trials of a case that an earlier boot has left.
+pub fn trials(case: usize) -> Vec<Trial> {
+    let recorder = RECORDER.lock();
+    recorder.as_ref().map_or_else(Vec::new, |recorder| {
+        recorder.log().trials(u32::try_from(case).unwrap_or(0))
+    })
+}
+
+fn append(kind: Kind, text: &str) {
+    let Some(mut recorder) = RECORDER.try_lock() else {
+        return;
+    };
+    let Some(open) = recorder.as_mut() else {
+        return;
+    };
+    if !open.append(kind, text) {
+        open.fly(None);
+        *recorder = None;
+        drop(recorder);
+        report::note("the flight recorder is full: what comes now is lost in a reset".into());
+    }
+}
+
+/// Writes that an operation of the case under way is in flight, as its mark
+/// says.
+pub fn fly(cpu: usize, seen: Seen) {
+    write_flight(Some(&Flight {
+        case: mark::case(),
+        cpu: u32::try_from(cpu).unwrap_or(0),
+        seen,
+    }));
+}
+
+/// Writes that nothing is in flight.
+pub fn land() {
+    write_flight(None);
+}
+
+/// Writes the mark of the core, if nobody watches it.
+#[inline(always)]
+pub fn follow(core: &Core) {
+    if ALONE.load(Ordering::Relaxed) {
+        fly(core.index, mark::read(core));
+    }
+}
+
+fn write_flight(flight: Option<&Flight>) {
+    if let Some(mut recorder) = RECORDER.try_lock()
+        && let Some(recorder) = recorder.as_mut()
+    {
+        recorder.fly(flight);
+    }
+}
