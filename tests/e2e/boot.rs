@@ -100,9 +100,9 @@ fn firmware_hands_over_at_el1_too() {
 }
 
 #[test]
-fn acpi_s_sockets_and_clusters_reach_the_report() {
+fn a_usb_stick_boots_and_acpi_s_sockets_and_clusters_reach_the_report() {
     let booted = Booted::new(
-        "--boot uefi --cpus 8 --ops ic-ivau --stale spin --el 1 \
+        "--boot uefi --disk usb --cpus 8 --ops ic-ivau --stale spin --el 1 \
          --qemu-arg -smp --qemu-arg cpus=8,sockets=2,clusters=2,cores=2",
     );
     let booted = booted.ends(0, &[]);

@@ -77,7 +77,12 @@ impl Booted {
 
     /// The console as it came.
     pub fn console(&self) -> String {
-        fs::read_to_string(self.dir.path().join("console.log")).unwrap()
+        self.file("console.log")
+    }
+
+    /// A text file that it left.
+    pub fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join(name)).unwrap()
     }
 
     /// The page that was drawn.

@@ -37,6 +37,8 @@ fn mistakes_on_the_command_line() {
         ("--expect broken", &["--expect", "'broken'", "blocked"]),
         ("--timeout never", &["--timeout", "1 to"]),
         ("--icount=2", &["--icount", "on, off"]),
+        ("--core /nonexistent/core", &["--core", "/nonexistent/core"]),
+        ("--core /", &["--core: /"]),
         ("spin", &["'spin'"]),
         ("--boot floppy", &["--boot", "uefi, u-boot, grub"]),
         ("--boot u-boot --el 3", &["--el: 3", "allowed: 1, 2"]),

@@ -4,16 +4,19 @@
 
 mod boot;
 mod consoles;
+mod core_file;
 mod dist;
 mod fabric;
 mod fake;
 mod input;
+mod kdump;
 mod listing;
 mod mishaps;
 mod reset;
 mod seen;
 mod serial;
 mod setup;
+mod silence;
 #[path = "../../crates/cli/src/synthetic.rs"]
 #[expect(dead_code, reason = "its machine is all that is needed here")]
 mod synthetic;

@@ -166,6 +166,20 @@ fn a_line_that_drops_is_sought_again() {
 }
 
 #[test]
+fn a_last_line_that_is_lost_is_not_waited_for() {
+    let board = Board::new();
+    let child = board.read("tcp", "");
+    let mut line = board.connection();
+    let mut console = blocked();
+    console.exit = "stalecore: e~it 4\n".into();
+    let begin = Instant::now();
+    line.write_all(console.text().as_bytes()).unwrap();
+    let ended = ended(child);
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert!(begin.elapsed() < Duration::from_secs(18));
+}
+
+#[test]
 fn telnet_s_commands_are_answered_and_taken_out() {
     let board = Board::new();
     let child = board.read("telnet", "");
@@ -336,6 +350,7 @@ fn qemu_s_pty_is_a_serial_device() {
     let run = board.saved();
     assert_eq!((run.cases.len(), run.garbled, run.emulated), (4, 0, true));
     assert_eq!(run.machine_command[1], "115200 8N1");
+    assert_eq!(run.serial.unwrap().cuts, 0);
 }
 
 /// Stands between QEMU and the host: puts noise between lines and into one of

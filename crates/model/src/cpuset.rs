@@ -21,7 +21,16 @@ impl CpuSet {
 
     /// The CPUs `0..count`; `count` above [`MAX_CPUS`] counts as that.
     pub fn first(count: usize) -> Self {
-        (0..count.min(MAX_CPUS)).collect()
+        let count = count.min(MAX_CPUS);
+        let mut words = [0; WORDS];
+        for (nth, word) in words.iter_mut().enumerate() {
+            *word = match count.saturating_sub(nth * 64) {
+                0 => 0,
+                here @ 1..64 => (1 << here) - 1,
+                _ => u64::MAX,
+            };
+        }
+        Self { words }
     }
 
     /// The set of one CPU, which must be below [`MAX_CPUS`].
@@ -64,7 +73,15 @@ impl CpuSet {
 
     /// The CPUs in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..MAX_CPUS).filter(|cpu| self.contains(*cpu))
+        self.words.iter().enumerate().flat_map(|(nth, word)| {
+            let mut left = *word;
+            core::iter::from_fn(move || {
+                let bit = left.trailing_zeros();
+                // The lowest bit goes; of 0 nothing is left either.
+                left &= left.wrapping_sub(1);
+                (bit < u64::BITS).then_some(nth * 64 + bit as usize)
+            })
+        })
     }
 
     /// The lowest CPU.
@@ -74,7 +91,8 @@ impl CpuSet {
 
     /// The highest CPU.
     pub fn highest(&self) -> Option<usize> {
-        (0..MAX_CPUS).rev().find(|cpu| self.contains(*cpu))
+        let nth = self.words.iter().rposition(|word| *word != 0)?;
+        Some(nth * 64 + self.words[nth].ilog2() as usize)
     }
 
     /// The CPUs in this set or the other.
@@ -130,9 +148,7 @@ impl CpuSet {
             if low > high {
                 return Err(alloc::format!("the range '{piece}' runs backwards"));
             }
-            for cpu in low..=high {
-                set.insert(cpu);
-            }
+            set = set.union(&Self::first(high + 1).difference(&Self::first(low)));
         }
         Ok(set)
     }
@@ -216,6 +232,17 @@ mod tests {
         fn round_trips(cpus in proptest::collection::vec(0..MAX_CPUS, 0..40)) {
             let set: CpuSet = cpus.iter().copied().collect();
             prop_assert_eq!(CpuSet::parse(&set.to_string()).unwrap(), set);
+        }
+
+        #[test]
+        fn words_hold_what_a_list_would(mut cpus in proptest::collection::btree_set(0..MAX_CPUS, 0..200), count in 0..MAX_CPUS + 70) {
+            let set: CpuSet = cpus.iter().copied().collect();
+            prop_assert!(set.iter().eq(cpus.iter().copied()));
+            prop_assert_eq!((set.lowest(), set.highest()), (cpus.first().copied(), cpus.last().copied()));
+            prop_assert_eq!(set.len(), cpus.len());
+            cpus.retain(|cpu| *cpu < count);
+            prop_assert!(set.intersection(&CpuSet::first(count)).iter().eq(cpus.iter().copied()));
+            prop_assert_eq!(CpuSet::first(count).len(), count.min(MAX_CPUS));
         }
 
         #[test]

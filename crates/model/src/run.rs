@@ -105,7 +105,17 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+/// Who saw a block that the host read out of a silent machine.
+pub const HOST: &str = "host";
+
 impl Run {
+    /// Does the host's word stand for a closing record? The image could not
+    /// write one, as an operation did not return and nobody in the machine saw
+    /// that.
+    pub fn closed_by_host(&self) -> bool {
+        self.end.is_none() && self.blocks.iter().any(|block| block.seen_by == HOST)
+    }
+
     /// How long the console takes on a serial line of [`BAUD`], in seconds.
     pub fn serial_seconds(&self) -> f64 {
         self.console_bytes as f64 * 10.0 / f64::from(BAUD)

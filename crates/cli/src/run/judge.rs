@@ -5,7 +5,7 @@ use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use stalecore_model::{exit::ExitCode, glossary::Verdict, record::SCHEMA, run::Run};
 
-use super::{core_file::CoreFile, watch::Stop};
+use super::{core_file::CoreFile, session::OURS, watch::Stop};
 
 /// What is known of the end, besides the records.
 pub struct Ending {
@@ -172,7 +172,7 @@ fn no_end(run: &Run, ending: &Ending) -> String {
     }
     // An image that refuses says why, and ends in order.
     if let (Some(_), Some(text)) = (ending.line, &ending.last_text)
-        && let Some(reason) = text.strip_prefix("stalecore: ")
+        && let Some(reason) = text.strip_prefix(OURS)
     {
         return format!("the image gave up {}: {reason}", so_far(run));
     }

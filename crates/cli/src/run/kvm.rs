@@ -76,9 +76,10 @@ fn available() -> rustix::io::Result<Vec<usize>> {
 /// that this process may run on and so on, and lets it begin.
 ///
 /// # Errors
-/// The monitor does not answer, or the host refuses.
-pub fn pin_and_begin(monitor: &Path) -> anyhow::Result<()> {
-    let mut qmp = connect(monitor)?;
+/// QEMU has ended, as `alive` says, or its monitor does not answer, or the host
+/// refuses.
+pub fn pin_and_begin(monitor: &Path, alive: impl FnMut() -> bool) -> anyhow::Result<()> {
+    let mut qmp = connect(monitor, alive)?;
     let answer = qmp.command("query-cpus-fast", &json!({}))?;
     let threads = threads(&answer).context("QEMU does not name its CPUs' threads")?;
     let cores = available().context("the cores of this host")?;
@@ -99,11 +100,11 @@ pub fn pin_and_begin(monitor: &Path) -> anyhow::Result<()> {
 }
 
 /// QEMU makes its monitor a moment after it was started.
-fn connect(monitor: &Path) -> anyhow::Result<Qmp> {
+fn connect(monitor: &Path, mut alive: impl FnMut() -> bool) -> anyhow::Result<Qmp> {
     let until = Instant::now() + PATIENCE;
     loop {
         match Qmp::connect(monitor, PATIENCE) {
-            Err(_) if !monitor.exists() && Instant::now() < until => {
+            Err(_) if alive() && Instant::now() < until => {
                 thread::sleep(Duration::from_millis(10));
             }
             connected => return connected,
@@ -160,6 +161,13 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_has_ended_is_not_waited_for() {
+        let begin = Instant::now();
+        assert!(pin_and_begin(Path::new("/nonexistent/qmp"), || false).is_err());
+        assert!(begin.elapsed() < PATIENCE / 2);
+    }
+
+    #[test]
     fn cpus_are_pinned_before_the_machine_begins() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("qmp");
@@ -185,7 +193,7 @@ mod tests {
                 writeln!(stream, "{{\"return\": {answer}}}").unwrap();
             }
         });
-        pin_and_begin(&path).unwrap();
+        pin_and_begin(&path, || true).unwrap();
         machine.join().unwrap();
     }
 }

@@ -162,7 +162,14 @@ impl Machine<'_> {
             .with_context(|| self.program.display().to_string())?;
         let complaints = complaints(stderr);
         if self.pinned {
-            kvm::pin_and_begin(self.monitor)?;
+            let alive = || matches!(child.wait(Duration::ZERO), Ok(None));
+            if let Err(error) = kvm::pin_and_begin(self.monitor, alive) {
+                drop(child);
+                return Err(match complaints.iter().next() {
+                    Some(said) => error.context(format!("QEMU says: {said}")),
+                    None => error,
+                });
+            }
         }
         let console = watch::read(stdout);
         let mut stop = watch::watch(&console, limits, session, Some(&mut lookout));

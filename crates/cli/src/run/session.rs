@@ -4,7 +4,7 @@
 use std::{
     fs::File,
     io::{self, Write},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use stalecore_model::{
@@ -18,6 +18,9 @@ use super::progress::Progress;
 
 /// A console longer than this is not one of ours.
 const LARGEST_CONSOLE: u64 = 64 << 20;
+
+/// The last line follows the closing record at once, on any line.
+const LAST_LINE: Duration = Duration::from_secs(5);
 
 /// How the image and the UEFI loader begin a line of complaint.
 pub const OURS: &str = "stalecore: ";
@@ -44,6 +47,8 @@ pub struct Session {
     /// How often the line was lost.
     pub cuts: u64,
     speaks: bool,
+    /// When the closing record came.
+    ended: Option<Instant>,
     /// What our own loader or image last complained of.
     reason: Option<String>,
     gone_back: bool,
@@ -65,6 +70,7 @@ impl Session {
             garbled_bytes: 0,
             cuts: 0,
             speaks: false,
+            ended: None,
             reason: None,
             gone_back: false,
             lines: Lines::default(),
@@ -90,7 +96,10 @@ impl Session {
         let mut lines = std::mem::take(&mut self.lines);
         lines.finish(&mut |line| self.line(line));
         self.lines = lines;
-        self.cuts += 1;
+        // A machine that is off has taken its line with it.
+        if self.exit.is_none() {
+            self.cuts += 1;
+        }
         self.progress.say("the line is lost, waiting for it");
     }
 
@@ -104,9 +113,10 @@ impl Session {
         self.speaks
     }
 
-    /// When the image's last line came.
+    /// When the image's last line came, or must have come and was lost.
     pub fn last_line(&self) -> Option<Instant> {
-        self.exit.map(|(_, at)| at)
+        let lost = || self.ended.map(|at| at + LAST_LINE);
+        self.exit.map(|(_, at)| at).or_else(lost)
     }
 
     /// Why the loader has gone back to the firmware, if it has.
@@ -143,6 +153,9 @@ impl Session {
                 if matches!(record, Record::Machine(_)) {
                     // It prints the tree of all cases again.
                     self.tree_cases = 0;
+                }
+                if matches!(record, Record::End(_)) {
+                    self.ended = Some(Instant::now());
                 }
                 self.run.take(record);
             }

@@ -2,7 +2,7 @@
 
 use super::{
     dump::{Cause, Dumps},
-    fields::clean,
+    fields::{ascii, clean},
     message::Message,
     prefix::Stamp,
     step::Step,
@@ -246,12 +246,12 @@ impl Crash {
                 self.warning_closed |= self.has(Step::StaleWarning);
                 self.dumps.end_trace(caller);
             }
-            Message::Cpu(line) => {
+            Message::Cpu(mut line) => {
                 if let Some(loaded) = line.kdump_loaded {
                     self.kdump_loaded = Some(loaded);
                 }
-                if line.release.is_some() {
-                    self.release.clone_from(&line.release);
+                if let Some(release) = line.release.take() {
+                    self.release = Some(release);
                 }
                 self.dumps.cpu_line(line, caller);
             }
@@ -338,7 +338,7 @@ fn printed(list: &[u8], whole: bool) -> PrintedList {
         .position(|b| !matches!(b, b'0'..=b'9' | b',' | b'-'))
         .unwrap_or(list.len());
     PrintedList {
-        text: String::from_utf8_lossy(&list[..end.min(4000)]).into_owned(),
+        text: ascii(&list[..end.min(4000)]),
         whole,
     }
 }

@@ -90,7 +90,7 @@ pub fn symbol(text: &[u8]) -> Option<Symbol> {
         return None;
     }
     Some(Symbol {
-        name: String::from_utf8_lossy(name).into_owned(),
+        name: ascii(name),
         offset,
         size,
     })
@@ -138,7 +138,7 @@ pub fn kernel_release(word: &[u8]) -> Option<String> {
     let fits = word.first().is_some_and(u8::is_ascii_digit)
         && word.len() < 100
         && word.iter().all(u8::is_ascii_graphic);
-    fits.then(|| String::from_utf8_lossy(word).into_owned())
+    fits.then(|| ascii(word))
 }
 
 /// Reads ` [containerd:2333]`; the name may hold any character.
@@ -152,18 +152,36 @@ pub fn task(text: &[u8]) -> Option<(String, u32)> {
 /// Makes text of the log fit to be shown: valid, on one line, without control
 /// characters, runs of spaces as one, and at most 200 characters.
 pub fn clean(text: &[u8]) -> String {
-    let plain = |b: &u8| b.is_ascii_graphic();
-    if text.len() <= 200 && text.iter().all(plain) {
-        return text.iter().copied().map(char::from).collect();
+    if text.len() <= LONGEST && is_clean(text) {
+        return ascii(text);
     }
-    let text = String::from_utf8_lossy(text.get(..800).unwrap_or(text));
+    let text = String::from_utf8_lossy(text.get(..4 * LONGEST).unwrap_or(text));
     let words: Vec<_> = text.split_ascii_whitespace().collect();
     words
         .join(" ")
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .take(200)
+        .take(LONGEST)
         .collect()
+}
+
+/// Text that is known to be ASCII.
+pub fn ascii(text: &[u8]) -> String {
+    String::from_utf8(text.to_vec()).unwrap_or_default()
+}
+
+/// Characters of a text that are kept.
+const LONGEST: usize = 200;
+
+/// Is it ASCII without control characters, its words one space apart?
+fn is_clean(text: &[u8]) -> bool {
+    let mut before = b' ';
+    let fits = text.iter().all(|b| {
+        let fits = b.is_ascii_graphic() || *b == b' ' && before != b' ';
+        before = *b;
+        fits
+    });
+    fits && (before != b' ' || text.is_empty())
 }
 
 #[cfg(test)]

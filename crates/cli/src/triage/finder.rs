@@ -10,17 +10,27 @@ use std::{
 
 use memchr::{memchr_iter, memchr2, memrchr2};
 
-use super::{
-    lines::{MAX_LINE, Size},
-    needles::{self, Depth, Found},
-};
+use super::needles::{self, Depth, Found};
+
+/// How much of a line is looked at. The kernel's own limit is about 1 KiB; a
+/// list of modules may reach a few KiB.
+pub const MAX_LINE: usize = 64 << 10;
 
 /// Bytes asked for in one read.
-pub const BLOCK: usize = 256 << 10;
+pub const BLOCK: usize = 128 << 10;
 
 /// How far behind the last line that speaks of a crash its other lines are
 /// still looked for, in bytes.
 const WINDOW: u64 = 256 << 10;
+
+/// What was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Size {
+    /// Bytes.
+    pub bytes: u64,
+    /// Lines; a last one without a line end counts.
+    pub lines: u64,
+}
 
 /// Where a line lies in its block.
 pub struct Place {

@@ -13,9 +13,7 @@ use std::{
 
 use super::finder::Finder;
 
-/// How much of a line is looked at. The kernel's own limit is about 1 KiB; a
-/// list of modules may reach a few KiB.
-pub const MAX_LINE: usize = 64 << 10;
+pub use super::finder::Size;
 
 /// Blocks that may wait for the caller.
 const WAITING: usize = 4;
@@ -23,22 +21,13 @@ const WAITING: usize = 4;
 /// One line of the log that may hold a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
-    /// Its bytes without the line end, at most [`MAX_LINE`] of them.
+    /// Its bytes without the line end, at most [`super::finder::MAX_LINE`] of them.
     pub bytes: &'a [u8],
     /// Its number in the file, from 1.
     pub number: u64,
     /// Did the file go on behind it? The last line of a log that was cut off
     /// may be half a message.
     pub complete: bool,
-}
-
-/// What was read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Size {
-    /// Bytes.
-    pub bytes: u64,
-    /// Lines; a last one without a line end counts.
-    pub lines: u64,
 }
 
 /// Reads the log to its end and hands every line that may hold a message to
@@ -78,7 +67,10 @@ pub fn scan<E: From<io::Error>>(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::finder::BLOCK, *};
+    use super::{
+        super::finder::{BLOCK, MAX_LINE},
+        *,
+    };
     use proptest::prelude::*;
 
     fn lines_of(reader: impl Read + Send) -> (Vec<(u64, Vec<u8>, bool)>, Size) {

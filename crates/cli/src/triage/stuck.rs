@@ -4,44 +4,7 @@ use stalecore_model::glossary::StaleState;
 
 use super::{fields::Symbol, stuck_rows::ROWS};
 
-/// What kind of place a core is stuck in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Place {
-    /// Waiting for a spinlock.
-    Lock,
-    /// Waiting for an answer of other CPUs.
-    OtherCpus,
-    /// Busy-waiting for something else.
-    Wait,
-    /// Idle.
-    Idle,
-    /// In firmware.
-    Firmware,
-    /// Retrying an exclusive access.
-    Exclusive,
-    /// In its own maintenance.
-    Maintenance,
-    /// Moving memory.
-    Memory,
-    /// Where interrupts were just opened again: it was stuck before that.
-    InterruptsOpened,
-    /// Stopped by a crash or shut down.
-    Stopped,
-    /// Code that says nothing about the shape of the wait.
-    Other,
-}
-
-/// What a stack says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stuck {
-    /// The kind of place.
-    pub place: Place,
-    /// The nearest stale state.
-    pub state: StaleState,
-    /// Why, in words.
-    pub why: &'static str,
-}
+pub use super::stuck_rows::{Place, Stuck};
 
 /// Reads a stack: the symbol where the core was, then its callers. Only calls
 /// to the firmware look at the callers: the outermost knows what was asked. `queued` says that

@@ -3,7 +3,44 @@
 
 use stalecore_model::glossary::StaleState;
 
-use super::stuck::{Place, Stuck};
+/// What kind of place a core is stuck in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// Waiting for a spinlock.
+    Lock,
+    /// Waiting for an answer of other CPUs.
+    OtherCpus,
+    /// Busy-waiting for something else.
+    Wait,
+    /// Idle.
+    Idle,
+    /// In firmware.
+    Firmware,
+    /// Retrying an exclusive access.
+    Exclusive,
+    /// In its own maintenance.
+    Maintenance,
+    /// Moving memory.
+    Memory,
+    /// Where interrupts were just opened again: it was stuck before that.
+    InterruptsOpened,
+    /// Stopped by a crash or shut down.
+    Stopped,
+    /// Code that says nothing about the shape of the wait.
+    Other,
+}
+
+/// What a stack says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stuck {
+    /// The kind of place.
+    pub place: Place,
+    /// The nearest stale state.
+    pub state: StaleState,
+    /// Why, in words.
+    pub why: &'static str,
+}
 
 /// Symbols that mean one thing.
 pub struct Row {

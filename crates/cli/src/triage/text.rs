@@ -21,12 +21,9 @@ const MAX_OTHERS: usize = 8;
 /// # Errors
 /// Those of `out`.
 pub fn full(out: &mut impl Write, reading: &Reading) -> io::Result<()> {
-    writeln!(
-        out,
-        "crash {}: {}",
-        reading.head.number,
-        title(&reading.head)
-    )?;
+    write!(out, "crash {}: ", reading.head.number)?;
+    title(out, &reading.head)?;
+    writeln!(out)?;
     facts(out, reading)?;
     writeln!(out)?;
     steps(out, reading)?;
@@ -55,38 +52,39 @@ pub fn full(out: &mut impl Write, reading: &Reading) -> io::Result<()> {
 /// # Errors
 /// Those of `out`.
 pub fn short(out: &mut impl Write, head: &Head) -> io::Result<()> {
-    let line = head.line.unwrap_or(0);
-    let missing = match head.first_missing {
-        Some(step) => format!("first missing: {}", name(head.kind, step)),
-        None => "nothing missing".into(),
-    };
-    writeln!(
+    write!(
         out,
-        "crash {} (line {line}): {}; {missing}",
+        "crash {} (line {}): ",
         head.number,
-        title(head)
-    )
+        head.line.unwrap_or(0)
+    )?;
+    title(out, head)?;
+    match head.first_missing {
+        Some(step) => writeln!(out, "; first missing: {}", name(head.kind, step)),
+        None => writeln!(out, "; nothing missing"),
+    }
 }
 
-fn title(head: &Head) -> String {
-    let mut title = head.kind.words().to_string();
-    let task = match (&head.comm, head.pid) {
-        (Some(comm), Some(pid)) => format!(" [{comm}:{pid}]"),
-        _ => String::new(),
+fn title(out: &mut impl Write, head: &Head) -> io::Result<()> {
+    out.write_all(head.kind.words().as_bytes())?;
+    let task = |out: &mut dyn Write| match (&head.comm, head.pid) {
+        (Some(comm), Some(pid)) => write!(out, " [{comm}:{pid}]"),
+        _ => Ok(()),
     };
     if let Some(cpu) = head.stuck_cpu {
-        title.push_str(&format!(": CPU {cpu} stuck"));
+        write!(out, ": CPU {cpu} stuck")?;
         if let Some(seconds) = head.stuck_s {
-            title.push_str(&format!(" for {seconds} s"));
+            write!(out, " for {seconds} s")?;
         }
-        title.push_str(&task);
+        task(out)?;
         if let Some(other) = head.cpu.filter(|c| *c != cpu) {
-            title.push_str(&format!(", CPU {other} panicked"));
+            write!(out, ", CPU {other} panicked")?;
         }
     } else if let Some(cpu) = head.cpu {
-        title.push_str(&format!(": CPU {cpu}{task}"));
+        write!(out, ": CPU {cpu}")?;
+        task(out)?;
     }
-    title
+    Ok(())
 }
 
 fn facts(out: &mut impl Write, reading: &Reading) -> io::Result<()> {

@@ -76,6 +76,37 @@ impl Way {
     }
 }
 
+/// What the disk is to the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Disk {
+    /// A virtual disk
+    Virtio,
+    /// A USB stick
+    Usb,
+}
+
+impl Disk {
+    /// QEMU's words for the disk with this image.
+    fn words(self, path: &Path) -> Vec<OsString> {
+        let mut drive = OsString::from("file=");
+        drive.push(escaped(path));
+        drive.push(",format=raw,if=");
+        match self {
+            Self::Virtio => {
+                drive.push("virtio");
+                vec!["-drive".into(), drive]
+            }
+            Self::Usb => {
+                drive.push("none,id=stick");
+                let mut words = vec!["-drive".into(), drive];
+                let devices = ["-device", "qemu-xhci", "-device", "usb-storage,drive=stick"];
+                words.extend(devices.map(OsString::from));
+                words
+            }
+        }
+    }
+}
+
 /// The flags that say how to boot, and from which files.
 #[derive(clap::Args, Clone)]
 #[command(next_help_heading = "Boot")]
@@ -94,6 +125,9 @@ pub struct BootArgs {
     /// EDK2 or U-Boot [default: where Debian's qemu-efi-aarch64 and u-boot-qemu put them]
     #[arg(long, value_name = "FILE")]
     firmware: Option<PathBuf>,
+    /// What the disk is that EDK2 boots from [default: virtio]
+    #[arg(long, value_enum, value_name = "KIND")]
+    disk: Option<Disk>,
     /// GRUB for arm64 [default: grubaa64.efi beside this command]
     #[arg(long, value_name = "FILE")]
     grub: Option<PathBuf>,
@@ -125,6 +159,12 @@ impl BootArgs {
                     way.name()
                 ));
             }
+        }
+        if self.disk.is_some() && !loader {
+            return Err(format!(
+                "--disk: with --boot {}; allowed with --boot uefi and grub",
+                way.name()
+            ));
         }
         if way == Way::Image {
             return Ok(());
@@ -179,15 +219,9 @@ impl BootArgs {
             _ => disk::of_uefi(&path, &self.loader()?, bootargs),
         }
         .with_context(|| path.display().to_string())?;
-        let mut drive = OsString::from("file=");
-        drive.push(escaped(&path));
-        drive.push(",format=raw,if=virtio");
-        Ok(vec![
-            "-bios".into(),
-            firmware.into(),
-            "-drive".into(),
-            drive,
-        ])
+        let mut words: Vec<OsString> = vec!["-bios".into(), firmware.into()];
+        words.extend(self.disk.unwrap_or(Disk::Virtio).words(&path));
+        Ok(words)
     }
 
     fn by_qemu(

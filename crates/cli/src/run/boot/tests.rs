@@ -29,6 +29,10 @@ fn flags_that_do_not_fit_the_way_are_refused() {
         (&["--efi=x"], "allowed with --boot uefi and grub"),
         (&["--firmware=x"], "with --boot image; allowed"),
         (&["--boot=u-boot", "--grub=x"], "allowed with --boot grub"),
+        (
+            &["--boot=u-boot", "--disk=usb"],
+            "allowed with --boot uefi and grub",
+        ),
         (&["--boot=grub", "--el=3"], "allowed: 1, 2"),
         (&["--boot=u-boot", "--mem=128M"], "allowed: 256M to 8G"),
     ] {
@@ -123,6 +127,24 @@ fn the_image_at_el3_is_entered_through_a_few_instructions() {
     assert_eq!(
         words("--el=3"),
         "-kernel el3.elf -device loader,file=a,,b.img,addr=0x40400000,force-raw=on -append a=b"
+    );
+}
+
+#[test]
+fn a_disk_is_virtual_or_a_usb_stick() {
+    let words = |disk: Disk| {
+        let words = disk.words(Path::new("/a,b"));
+        let words: Vec<_> = words.iter().map(|w| w.to_str().unwrap()).collect();
+        words.join(" ")
+    };
+    assert_eq!(
+        words(Disk::Virtio),
+        "-drive file=/a,,b,format=raw,if=virtio"
+    );
+    assert_eq!(
+        words(Disk::Usb),
+        "-drive file=/a,,b,format=raw,if=none,id=stick -device qemu-xhci -device \
+         usb-storage,drive=stick"
     );
 }
 

@@ -25,7 +25,7 @@ use stalecore_model::{
     options::{Options, Scenario},
     plan::{Case, Plan},
     record::{Block, CoreState},
-    run::Run,
+    run::{HOST, Run},
 };
 
 use super::{core_file::CoreFile, qmp::Qmp};
@@ -35,9 +35,6 @@ use registers::Registers;
 /// How long the monitor may take: it cannot answer at all while an emulated
 /// core is held up inside one instruction.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Who looks.
-const SEEN_BY: &str = "host";
 
 /// What a look at the marks shows.
 #[derive(Clone, Copy, Debug)]
@@ -182,9 +179,9 @@ impl Lookout<'_> {
             Some(last) => {
                 let kernel = self.options.kernel;
                 last.step
-                    .block(kernel, &case, held.cpu, &seen, waited, SEEN_BY)
+                    .block(kernel, &case, held.cpu, &seen, waited, HOST)
             }
-            None => case.block(held.cpu, &seen, waited, SEEN_BY),
+            None => case.block(held.cpu, &seen, waited, HOST),
         };
         let mut cores: Vec<CoreState> = Vec::new();
         for cpu in 0..self.cpus {
