@@ -142,6 +142,30 @@ def test_what_lava_makes_of_a_console(tmp_path):
     assert set(monitor["fixupdict"]) == verdicts
 
 
+def test_labgrid_s_tests_see_a_block(tmp_path):
+    """The same environment with a control that must block: the run ends in
+    order, and the tests fail because of it."""
+    environment = load("labgrid/qemu.yaml")
+    driver = environment["targets"]["main"]["drivers"]["QEMUDriver"]
+    driver["boot_args"] = (
+        "stalecore.ops=none,selftest-hang stalecore.stale=spin stalecore.deadline-ms=500"
+    )
+    environment["images"]["stalecore"] = str(ROOT / "dist/stalecore.img")
+    changed = tmp_path / "blocked.yaml"
+    changed.write_text(yaml.safe_dump(environment))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--lg-env", changed]
+        + [EXAMPLES / "labgrid"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"test_it_ends_in_order\S* PASSED", done.stdout), done.stdout
+    assert re.search(r"test_the_totals_agree\S* PASSED", done.stdout), done.stdout
+    assert "selftest-hang under spin" in done.stdout, done.stdout
+
+
 def test_a_run_is_what_the_schema_says(tmp_path):
     """As docs/report-format.md tells to check one."""
     done = subprocess.run(
