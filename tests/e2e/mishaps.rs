@@ -200,17 +200,19 @@ fn records_that_come_twice_or_in_another_order() {
     let again = blocked().cases.remove(0);
     console.cases.reverse();
     console.cases.push(again);
-    console.begin += &console.begin.clone();
+    // The plan again; a second machine would be one that was reset.
+    let plan = console.begin.lines().nth(1).unwrap().to_string();
+    console.begin += &format!("{plan}\n");
     let fake = Fake::new(console.text(), "exit 0");
     let ended = fake.run(PLAN);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(
-        ended.out.contains("3 lines of the console were garbled"),
+        ended.out.contains("2 lines of the console were garbled"),
         "{ended:?}"
     );
     // The first of each counts: a second one cannot change what was found.
     let saved = fake.saved();
-    assert_eq!((saved.garbled, saved.cases.len()), (3, 4));
+    assert_eq!((saved.garbled, saved.cases.len()), (2, 4));
     assert!(saved.cases.iter().all(|c| c.verdict == Verdict::Completed));
 }
 

@@ -8,7 +8,7 @@ use stalecore_model::{
     glossary::{LineState, StaleState, Subject, Verdict},
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
-    record::SCHEMA,
+    record::{Resume, SCHEMA},
     run::{Run, SerialLine},
     topology::Topology,
 };
@@ -49,6 +49,11 @@ fn full() -> Value {
     for (nth, case) in run.cases.iter_mut().enumerate() {
         case.batch = nth as u32 + 1;
     }
+    run.resumes.push(Resume {
+        boots: 2,
+        finished: 17,
+        unfinished: Some(18),
+    });
     run.restarts = 1;
     run.serial = Some(SerialLine {
         garbled_bytes: 3,
