@@ -196,20 +196,6 @@ fn one_core_has_nobody_to_watch_it() {
 }
 
 #[test]
-fn silence_is_the_host_s_to_notice() {
-    // Nobody watches, and the initiator never comes back.
-    let booted = Booted::new("--ops selftest-hang --stale spin --sentinel off --timeout 10");
-    assert_eq!(booted.ended.code, 124, "{:?}", booted.ended);
-    assert!(booted.ended.out.is_empty() || booted.run.cases.is_empty());
-    let places = booted
-        .run
-        .notes
-        .iter()
-        .filter(|n| n.starts_with("silence: CPU"));
-    assert!(places.count() > 0, "{:?}", booted.run.notes);
-}
-
-#[test]
 fn qemu_s_own_refusal_is_quoted() {
     let booted = Booted::with("--quiet", |command| {
         command.args(["--qemu-arg", "-weather", "--qemu-arg", "fine"]);
