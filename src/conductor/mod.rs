@@ -7,6 +7,8 @@
 
 mod after_reset;
 mod blocks;
+mod cases;
+mod outcome;
 
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
 
@@ -15,23 +17,19 @@ use stalecore_model::{
     cpuset::CpuSet,
     exit::ExitCode,
     glossary::{LineState, StaleState, Subject, Verdict},
-    ktap,
     options::AfterBlock,
     plan::{Case, Group, Plan},
-    record::{CaseRecord, End, GroupRecord, Record},
+    record::{CaseRecord, GroupRecord, Record},
 };
 
 use crate::{
-    clock, console, core_local, cores, exit, fabric,
-    findings::{self, Judge, Measured},
+    core_local, cores, exit, fabric,
+    findings::{Judge, Measured},
     identity,
-    initiator::{self, AREAS, Order},
-    mark,
-    recorder::{self, Left},
-    report, scenario,
-    sentinel::{self, Watched},
+    recorder::Left,
+    report, scenario, sentinel,
     stuck::{self, Needs},
-    worker::{Command, core},
+    worker::core,
 };
 
 /// Everything that the conductor needs, made at boot.
@@ -368,179 +366,5 @@ impl Run<'_> {
         }
         entered.release()?;
         Ok(Some(found))
-    }
-
-    /// Runs one case on all initiators at once.
-    fn measure(&mut self, case: &Case, stale: &CpuSet, real: bool) -> Result<Outcome, String> {
-        let roles = &self.conductor.plan.roles;
-        let order = Order {
-            subject: case.subject,
-            line: case.line,
-            samples: self.conductor.samples,
-            counter: self.conductor.judge.counter,
-            batch: findings::batch_of(case.subject, self.conductor.judge.counter),
-            sweep: real && self.conductor.plan.sweep,
-            stepped: real,
-            stale: stale.len() as u32,
-            gate: real && case.state == StaleState::CpuOffInflight,
-        };
-        mark::begin_case(case.number);
-        if let Some(first) = roles.initiators.lowest() {
-            recorder::fly(first, mark::read(core(first)));
-        }
-        let own = core_local::this().map(|c| c.index);
-        for cpu in roles.initiators.iter() {
-            core(cpu).job.put(order);
-        }
-        let others: CpuSet = roles
-            .initiators
-            .iter()
-            .filter(|cpu| Some(*cpu) != own)
-            .collect();
-        scenario::ask(&others, Command::Measure, |_| 0);
-        if own.is_some_and(|cpu| roles.initiators.contains(cpu))
-            && let Some(core) = core_local::this()
-        {
-            initiator::measure(core);
-        }
-        match sentinel::watch(&others, self.conductor.plan.deadline_ms)? {
-            Watched::Returned => {
-                recorder::land();
-                Ok(Outcome::Done(Box::new(findings::collect(
-                    &roles.initiators,
-                ))))
-            }
-            Watched::Held(held) => Ok(Outcome::Blocked(held)),
-        }
-    }
-
-    /// Lets the initiators see the end of what they have posted, now that every
-    /// core answers.
-    fn settle(&self) -> Result<(), String> {
-        let own = core_local::this().map(|c| c.index);
-        let initiators = self.conductor.plan.roles.initiators;
-        let others: CpuSet = initiators.iter().filter(|cpu| Some(*cpu) != own).collect();
-        if others.len() < initiators.len() {
-            fabric::settle();
-        }
-        scenario::ask(&others, Command::Settle, |_| 0);
-        scenario::wait_done(&others, "to see the end of what they have posted")
-    }
-
-    /// Lets released stale cores execute the newest code.
-    fn check_released(&self, stale: &CpuSet) -> Result<Option<(usize, u16, u16)>, String> {
-        let Some(areas) = AREAS.get() else {
-            return Ok(None);
-        };
-        let Some(initiator) = self.conductor.plan.roles.initiators.lowest() else {
-            return Ok(None);
-        };
-        if self.conductor.plan.roles.initiators.len() != 1 {
-            return Ok(None); // whose code is newest is not known
-        }
-        let newest = areas.newest();
-        let here: CpuSet = stale
-            .iter()
-            .filter(|cpu| {
-                core(*cpu)
-                    .online
-                    .load(core::sync::atomic::Ordering::Acquire)
-            })
-            .collect();
-        scenario::ask(&here, Command::Check, |_| {
-            initiator | usize::from(newest) << 16
-        });
-        scenario::wait_done(&here, "to execute the new code")?;
-        Ok(here.iter().find_map(|cpu| {
-            let seen = core(cpu).answer.load(core::sync::atomic::Ordering::Relaxed);
-            u16::try_from(seen).ok().map(|seen| (cpu, newest, seen))
-        }))
-    }
-
-    /// Judges cases that returned; the last of them ran just before the
-    /// released cores were seen to execute `old` code, if they did.
-    fn judge(
-        &mut self,
-        measured: Vec<(&Case, Box<Measured>)>,
-        baselines: &[Box<Measured>],
-        doubt: Option<String>,
-        old: Option<(usize, u16, u16)>,
-    ) {
-        let count = measured.len();
-        for (nth, (case, mut done)) in measured.into_iter().enumerate() {
-            if nth + 1 == count && old.is_some() {
-                done.stale_code = old;
-            }
-            let baseline = baselines.get(nth).map(Box::as_ref);
-            let (record, fault) = self
-                .conductor
-                .judge
-                .record(case, *done, baseline, doubt.clone());
-            if let Some(fault) = fault {
-                report::record(&Record::Fault(fault));
-            }
-            self.finish(case, record);
-        }
-    }
-
-    /// Writes a case's record and remembers its verdict.
-    pub fn finish(&mut self, case: &Case, record: CaseRecord) {
-        self.count(case.number, record.verdict, record.why.clone());
-        report::boxed(Record::Case, record);
-    }
-
-    /// Remembers the verdict of a case, and what it means for the exit code.
-    fn count(&mut self, number: usize, verdict: Verdict, why: Option<String>) {
-        let strict = self.conductor.max_slowdown.is_some();
-        let mut code = ExitCode::of_verdict(verdict);
-        if strict && verdict == Verdict::Slowed {
-            code = code.worse(ExitCode::Slowed);
-        }
-        self.exit = self.exit.worse(code);
-        self.outcomes.insert(number, (verdict, why));
-    }
-
-    /// The tree, the closing record, the end.
-    pub fn close(&self, broken: bool) -> ! {
-        let mut counts: Vec<(Verdict, u32)> = Vec::new();
-        for verdict in Verdict::ALL {
-            let count = self.outcomes.values().filter(|(v, _)| v == verdict).count();
-            let missing = if *verdict == Verdict::Skipped {
-                self.conductor.plan.len() - self.outcomes.len()
-            } else {
-                0
-            };
-            if count + missing > 0 {
-                counts.push((*verdict, (count + missing) as u32));
-            }
-        }
-        let decided = |v: Verdict| !matches!(v, Verdict::Skipped | Verdict::Inconclusive);
-        let mut exit = self.exit;
-        if !self.outcomes.values().any(|(v, _)| decided(*v)) {
-            exit = exit.worse(ExitCode::Inconclusive);
-        }
-        if broken {
-            exit = ExitCode::Harness;
-        }
-        let strict = self.conductor.max_slowdown.is_some();
-        console::with(|out| {
-            // Writing to a console cannot fail: a dead line swallows it.
-            let _ = ktap::write_tree(out, &self.conductor.plan, strict, |case| {
-                self.outcomes
-                    .get(&case.number)
-                    .map(|(verdict, why)| ktap::Outcome {
-                        verdict: *verdict,
-                        why: why.as_deref(),
-                    })
-            });
-        });
-        if !broken {
-            report::record(&Record::End(End {
-                exit: exit as u8,
-                verdicts: counts,
-                elapsed_ms: clock::ms_since(self.conductor.started),
-            }));
-        }
-        exit::end(exit)
     }
 }

@@ -1,0 +1,77 @@
+//! What came of the cases, and the end of the run.
+
+use alloc::{string::String, vec::Vec};
+
+use stalecore_model::{
+    exit::ExitCode,
+    glossary::Verdict,
+    ktap,
+    plan::Case,
+    record::{CaseRecord, End, Record},
+};
+
+use super::Run;
+use crate::{clock, console, exit, report};
+
+impl Run<'_> {
+    /// Writes a case's record and remembers its verdict.
+    pub fn finish(&mut self, case: &Case, record: CaseRecord) {
+        self.count(case.number, record.verdict, record.why.clone());
+        report::boxed(Record::Case, record);
+    }
+
+    /// Remembers the verdict of a case, and what it means for the exit code.
+    pub(super) fn count(&mut self, number: usize, verdict: Verdict, why: Option<String>) {
+        let strict = self.conductor.max_slowdown.is_some();
+        let mut code = ExitCode::of_verdict(verdict);
+        if strict && verdict == Verdict::Slowed {
+            code = code.worse(ExitCode::Slowed);
+        }
+        self.exit = self.exit.worse(code);
+        self.outcomes.insert(number, (verdict, why));
+    }
+
+    /// The tree, the closing record, the end.
+    pub fn close(&self, broken: bool) -> ! {
+        let mut counts: Vec<(Verdict, u32)> = Vec::new();
+        for verdict in Verdict::ALL {
+            let count = self.outcomes.values().filter(|(v, _)| v == verdict).count();
+            let missing = if *verdict == Verdict::Skipped {
+                self.conductor.plan.len() - self.outcomes.len()
+            } else {
+                0
+            };
+            if count + missing > 0 {
+                counts.push((*verdict, (count + missing) as u32));
+            }
+        }
+        let decided = |v: Verdict| !matches!(v, Verdict::Skipped | Verdict::Inconclusive);
+        let mut exit = self.exit;
+        if !self.outcomes.values().any(|(v, _)| decided(*v)) {
+            exit = exit.worse(ExitCode::Inconclusive);
+        }
+        if broken {
+            exit = ExitCode::Harness;
+        }
+        let strict = self.conductor.max_slowdown.is_some();
+        console::with(|out| {
+            // Writing to a console cannot fail: a dead line swallows it.
+            let _ = ktap::write_tree(out, &self.conductor.plan, strict, |case| {
+                self.outcomes
+                    .get(&case.number)
+                    .map(|(verdict, why)| ktap::Outcome {
+                        verdict: *verdict,
+                        why: why.as_deref(),
+                    })
+            });
+        });
+        if !broken {
+            report::record(&Record::End(End {
+                exit: exit as u8,
+                verdicts: counts,
+                elapsed_ms: clock::ms_since(self.conductor.started),
+            }));
+        }
+        exit::end(exit)
+    }
+}
