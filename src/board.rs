@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// A stage of the watchdog: longer than anything between two refreshes.
-const STAGE_MS: u64 = 20_000;
+const STAGE_MS: u64 = 10_000;
 /// The program's stack of a core.
 const STACK: usize = 16 * 1024;
 /// That of the boot core and the conductor, which format records.

@@ -20,3 +20,4 @@ mod silence;
 #[path = "../../crates/cli/src/synthetic.rs"]
 #[expect(dead_code, reason = "its machine is all that is needed here")]
 mod synthetic;
+mod watchdog;

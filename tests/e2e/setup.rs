@@ -23,10 +23,11 @@ const BASE: [&str; 9] = [
 ];
 
 /// What makes all its steps content, on a machine with Debian's libc headers.
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "cc",
     "cargo",
     "qemu-system-aarch64",
+    "dtc",
     "aarch64-linux-gnu-objdump",
     "gdb-multiarch",
     "python3",
@@ -129,6 +130,7 @@ fn root_installs_what_is_missing_and_only_that() {
         &[
             "cc",
             "cargo",
+            "dtc",
             "aarch64-linux-gnu-objdump",
             "gdb-multiarch",
             "python3",
@@ -160,8 +162,8 @@ fn a_user_with_sudo_goes_through_it() {
     let calls = system.calls();
     assert!(
         calls.contains(
-            "recommends gcc qemu-system-arm binutils-aarch64-linux-gnu gdb-multiarch python3-venv \
-             chromium\n"
+            "recommends gcc qemu-system-arm device-tree-compiler binutils-aarch64-linux-gnu \
+             gdb-multiarch python3-venv chromium\n"
         ),
         "{calls}"
     );
@@ -175,7 +177,7 @@ fn a_user_without_sudo_is_told_the_one_command() {
     ended.one_line(&[
         "neither root nor sudo",
         "apt-get update && apt-get install -y --no-install-recommends qemu-system-arm \
-         binutils-aarch64-linux-gnu gdb-multiarch python3-venv chromium",
+         device-tree-compiler binutils-aarch64-linux-gnu gdb-multiarch python3-venv chromium",
     ]);
     assert!(!system.calls().contains("apt-get"));
 }
@@ -255,6 +257,7 @@ fn failures_are_named() {
         &[
             "cc",
             "qemu-system-aarch64",
+            "dtc",
             "aarch64-linux-gnu-objdump",
             "gdb-multiarch",
             "python3",
