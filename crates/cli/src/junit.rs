@@ -167,7 +167,7 @@ mod tests {
     fn a_block_says_where() {
         assert!(
             text(&whole())
-                .contains("CPU 0 in ic ivau at flush_icache_range+92 for 2400 ms, released by el2")
+                .contains("CPU 0 in ic ivau at flush_icache_range+92, not returned after 2400 ms, released by el2")
         );
     }
 
