@@ -165,10 +165,9 @@ mod tests {
 
     #[test]
     fn a_block_says_where() {
-        assert!(
-            text(&whole())
-                .contains("CPU 0 in ic ivau at flush_icache_range+92, not returned after 2400 ms, released by el2")
-        );
+        assert!(text(&whole()).contains(
+            "CPU 0 in ic ivau at flush_icache_range+92, not returned after 2400 ms, released by el2"
+        ));
     }
 
     #[test]
