@@ -32,8 +32,8 @@ pub fn start(core: &'static Core) -> Result<(), String> {
         },
         Start::SpinTable(address) => {
             let slot = address as *mut u64;
-            // SAFETY: firmware says that it polls this word; the boot code has
-            // mapped it.
+            // SAFETY: firmware says that it polls this word, and
+            // `Tables::map_platform` has mapped it.
             unsafe { slot.write_volatile(entry::pen_address()) };
             entry::clean(slot as usize);
             arch::sev();

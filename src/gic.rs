@@ -135,7 +135,11 @@ pub fn init_core(core: &Core) -> Result<(), String> {
             {
                 secure::init_core(gic, None);
             }
-            v2(gicd.base, gicc.base).setup();
+            let mut own = v2(gicd.base, gicc.base);
+            own.setup();
+            // Where there is a secure world, what it calls group 0 is the bit by
+            // which the non-secure one turns its own group on (IHI 0048, 4.3.1).
+            own.enable_group0(true);
             // GICD_ITARGETSR0 reads as this core's own bit.
             // SAFETY: a mapped, banked, read-only register.
             let own = unsafe { ((gicd.base + 0x800) as *const u32).read_volatile() };

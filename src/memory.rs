@@ -8,7 +8,7 @@
 
 #![expect(unsafe_code, reason = "page tables and the heap")]
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 use core::{
     alloc::{GlobalAlloc, Layout},
     ptr::NonNull,
@@ -22,7 +22,7 @@ use aarch64_paging::{
 };
 use linked_list_allocator::Heap;
 use spin::Mutex;
-use stalecore_model::platform::{Gic, Platform, Region};
+use stalecore_model::platform::{Gic, Platform, Region, Start};
 
 use crate::{arch, entry};
 
@@ -239,13 +239,27 @@ impl Tables {
         self.map(start, end.max(start + PAGE_SIZE), DEVICE)
     }
 
-    /// Maps the registers of everything on the platform that the image drives.
+    /// Maps the registers of everything on the platform that the image drives, and
+    /// the words that firmware holds cores by.
     ///
     /// # Errors
     /// As [`Self::map_device`].
     pub fn map_platform(&mut self, platform: &Platform) -> Result<(), String> {
         if let Some(uart) = &platform.uart {
             self.map_device(&uart.registers)?;
+        }
+        let mut tables: Vec<usize> = platform
+            .cpus
+            .iter()
+            .filter_map(|cpu| match cpu.start {
+                Start::SpinTable(word) => usize::try_from(word).ok(),
+                Start::Psci | Start::Pen => None,
+            })
+            .map(|word| word & !(PAGE_SIZE - 1))
+            .collect();
+        tables.dedup();
+        for page in tables {
+            self.map_data(page, PAGE_SIZE)?;
         }
         if let Some(watchdog) = &platform.watchdog {
             self.map_device(&watchdog.refresh)?;

@@ -2,6 +2,7 @@
 //! shell script, where every mishap can be had, then against the built image
 //! in QEMU.
 
+mod bare;
 mod boot;
 mod consoles;
 mod core_file;
@@ -20,4 +21,3 @@ mod silence;
 #[path = "../../crates/cli/src/synthetic.rs"]
 #[expect(dead_code, reason = "its machine is all that is needed here")]
 mod synthetic;
-mod watchdog;
