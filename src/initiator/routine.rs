@@ -143,6 +143,9 @@ impl Measurement<'_> {
             ..Site::of(Subject::SelftestHang, Phase::Step)
         };
         self.core.mark.0.begin();
+        if self.order.gate {
+            stuck::open_gate();
+        }
         self.core.mark.0.before(site, self.area.data);
         recorder::follow(self.core);
         routines::run(Subject::SelftestHang, self.area);
@@ -151,6 +154,10 @@ impl Measurement<'_> {
 
     /// Is late if cores are stale, so that `slowed` can be proved anywhere.
     pub(super) fn slow(&self, results: &mut Results) {
+        self.core.mark.0.begin();
+        if self.order.gate {
+            stuck::open_gate();
+        }
         for _ in 0..self.order.samples {
             self.before(Phase::Routine, self.area.data);
             let from = self.now();

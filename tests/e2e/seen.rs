@@ -106,6 +106,8 @@ fn the_other_self_tests() {
     Booted::new("--ops selftest-stale --stale spin").ends(5, &["incoherent"]);
     Booted::new("--ops selftest-slow --stale spin --max-slowdown 2").ends(1, &["Yes, delayed"]);
     Booted::new("--ops selftest-slow --stale spin").ends(0, &["Not blocked"]);
+    // Under every state: also that of cores on their way out.
+    Booted::new("--ops selftest-slow,selftest-stale --max-slowdown 2 --samples 8").ends(5, &[]);
     Booted::new("--ops selftest-hang --stale spin --expect blocked").ends(0, &["As expected"]);
     Booted::new("--ops ic-ivau --stale spin --expect blocked").ends(1, &["Not as expected"]);
     // Nobody to be stale, nobody to watch: nothing is proved.
