@@ -74,6 +74,13 @@ impl Run<'_> {
             self.settle()?;
             trial.blocked = Some(blocked);
             recorder::keep_trial(&trial);
+            // A search among many cores is long, and nothing else tells that it
+            // goes on.
+            report::note(format!(
+                "search for the culprits of case {}, trial {trials}: CPU {tried}: {}",
+                case.number,
+                if blocked { "blocked" } else { "returned" }
+            ));
             if let Err(contradiction) = search.record(tried, blocked) {
                 why = Some(contradiction);
                 break;
