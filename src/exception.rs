@@ -123,6 +123,12 @@ fn note_fault(core: &Core, frame: &mut Frame) {
     stop_stepping(frame);
 }
 
+/// Is an instruction at `at` under test, so that a fault of it is a finding?
+pub fn is_under_test(at: u64) -> bool {
+    let routines = entry::routines_start() as u64..entry::routines_end() as u64;
+    routines.contains(&at) || fixup(at).is_some()
+}
+
 /// Where execution goes on after a fault at `at`, by the exception table.
 fn fixup(at: u64) -> Option<u64> {
     let mut entry = entry::ex_table_start();

@@ -145,6 +145,25 @@ fn a_core_is_late_only_when_it_is_stuck() {
 }
 
 #[test]
+fn the_harness_does_not_take_its_own_maintenance_for_what_it_tests() {
+    // That of the flight recorder's memory comes before there is a fabric.
+    let booted = Booted::new("--fabric fault=dc-civac --stale spin --ops dc-civac").ends(3, &[]);
+    assert_eq!(booted.run.faults[0].op, Subject::DcCivac);
+}
+
+#[test]
+fn where_no_search_is_possible_it_says_why() {
+    let booted = Booted::new(
+        "--fabric deaf=never-started --stale never-started --ops ic-ivau --bisect --cpus 4 \
+         --deadline-ms 1000",
+    )
+    .ends(4, &[]);
+    let found = &booted.run.bisections[0];
+    assert_eq!((found.complete, found.trials), (false, 0));
+    assert!(found.why.as_ref().unwrap().contains("started but once"));
+}
+
+#[test]
 fn the_one_culprit_is_found_and_what_released_it() {
     let booted = Booted::new(
         "--fabric deaf=ticket-lock@11,heal=unlock --cpus 16 --stale ticket-lock --ops ic-ivau --bisect \
