@@ -51,7 +51,10 @@ fn leaf(subject: Subject) -> Option<(Routine, bool)> {
         Subject::FlushIcacheRangeSize => (flush_icache_range, true),
         Subject::FlushIcacheRangeIdc => (flush_icache_range_idc, false),
         Subject::FlushIcacheRangeDic => (flush_icache_range_dic, false),
-        Subject::FlushIcacheRangeIdcDic => (flush_icache_range_idc_dic, false),
+        // All that is left of it is a barrier for stores.
+        Subject::FlushIcacheRangeIdcDic | Subject::SelftestUnseen => {
+            (flush_icache_range_idc_dic, false)
+        }
         Subject::FlushIcacheRangeCleanCache => (flush_icache_range_clean_cache, false),
         Subject::CachesCleanInvalPou => (caches_clean_inval_pou, false),
         Subject::DcacheCleanInvalPoc => (dcache_clean_inval_poc, false),

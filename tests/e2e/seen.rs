@@ -110,6 +110,10 @@ fn the_other_self_tests() {
     Booted::new("--ops selftest-slow,selftest-stale --max-slowdown 2 --samples 8").ends(5, &[]);
     Booted::new("--ops selftest-hang --stale spin --expect blocked").ends(0, &["As expected"]);
     Booted::new("--ops ic-ivau --stale spin --expect blocked").ends(1, &["Not as expected"]);
+    Booted::new("--ops selftest-unseen --stale spin")
+        .ends(6, &["inconclusive", "saw no operation"]);
+    // The same instructions are fine where nothing else can be expected of them.
+    Booted::new("--ops flush-icache-range-idc-dic --stale spin").ends(0, &[]);
     // Nobody to be stale, nobody to watch: nothing is proved.
     Booted::new("--ops ic-ivau --stale spin --cpus 1").ends(6, &["Undecided", "no core is left"]);
     Booted::new("--ops ic-ivau --stale spin --cpus 3").ends(0, &[]);

@@ -115,6 +115,7 @@ fn effect(op: Subject, state: StaleState, line: LineState, random: &mut Random) 
         | (Subject::SelftestHang, ..) => (1.0, Verdict::Blocked),
         (Subject::SelftestFault, ..) => (1.0, Verdict::Faulted),
         (Subject::SelftestStale, ..) => (1.0, Verdict::Incoherent),
+        (Subject::SelftestUnseen, ..) => (1.0, Verdict::Inconclusive),
         (_, StaleState::NeverStarted, l) if l.needs_stale_core() => (1.0, Verdict::Skipped),
         (Subject::None, StaleState::CpuSuspend, _) => (1.0, Verdict::Inconclusive),
         (_, StaleState::IcStorm | StaleState::TlbiStorm, _) if broadcast => {

@@ -90,6 +90,7 @@ words! {
         SelftestFault = "selftest-fault", "self-test: dc zva on an unmapped address; must give faulted";
         SelftestSlow = "selftest-slow", "self-test: late when stale cores exist; must give slowed";
         SelftestStale = "selftest-stale", "self-test: runs older code after its flush; must give incoherent";
+        SelftestUnseen = "selftest-unseen", "self-test: a routine without an operation to see in it; must give inconclusive";
     }
 }
 
@@ -144,6 +145,7 @@ impl Subject {
             Self::SelftestFault => "selftest_fault",
             Self::SelftestSlow => "selftest_slow",
             Self::SelftestStale => "selftest_stale",
+            Self::SelftestUnseen => "selftest_unseen",
         }
     }
 
