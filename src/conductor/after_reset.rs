@@ -5,7 +5,7 @@ use alloc::{string::ToString, vec::Vec};
 
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::{StaleState, Subject, Verdict},
+    glossary::{StaleState, Verdict},
     mark::Seen,
     plan::{Case, Group},
     record::{Block, CaseRecord, CoreState, Record, Resume},
@@ -25,7 +25,6 @@ impl Run<'_> {
         for (number, (verdict, why)) in &left.finished {
             self.count(*number, *verdict, why.clone());
         }
-        self.bisected.clone_from(&left.bisected);
         let case = |flight: &Flight| {
             let number = flight.case as usize;
             let cases = self.conductor.plan.groups.iter().flat_map(|g| &g.cases);
@@ -108,19 +107,20 @@ impl Run<'_> {
         &mut self,
         group: &Group,
     ) -> Result<(), alloc::string::String> {
-        if !self.conductor.bisect || self.conductor.left.is_none() {
+        let Some(left) = self
+            .conductor
+            .left
+            .as_ref()
+            .filter(|_| self.conductor.bisect)
+        else {
             return Ok(());
-        }
+        };
         for case in &group.cases {
             let blocked = self
                 .outcomes
                 .get(&case.number)
                 .is_some_and(|(verdict, _)| *verdict == Verdict::Blocked);
-            // The self-test hangs whoever is stale, and a core is started but once.
-            let senseless =
-                case.subject == Subject::SelftestHang || group.state == StaleState::NeverStarted;
-            if !blocked || senseless || self.ended || self.bisected.contains(&(case.number as u32))
-            {
+            if !blocked || self.ended || left.bisected.contains(&(case.number as u32)) {
                 continue;
             }
             self.start_everybody()?;

@@ -5,7 +5,7 @@ use alloc::{format, string::String};
 use stalecore_model::{
     bisect::Bisector,
     cpuset::CpuSet,
-    glossary::Verdict,
+    glossary::{StaleState, Subject, Verdict},
     options::AfterBlock,
     plan::{Case, Group},
     record::{BisectRecord, CaseRecord, Record},
@@ -31,11 +31,17 @@ impl Run<'_> {
     ) -> Result<(), String> {
         let mut search = Bisector::new(*stale);
         let mut trials = 0;
-        let mut why = None;
+        let mut why = match (case.subject, group.state) {
+            (Subject::SelftestHang, _) => Some("it hangs whoever is stale".into()),
+            (_, StaleState::NeverStarted) => Some("a core is started but once in a boot".into()),
+            _ => None,
+        };
         // What an earlier boot has tried already. A trial without an end is one
         // that the machine had to be reset for.
         let mut kept = recorder::trials(case.number).into_iter();
-        while let Some(tried) = search.trial() {
+        while why.is_none()
+            && let Some(tried) = search.trial()
+        {
             trials += 1;
             let mut trial = Trial {
                 case: case.number as u32,

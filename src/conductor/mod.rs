@@ -92,8 +92,6 @@ pub struct Run<'a> {
     exit: ExitCode,
     /// Cores whose registers have been reported.
     reported: CpuSet,
-    /// Cases whose culprits have been searched for.
-    bisected: Vec<u32>,
     /// An initiator is held up for good: nothing more can be run.
     ended: bool,
 }
@@ -106,7 +104,6 @@ impl<'a> Run<'a> {
             outcomes: BTreeMap::new(),
             exit: ExitCode::Expected,
             reported: identity::known(),
-            bisected: Vec::new(),
             ended: false,
         }
     }

@@ -89,6 +89,9 @@ fn block(run: &Run, block: &Block) -> String {
 
 /// Which stale cores a block takes.
 fn bisection(found: &BisectRecord) -> String {
+    if let (Some(why), 0) = (&found.why, found.trials) {
+        return format!("case {}: the stale CPUs were not searched: {why}", found.n);
+    }
     let culprits: Vec<_> = found.culprits.iter().map(|c| format!("CPU {c}")).collect();
     let culprits = if culprits.is_empty() {
         "no smaller set".to_string()
