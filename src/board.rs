@@ -13,11 +13,11 @@ use spin::{Mutex, Once};
 use stalecore_model::{
     cpuset::CpuSet,
     histogram::Histogram,
-    options::{DEFAULT_SLOWDOWN, Options, RecorderChoice, Scenario},
+    options::{DEFAULT_SLOWDOWN, Options, Scenario},
     plan::Plan,
     platform::{Gic, Platform, Region, Start, UartKind, devicetree},
     record::{Machine, PlanRecord, Record, SCHEMA},
-    recorder,
+    recorder as log,
     topology::Topology,
 };
 
@@ -33,7 +33,7 @@ use crate::{
     mark,
     memory::{self, Arena, Tables},
     probe::Counter,
-    psci, report,
+    psci, recorder, report,
     routines::{Area, PAGE},
     stuck::SCRATCH_SIZE,
     watchdog,
@@ -126,8 +126,8 @@ impl Board {
         let recorder = options
             .as_ref()
             .ok()
-            .filter(|o| o.recorder != RecorderChoice::Off && o.scenario == Scenario::Plan)
-            .and_then(|_| recorder::place(&platform, &[image, tree]));
+            .filter(|o| o.recorder && o.scenario == Scenario::Plan)
+            .and_then(|_| log::place(&platform, &[image, tree]));
         if let Some(region) = &recorder {
             tables.map_uncached(region)?;
         }
@@ -144,6 +144,9 @@ impl Board {
         }
         let options = options?;
         let (cores, areas) = built?;
+        if let Some(region) = &recorder {
+            recorder::empty_caches(region);
+        }
         for (_, area) in &areas {
             // SAFETY: just taken from free memory and mapped.
             unsafe { memory::zero(area.data, AREA_SIZE) }
@@ -211,12 +214,15 @@ impl Board {
         Ok(())
     }
 
-    /// Arms the watchdog where there is one, and says so; and says that there is
-    /// none where nobody else would notice.
+    /// Arms the watchdog where there is one and a reset loses nothing, and says so;
+    /// and says that there is none where nobody else would notice.
     pub fn arm_watchdog(&self, plan: &Plan) {
         let alone = plan.roles.sentinel.is_none();
-        match (&self.platform.watchdog, self.recorder) {
-            (Some(watchdog), Some(_)) => {
+        if !recorder::is_on() {
+            return;
+        }
+        match &self.platform.watchdog {
+            Some(watchdog) => {
                 let stage = STAGE_MS.max(4 * u64::from(plan.deadline_ms));
                 let stage = watchdog::arm(watchdog, stage);
                 report::note(format!(
@@ -224,11 +230,11 @@ impl Board {
                     2 * stage / 1000
                 ));
             }
-            (None, Some(_)) if alone => report::note(
+            None if alone => report::note(
                 "no SBSA watchdog: a machine that falls silent stays so until somebody resets it"
                     .into(),
             ),
-            _ => {}
+            None => {}
         }
     }
 

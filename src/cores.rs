@@ -9,7 +9,7 @@ use stalecore_model::{cpuset::CpuSet, platform::Start};
 
 use smccc::psci::error::Error;
 
-use crate::{arch, clock::Deadline, core_local::Core, entry, psci, worker::core};
+use crate::{arch, clock::Deadline, core_local::Core, entry, psci, watchdog, worker::core};
 
 /// Starts a core; it is up once [`Core::online`] says so.
 ///
@@ -69,6 +69,7 @@ pub fn start_all(cpus: &CpuSet) -> Result<(), String> {
 fn wait_online(cpus: &CpuSet) -> Result<(), String> {
     let deadline = Deadline::after_ms(5000 + 100 * cpus.len() as u64);
     loop {
+        watchdog::refresh();
         let missing: CpuSet = cpus
             .iter()
             .filter(|cpu| !core(*cpu).online.load(Ordering::Acquire))

@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use spin::Mutex;
 use stalecore_model::{
     glossary::Verdict,
-    options::RecorderChoice,
     plan::Plan,
+    platform::Region,
     record::Record,
     recorder::{Flight, Kind, MOST_IDLE_BOOTS, Recorder, Trial},
 };
@@ -19,9 +19,13 @@ use crate::{
     arch,
     board::Board,
     core_local::Core,
+    identity,
     mark::{self, Seen},
     report, watchdog,
 };
+
+/// What is said once there is no room for more.
+const FULL: &str = "the flight recorder is full: what comes now is lost in a reset";
 
 static RECORDER: Mutex<Option<Recorder<'static>>> = Mutex::new(None);
 
@@ -45,6 +49,19 @@ static ALONE: AtomicBool = AtomicBool::new(false);
 /// Is what is measured on what known from an earlier boot?
 static GOES_ON: AtomicBool = AtomicBool::new(false);
 
+/// Empties the caches of what firmware or a loader may have left of the region in
+/// them: it must not be written back over what comes. To be done before there is
+/// a fabric, which would take it for an operation under test.
+pub fn empty_caches(region: &Region) {
+    let line = identity::data_line(arch::ctr_el0());
+    let (start, size) = (region.base as usize, region.size as usize);
+    for at in (start..start + size).step_by(line) {
+        // SAFETY: `Board::set_up` has mapped the region.
+        unsafe { arch::dc_civac(at) }
+    }
+    arch::dsb_sy();
+}
+
 /// Takes the recorder into use; gives what an earlier boot has left, if this
 /// one is to go on with it. `say` is told what a person should know.
 ///
@@ -60,13 +77,6 @@ pub fn begin(
     };
     ALONE.store(plan.roles.sentinel.is_none(), Ordering::Relaxed);
     let (start, size) = (region.base as usize, region.size as usize);
-    for at in (start..start + size).step_by(16) {
-        // What firmware or a loader may have left in a cache must not be written
-        // back over what comes; 16 bytes is the smallest line there is.
-        // SAFETY: `Board::set_up` has mapped the region.
-        unsafe { arch::dc_civac(at) }
-    }
-    arch::dsb_sy();
     // SAFETY: the region is mapped, overlaps neither the image nor its arena, and
     // this runs once; any bytes are bytes.
     let bytes = unsafe { core::slice::from_raw_parts_mut(start as *mut u8, size) };
@@ -77,19 +87,22 @@ pub fn begin(
         board.platform.cpus.len(),
         board.options.to_bootargs()
     );
-    let left = left(bytes, &identity, board.options.recorder, say)?;
-    let recorder = match left {
+    let left = left(bytes, &identity, say)?;
+    let mut recorder = match left {
         Some(_) => Recorder::resume(bytes, arch::dmb_st)?,
         None => Recorder::create(bytes, &identity, arch::dmb_st)
             .map_err(|why| say(format!("{why}: a reset loses the run")))
             .ok(),
     };
-    let mut slot = RECORDER.lock();
-    *slot = recorder;
-    if let Some(recorder) = slot.as_mut() {
-        recorder.append(Kind::Boot, "");
-        recorder.fly(None);
+    if let Some(open) = &mut recorder {
+        open.fly(None);
+        // Boots that cannot be counted could go on for ever.
+        if !open.append(Kind::Boot, "") {
+            say(FULL.into());
+            recorder = None;
+        }
     }
+    *RECORDER.lock() = recorder;
     GOES_ON.store(left.is_some(), Ordering::Relaxed);
     Ok(left)
 }
@@ -98,7 +111,6 @@ pub fn begin(
 fn left(
     bytes: &mut [u8],
     identity: &str,
-    choice: RecorderChoice,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<Left>, String> {
     let mut recorder = match Recorder::resume(bytes, arch::dmb_st) {
@@ -113,15 +125,8 @@ fn left(
     if log.ended() {
         return Ok(None);
     }
-    let dropped = match choice {
-        RecorderChoice::New => Some("it was asked to begin again"),
-        _ if log.plan() != identity => Some("it was another plan"),
-        _ => None,
-    };
-    if let Some(why) = dropped {
-        say(format!(
-            "the flight recorder held a run that had not ended, which is dropped: {why}"
-        ));
+    if log.plan() != identity {
+        say("the flight recorder held another plan that had not ended, which is dropped".into());
         return Ok(None);
     }
     if log.idle_boots() >= MOST_IDLE_BOOTS {
@@ -165,7 +170,11 @@ pub fn is_on() -> bool {
 pub fn keep(record: &Record, json: &str) {
     let kind = match record {
         Record::Case(_) | Record::Block(_) | Record::Fault(_) | Record::Bisect(_) => Kind::Record,
-        Record::Machine(_) | Record::Cores(_) | Record::Plan(_) | Record::Group(_)
+        Record::Machine(_)
+        | Record::Cores(_)
+        | Record::Topology(_)
+        | Record::Plan(_)
+        | Record::Group(_)
             if !GOES_ON.load(Ordering::Relaxed) =>
         {
             Kind::Context
@@ -200,7 +209,7 @@ fn append(kind: Kind, text: &str) {
         open.fly(None);
         *recorder = None;
         drop(recorder);
-        report::note("the flight recorder is full: what comes now is lost in a reset".into());
+        report::note(FULL.into());
     }
 }
 

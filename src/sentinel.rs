@@ -1,4 +1,6 @@
-//! Watches operations in flight: plain loads, its own counter, nothing else.
+//! Watches operations in flight: plain loads, its own counter, and what it sees
+//! written to the flight recorder. No maintenance, no DSB, no lock that another
+//! core holds.
 
 use alloc::{format, string::String, vec::Vec};
 use core::sync::atomic::Ordering;

@@ -204,6 +204,31 @@ fn a_search_for_culprits_goes_on_over_resets() {
     assert!(booted.run.restarts >= 2, "{}", booted.run.restarts);
 }
 
+#[test]
+fn a_plan_that_never_gets_further_is_given_up() {
+    // Many cores take a while before the first case can begin.
+    let plan = "--cpus 48 --ops ic-ivau --stale wfi-masked --sweep off";
+    let booted = reset_at(plan, "\"machine\":", &[1, 2, 3], Duration::ZERO);
+    assert_eq!(booted.ended.code, 2, "{:?}", booted.ended);
+    assert!(
+        booted.ended.err.contains("reset 3 times in a row"),
+        "{:?}",
+        booted.ended
+    );
+}
+
+#[test]
+fn without_a_recorder_the_plan_begins_again() {
+    let plan = "--cpus 4 --ops ic-ivau --samples 16 --sweep off --recorder off";
+    let booted = reset_at(plan, "\"case\":", &[5], Duration::ZERO).ends(0, &[]);
+    assert_eq!((booted.run.restarts, booted.run.resumes.len()), (1, 0));
+    let twice = reports(&booted.console())
+        .values()
+        .filter(|n| **n == 2)
+        .count();
+    assert!(twice >= 5, "{twice} cases were run again");
+}
+
 /// QEMU's loader device writes its word again at each reset: into the middle of
 /// what the recorder of a machine of 1 GiB holds.
 #[test]

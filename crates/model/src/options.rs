@@ -60,7 +60,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ),
     (
         "recorder",
-        "the flight recorder, which outlives a reset: auto (the next boot goes on), new (begin again) or off",
+        "the flight recorder, which outlives a reset, so that the next boot goes on: on or off",
     ),
     (
         "after-block",
@@ -98,18 +98,6 @@ pub enum Auto {
     /// Asked for.
     On,
     /// Refused.
-    Off,
-}
-
-/// What becomes of what an earlier boot has left in memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum RecorderChoice {
-    /// An unfinished run of the same plan is gone on with.
-    #[default]
-    Auto,
-    /// It is not: the plan begins again.
-    New,
-    /// Nothing is read or kept.
     Off,
 }
 
@@ -198,8 +186,8 @@ pub struct Options {
     pub fabric: Option<FabricOptions>,
     /// Narrow the stale cores of a block down?
     pub bisect: bool,
-    /// What becomes of what an earlier boot has left.
-    pub recorder: RecorderChoice,
+    /// Is the run kept over a reset, and gone on with after one?
+    pub recorder: bool,
     /// What follows a block that nothing releases.
     pub after_block: AfterBlock,
     /// `HLT #0xf000` is answered; fatal where it is not, so off by default.
@@ -235,7 +223,7 @@ impl Default for Options {
             icount: false,
             fabric: None,
             bisect: false,
-            recorder: RecorderChoice::Auto,
+            recorder: true,
             after_block: AfterBlock::End,
             semihosting: false,
             hold: false,
@@ -319,16 +307,7 @@ impl Options {
             "icount" => self.icount = switch(value)?,
             "fabric" => self.fabric = Some(FabricOptions::parse(value)?),
             "bisect" => self.bisect = switch(value)?,
-            "recorder" => {
-                self.recorder = one_of(
-                    value,
-                    &[
-                        ("auto", RecorderChoice::Auto),
-                        ("new", RecorderChoice::New),
-                        ("off", RecorderChoice::Off),
-                    ],
-                )?;
-            }
+            "recorder" => self.recorder = switch(value)?,
             "after-block" => {
                 self.after_block = one_of(
                     value,
@@ -430,10 +409,8 @@ impl Options {
         if self.bisect {
             add("bisect", "on".to_string());
         }
-        match self.recorder {
-            RecorderChoice::Auto => {}
-            RecorderChoice::New => add("recorder", "new".to_string()),
-            RecorderChoice::Off => add("recorder", "off".to_string()),
+        if !self.recorder {
+            add("recorder", "off".to_string());
         }
         if self.after_block == AfterBlock::Reset {
             add("after-block", "reset".to_string());
