@@ -169,16 +169,7 @@ fn states(held: &Held, entered: &Entered, roles: &Roles) -> Vec<CoreState> {
             };
             one(cpu, "stale", doing.into(), "none asked for".into(), None)
         };
-        let same = |s: &CoreState| {
-            (&s.role, &s.doing, &s.proof, &s.at)
-                == (&state.role, &state.doing, &state.proof, &state.at)
-        };
-        match states.iter_mut().find(|s| same(s)) {
-            Some(known) => {
-                known.cpus.insert(cpu);
-            }
-            None => states.push(state),
-        }
+        state.join(&mut states);
     }
     states
 }

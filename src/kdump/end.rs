@@ -131,21 +131,14 @@ fn states(setup: &Setup, waited_ms: u64) -> Vec<CoreState> {
                 "asked to stop by interrupt".into(),
             )
         };
-        match states
-            .iter_mut()
-            .find(|s| s.role == role && s.doing == doing)
-        {
-            Some(known) => {
-                known.cpus.insert(cpu);
-            }
-            None => states.push(CoreState {
-                cpus: CpuSet::one(cpu),
-                role: role.into(),
-                doing,
-                proof,
-                at: None,
-            }),
+        CoreState {
+            cpus: CpuSet::one(cpu),
+            role: role.into(),
+            doing,
+            proof,
+            at: None,
         }
+        .join(&mut states);
     }
     states
 }

@@ -185,17 +185,8 @@ impl Lookout<'_> {
         };
         let mut cores: Vec<CoreState> = Vec::new();
         for cpu in 0..self.cpus {
-            let core = self.core(cpu, held, waited, (marks, &memory), registers, names);
-            let same = |other: &CoreState| {
-                (&other.role, &other.doing, &other.proof, &other.at)
-                    == (&core.role, &core.doing, &core.proof, &core.at)
-            };
-            match cores.iter_mut().find(|other| same(other)) {
-                Some(known) => {
-                    known.cpus.insert(cpu);
-                }
-                None => cores.push(core),
-            }
+            self.core(cpu, held, waited, (marks, &memory), registers, names)
+                .join(&mut cores);
         }
         Ok((case, Block { cores, ..block }))
     }

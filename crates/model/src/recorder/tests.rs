@@ -5,7 +5,7 @@ use crate::{
     glossary::Subject,
     mark::{Phase, Site},
 };
-use alloc::{vec, vec::Vec};
+use alloc::{string::ToString, vec, vec::Vec};
 use proptest::prelude::*;
 
 fn nothing() {}

@@ -2,8 +2,12 @@
 //! Rust types on both sides. On the console each is one diagnostic line of
 //! KTAP: `# ` and the record as JSON, an object with one key, the record's kind.
 
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+mod block;
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+pub use block::{BisectRecord, Block, CoreState, Fault, Rung};
 use core::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -328,123 +332,6 @@ pub struct InitiatorRecord {
     /// Maximum in ticks.
     pub max: u64,
 }
-
-/// An operation had not returned when its deadline passed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Block {
-    /// Number of the case.
-    pub n: u32,
-    /// What ran.
-    pub op: Subject,
-    /// The initiator that is held up.
-    pub initiator: u32,
-    /// The instruction: `ic ivau`.
-    pub instruction: String,
-    /// Where it is: `flush_icache_range+92`.
-    pub at: String,
-    /// The address operated on, if the instruction takes one.
-    pub address: Option<Hex>,
-    /// How long it had not returned when this was written; 0 where a reset ended
-    /// it and nobody knows.
-    pub waited_ms: u64,
-    /// Operations of the case that had returned before it.
-    pub returned: u64,
-    /// Who saw it: `sentinel`, `host` or `flight recorder`.
-    pub seen_by: String,
-    /// The other cores.
-    pub cores: Vec<CoreState>,
-    /// The rungs of the release ladder that were tried, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ladder: Vec<Rung>,
-}
-
-impl Block {
-    /// How long it had not returned, in words: `after 2400 ms`.
-    pub fn waited(&self) -> String {
-        if self.waited_ms == 0 {
-            "when the machine was reset".into()
-        } else {
-            format!("after {} ms", self.waited_ms)
-        }
-    }
-
-    /// The rung that released it, if one did.
-    pub fn released_by(&self) -> Option<&str> {
-        self.ladder
-            .iter()
-            .find(|r| r.released)
-            .map(|r| r.rung.as_str())
-    }
-}
-
-/// What cores of a block report were doing; equal ones are one entry.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct CoreState {
-    /// Which.
-    pub cpus: CpuSet,
-    /// `initiator`, `stale` or `sentinel`.
-    pub role: String,
-    /// The stale state or what else it was doing.
-    pub doing: String,
-    /// The last proof of life: `heartbeat 3, 12 ms ago`.
-    pub proof: String,
-    /// Where it is, if known: `wait_spin+8`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<String>,
-}
-
-/// One rung of the release ladder.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Rung {
-    /// `sev`, `unlock`, `sgi`, `el2` or `psci`.
-    pub rung: String,
-    /// From the rung to the mark's move, or to giving up, in microseconds.
-    pub us: u64,
-    /// Did the mark move?
-    pub released: bool,
-}
-
-/// An operation took an exception.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Fault {
-    /// Number of the case.
-    pub n: u32,
-    /// What ran.
-    pub op: Subject,
-    /// The initiator that took it.
-    pub initiator: u32,
-    /// ESR_EL1.
-    pub esr: Hex,
-    /// What ESR_EL1 says, decoded.
-    pub syndrome: String,
-    /// FAR_EL1.
-    pub far: Hex,
-    /// ELR_EL1.
-    pub elr: Hex,
-    /// ELR_EL1 as `symbol+offset`.
-    pub at: String,
-    /// What the routine returned through its fixup: -14 is -EFAULT.
-    pub returned: i64,
-}
-
-/// Which of the stale cores a block takes.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct BisectRecord {
-    /// Number of the case that blocked.
-    pub n: u32,
-    /// The stale cores that it blocked with.
-    pub stale: CpuSet,
-    /// The smallest sets of them that still block.
-    pub culprits: Vec<CpuSet>,
-    /// Are these all?
-    pub complete: bool,
-    /// How often the case was run again.
-    pub trials: u32,
-    /// Why the search was broken off, if it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-}
-
 /// What the timed block costs, counted in instructions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Icount {
@@ -496,89 +383,4 @@ impl Record {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::{string::ToString, vec};
-
-    /// A case with everything in it.
-    fn case() -> CaseRecord {
-        let mut histogram = Histogram::new();
-        histogram.add_many(140, 60);
-        histogram.add(900);
-        CaseRecord {
-            n: 12,
-            op: Subject::IcIvau,
-            state: StaleState::Spin,
-            line: LineState::DirtyHere,
-            verdict: Verdict::Completed,
-            why: None,
-            batch: 1,
-            issue: histogram.clone(),
-            complete: histogram.clone(),
-            base_issue: histogram.clone(),
-            base_complete: histogram,
-            sweep: vec![Depth {
-                depth: 4,
-                issue: 10,
-                barrier: 20,
-            }],
-            initiators: vec![],
-        }
-    }
-
-    #[test]
-    fn a_case_round_trips_in_one_line() {
-        let record = Record::Case(Box::new(case()));
-        let text = record.to_json().unwrap();
-        assert!(!text.contains('\n'));
-        assert_eq!(Record::from_json(&text).unwrap(), record);
-    }
-
-    #[test]
-    fn a_board_with_a_slow_line_gets_short_records() {
-        let mut short = case();
-        short.sweep.clear();
-        let text = Record::Case(Box::new(short)).to_json().unwrap();
-        assert!(text.len() < 160, "{} bytes: {text}", text.len());
-    }
-
-    #[test]
-    fn the_line_state_is_told_where_it_is_not_the_usual_one() {
-        for line in LineState::ALL {
-            let record = Record::Case(Box::new(CaseRecord {
-                line: *line,
-                ..case()
-            }));
-            let text = record.to_json().unwrap();
-            assert_eq!(text.contains("\"line\""), *line != LineState::DirtyHere);
-            assert_eq!(Record::from_json(&text).unwrap(), record);
-        }
-    }
-
-    #[test]
-    fn registers_are_hexadecimal() {
-        assert_eq!(
-            serde_json::to_string(&Hex(0x8444_8004)).unwrap(),
-            "\"0x84448004\""
-        );
-        assert_eq!(
-            serde_json::from_str::<Hex>("\"0xffffffffffffffff\"").unwrap(),
-            Hex(u64::MAX)
-        );
-        for wrong in [
-            "\"84448004\"",
-            "\"0x\"",
-            "\"0x+1\"",
-            "3",
-            "\"0x10000000000000000\"",
-        ] {
-            assert!(serde_json::from_str::<Hex>(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_record_is_an_error() {
-        let error = Record::from_json("{\"weather\":{}}").unwrap_err();
-        assert!(error.to_string().contains("weather"));
-    }
-}
+mod tests;

@@ -1,12 +1,15 @@
 //! The command line: the same keys and values on the host (`--ops ic-ivau`)
 //! and in the boot arguments (`stalecore.ops=ic-ivau`), read by the same code.
 
+mod values;
+
 use alloc::{
     format,
     string::{String, ToString},
     vec::Vec,
 };
-use core::fmt::Display;
+
+use values::{list, names, number, one_of, ratio, switch, time};
 
 use crate::{
     cpuset::CpuSet,
@@ -437,160 +440,5 @@ impl Options {
     }
 }
 
-fn names<T: Display>(values: &[T]) -> String {
-    let names: Vec<_> = values.iter().map(T::to_string).collect();
-    names.join(",")
-}
-
-fn list<T: PartialEq>(
-    value: &str,
-    read: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, String> {
-    let mut found = Vec::new();
-    for name in value.split(',') {
-        let item = read(name)?;
-        if !found.contains(&item) {
-            found.push(item);
-        }
-    }
-    Ok(found)
-}
-
-fn number(value: &str, low: u32, high: u32) -> Result<u32, String> {
-    match value.parse() {
-        Ok(n) if (low..=high).contains(&n) => Ok(n),
-        _ => Err(format!(
-            "'{value}' is not allowed; allowed: {low} to {high}"
-        )),
-    }
-}
-
-/// Reads a time like `200ms`, `10s`, or `10` for seconds, in milliseconds.
-fn time(value: &str, low_ms: u32, high_ms: u32) -> Result<u32, String> {
-    let (digits, unit) = match value.strip_suffix("ms") {
-        Some(digits) => (digits, 1),
-        None => (value.strip_suffix('s').unwrap_or(value), 1000),
-    };
-    let found = digits
-        .bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| digits.parse::<u32>().ok()?.checked_mul(unit))
-        .flatten();
-    match found {
-        Some(ms) if (low_ms..=high_ms).contains(&ms) => Ok(ms),
-        _ => Err(format!(
-            "'{value}' is not allowed; allowed: {low_ms}ms to {}s",
-            high_ms / 1000
-        )),
-    }
-}
-
-fn one_of<T: Copy>(value: &str, allowed: &[(&str, T)]) -> Result<T, String> {
-    allowed
-        .iter()
-        .find(|(name, _)| *name == value)
-        .map(|(_, v)| *v)
-        .ok_or_else(|| {
-            let names: Vec<_> = allowed.iter().map(|(name, _)| *name).collect();
-            format!("'{value}' is not allowed; allowed: {}", names.join(", "))
-        })
-}
-
-fn switch(value: &str) -> Result<bool, String> {
-    one_of(value, &[("on", true), ("off", false)])
-}
-
-/// Reads a slow-down like `2`, `1.5` or `1.25`, in thousandths.
-fn ratio(value: &str) -> Result<Milli, String> {
-    let bad =
-        || format!("'{value}' is not allowed; allowed: 1.0 to 1000000, with up to 3 decimals");
-    let (whole, decimals) = value.split_once('.').unwrap_or((value, "0"));
-    let digits = |s: &str| !s.is_empty() && s.len() <= 7 && s.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(decimals) || decimals.len() > 3 {
-        return Err(bad());
-    }
-    let whole: u32 = whole.parse().map_err(|_| bad())?;
-    let scale = 10_u32.pow(3 - decimals.len() as u32);
-    let decimals: u32 = decimals.parse().map_err(|_| bad())?;
-    match whole
-        .checked_mul(1000)
-        .and_then(|w| w.checked_add(decimals * scale))
-    {
-        Some(milli) if (1000..=1_000_000_000).contains(&milli) => Ok(milli),
-        _ => Err(bad()),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn the_report_own_run_round_trips() {
-        let text = "console=ttyAMA0 stalecore.ops=ic-ivau,flush-icache-range stalecore.stale=spin \
-                    stalecore.stale-cpus=0-23,25-127 stalecore.initiators=24 stalecore.sentinel=off \
-                    stalecore.max-slowdown=1.5 stalecore.deadline-ms=500";
-        let options = Options::from_bootargs(text).unwrap();
-        assert_eq!(options.initiators, CpuSet::one(24));
-        assert_eq!(options.max_slowdown, Some(1500));
-        assert_eq!(Options::from_bootargs(&options.to_bootargs()), Ok(options));
-    }
-
-    #[test]
-    fn each_mistake_names_itself_and_what_is_allowed() {
-        for (text, parts) in [
-            ("stalecore.op=ic-ivau", ["op:", "allowed: ops"]),
-            ("stalecore.ops=ic-iva", ["'ic-iva'", "ic-ivau"]),
-            ("stalecore.stale=", ["''", "spin"]),
-            ("stalecore.samples=0", ["'0'", "1 to"]),
-            ("stalecore.samples", ["samples", "no '='"]),
-            ("stalecore.max-slowdown=0.5", ["0.5", "1.0 to"]),
-            ("stalecore.initiators=", ["initiators", "at least one"]),
-            ("stalecore.sentinel=x", ["'x'", "auto, off"]),
-            ("stalecore.semihosting=yes", ["'yes'", "on, off"]),
-            ("stalecore.scenario=crash", ["'crash'", "plan, kdump"]),
-            ("stalecore.kernel=5.4", ["'5.4'", "5.10, 5.16"]),
-            ("stalecore.watchdog-thresh=0", ["'0'", "10ms to 60s"]),
-            ("stalecore.watchdog-thresh=+1s", ["'+1s'", "10ms to 60s"]),
-        ] {
-            let error = Options::from_bootargs(text).unwrap_err();
-            for part in parts {
-                assert!(error.contains(part), "{text}: {error}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_crash_round_trips() {
-        let text = "stalecore.scenario=kdump stalecore.kernel=6.12 stalecore.trace=on \
-                    stalecore.watchdog-thresh=10";
-        let options = Options::from_bootargs(text).unwrap();
-        assert_eq!(options.scenario, Scenario::Kdump);
-        assert_eq!(
-            (options.kernel, options.watchdog_ms),
-            (Kernel::V6_12, 10_000)
-        );
-        assert_eq!(Options::from_bootargs(&options.to_bootargs()), Ok(options));
-    }
-
-    #[test]
-    fn the_default_needs_no_words() {
-        assert_eq!(Options::default().to_bootargs(), "");
-        assert_eq!(Options::from_bootargs("quiet"), Ok(Options::default()));
-    }
-
-    proptest! {
-        #[test]
-        fn never_panics(text in "(stalecore\\.[a-z-]{1,12}=.{0,20} ?){0,4}") {
-            let _ = Options::from_bootargs(&text);
-        }
-
-        #[test]
-        fn every_key_is_known(index in 0..KEYS.len(), value in "[a-z0-9.,-]{0,8}") {
-            if let Err(error) = Options::default().set(KEYS[index].0, &value) {
-                prop_assert!(!error.contains("no such key"), "{}", error);
-            }
-        }
-    }
-}
+mod tests;

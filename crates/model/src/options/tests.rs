@@ -1,0 +1,70 @@
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn the_report_own_run_round_trips() {
+    let text = "console=ttyAMA0 stalecore.ops=ic-ivau,flush-icache-range stalecore.stale=spin \
+                stalecore.stale-cpus=0-23,25-127 stalecore.initiators=24 stalecore.sentinel=off \
+                stalecore.max-slowdown=1.5 stalecore.deadline-ms=500";
+    let options = Options::from_bootargs(text).unwrap();
+    assert_eq!(options.initiators, CpuSet::one(24));
+    assert_eq!(options.max_slowdown, Some(1500));
+    assert_eq!(Options::from_bootargs(&options.to_bootargs()), Ok(options));
+}
+
+#[test]
+fn each_mistake_names_itself_and_what_is_allowed() {
+    for (text, parts) in [
+        ("stalecore.op=ic-ivau", ["op:", "allowed: ops"]),
+        ("stalecore.ops=ic-iva", ["'ic-iva'", "ic-ivau"]),
+        ("stalecore.stale=", ["''", "spin"]),
+        ("stalecore.samples=0", ["'0'", "1 to"]),
+        ("stalecore.samples", ["samples", "no '='"]),
+        ("stalecore.max-slowdown=0.5", ["0.5", "1.0 to"]),
+        ("stalecore.initiators=", ["initiators", "at least one"]),
+        ("stalecore.sentinel=x", ["'x'", "auto, off"]),
+        ("stalecore.semihosting=yes", ["'yes'", "on, off"]),
+        ("stalecore.scenario=crash", ["'crash'", "plan, kdump"]),
+        ("stalecore.kernel=5.4", ["'5.4'", "5.10, 5.16"]),
+        ("stalecore.watchdog-thresh=0", ["'0'", "10ms to 60s"]),
+        ("stalecore.watchdog-thresh=+1s", ["'+1s'", "10ms to 60s"]),
+    ] {
+        let error = Options::from_bootargs(text).unwrap_err();
+        for part in parts {
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_crash_round_trips() {
+    let text = "stalecore.scenario=kdump stalecore.kernel=6.12 stalecore.trace=on \
+                stalecore.watchdog-thresh=10";
+    let options = Options::from_bootargs(text).unwrap();
+    assert_eq!(options.scenario, Scenario::Kdump);
+    assert_eq!(
+        (options.kernel, options.watchdog_ms),
+        (Kernel::V6_12, 10_000)
+    );
+    assert_eq!(Options::from_bootargs(&options.to_bootargs()), Ok(options));
+}
+
+#[test]
+fn the_default_needs_no_words() {
+    assert_eq!(Options::default().to_bootargs(), "");
+    assert_eq!(Options::from_bootargs("quiet"), Ok(Options::default()));
+}
+
+proptest! {
+    #[test]
+    fn never_panics(text in "(stalecore\\.[a-z-]{1,12}=.{0,20} ?){0,4}") {
+        let _ = Options::from_bootargs(&text);
+    }
+
+    #[test]
+    fn every_key_is_known(index in 0..KEYS.len(), value in "[a-z0-9.,-]{0,8}") {
+        if let Err(error) = Options::default().set(KEYS[index].0, &value) {
+            prop_assert!(!error.contains("no such key"), "{}", error);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+use super::*;
+use alloc::string::ToString;
+use proptest::prelude::*;
+
+fn options(text: &str) -> Options {
+    let words: Vec<_> = text.split(' ').map(|w| format!("stalecore.{w}")).collect();
+    Options::from_bootargs(&words.join(" ")).unwrap()
+}
+
+#[test]
+fn by_default_the_last_core_watches_and_all_others_are_stale() {
+    let roles = Roles::assign(&Options::default(), 8).unwrap();
+    assert_eq!(
+        (
+            roles.initiators.to_string(),
+            roles.stale.to_string(),
+            roles.sentinel
+        ),
+        ("0".into(), "1-6".into(), Some(7))
+    );
+}
+
+#[test]
+fn the_last_free_core_watches() {
+    let roles = Roles::assign(&options("initiators=24 stale-cpus=0-23,25-126"), 128).unwrap();
+    assert_eq!(roles.sentinel, Some(127));
+    let roles = Roles::assign(&options("initiators=24 stale-cpus=0-23,25-127"), 128).unwrap();
+    assert_eq!(roles.sentinel, None);
+    assert_eq!(roles.conductor(), 24);
+}
+
+#[test]
+fn one_core_has_no_sentinel() {
+    let roles = Roles::assign(&Options::default(), 1).unwrap();
+    assert_eq!((roles.sentinel, roles.conductor()), (None, 0));
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (text, part) in [
+        (
+            "initiators=8",
+            "CPU 8 is out of range: this machine has CPUs 0-7",
+        ),
+        ("stale-cpus=3-9", "CPU 8 is out of range"),
+        (
+            "initiators=3 stale-cpus=1-4",
+            "CPU 3 is an initiator and stale",
+        ),
+        ("sentinel=0", "CPU 0 is an initiator or stale"),
+        ("sentinel=9", "CPU 9 is out of range"),
+    ] {
+        let error = Plan::new(&options(text), 8).unwrap_err();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+    assert!(
+        Plan::new(&Options::default(), 513)
+            .unwrap_err()
+            .contains("1 to 512")
+    );
+}
+
+#[test]
+fn never_started_comes_first_and_the_hang_last() {
+    let plan = Plan::new(
+        &options("ops=selftest-hang,ic-ivau stale=spin,never-started"),
+        4,
+    )
+    .unwrap();
+    let of: Vec<_> = plan
+        .groups
+        .iter()
+        .flat_map(|group| &group.cases)
+        .map(|case| (case.number, case.state, case.subject))
+        .collect();
+    assert_eq!(
+        of,
+        [
+            (1, StaleState::NeverStarted, Subject::IcIvau),
+            (2, StaleState::Spin, Subject::IcIvau),
+            (3, StaleState::NeverStarted, Subject::SelftestHang),
+            (4, StaleState::Spin, Subject::SelftestHang),
+        ]
+    );
+}
+
+#[test]
+fn a_crash_is_one_case() {
+    let plan = Plan::new(&options("scenario=kdump initiators=2"), 4).unwrap();
+    assert_eq!(plan.len(), 1);
+    let case = plan.groups[0].cases[0];
+    assert_eq!(
+        (case.subject, case.state),
+        (Subject::MachineKexec, StaleState::Qspinlock)
+    );
+    let plan = Plan::new(&options("scenario=kdump stale=wfe"), 4).unwrap();
+    assert_eq!(plan.groups[0].state, StaleState::Wfe);
+    for wrong in ["wfe,spin", "cpu-off", "never-started"] {
+        let text = format!("scenario=kdump stale={wrong}");
+        assert!(Plan::new(&options(&text), 4).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn line_states_multiply_only_what_they_change() {
+    let plan = Plan::new(&options("ops=none,dc-civac stale=spin lines=all"), 4).unwrap();
+    assert_eq!(plan.len(), 1 + 5);
+}
+
+proptest! {
+    #[test]
+    fn every_core_has_at_most_one_role(cpus in 1_usize..40, initiator in 0_usize..40, stale in proptest::collection::vec(0_usize..40, 0..8)) {
+        let options = Options {
+            initiators: CpuSet::one(initiator),
+            stale_cpus: (!stale.is_empty()).then(|| stale.into_iter().collect()),
+            ..Options::default()
+        };
+        if let Ok(roles) = Roles::assign(&options, cpus) {
+            prop_assert!(roles.initiators.intersection(&roles.stale).is_empty());
+            if let Some(cpu) = roles.sentinel {
+                prop_assert!(!roles.initiators.contains(cpu) && !roles.stale.contains(cpu) && cpu < cpus);
+            }
+        }
+    }
+}

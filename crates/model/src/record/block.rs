@@ -1,0 +1,137 @@
+//! What is written of an operation that did not return or faulted.
+
+use alloc::{format, string::String, vec::Vec};
+use serde::{Deserialize, Serialize};
+
+use super::Hex;
+use crate::{cpuset::CpuSet, glossary::Subject};
+
+/// An operation had not returned when its deadline passed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Block {
+    /// Number of the case.
+    pub n: u32,
+    /// What ran.
+    pub op: Subject,
+    /// The initiator that is held up.
+    pub initiator: u32,
+    /// The instruction: `ic ivau`.
+    pub instruction: String,
+    /// Where it is: `flush_icache_range+92`.
+    pub at: String,
+    /// The address operated on, if the instruction takes one.
+    pub address: Option<Hex>,
+    /// How long it had not returned when this was written; 0 where a reset ended
+    /// it and nobody knows.
+    pub waited_ms: u64,
+    /// Operations of the case that had returned before it.
+    pub returned: u64,
+    /// Who saw it: `sentinel`, `host` or `flight recorder`.
+    pub seen_by: String,
+    /// The other cores.
+    pub cores: Vec<CoreState>,
+    /// The rungs of the release ladder that were tried, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ladder: Vec<Rung>,
+}
+
+impl Block {
+    /// How long it had not returned, in words: `after 2400 ms`.
+    pub fn waited(&self) -> String {
+        if self.waited_ms == 0 {
+            "when the machine was reset".into()
+        } else {
+            format!("after {} ms", self.waited_ms)
+        }
+    }
+
+    /// The rung that released it, if one did.
+    pub fn released_by(&self) -> Option<&str> {
+        self.ladder
+            .iter()
+            .find(|r| r.released)
+            .map(|r| r.rung.as_str())
+    }
+}
+
+/// What cores of a block report were doing; equal ones are one entry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CoreState {
+    /// Which.
+    pub cpus: CpuSet,
+    /// `initiator`, `stale` or `sentinel`.
+    pub role: String,
+    /// The stale state or what else it was doing.
+    pub doing: String,
+    /// The last proof of life: `heartbeat 3, 12 ms ago`.
+    pub proof: String,
+    /// Where it is, if known: `wait_spin+8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+impl CoreState {
+    /// Adds the state of one more core to a list in which equal ones are one.
+    pub fn join(self, states: &mut Vec<Self>) {
+        let same = |known: &&mut Self| {
+            (&known.role, &known.doing, &known.proof, &known.at)
+                == (&self.role, &self.doing, &self.proof, &self.at)
+        };
+        match states.iter_mut().find(same) {
+            Some(known) => known.cpus = known.cpus.union(&self.cpus),
+            None => states.push(self),
+        }
+    }
+}
+
+/// One rung of the release ladder.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rung {
+    /// `sev`, `unlock`, `sgi`, `el2` or `psci`.
+    pub rung: String,
+    /// From the rung to the mark's move, or to giving up, in microseconds.
+    pub us: u64,
+    /// Did the mark move?
+    pub released: bool,
+}
+
+/// An operation took an exception.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fault {
+    /// Number of the case.
+    pub n: u32,
+    /// What ran.
+    pub op: Subject,
+    /// The initiator that took it.
+    pub initiator: u32,
+    /// ESR_EL1.
+    pub esr: Hex,
+    /// What ESR_EL1 says, decoded.
+    pub syndrome: String,
+    /// FAR_EL1.
+    pub far: Hex,
+    /// ELR_EL1.
+    pub elr: Hex,
+    /// ELR_EL1 as `symbol+offset`.
+    pub at: String,
+    /// What the routine returned through its fixup: -14 is -EFAULT.
+    pub returned: i64,
+}
+
+/// Which of the stale cores a block takes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BisectRecord {
+    /// Number of the case that blocked.
+    pub n: u32,
+    /// The stale cores that it blocked with.
+    pub stale: CpuSet,
+    /// The smallest sets of them that still block.
+    pub culprits: Vec<CpuSet>,
+    /// Are these all?
+    pub complete: bool,
+    /// How often the case was run again.
+    pub trials: u32,
+    /// Why the search was broken off, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}

@@ -1,0 +1,102 @@
+use super::*;
+use alloc::{string::ToString, vec};
+
+/// A case with everything in it.
+fn case() -> CaseRecord {
+    let mut histogram = Histogram::new();
+    histogram.add_many(140, 60);
+    histogram.add(900);
+    CaseRecord {
+        n: 12,
+        op: Subject::IcIvau,
+        state: StaleState::Spin,
+        line: LineState::DirtyHere,
+        verdict: Verdict::Completed,
+        why: None,
+        batch: 1,
+        issue: histogram.clone(),
+        complete: histogram.clone(),
+        base_issue: histogram.clone(),
+        base_complete: histogram,
+        sweep: vec![Depth {
+            depth: 4,
+            issue: 10,
+            barrier: 20,
+        }],
+        initiators: vec![],
+    }
+}
+
+#[test]
+fn a_case_round_trips_in_one_line() {
+    let record = Record::Case(Box::new(case()));
+    let text = record.to_json().unwrap();
+    assert!(!text.contains('\n'));
+    assert_eq!(Record::from_json(&text).unwrap(), record);
+}
+
+#[test]
+fn a_board_with_a_slow_line_gets_short_records() {
+    let mut short = case();
+    short.sweep.clear();
+    let text = Record::Case(Box::new(short)).to_json().unwrap();
+    assert!(text.len() < 160, "{} bytes: {text}", text.len());
+}
+
+#[test]
+fn the_line_state_is_told_where_it_is_not_the_usual_one() {
+    for line in LineState::ALL {
+        let record = Record::Case(Box::new(CaseRecord {
+            line: *line,
+            ..case()
+        }));
+        let text = record.to_json().unwrap();
+        assert_eq!(text.contains("\"line\""), *line != LineState::DirtyHere);
+        assert_eq!(Record::from_json(&text).unwrap(), record);
+    }
+}
+
+#[test]
+fn registers_are_hexadecimal() {
+    assert_eq!(
+        serde_json::to_string(&Hex(0x8444_8004)).unwrap(),
+        "\"0x84448004\""
+    );
+    assert_eq!(
+        serde_json::from_str::<Hex>("\"0xffffffffffffffff\"").unwrap(),
+        Hex(u64::MAX)
+    );
+    for wrong in [
+        "\"84448004\"",
+        "\"0x\"",
+        "\"0x+1\"",
+        "3",
+        "\"0x10000000000000000\"",
+    ] {
+        assert!(serde_json::from_str::<Hex>(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn an_unknown_record_is_an_error() {
+    let error = Record::from_json("{\"weather\":{}}").unwrap_err();
+    assert!(error.to_string().contains("weather"));
+}
+
+#[test]
+fn equal_cores_are_one_entry() {
+    let core = |cpu, doing: &str| CoreState {
+        cpus: CpuSet::one(cpu),
+        role: "stale".into(),
+        doing: doing.into(),
+        proof: String::new(),
+        at: None,
+    };
+    let mut states = Vec::new();
+    for (cpu, doing) in [(1, "spin"), (2, "wfe"), (3, "spin")] {
+        core(cpu, doing).join(&mut states);
+    }
+    let told: Vec<_> = states.iter().map(|s| (s.cpus, s.doing.as_str())).collect();
+    let both = CpuSet::parse("1,3").unwrap();
+    assert_eq!(told, [(both, "spin"), (CpuSet::one(2), "wfe")]);
+}
