@@ -39,7 +39,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, record::SCHEMA, run::Run};
+use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, run::Run};
 
 pub use args::{Args, OutputArgs, seconds};
 use boot::Way;
@@ -91,17 +91,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let core = core.transpose()?;
     let out = OutDir::open(args.output.out.as_deref())?;
     let run = Run {
-        schema: SCHEMA,
-        version: env!("CARGO_PKG_VERSION").to_string(),
-        command: std::env::args_os()
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect(),
         machine_command: machine::as_text(&qemu.program, &words),
         host: format!("qemu {} ({})", qemu.version, machine.accel.name()),
         emulated: machine.accel == Accel::Tcg,
-        exit: ExitCode::Harness as u8,
-        answer: "The run has not ended.".to_string(),
-        ..Run::default()
+        ..session::begun()
     };
     // Before the machine starts: a directory that cannot be written is found
     // now, and a host that is killed leaves what it knew.

@@ -9,8 +9,9 @@ use std::{
 
 use stalecore_model::{
     console::{Line, Lines},
+    exit::ExitCode,
     ktap::Ktap,
-    record::Record,
+    record::{Record, SCHEMA},
     run::Run,
 };
 
@@ -27,6 +28,20 @@ pub const OURS: &str = "stalecore: ";
 
 /// How the UEFI loader begins its last line, after the complaint.
 const GOING_BACK: &str = "back to the firmware";
+
+/// What is known of a run before the first byte of its console.
+pub fn begun() -> Run {
+    Run {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        command: std::env::args_os()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+        exit: ExitCode::Harness as u8,
+        answer: "The run has not ended.".to_string(),
+        ..Run::default()
+    }
+}
 
 /// A console being read.
 pub struct Session {

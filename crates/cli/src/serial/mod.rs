@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use stalecore_model::{
     exit::ExitCode,
-    record::SCHEMA,
     run::{Run, SerialLine},
 };
 
@@ -22,7 +21,7 @@ use crate::run::{
     outdir::OutDir,
     progress::Progress,
     seconds,
-    session::Session,
+    session::{self, Session},
     watch,
 };
 use port::{Line, Port};
@@ -59,16 +58,9 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
     let first = line.open().with_context(|| args.port.to_string())?;
     let out = OutDir::open(args.output.out.as_deref())?;
     let run = Run {
-        schema: SCHEMA,
-        version: env!("CARGO_PKG_VERSION").to_string(),
-        command: std::env::args_os()
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect(),
         machine_command: line.words(),
         host: format!("serial {}", args.port),
-        exit: ExitCode::Harness as u8,
-        answer: "The run has not ended.".to_string(),
-        ..Run::default()
+        ..session::begun()
     };
     out.save(&run)?;
     let progress = Progress::new(args.output.quiet, "waiting for the board");
