@@ -123,9 +123,11 @@ impl fmt::Write for Console {
 
 static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
 
-/// Makes `console` the one that [`print`] writes to.
+/// Makes `console` the one that [`print`] writes to. What comes begins a line of
+/// its own: firmware, or a boot that was reset, may have left half of one.
 pub fn install(console: Console) {
     *CONSOLE.lock() = Some(console);
+    print(format_args!("\n"));
 }
 
 /// Writes text to the console, if there is one: see [`with`].

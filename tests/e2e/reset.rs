@@ -106,18 +106,18 @@ fn finished(console: &str) -> Vec<(usize, usize)> {
     boots
 }
 
+/// A reset may hit a case in flight, which is then the one that is blocked.
+fn but_for_what_it_hit(booted: Booted) -> (Booted, Vec<u32>) {
+    let resumes = booted.run.resumes.iter();
+    let hit: Vec<_> = resumes.filter_map(|r| r.unfinished).collect();
+    (booted.ends(if hit.is_empty() { 0 } else { 4 }, &[]), hit)
+}
+
 #[test]
 fn a_plan_is_finished_over_several_boots() {
     let plan = "--cpus 4 --ops ic-ivau,dc-civac --samples 16 --sweep off";
     let booted = reset_at(plan, "\"case\":", &[7, 19, 33], Duration::ZERO);
-    // A reset may hit a case in flight, which is then the one that is blocked.
-    let hit: Vec<_> = booted
-        .run
-        .resumes
-        .iter()
-        .filter_map(|r| r.unfinished)
-        .collect();
-    let booted = booted.ends(if hit.is_empty() { 0 } else { 4 }, &[]);
+    let (booted, hit) = but_for_what_it_hit(booted);
     let run = &booted.run;
     let blocked = run.cases.iter().filter(|c| c.verdict == Verdict::Blocked);
     assert_eq!(blocked.map(|c| c.n).collect::<Vec<_>>(), hit);
@@ -228,6 +228,10 @@ fn without_a_recorder_the_plan_begins_again() {
         .count();
     // The last of the five may have been cut off in its line.
     assert!(twice >= 4, "{twice} cases were run again");
+    // Whatever the reset cut off, the second boot begins on a line of its own.
+    let console = booted.console();
+    let heads = console.lines().filter(|line| *line == "KTAP version 1");
+    assert_eq!((heads.count(), &console[..2]), (2, "\r\n"));
 }
 
 /// QEMU's loader device writes its word again at each reset: into the middle of
@@ -242,7 +246,8 @@ fn damage_is_noticed_and_said() {
             "--cpus 4 --ops ic-ivau --stale spin,wfe,cpu-off --sweep off \
              --qemu-arg -device --qemu-arg loader,addr={at},data=0xdeadbeef,data-len=4"
         );
-        let booted = reset_at(&plan, "\"case\":", &[2], Duration::ZERO).ends(0, &[]);
+        let booted = reset_at(&plan, "\"case\":", &[2], Duration::ZERO);
+        let (booted, _) = but_for_what_it_hit(booted);
         let notes = &booted.run.notes;
         assert!(notes.iter().any(|note| note.contains(said)), "{notes:?}");
         assert_eq!(booted.run.cases.len(), 3);
