@@ -11,7 +11,7 @@ use stalecore_model::{
     glossary::Verdict,
     plan::Plan,
     platform::Region,
-    record::Record,
+    record::{BisectRecord, Record},
     recorder::{Flight, Kind, MOST_IDLE_BOOTS, Recorder, Trial},
 };
 
@@ -36,8 +36,8 @@ pub struct Left {
     /// The verdicts of the cases that had been finished, by number, each with
     /// its reason.
     pub finished: BTreeMap<usize, (Verdict, Option<String>)>,
-    /// The cases whose culprits have been searched for.
-    pub bisected: Vec<u32>,
+    /// What the searches for culprits that have ended found.
+    pub bisected: Vec<BisectRecord>,
     /// What was in flight.
     pub flight: Option<Flight>,
 }
@@ -152,7 +152,7 @@ fn left(
                     left.finished
                         .insert(case.n as usize, (case.verdict, case.why));
                 }
-                Ok(Record::Bisect(bisect)) => left.bisected.push(bisect.n),
+                Ok(Record::Bisect(bisect)) => left.bisected.push(bisect),
                 _ => {}
             },
             Kind::Context | Kind::Trial | Kind::End | Kind::Saved => {}

@@ -25,6 +25,9 @@ impl Run<'_> {
         for (number, (verdict, why)) in &left.finished {
             self.count(*number, *verdict, why.clone());
         }
+        for search in &left.bisected {
+            self.suspect(&search.culprits);
+        }
         let case = |flight: &Flight| {
             let number = flight.case as usize;
             let cases = self.conductor.plan.groups.iter().flat_map(|g| &g.cases);
@@ -120,7 +123,8 @@ impl Run<'_> {
                 .outcomes
                 .get(&case.number)
                 .is_some_and(|(verdict, _)| *verdict == Verdict::Blocked);
-            if !blocked || self.ended || left.bisected.contains(&(case.number as u32)) {
+            let searched = left.bisected.iter().any(|b| b.n as usize == case.number);
+            if !blocked || self.ended || searched {
                 continue;
             }
             self.start_everybody()?;

@@ -29,7 +29,7 @@ impl Run<'_> {
         case: &Case,
         stale: &CpuSet,
     ) -> Result<(), String> {
-        let mut search = Bisector::new(*stale);
+        let mut search = Bisector::new(*stale, &self.suspects);
         let mut trials = 0;
         let mut why = match (case.subject, group.state) {
             (Subject::SelftestHang, _) => Some("it hangs whoever is stale".into()),
@@ -92,15 +92,26 @@ impl Run<'_> {
                 break;
             }
         }
+        let culprits = search.findings().culprits.clone();
+        self.suspect(&culprits);
         report::record(&Record::Bisect(BisectRecord {
             n: case.number as u32,
             stale: *stale,
-            culprits: search.findings().culprits.clone(),
+            culprits,
             complete: search.findings().complete && why.is_none(),
             trials,
             why,
         }));
         Ok(())
+    }
+
+    /// Remembers culprits: what blocks one operation may well block the next.
+    pub(super) fn suspect(&mut self, culprits: &[CpuSet]) {
+        for cores in culprits {
+            if !self.suspects.contains(cores) {
+                self.suspects.push(*cores);
+            }
+        }
     }
 
     /// An operation did not return: the ladder, the block report, and the end

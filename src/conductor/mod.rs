@@ -92,6 +92,8 @@ pub struct Run<'a> {
     exit: ExitCode,
     /// Cores whose registers have been reported.
     reported: CpuSet,
+    /// The culprits of cases before, for the next search to look into first.
+    suspects: Vec<CpuSet>,
     /// An initiator is held up for good: nothing more can be run.
     ended: bool,
 }
@@ -104,6 +106,7 @@ impl<'a> Run<'a> {
             outcomes: BTreeMap::new(),
             exit: ExitCode::Expected,
             reported: identity::known(),
+            suspects: Vec::new(),
             ended: false,
         }
     }

@@ -6,9 +6,9 @@
 //! several on silicon. The only assumption is that more stale cores never
 //! block less; [`Bisector::record`] notices an outcome that breaks it.
 //!
-//! The search is a function of the outcomes known so far. So it goes on after a
-//! reset of the machine once the outcomes are recorded again, and never asks
-//! what follows from them. One core out of n takes ⌈log2 n⌉ + 2 trials: to find
+//! The search is a function of the suspects and the outcomes known so far. So it
+//! goes on after a reset of the machine once the outcomes are recorded again, and
+//! never asks what follows from them. One core out of n takes ⌈log2 n⌉ + 2 trials: to find
 //! it, to see that it blocks alone, and to see that the others do not.
 
 use alloc::{format, string::String, vec, vec::Vec};
@@ -36,6 +36,8 @@ pub struct Bisector {
     blocking: Vec<CpuSet>,
     clean: Vec<CpuSet>,
     findings: Findings,
+    /// Sets to look into first.
+    suspects: Vec<CpuSet>,
     next: Option<CpuSet>,
 }
 
@@ -44,33 +46,21 @@ struct Needs(CpuSet);
 
 impl Bisector {
     /// Begins with a set of stale cores that was seen to block. That nothing
-    /// blocks without stale cores is the baseline's to show.
-    pub fn new(stale: CpuSet) -> Self {
+    /// blocks without stale cores is the baseline's to show. `suspects` are sets
+    /// to look into first, such as the culprits of another operation: where they
+    /// are right, one out of any number of cores takes two trials; where not, as
+    /// many more as there are suspects.
+    pub fn new(stale: CpuSet, suspects: &[CpuSet]) -> Self {
         let mut search = Self {
             stale,
             blocking: vec![stale],
             clean: vec![CpuSet::EMPTY],
             findings: Findings::default(),
+            suspects: suspects.to_vec(),
             next: None,
         };
         search.advance();
         search
-    }
-
-    /// Goes on where a search stopped: `outcomes` are those of its trials in
-    /// their order.
-    ///
-    /// # Errors
-    /// As [`Self::record`], for the first outcome that contradicts an earlier one.
-    pub fn resume(stale: CpuSet, outcomes: impl IntoIterator<Item = bool>) -> Result<Self, String> {
-        let mut search = Self::new(stale);
-        for blocked in outcomes {
-            let Some(tried) = search.trial() else {
-                break;
-            };
-            search.record(tried, blocked)?;
-        }
-        Ok(search)
     }
 
     /// The next trial: the case with exactly these cores stale. `None` when the
@@ -146,9 +136,19 @@ impl Bisector {
                 self.findings.complete = all;
                 return Ok(());
             };
-            let culprit = self.narrow(rest)?;
+            let culprit = self.narrow(self.suspect(&rest)?.unwrap_or(rest))?;
             self.findings.culprits.push(culprit);
         }
+    }
+
+    /// The first suspect among these cores that blocks, if any does.
+    fn suspect(&self, rest: &CpuSet) -> Result<Option<CpuSet>, Needs> {
+        for suspect in self.suspects.iter().filter(|part| within(part, rest)) {
+            if self.blocks(*suspect)? {
+                return Ok(Some(*suspect));
+            }
+        }
+        Ok(None)
     }
 
     /// Finds one culprit in a set that blocks: again and again the shortest

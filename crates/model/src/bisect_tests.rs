@@ -5,7 +5,11 @@ use proptest::prelude::*;
 /// Runs a search against a machine on which these culprits block; gives what
 /// it found and the number of trials. The machine is reset once on the way.
 fn find(stale: CpuSet, culprits: &[CpuSet]) -> (Findings, usize) {
-    let mut search = Bisector::new(stale);
+    find_suspecting(stale, culprits, &[])
+}
+
+fn find_suspecting(stale: CpuSet, culprits: &[CpuSet], suspects: &[CpuSet]) -> (Findings, usize) {
+    let mut search = Bisector::new(stale, suspects);
     let mut outcomes = Vec::new();
     while let Some(cores) = search.trial() {
         assert!(within(&cores, &stale) && !search.findings().complete);
@@ -13,7 +17,10 @@ fn find(stale: CpuSet, culprits: &[CpuSet]) -> (Findings, usize) {
         search.record(cores, blocked).unwrap();
         outcomes.push(blocked);
         if outcomes.len() == 7 {
-            let resumed = Bisector::resume(stale, outcomes.iter().copied()).unwrap();
+            let mut resumed = Bisector::new(stale, suspects);
+            for blocked in &outcomes {
+                resumed.record(resumed.trial().unwrap(), *blocked).unwrap();
+            }
             assert_eq!(resumed.trial(), search.trial());
             search = resumed;
         }
@@ -62,6 +69,31 @@ fn a_single_stale_core_needs_no_trial() {
 }
 
 #[test]
+fn a_suspect_that_is_right_takes_two_trials_and_a_wrong_one_costs_one() {
+    let stale = CpuSet::parse("1-126").unwrap();
+    let one = CpuSet::one;
+    assert_eq!(
+        find_suspecting(stale, &[one(77)], &[one(77)]),
+        (find(stale, &[one(77)]).0, 2)
+    );
+    let (findings, trials) = find_suspecting(stale, &[one(77)], &[one(3)]);
+    assert_eq!(findings.culprits, [one(77)]);
+    assert!(findings.complete && trials <= 10, "{trials} trials");
+    // One that is no stale core is never tried.
+    let (without, trials) = find_suspecting(stale, &[one(77)], &[one(200)]);
+    assert_eq!((without, trials), find(stale, &[one(77)]));
+}
+
+#[test]
+fn a_suspect_that_is_too_large_is_narrowed() {
+    let culprit = CpuSet::parse("5,90").unwrap();
+    let suspect = CpuSet::parse("5,60,90,91").unwrap();
+    let (findings, trials) = find_suspecting(CpuSet::first(128), &[culprit], &[suspect]);
+    assert_eq!(findings.culprits, [culprit]);
+    assert!(findings.complete && trials <= 8, "{trials} trials");
+}
+
+#[test]
 fn two_cores_that_block_only_together() {
     let culprit = CpuSet::parse("5,90").unwrap();
     check(CpuSet::first(128), &[culprit]);
@@ -87,7 +119,7 @@ fn all_cores_together_are_one_culprit_and_the_search_says_what_it_left() {
 #[test]
 fn an_outcome_that_cannot_be_is_named() {
     let set = |text| CpuSet::parse(text).unwrap();
-    let mut search = Bisector::new(set("0-7"));
+    let mut search = Bisector::new(set("0-7"), &[]);
     search.record(set("0-3"), false).unwrap();
     let error = search.record(set("1-2"), true).unwrap_err();
     assert_eq!(error, "CPUs 1-2 block, but CPUs 0-3 together did not");
@@ -100,7 +132,7 @@ fn an_outcome_that_cannot_be_is_named() {
 #[test]
 fn a_search_that_is_broken_off_says_what_it_knows() {
     let stale = CpuSet::first(8);
-    let mut search = Bisector::new(stale);
+    let mut search = Bisector::new(stale, &[]);
     let mut known = BTreeSet::new();
     while let Some(cores) = search.trial() {
         let blocked = cores.contains(2) || cores.contains(6);
@@ -156,6 +188,18 @@ proptest! {
     fn combinations_are_all_found((stale, culprits) in machine(3, 4)) {
         if ways_to_leave_out(&culprits).is_some() {
             check(stale, &culprits);
+        }
+    }
+
+    #[test]
+    fn suspects_change_nothing_but_the_order(
+        (stale, culprits) in machine(2, 4),
+        (_, suspects) in machine(3, 4),
+    ) {
+        if ways_to_leave_out(&culprits).is_some() {
+            let (found, _) = find_suspecting(stale, &culprits, &suspects);
+            prop_assert!(found.complete);
+            prop_assert_eq!(sets(&found.culprits), sets(&culprits));
         }
     }
 

@@ -12,7 +12,9 @@ use dtoolkit::{
     standard::{NodeStandard, Status},
 };
 
-use super::{Conduit, Cpu, Gic, Platform, Region, Source, Start, Uart, UartKind, Watchdog};
+use super::{
+    Conduit, Cpu, Gic, Platform, Region, Source, Start, Uart, UartKind, Watchdog, cpu_map,
+};
 use crate::cpuset::MAX_CPUS;
 
 /// Nodes deeper than this are passed over: real trees have a handful of levels.
@@ -28,6 +30,12 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
     let root = fdt.root();
     let mut found = Found::default();
     walk(root, &mut Vec::new(), &mut found);
+    if let Some(map) = root.child("cpus").and_then(|cpus| cpus.child("cpu-map")) {
+        let places = cpu_map::places(map);
+        for (cpu, phandle) in found.cpus.iter_mut().zip(&found.phandles) {
+            cpu.place = phandle.and_then(|phandle| places.get(&phandle).copied());
+        }
+    }
 
     let chosen = root.child("chosen");
     let text = |node: &FdtNode<'_>, name: &str| -> Option<String> {
@@ -119,6 +127,8 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
 #[derive(Default)]
 struct Found {
     cpus: Vec<Cpu>,
+    /// By which the `cpu-map` calls them.
+    phandles: Vec<Option<u32>>,
     gic: Option<Gic>,
     psci: Option<Conduit>,
     uarts: Vec<(String, Uart)>,
@@ -203,7 +213,8 @@ fn regions(node: &FdtNode<'_>, path: &[Bus]) -> Vec<Region> {
         .collect()
 }
 
-fn number(node: &FdtNode<'_>, name: &str) -> Option<u64> {
+/// A property of one or two cells.
+pub(super) fn number(node: &FdtNode<'_>, name: &str) -> Option<u64> {
     let property = node.property(name)?;
     match property.value() {
         bytes @ [_, _, _, _] => bytes
@@ -351,6 +362,10 @@ fn visit_cpu(node: &FdtNode<'_>, okay: bool, found: &mut Found) {
         _ => Start::Pen,
     };
     found.cpus.push(Cpu::new(mpidr, start));
+    let phandle = number(node, "phandle").or_else(|| number(node, "linux,phandle"));
+    found
+        .phandles
+        .push(phandle.and_then(|phandle| u32::try_from(phandle).ok()));
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 //! (`tests/data/dtb/soc.dts`) for what `virt` does not have.
 
 use super::*;
+use crate::{cpuset::CpuSet, topology::Topology};
 use dtoolkit::model::DeviceTree;
 use proptest::prelude::*;
 
 const VIRT_8: &[u8] = include_bytes!("../../tests/data/dtb/virt-8-gicv3-hvc.dtb");
+/// `-smp 8,sockets=2,clusters=2,cores=2`.
+const VIRT_8_CLUSTERS: &[u8] = include_bytes!("../../tests/data/dtb/virt-8-clusters.dtb");
 const VIRT_8_SMC: &[u8] = include_bytes!("../../tests/data/dtb/virt-8-gicv3-smc.dtb");
 const VIRT_4_V2: &[u8] = include_bytes!("../../tests/data/dtb/virt-4-gicv2.dtb");
 const VIRT_128: &[u8] = include_bytes!("../../tests/data/dtb/virt-128.dtb");
@@ -16,7 +19,8 @@ fn virt_with_gicv3() {
     let machine = read(VIRT_8).unwrap();
     assert_eq!(machine.model, "linux,dummy-virt");
     assert_eq!(machine.cpus.len(), 8);
-    assert_eq!(machine.cpus[3], Cpu::new(3, Start::Psci));
+    let third = &machine.cpus[3];
+    assert_eq!((third.mpidr, third.start), (3, Start::Psci));
     assert_eq!(machine.psci, Some(Conduit::Hvc));
     assert_eq!(
         machine.memory,
@@ -101,12 +105,13 @@ fn a_raspberry_pi_s_small_uart_has_word_registers() {
 fn cores_without_psci() {
     let machine = read(SOC).unwrap();
     assert_eq!(machine.psci, None);
+    let cores: Vec<_> = machine.cpus.iter().map(|c| (c.mpidr, c.start)).collect();
     assert_eq!(
-        machine.cpus,
+        cores,
         [
-            Cpu::new(0, Start::Pen),
-            Cpu::new(0x100, Start::SpinTable(0x8000_fff8)),
-            Cpu::new(0x1_8100_0200, Start::Pen),
+            (0, Start::Pen),
+            (0x100, Start::SpinTable(0x8000_fff8)),
+            (0x1_8100_0200, Start::Pen),
         ]
     );
     assert!(
@@ -128,6 +133,34 @@ fn reserved_memory_is_kept_free() {
         size: 0x10_0000
     }));
     assert_eq!(machine.memory.len(), 2);
+}
+
+/// Sockets and clusters, as lists of cores.
+fn topology(data: &[u8]) -> Option<[Vec<String>; 2]> {
+    let machine = read(data).unwrap();
+    let topology = Topology::of(machine.cpus.iter().map(|cpu| cpu.place))?;
+    let text = |groups: &[CpuSet]| groups.iter().map(ToString::to_string).collect();
+    Some([text(&topology.sockets), text(&topology.clusters)])
+}
+
+#[test]
+fn the_cpu_map_says_who_shares_what() {
+    let groups = |sockets: &[&str], clusters: &[&str]| {
+        let text = |groups: &[&str]| groups.iter().map(ToString::to_string).collect();
+        Some([text(sockets), text(clusters)])
+    };
+    // One socket with one cluster: the cluster tells nothing.
+    assert_eq!(topology(VIRT_8), groups(&["0-7"], &[]));
+    assert_eq!(
+        topology(VIRT_8_CLUSTERS),
+        groups(&["0-3", "4-7"], &["0-1", "2-3", "4-5", "6-7"])
+    );
+    // No sockets, and names that the binding does not know.
+    assert_eq!(topology(SOC), groups(&[], &["0-1", "2"]));
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(SOC).unwrap());
+    let cpus = tree.find_node_mut("/cpus").unwrap();
+    cpus.remove_child("cpu-map").unwrap();
+    assert_eq!(topology(&tree.to_dtb()), None);
 }
 
 #[test]

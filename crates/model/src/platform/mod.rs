@@ -1,6 +1,7 @@
 //! The machine as its firmware describes it: one value that holds every fact
 //! of the board, from a device tree or from ACPI. No address is compiled in.
 
+mod cpu_map;
 pub mod devicetree;
 
 use alloc::{string::String, vec::Vec};
@@ -80,7 +81,7 @@ impl Cpu {
 
 /// Where a core is. The numbers are the harness's own: 0, 1, … in the order in
 /// which the description names them, each unique in the machine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Place {
     /// Physical package.
     pub socket: Option<u32>,
