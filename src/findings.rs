@@ -32,6 +32,8 @@ pub struct Measured {
     fault: Option<(usize, [u64; 3], i64)>,
     /// An initiator whose step-by-step pass saw no operation.
     unseen: Option<usize>,
+    /// The time for some of it was over before all was done.
+    pub cut: bool,
     /// CPU, what its code had to return and what it did.
     pub stale_code: Option<(usize, u16, u16)>,
 }
@@ -63,6 +65,7 @@ pub fn collect(initiators: &CpuSet) -> Measured {
         if let Some(registers) = results.fault {
             all.fault.get_or_insert((cpu, registers, results.returned));
         }
+        all.cut |= results.cut;
         if results.unseen {
             all.unseen.get_or_insert(cpu);
         }

@@ -12,7 +12,7 @@ use stalecore_model::{
     recorder::Flight,
 };
 
-use super::Run;
+use super::{Run, cases::Effort};
 use crate::{psci, recorder, report};
 
 impl Run<'_> {
@@ -128,7 +128,7 @@ impl Run<'_> {
                 continue;
             }
             self.start_everybody()?;
-            self.bisect(group, case, &self.stale(group.state))?;
+            self.bisect(group, case, &self.stale(group.state), Effort::Case)?;
         }
         Ok(())
     }

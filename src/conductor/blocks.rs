@@ -12,7 +12,7 @@ use stalecore_model::{
     recorder::Trial,
 };
 
-use super::{Outcome, Run};
+use super::{Outcome, Run, cases::Effort};
 use crate::{
     fabric, ladder, recorder, report,
     scenario::{self, Entered},
@@ -22,12 +22,13 @@ use crate::{
 
 impl Run<'_> {
     /// Narrows the stale cores that blocked a case down to the smallest sets
-    /// that still do.
+    /// that still do, each tried with this effort.
     pub(super) fn bisect(
         &mut self,
         group: &Group,
         case: &Case,
         stale: &CpuSet,
+        effort: Effort,
     ) -> Result<(), String> {
         let mut search = Bisector::new(*stale, &self.suspects);
         let mut trials = 0;
@@ -62,7 +63,7 @@ impl Run<'_> {
             recorder::keep_trial(&trial);
             let mut entered = scenario::enter(&tried, group.state, group.line, tried.len())?;
             fabric::set_lines(group.line, &tried);
-            let blocked = match self.measure(case, &tried, true)? {
+            let blocked = match self.measure(case, &tried, effort)? {
                 Outcome::Done(_) => false,
                 Outcome::Blocked(held) => {
                     self.let_go(&held, &mut entered);

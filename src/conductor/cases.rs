@@ -11,10 +11,46 @@ use crate::{
     core_local, fabric,
     findings::{self, Measured},
     initiator::{self, AREAS, Order},
-    mark, recorder, report, scenario,
-    sentinel::{self, Watched},
+    mark::{self, Phase},
+    recorder, report, scenario,
+    sentinel::{self, Held, Watched},
     worker::{Command, core},
 };
+
+/// How much of a case is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Effort {
+    /// Its samples, with no core stale.
+    Baseline,
+    /// Everything.
+    Case,
+    /// As much as shows again what blocked.
+    Trial {
+        /// Samples per class.
+        samples: u32,
+        /// Did the depth sweep block?
+        sweep: bool,
+    },
+}
+
+impl Effort {
+    /// Fewest samples of a trial.
+    const FEWEST: u32 = 16;
+    /// Samples of a trial for each operation up to the one that blocked, as one
+    /// that blocks now and then may come later the next time.
+    const FOR_EACH: u32 = 8;
+
+    /// Of a trial after this block, in a plan of so many samples.
+    pub(super) fn of_trial(held: &Held, samples: u32, sweep: bool) -> Self {
+        let until = u32::try_from(held.seen.returned).unwrap_or(u32::MAX);
+        let wanted = until.saturating_mul(Self::FOR_EACH).max(Self::FEWEST);
+        let phase = held.seen.site.map(|site| site.phase);
+        Self::Trial {
+            samples: samples.min(wanted),
+            sweep: sweep && !matches!(phase, Some(Phase::Issue | Phase::Complete)),
+        }
+    }
+}
 
 impl Run<'_> {
     /// Runs one case on all initiators at once.
@@ -22,16 +58,22 @@ impl Run<'_> {
         &mut self,
         case: &Case,
         stale: &CpuSet,
-        real: bool,
+        effort: Effort,
     ) -> Result<Outcome, String> {
+        let real = effort != Effort::Baseline;
+        let (samples, sweep) = match effort {
+            Effort::Baseline => (self.conductor.samples, false),
+            Effort::Case => (self.conductor.samples, self.conductor.plan.sweep),
+            Effort::Trial { samples, sweep } => (samples, sweep),
+        };
         let roles = &self.conductor.plan.roles;
         let order = Order {
             subject: case.subject,
             line: case.line,
-            samples: self.conductor.samples,
+            samples,
             counter: self.conductor.judge.counter,
             batch: findings::batch_of(case.subject, self.conductor.judge.counter),
-            sweep: real && self.conductor.plan.sweep,
+            sweep,
             stepped: real,
             stale: stale.len() as u32,
             gate: real && case.state == StaleState::CpuOffInflight,
@@ -58,9 +100,11 @@ impl Run<'_> {
         match sentinel::watch(&others, self.conductor.plan.deadline_ms)? {
             Watched::Returned => {
                 recorder::land();
-                Ok(Outcome::Done(Box::new(findings::collect(
-                    &roles.initiators,
-                ))))
+                let measured = findings::collect(&roles.initiators);
+                if measured.cut && effort == Effort::Case {
+                    self.cut.push(case.number);
+                }
+                Ok(Outcome::Done(Box::new(measured)))
             }
             Watched::Held(held) => Ok(Outcome::Blocked(held)),
         }

@@ -22,6 +22,8 @@ use stalecore_model::{
     record::{CaseRecord, GroupRecord, Record},
 };
 
+use cases::Effort;
+
 use crate::{
     core_local, cores, exit, fabric,
     findings::{Judge, Measured},
@@ -94,6 +96,8 @@ pub struct Run<'a> {
     reported: CpuSet,
     /// The culprits of cases before, for the next search to look into first.
     suspects: Vec<CpuSet>,
+    /// The cases whose time was over before all their samples were taken.
+    cut: Vec<usize>,
     /// An initiator is held up for good: nothing more can be run.
     ended: bool,
 }
@@ -107,6 +111,7 @@ impl<'a> Run<'a> {
             exit: ExitCode::Expected,
             reported: identity::known(),
             suspects: Vec::new(),
+            cut: Vec::new(),
             ended: false,
         }
     }
@@ -269,7 +274,7 @@ impl Run<'_> {
         let mut measured = Vec::new();
         let mut block = None;
         for case in cases {
-            match self.measure(case, stale, true)? {
+            match self.measure(case, stale, Effort::Case)? {
                 Outcome::Done(done) => measured.push((case, done)),
                 Outcome::Blocked(held) => {
                     block = Some((case, held));
@@ -304,10 +309,12 @@ impl Run<'_> {
         let old = self.check_released(stale)?;
         self.judge(measured, baselines, doubt, old);
         drop(late);
-        if let Some((case, _)) = block
+        if let Some((case, held)) = block
             && self.conductor.bisect
         {
-            self.bisect(group, case, stale)?;
+            let (samples, sweep) = (self.conductor.samples, self.conductor.plan.sweep);
+            let effort = Effort::of_trial(&held, samples, sweep);
+            self.bisect(group, case, stale, effort)?;
         }
         Ok(run)
     }
@@ -344,7 +351,7 @@ impl Run<'_> {
             if case.subject == Subject::SelftestHang {
                 continue; // has no baseline: it never returns
             }
-            match self.measure(case, &CpuSet::EMPTY, false)? {
+            match self.measure(case, &CpuSet::EMPTY, Effort::Baseline)? {
                 Outcome::Done(done) => found.push(done),
                 Outcome::Blocked(held) => {
                     self.blocked(case, &held, &mut entered);

@@ -1,6 +1,6 @@
 //! What came of the cases, and the end of the run.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use stalecore_model::{
     exit::ExitCode,
@@ -52,6 +52,13 @@ impl Run<'_> {
         }
         if broken {
             exit = ExitCode::Harness;
+        }
+        if let [first, ..] = self.cut[..] {
+            report::note(format!(
+                "{} cases, case {first} the first, took so long that they have fewer samples, or \
+                 depths of the sweep, than were asked for",
+                self.cut.len()
+            ));
         }
         let strict = self.conductor.max_slowdown.is_some();
         console::with(|out| {

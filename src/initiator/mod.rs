@@ -21,6 +21,7 @@ pub use order::{Job, Order, Results};
 
 use crate::{
     arch,
+    clock::Deadline,
     core_local::Core,
     fabric,
     mark::{Phase, Site},
@@ -37,6 +38,15 @@ const PASS: usize = 64;
 const WARM_UP: usize = 4;
 /// Repeats of each depth of the sweep; the median of them is kept.
 const SWEEP_REPEATS: usize = 9;
+/// Repeats of a depth, and samples of a class, that are taken however long that
+/// takes.
+const FEWEST_REPEATS: usize = 3;
+const FEWEST: usize = 16;
+/// How long a class or the sweep may take, and the more for each sample asked
+/// for: far above any silicon, but an emulator that has every core take part in
+/// a TLBI can need a quarter of a second for one.
+const LONGEST_MS: u64 = 3000;
+const LONGEST_SAMPLE_US: u64 = 50;
 
 /// Runs the order of this core, noting what it does on its mark.
 pub fn measure(core: &Core) {
@@ -88,6 +98,11 @@ impl Measurement<'_> {
     fn over(&self) -> bool {
         self.core.fault.0.taken.load(Ordering::Relaxed)
             || self.core.given_up.load(Ordering::Relaxed)
+    }
+
+    /// By when a class or the sweep is to be over.
+    fn time(&self) -> Deadline {
+        Deadline::after_ms(LONGEST_MS + u64::from(self.order.samples) * LONGEST_SAMPLE_US / 1000)
     }
 
     fn now(&self) -> u64 {
@@ -173,20 +188,21 @@ impl Measurement<'_> {
         let batched = probe.depth.as_ref().filter(|_| self.order.batch > 1);
         let depth_16 = batched.map(|depth| depth[counter][4] as usize);
         self.watch(&[depth_16.unwrap_or(probe.issue[counter] as usize)]);
-        self.class(
-            Phase::Issue,
-            samples,
-            0,
-            &mut results.issue,
-            |operand| match batched {
-                Some(depth) => depth[counter][4](operand, self.stride()).0,
-                None => (probe.issue[counter])(operand),
-            },
-        );
+        results.cut |=
+            self.class(
+                Phase::Issue,
+                samples,
+                0,
+                &mut results.issue,
+                |operand| match batched {
+                    Some(depth) => depth[counter][4](operand, self.stride()).0,
+                    None => (probe.issue[counter])(operand),
+                },
+            );
         if let Some(complete) = &probe.complete {
             let complete: Block = complete[counter];
             self.watch(&[depth_16.unwrap_or(complete as usize)]);
-            self.class(
+            results.cut |= self.class(
                 Phase::Complete,
                 samples,
                 half,
@@ -219,7 +235,7 @@ impl Measurement<'_> {
         fabric::watch_barriers(functions.iter().copied());
     }
 
-    /// One class of samples, on lines from `first` on.
+    /// One class of samples, on lines from `first` on. Was it cut short?
     fn class(
         &self,
         phase: Phase,
@@ -227,7 +243,8 @@ impl Measurement<'_> {
         first: usize,
         histogram: &mut Histogram,
         block: impl Fn(usize) -> u64,
-    ) {
+    ) -> bool {
+        let time = self.time();
         // A batch takes as many lines; leave room for them behind the last.
         let room = self.order.batch as usize;
         let warm_up = if self.order.line.needs_stale_core() {
@@ -245,12 +262,15 @@ impl Measurement<'_> {
                 } else {
                     first + index
                 };
+                if taken + index >= warm_up + FEWEST && time.has_passed() {
+                    return true;
+                }
                 let operand = self.operand(at);
                 self.before(phase, operand);
                 let ticks = block(operand);
                 self.core.mark.0.after();
                 if self.over() {
-                    return;
+                    return false;
                 }
                 if taken + index >= warm_up {
                     histogram.add(ticks);
@@ -258,30 +278,43 @@ impl Measurement<'_> {
             }
             taken += pass;
         }
+        false
     }
 
     fn sweep(&self, probe: &Probe, results: &mut Results) {
         let Some(depths) = &probe.depth else { return };
+        let time = self.time();
         for (nth, depth) in DEPTHS.iter().enumerate() {
             let block = depths[self.order.counter as usize][nth];
             self.watch(&[block as usize]);
             // TLBI by address runs over page numbers, of which any are fine.
             let mut issue = [0; SWEEP_REPEATS];
             let mut barrier = [0; SWEEP_REPEATS];
+            let mut taken = 0;
             for repeat in 0..SWEEP_REPEATS {
+                if time.has_passed() && (repeat >= FEWEST_REPEATS || nth > 0) {
+                    results.cut = true;
+                    break;
+                }
                 self.prepare(0, *depth as usize);
                 let operand = self.operand(0);
                 self.before(Phase::Depth, operand);
                 let ticks = block(operand, self.stride());
                 self.core.mark.0.after();
                 (issue[repeat], barrier[repeat]) = ticks;
+                taken += 1;
             }
-            issue.sort_unstable();
-            barrier.sort_unstable();
+            if taken < FEWEST_REPEATS {
+                return;
+            }
+            let median = |ticks: &mut [u64]| {
+                ticks.sort_unstable();
+                ticks[ticks.len() / 2]
+            };
             results.sweep[nth] = Depth {
                 depth: *depth,
-                issue: issue[SWEEP_REPEATS / 2],
-                barrier: barrier[SWEEP_REPEATS / 2],
+                issue: median(&mut issue[..taken]),
+                barrier: median(&mut barrier[..taken]),
             };
             results.depths = nth + 1;
         }

@@ -104,6 +104,8 @@ pub struct Results {
     pub sweep: [Depth; DEPTHS.len()],
     /// How many depths were run.
     pub depths: usize,
+    /// The time for a class or the sweep was over before all was done.
+    pub cut: bool,
     /// ESR, FAR and ELR of a fault that ended it.
     pub fault: Option<[u64; 3]>,
     /// What a routine returned, if not 0.
@@ -127,6 +129,7 @@ impl Results {
                 barrier: 0,
             }; DEPTHS.len()],
             depths: 0,
+            cut: false,
             fault: None,
             returned: 0,
             unseen: false,
@@ -138,6 +141,7 @@ impl Results {
         self.issue.clear();
         self.complete.clear();
         self.depths = 0;
+        self.cut = false;
         self.fault = None;
         self.returned = 0;
         self.unseen = false;

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use stalecore_model::glossary::{LineState, Subject};
 
 use super::{
-    BUFFER_SIZE, Measurement, Results,
+    BUFFER_SIZE, FEWEST, Measurement, Results,
     areas::{dirty, read},
 };
 use crate::{
@@ -60,8 +60,13 @@ impl Measurement<'_> {
         if self.order.gate {
             stuck::open_gate();
         }
-        for _ in 0..samples {
+        let time = self.time();
+        for taken in 0..samples {
             if results.returned != 0 || self.over() {
+                return;
+            }
+            if taken >= FEWEST && time.has_passed() {
+                results.cut = true;
                 return;
             }
             self.prepare_area(&area);

@@ -67,7 +67,11 @@ fn every_firmware_gives_the_same_cases_and_verdicts() {
             "grub" => "load options",
             _ => "stalecore.cfg",
         };
-        assert_eq!(chatter.trim().is_empty(), way == "image", "{way}: {chatter}");
+        assert_eq!(
+            chatter.trim().is_empty(),
+            way == "image",
+            "{way}: {chatter}"
+        );
         assert!(chatter.contains(says), "{way}: {chatter}");
     }
 }
