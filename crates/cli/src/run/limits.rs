@@ -48,9 +48,13 @@ impl Limits {
         let cores = u32::try_from(cpus).unwrap_or(u32::MAX);
         let times =
             |what: Duration, n: usize| what.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX));
-        // Four histograms for each case: two classes, and the baseline.
-        let case = Duration::from_millis(200) + Duration::from_micros(80) * options.samples;
-        let group = Duration::from_secs(1) + Duration::from_millis(50) * cores;
+        // Four histograms for each case: two classes, and the baseline. An
+        // initiator whose stale cores spin has as small a part of the host as
+        // each of them: with 128 cores on two a case takes a second.
+        let case = Duration::from_millis(200)
+            + Duration::from_micros(80) * options.samples
+            + Duration::from_millis(15) * cores;
+        let group = Duration::from_secs(1) + Duration::from_millis(100) * cores;
         let deadline = Duration::from_millis(plan.deadline_ms.into());
         // The deadline, the rungs of the ladder, the report.
         let block = deadline * 5;
