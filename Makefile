@@ -15,7 +15,7 @@ LG_ENV ?= docs/ci/labgrid/qemu.yaml
 JUNIT ?= $(TARGET_DIR)/labgrid.xml
 PYTEST := PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q -p no:cacheprovider --lg-env
 
-.PHONY: help run test host-test labgrid build dist grub deps deps-run deps-test venv clean
+.PHONY: help run test host-test labgrid ktap build dist grub deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make test       build, run all tests'
 	@echo 'make host-test  run the tests that need neither image nor QEMU'
 	@echo 'make labgrid    boot by labgrid (LG_ENV=qemu.yaml or a board, JUNIT=results.xml)'
+	@echo 'make ktap       have the parser of the kernel read what the image prints'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
@@ -43,6 +44,11 @@ host-test: deps-build
 
 labgrid: deps-test venv build
 	$(PYTEST) $(LG_ENV) --junitxml $(JUNIT) docs/ci/labgrid
+
+ktap: deps-test venv build
+	@tools/kunit $(TARGET_DIR)/kunit
+	KUNIT=$(TARGET_DIR)/kunit PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q \
+		-p no:cacheprovider tests/ktap
 
 build: deps-build
 	$(CARGO) build --locked --release -p stalecore-cli

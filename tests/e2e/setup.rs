@@ -23,7 +23,7 @@ const BASE: [&str; 9] = [
 ];
 
 /// What makes all its steps content, on a machine with Debian's libc headers.
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "cc",
     "cargo",
     "qemu-system-aarch64",
@@ -32,6 +32,7 @@ const ALL: [&str; 8] = [
     "gdb-multiarch",
     "python3",
     "chromium",
+    "xz",
 ];
 
 impl System {
@@ -135,6 +136,7 @@ fn root_installs_what_is_missing_and_only_that() {
             "gdb-multiarch",
             "python3",
             "chromium",
+            "xz",
             "apt-get",
         ],
     );
@@ -163,7 +165,7 @@ fn a_user_with_sudo_goes_through_it() {
     assert!(
         calls.contains(
             "recommends gcc qemu-system-arm device-tree-compiler binutils-aarch64-linux-gnu \
-             gdb-multiarch python3-venv chromium\n"
+             gdb-multiarch python3-venv chromium xz-utils\n"
         ),
         "{calls}"
     );
@@ -177,7 +179,8 @@ fn a_user_without_sudo_is_told_the_one_command() {
     ended.one_line(&[
         "neither root nor sudo",
         "apt-get update && apt-get install -y --no-install-recommends qemu-system-arm \
-         device-tree-compiler binutils-aarch64-linux-gnu gdb-multiarch python3-venv chromium",
+         device-tree-compiler binutils-aarch64-linux-gnu gdb-multiarch python3-venv chromium \
+         xz-utils",
     ]);
     assert!(!system.calls().contains("apt-get"));
 }
@@ -262,6 +265,7 @@ fn failures_are_named() {
             "gdb-multiarch",
             "python3",
             "chromium",
+            "xz",
         ],
     );
     let ended = system.deps();
