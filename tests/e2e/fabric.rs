@@ -166,16 +166,21 @@ fn where_no_search_is_possible_it_says_why() {
 #[test]
 fn the_one_culprit_is_found_and_what_released_it() {
     let booted = Booted::new(
-        "--fabric deaf=ticket-lock@11,heal=unlock --cpus 16 --stale ticket-lock --ops ic-ivau --bisect \
-         --deadline-ms 1000",
+        "--fabric deaf=ticket-lock@11,heal=unlock --cpus 16 --stale ticket-lock --bisect \
+         --ops ic-ivau,tlbi-vmalle1is --deadline-ms 1000",
     )
     .ends(4, &["released by: unlock", "CPU 11"]);
-    assert_eq!(booted.run.blocks[0].released_by(), Some("unlock"));
-    let found = &booted.run.bisections[0];
-    assert!(found.complete);
-    let culprits: Vec<_> = found.culprits.iter().map(ToString::to_string).collect();
-    assert_eq!(culprits, ["11"]);
-    assert!(found.trials <= 8, "{} trials", found.trials);
+    let [first, second] = &booted.run.bisections[..] else {
+        panic!("{:?}", booted.run.bisections)
+    };
+    for (found, block) in [first, second].into_iter().zip(&booted.run.blocks) {
+        assert_eq!(block.released_by(), Some("unlock"));
+        let culprits: Vec<_> = found.culprits.iter().map(ToString::to_string).collect();
+        assert!(found.complete && culprits == ["11"], "{found:?}");
+    }
+    assert!(first.trials <= 8, "{} trials", first.trials);
+    // Who blocked one operation is tried first for the next: alone, and all but.
+    assert_eq!(second.trials, 2);
 }
 
 /// Every operation under every stale state with the first, the middle and the
