@@ -1,7 +1,8 @@
 // Firmware without PSCI, for QEMU's virt with GICv2 and a secure world: all cores
 // begin here at EL3, in the flash at address 0. Gives every interrupt to the
-// non-secure world, goes to EL2, and sends core 0 into the image; each other core
-// waits for an address in its word of the spin table.
+// non-secure world, goes to EL2, and sends one core, not the first, into the image;
+// each other core waits for an address in its word of the spin table.
+        .equ    BOOT, 2
         .equ    GICD, 0x08000000
         .equ    GICC, 0x08010000
         .equ    TABLE, 0x40100000
@@ -14,7 +15,8 @@
         ldr     x1, =GICD
         mov     w2, #-1
         str     w2, [x1, #0x80]         // GICD_IGROUPR0, each core's own
-        cbnz    x19, 2f
+        cmp     x19, #BOOT
+        b.ne    2f
         add     x3, x1, #0x84
         mov     x4, #31
 1:      str     w2, [x3], #4
@@ -35,7 +37,8 @@
         add     x0, x0, x1
         msr     elr_el3, x0
         eret
-3:      cbnz    x19, 4f
+3:      cmp     x19, #BOOT
+        b.ne    4f
         ldr     x0, =TREE
         mov     x1, xzr
         mov     x2, xzr

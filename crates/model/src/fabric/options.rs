@@ -25,6 +25,7 @@ use core::fmt;
 use crate::{
     cpuset::CpuSet,
     glossary::{StaleState, Subject},
+    options::values::{number, one_of, switch},
 };
 
 use super::maintenance::Maintenance;
@@ -54,6 +55,9 @@ macro_rules! choice {
         impl $kind {
             /// Every value.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Every value behind its word.
+            const NAMED: &'static [(&'static str, Self)] = &[$(($name, Self::$variant)),*];
 
             /// The word on the command line and in records.
             pub const fn name(self) -> &'static str {
@@ -193,20 +197,15 @@ impl FabricOptions {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             "deaf" => self.deaf = Some(deaf(value)?),
-            "to" => self.to = one_of(value, DeafTo::ALL, DeafTo::name)?,
-            "depth" => self.depth = depth(value)?,
-            "early-comp" => {
-                self.early_comp =
-                    one_of(value, &[true, false], |on| if on { "on" } else { "off" })?;
-            }
+            "to" => self.to = one_of(value, DeafTo::NAMED)?,
+            "depth" => self.depth = number(value, 1, u32::from(MAX_DEPTH))? as u8,
+            "early-comp" => self.early_comp = switch(value)?,
             "delay" => self.delay_ns = time(value)?,
             "fault" => self.fault = Some(fault(value)?),
             "heal" if value == "never" => self.heal = None,
             "heal" => {
-                self.heal = Some(
-                    one_of(value, Rung::ALL, Rung::name)
-                        .map_err(|error| format!("{error}, never"))?,
-                );
+                self.heal =
+                    Some(one_of(value, Rung::NAMED).map_err(|error| format!("{error}, never"))?);
             }
             _ => return Err(format!("no such key; allowed: {KEYS}")),
         }
@@ -255,15 +254,6 @@ fn deaf(value: &str) -> Result<Deaf, String> {
     })
 }
 
-fn depth(value: &str) -> Result<u8, String> {
-    match value.parse() {
-        Ok(depth) if (1..=MAX_DEPTH).contains(&depth) && !value.starts_with('+') => Ok(depth),
-        _ => Err(format!(
-            "'{value}' is not allowed; allowed: 1 to {MAX_DEPTH}"
-        )),
-    }
-}
-
 /// The units of a time with their length in nanoseconds, longest first.
 const UNITS: [(&str, u64); 4] = [
     ("s", 1_000_000_000),
@@ -307,16 +297,6 @@ fn fault(value: &str) -> Result<Maintenance, String> {
                 "'{value}' is no operation that can fault; allowed: {}",
                 allowed.join(", ")
             )
-        })
-}
-
-fn one_of<T: Copy>(value: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T, String> {
-    all.iter()
-        .copied()
-        .find(|v| name(*v) == value)
-        .ok_or_else(|| {
-            let allowed: Vec<_> = all.iter().map(|v| name(*v)).collect();
-            format!("'{value}' is not allowed; allowed: {}", allowed.join(", "))
         })
 }
 

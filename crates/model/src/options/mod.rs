@@ -1,7 +1,7 @@
 //! The command line: the same keys and values on the host (`--ops ic-ivau`)
 //! and in the boot arguments (`stalecore.ops=ic-ivau`), read by the same code.
 
-mod values;
+pub(crate) mod values;
 
 use alloc::{
     format,

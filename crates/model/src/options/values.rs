@@ -28,9 +28,9 @@ pub(super) fn list<T: PartialEq>(
     Ok(found)
 }
 
-pub(super) fn number(value: &str, low: u32, high: u32) -> Result<u32, String> {
+pub(crate) fn number(value: &str, low: u32, high: u32) -> Result<u32, String> {
     match value.parse() {
-        Ok(n) if (low..=high).contains(&n) => Ok(n),
+        Ok(n) if (low..=high).contains(&n) && !value.starts_with('+') => Ok(n),
         _ => Err(format!(
             "'{value}' is not allowed; allowed: {low} to {high}"
         )),
@@ -57,7 +57,7 @@ pub(super) fn time(value: &str, low_ms: u32, high_ms: u32) -> Result<u32, String
     }
 }
 
-pub(super) fn one_of<T: Copy>(value: &str, allowed: &[(&str, T)]) -> Result<T, String> {
+pub(crate) fn one_of<T: Copy>(value: &str, allowed: &[(&str, T)]) -> Result<T, String> {
     allowed
         .iter()
         .find(|(name, _)| *name == value)
@@ -68,7 +68,7 @@ pub(super) fn one_of<T: Copy>(value: &str, allowed: &[(&str, T)]) -> Result<T, S
         })
 }
 
-pub(super) fn switch(value: &str) -> Result<bool, String> {
+pub(crate) fn switch(value: &str) -> Result<bool, String> {
     one_of(value, &[("on", true), ("off", false)])
 }
 
