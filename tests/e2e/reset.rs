@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Cursor, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
     thread,
@@ -16,7 +16,7 @@ use stalecore_model::{
     record::Record,
 };
 
-use crate::dist::Booted;
+use crate::dist::{Booted, built};
 
 /// How long the machine may take to come as far as a test wants it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,11 +24,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs, and resets the machine each time that the console has said something
 /// for the given number of times, and `settled` after that.
 fn reset_at(args: &str, sign: &'static str, times: &'static [usize], settled: Duration) -> Booted {
+    reset_under(args, sign, times, settled, &std::env::temp_dir())
+}
+
+/// The same, with the command's scratch directory in `scratch`.
+fn reset_under(
+    args: &str,
+    sign: &'static str,
+    times: &'static [usize],
+    settled: Duration,
+    scratch: &Path,
+) -> Booted {
     let dir = tempfile::tempdir().unwrap();
     // A monitor beside the command's own.
     let monitor = dir.path().join("reset");
     let mut hand = None;
     let booted = Booted::with(args, |command| {
+        command.env("TMPDIR", scratch);
         let listen = format!("unix:{},server=on,wait=off", monitor.display());
         command.args(["--qemu-arg", "-qmp", "--qemu-arg", &listen]);
         let mut words = command.get_args().skip_while(|word| *word != "--out");
@@ -253,4 +265,51 @@ fn damage_is_noticed_and_said() {
         assert_eq!(booted.run.cases.len(), 3);
         assert_eq!(booted.run.resumes.len(), usize::from(kept));
     }
+}
+
+/// A machine without a serial line: what it had finished is on its disk.
+#[test]
+fn firmware_writes_what_a_reset_left_to_its_volume_and_goes_on() {
+    built("stalecore.efi");
+    let scratch = tempfile::tempdir().unwrap();
+    // The command removes its disk; a second name keeps it.
+    let disk = scratch.path().join("kept");
+    let place = (scratch.path().to_path_buf(), disk.clone());
+    let keeper = thread::spawn(move || keep_disk(&place.0, &place.1));
+    let plan = "--boot uefi --cpus 4 --ops ic-ivau,dc-civac --samples 16 --sweep off";
+    let booted = reset_under(plan, "\"case\":", &[20], Duration::ZERO, scratch.path());
+    keeper.join().unwrap();
+    let (booted, hit) = but_for_what_it_hit(booted);
+    assert_eq!((booted.run.cases.len(), booted.run.restarts), (48, 1));
+    assert!(booted.console().contains("stalecore-1.log"));
+    let kept = reports(&on_volume(&disk, "stalecore-1.log"));
+    // The last ones may have been on their way.
+    let said = booted.run.resumes[0].finished as usize;
+    assert!(kept.len() >= 19 && kept.len() == said, "{kept:?} of {said}");
+    assert!(kept.values().all(|times| *times == 1), "{hit:?}: {kept:?}");
+}
+
+/// Gives the disk that a run makes somewhere below `scratch` a second name.
+fn keep_disk(scratch: &Path, name: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        for dir in std::fs::read_dir(scratch).unwrap().flatten() {
+            if std::fs::hard_link(dir.path().join("disk.img"), name).is_ok() {
+                return;
+            }
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A file in the root of the only partition of a disk.
+fn on_volume(disk: &Path, name: &str) -> String {
+    let image = std::fs::read(disk).unwrap();
+    let start = u32::from_le_bytes(image[454..458].try_into().unwrap()) as usize * 512;
+    let partition = Cursor::new(image[start..].to_vec());
+    let volume = fatfs::FileSystem::new(partition, fatfs::FsOptions::new()).unwrap();
+    let mut text = String::new();
+    let mut file = volume.root_dir().open_file(name).unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
 }
