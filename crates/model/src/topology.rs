@@ -29,10 +29,15 @@ impl Topology {
             add(&mut sockets, place.and_then(|p| p.socket));
             add(&mut clusters, place.and_then(|p| p.cluster));
         }
-        let topology = Self {
+        let mut topology = Self {
             sockets: sockets.into_values().collect(),
             clusters: clusters.into_values().collect(),
         };
+        // A cluster that is all there is of its package tells nothing.
+        match (&topology.sockets[..], &topology.clusters[..]) {
+            ([], [_]) => topology.clusters.clear(),
+            (sockets, _) => topology.clusters.retain(|cores| !sockets.contains(cores)),
+        }
         (topology != Self::default()).then_some(topology)
     }
 
@@ -59,11 +64,13 @@ mod tests {
     #[test]
     fn cores_are_sorted_into_their_groups() {
         let places = [place(0, 0), place(0, 1), None, place(1, 2), place(0, 1)];
-        let topology = Topology::of(places.into_iter()).unwrap();
+        let more = [place(1, 3), place(2, 4)];
+        let topology = Topology::of(places.into_iter().chain(more)).unwrap();
         let text =
             |groups: &[CpuSet]| -> Vec<_> { groups.iter().map(ToString::to_string).collect() };
-        assert_eq!(text(&topology.sockets), ["0-1,4", "3"]);
-        assert_eq!(text(&topology.clusters), ["0", "1,4", "3"]);
+        assert_eq!(text(&topology.sockets), ["0-1,4", "3,5", "6"]);
+        // The only cluster of socket 2 is no other group than that.
+        assert_eq!(text(&topology.clusters), ["0", "1,4", "3", "5"]);
         assert_eq!(topology.place(4), (Some(0), Some(1)));
         assert_eq!(topology.place(2), (None, None));
     }

@@ -2,7 +2,7 @@
 //! (binding `cpu/cpu-topology.txt`): nested nodes `socketN`, `clusterN`, `coreN`
 //! and `threadN`, whose leaves point to the nodes of the cores.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 
 use dtoolkit::{Node, fdt::FdtNode};
 
@@ -15,7 +15,6 @@ const MAX_DEPTH: usize = 8;
 pub fn places(map: FdtNode<'_>) -> BTreeMap<u32, Place> {
     let mut found = Found::default();
     found.walk(map, Place::default(), 0);
-    found.drop_whole_sockets();
     found.places
 }
 
@@ -48,21 +47,6 @@ impl Found {
                 _ => continue,
             }
             self.walk(child, place, depth + 1);
-        }
-    }
-
-    /// A cluster that is all there is of its socket, or of a machine without
-    /// sockets, tells nothing.
-    fn drop_whole_sockets(&mut self) {
-        let mut clusters: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for place in self.places.values() {
-            let of_socket = clusters.entry(place.socket).or_default();
-            of_socket.insert(place.cluster);
-        }
-        for place in self.places.values_mut() {
-            if clusters[&place.socket].len() == 1 {
-                place.cluster = None;
-            }
         }
     }
 }
