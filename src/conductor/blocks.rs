@@ -63,8 +63,12 @@ impl Run<'_> {
             recorder::keep_trial(&trial);
             let mut entered = scenario::enter(&tried, group.state, group.line, tried.len())?;
             fabric::set_lines(group.line, &tried);
+            let mut cut = false;
             let blocked = match self.measure(case, &tried, effort)? {
-                Outcome::Done(_) => false,
+                Outcome::Done(done) => {
+                    cut = done.cut;
+                    false
+                }
                 Outcome::Blocked(held) => {
                     self.let_go(&held, &mut entered);
                     true
@@ -79,6 +83,14 @@ impl Run<'_> {
             }
             entered.release()?;
             self.settle()?;
+            if cut {
+                // It may have returned only because it was not asked often enough.
+                why = Some(format!(
+                    "the time for the trial with CPU {tried} was over before it had repeated what \
+                     blocked"
+                ));
+                break;
+            }
             trial.blocked = Some(blocked);
             recorder::keep_trial(&trial);
             // A search among many cores is long, and nothing else tells that it

@@ -183,6 +183,40 @@ fn the_one_culprit_is_found_and_what_released_it() {
     assert_eq!(second.trials, 2);
 }
 
+/// Answers that are so late that 64 samples of a class take more than its time.
+#[test]
+fn a_class_has_its_time_and_what_was_cut_is_said() {
+    let plan = "--cpus 4 --stale spin --ops ic-ivau --sweep off";
+    let said = |booted: &Booted| {
+        let notes = &booted.run.notes;
+        notes.iter().any(|note| note.contains("fewer samples"))
+    };
+    let booted = Booted::new(&format!("{plan} --fabric delay=80ms")).ends(0, &[]);
+    let case = &booted.run.cases[0];
+    assert!(said(&booted), "{:?}", booted.run.notes);
+    for class in [&case.issue, &case.complete] {
+        assert!((16..64).contains(&class.count()), "{}", class.count());
+    }
+    let booted = Booted::new(&format!("{plan} --fabric delay=1us")).ends(0, &[]);
+    assert!(!said(&booted), "{:?}", booted.run.notes);
+    assert_eq!(booted.run.cases[0].issue.count(), 64);
+}
+
+/// Four operations are posted before one is held up, so a trial is to repeat
+/// more than it has the time for.
+#[test]
+fn a_trial_that_was_cut_proves_nothing() {
+    let booted = Booted::new(
+        "--cpus 6 --stale spin --ops ic-ivau --sweep off --bisect --deadline-ms 2000 \
+         --fabric deaf=spin@4,early-comp=on,delay=250ms",
+    )
+    .ends(4, &[]);
+    assert_eq!(booted.run.blocks[0].returned, 4);
+    let found = &booted.run.bisections[0];
+    assert!(!found.complete && found.culprits.is_empty(), "{found:?}");
+    assert!(found.why.as_ref().unwrap().contains("was over before"));
+}
+
 /// Every operation under every stale state with the first, the middle and the
 /// last stale core deaf, and with none: each block found, none invented.
 #[test]
