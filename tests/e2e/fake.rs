@@ -76,8 +76,12 @@ impl Fake {
     /// Is the emulator still running?
     pub fn alive(&self) -> bool {
         let pid = fs::read_to_string(self.path("pid")).unwrap();
-        // A zombie has no command line.
-        fs::read(Path::new("/proc").join(pid.trim()).join("cmdline")).is_ok_and(|c| !c.is_empty())
+        // Its state follows the name in brackets. A command line would not do: a
+        // process has none for a moment, in the middle of an exec.
+        fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat")).is_ok_and(|stat| {
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+        })
     }
 }
 
