@@ -1,18 +1,40 @@
 //! The report: one record a line, as a diagnostic of KTAP.
 
 use alloc::{boxed::Box, string::String};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use stalecore_model::record::{Hold, Note, Record};
 
-use crate::{arch, board, clock::Deadline, println, recorder, watchdog};
+use crate::{
+    arch, board,
+    clock::{self, Deadline},
+    mark, println, recorder, watchdog,
+};
 
 /// How long the image holds still for a debugger. The clock stands while an
 /// emulator has stopped the machine.
 const HOLD_MS: u64 = 5000;
 
+/// How long nothing is said of a run that goes on.
+const QUIET_MS: u64 = 5000;
+
+/// CNTVCT_EL0 when something was last said.
+static SAID: AtomicU64 = AtomicU64::new(0);
+
+/// Says that the run goes on, if nothing has been said for a while, so that
+/// whoever waits at the console tells a slow machine from a silent one. To be
+/// called only where something has moved.
+pub fn running() {
+    let said = SAID.load(Ordering::Relaxed);
+    if clock::ms_since(said) >= QUIET_MS {
+        println!("# case {} goes on", mark::case());
+        SAID.store(arch::cntvct(), Ordering::Relaxed);
+    }
+}
+
 /// Writes a record.
 pub fn record(record: &Record) {
     watchdog::refresh();
+    SAID.store(arch::cntvct(), Ordering::Relaxed);
     match record.to_json() {
         Ok(json) => {
             println!("# {json}");

@@ -16,7 +16,7 @@ use crate::{
     arch, clock,
     core_local::{self, Core},
     mark::{self, Seen},
-    recorder,
+    recorder, report,
     scenario::Entered,
     stuck::{self, Proof},
     symbols, watchdog,
@@ -64,6 +64,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Result<Watched, String> {
             if seen.sequence != *sequence {
                 *sequence = seen.sequence;
                 *since = arch::cntvct();
+                report::running();
                 continue;
             }
             // Only one that has stood still for a moment is worth its time.

@@ -77,8 +77,10 @@ impl Run<'_> {
             stepped: real,
             stale: stale.len() as u32,
             gate: real && case.state == StaleState::CpuOffInflight,
+            deadline_ms: self.conductor.plan.deadline_ms,
         };
         mark::begin_case(case.number);
+        report::running();
         if let Some(first) = roles.initiators.lowest() {
             recorder::fly(first, mark::read(core(first)));
         }

@@ -53,11 +53,15 @@ impl Run<'_> {
         if broken {
             exit = ExitCode::Harness;
         }
-        if let [first, ..] = self.cut[..] {
+        let which = match self.cut[..] {
+            [] => None,
+            [only] => Some(format!("case {only}")),
+            [first, ..] => Some(format!("{} cases, case {first} the first,", self.cut.len())),
+        };
+        if let Some(which) = which {
             report::note(format!(
-                "{} cases, case {first} the first, took so long that they have fewer samples, or \
-                 depths of the sweep, than were asked for",
-                self.cut.len()
+                "{which} took so long that there are fewer samples, or depths of the sweep, than \
+                 were asked for"
             ));
         }
         let strict = self.conductor.max_slowdown.is_some();

@@ -13,6 +13,7 @@ use core::sync::atomic::Ordering;
 use stalecore_model::{
     glossary::{LineState, Subject},
     histogram::Histogram,
+    plan::ClassTime,
     record::Depth,
 };
 
@@ -21,7 +22,7 @@ pub use order::{Job, Order, Results};
 
 use crate::{
     arch,
-    clock::Deadline,
+    clock::{self, Deadline},
     core_local::Core,
     fabric,
     mark::{Phase, Site},
@@ -38,15 +39,10 @@ const PASS: usize = 64;
 const WARM_UP: usize = 4;
 /// Repeats of each depth of the sweep; the median of them is kept.
 const SWEEP_REPEATS: usize = 9;
-/// Repeats of a depth, and samples of a class, that are taken however long that
-/// takes.
+/// Repeats of a depth, and samples of a class, that are taken unless not even
+/// they can be had in time.
 const FEWEST_REPEATS: usize = 3;
 const FEWEST: usize = 16;
-/// How long a class or the sweep may take, and the more for each sample asked
-/// for: far above any silicon, but an emulator that has every core take part in
-/// a TLBI can need a quarter of a second for one.
-const LONGEST_MS: u64 = 3000;
-const LONGEST_SAMPLE_US: u64 = 50;
 
 /// Runs the order of this core, noting what it does on its mark.
 pub fn measure(core: &Core) {
@@ -77,6 +73,20 @@ pub fn measure(core: &Core) {
     results.fault = core.take_fault();
 }
 
+/// The time of a class or of the sweep.
+struct Time {
+    enough: Deadline,
+    longest: Deadline,
+}
+
+impl Time {
+    /// Is it over, with so many measured, of which `fewest` are wanted?
+    fn is_over(&self, measured: usize, fewest: usize) -> bool {
+        measured > 0
+            && (measured >= fewest && self.enough.has_passed() || self.longest.has_passed())
+    }
+}
+
 struct Measurement<'a> {
     core: &'a Core,
     areas: &'a Areas,
@@ -100,9 +110,13 @@ impl Measurement<'_> {
             || self.core.given_up.load(Ordering::Relaxed)
     }
 
-    /// By when a class or the sweep is to be over.
-    fn time(&self) -> Deadline {
-        Deadline::after_ms(LONGEST_MS + u64::from(self.order.samples) * LONGEST_SAMPLE_US / 1000)
+    /// By when a class or the sweep, beginning now, is to be over.
+    fn time(&self) -> Time {
+        let time = ClassTime::of(self.order.samples);
+        Time {
+            enough: Deadline::after_ms(time.enough_ms),
+            longest: Deadline::after_ms(time.longest_ms),
+        }
     }
 
     fn now(&self) -> u64 {
@@ -253,6 +267,7 @@ impl Measurement<'_> {
             WARM_UP
         };
         let mut taken = 0;
+        let mut measured = 0;
         while taken < warm_up + samples && !self.over() {
             let pass = (warm_up + samples - taken).min(PASS).min(self.lines() / 2);
             self.prepare(first, first + pass + room);
@@ -262,7 +277,7 @@ impl Measurement<'_> {
                 } else {
                     first + index
                 };
-                if taken + index >= warm_up + FEWEST && time.has_passed() {
+                if time.is_over(measured, FEWEST) {
                     return true;
                 }
                 let operand = self.operand(at);
@@ -272,8 +287,9 @@ impl Measurement<'_> {
                 if self.over() {
                     return false;
                 }
-                if taken + index >= warm_up {
+                if taken + index >= warm_up || time.longest.has_passed() {
                     histogram.add(ticks);
+                    measured += 1;
                 }
             }
             taken += pass;
@@ -284,22 +300,33 @@ impl Measurement<'_> {
     fn sweep(&self, probe: &Probe, results: &mut Results) {
         let Some(depths) = &probe.depth else { return };
         let time = self.time();
+        let mut depth_us = 0;
         for (nth, depth) in DEPTHS.iter().enumerate() {
             let block = depths[self.order.counter as usize][nth];
+            // There is no mark between one operation and the next: what is as
+            // late as this would be taken for blocked at twice the depth, or soon.
+            let late = depth_us / 1000 > u64::from(self.order.deadline_ms) / 4;
+            if nth > 0 && (late || time.enough.has_passed()) {
+                results.cut = true;
+                return;
+            }
+            depth_us = u64::MAX;
             self.watch(&[block as usize]);
             // TLBI by address runs over page numbers, of which any are fine.
             let mut issue = [0; SWEEP_REPEATS];
             let mut barrier = [0; SWEEP_REPEATS];
             let mut taken = 0;
             for repeat in 0..SWEEP_REPEATS {
-                if time.has_passed() && (repeat >= FEWEST_REPEATS || nth > 0) {
+                if time.is_over(repeat, FEWEST_REPEATS) {
                     results.cut = true;
                     break;
                 }
                 self.prepare(0, *depth as usize);
                 let operand = self.operand(0);
                 self.before(Phase::Depth, operand);
+                let from = arch::cntvct();
                 let ticks = block(operand, self.stride());
+                depth_us = depth_us.min(clock::us_since(from));
                 self.core.mark.0.after();
                 (issue[repeat], barrier[repeat]) = ticks;
                 taken += 1;

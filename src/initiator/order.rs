@@ -21,6 +21,7 @@ pub struct Job {
     stepped: AtomicBool,
     stale: AtomicU32,
     gate: AtomicBool,
+    deadline_ms: AtomicU32,
 }
 
 /// A [`Job`], taken out.
@@ -44,6 +45,9 @@ pub struct Order {
     pub stale: u32,
     /// Open the gate of the cores in flight as the samples begin.
     pub gate: bool,
+    /// After so many milliseconds without a new mark the sentinel calls an
+    /// operation blocked: what has no marks inside must not take as long.
+    pub deadline_ms: u32,
 }
 
 impl Job {
@@ -59,6 +63,7 @@ impl Job {
             stepped: AtomicBool::new(false),
             stale: AtomicU32::new(0),
             gate: AtomicBool::new(false),
+            deadline_ms: AtomicU32::new(0),
         }
     }
 
@@ -73,6 +78,7 @@ impl Job {
         self.stepped.store(order.stepped, Ordering::Relaxed);
         self.stale.store(order.stale, Ordering::Relaxed);
         self.gate.store(order.gate, Ordering::Relaxed);
+        self.deadline_ms.store(order.deadline_ms, Ordering::Relaxed);
     }
 
     pub(super) fn get(&self) -> Option<Order> {
@@ -90,6 +96,7 @@ impl Job {
             stepped: self.stepped.load(Ordering::Relaxed),
             stale: self.stale.load(Ordering::Relaxed),
             gate: self.gate.load(Ordering::Relaxed),
+            deadline_ms: self.deadline_ms.load(Ordering::Relaxed),
         })
     }
 }

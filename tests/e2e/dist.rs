@@ -80,6 +80,11 @@ impl Booted {
         self.file("console.log")
     }
 
+    /// Does it say that some case had no time for all its samples?
+    pub fn says_fewer_samples(&self) -> bool {
+        self.run.notes.iter().any(|n| n.contains("fewer samples"))
+    }
+
     /// A text file that it left.
     pub fn file(&self, name: &str) -> String {
         fs::read_to_string(self.dir.path().join(name)).unwrap()

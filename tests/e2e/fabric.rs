@@ -211,19 +211,35 @@ fn the_one_culprit_is_found_and_what_released_it() {
 #[test]
 fn a_class_has_its_time_and_what_was_cut_is_said() {
     let plan = "--cpus 4 --stale spin --ops ic-ivau --sweep off";
-    let said = |booted: &Booted| {
-        let notes = &booted.run.notes;
-        notes.iter().any(|note| note.contains("fewer samples"))
-    };
-    let booted = Booted::new(&format!("{plan} --fabric delay=80ms")).ends(0, &[]);
+    let booted = Booted::new(&format!("{plan} --fabric delay=50ms")).ends(0, &[]);
     let case = &booted.run.cases[0];
-    assert!(said(&booted), "{:?}", booted.run.notes);
+    assert!(booted.says_fewer_samples(), "{:?}", booted.run.notes);
     for class in [&case.issue, &case.complete] {
         assert!((16..64).contains(&class.count()), "{}", class.count());
     }
     let booted = Booted::new(&format!("{plan} --fabric delay=1us")).ends(0, &[]);
-    assert!(!said(&booted), "{:?}", booted.run.notes);
+    assert!(!booted.says_fewer_samples(), "{:?}", booted.run.notes);
     assert_eq!(booted.run.cases[0].issue.count(), 64);
+}
+
+/// However late: what returns within the deadline is not blocked, and a console
+/// that only waits for it is not silent.
+#[test]
+fn as_late_as_it_can_be_without_a_block_is_slowed() {
+    let booted = Booted::new(
+        "--cpus 4 --stale spin --ops ic-ivau --samples 16 --max-slowdown 2 --fabric delay=250ms",
+    )
+    .ends(1, &["Yes, delayed"]);
+    let case = &booted.run.cases[0];
+    assert_eq!(case.verdict, Verdict::Slowed, "{case:?}");
+    assert!(booted.says_fewer_samples(), "{:?}", booted.run.notes);
+    for class in [&case.issue, &case.complete] {
+        assert!((1..16).contains(&class.count()), "{}", class.count());
+    }
+    // Nothing tells one operation of a depth from the next.
+    let deepest = case.sweep.iter().map(|depth| depth.depth).max();
+    assert!(deepest.is_none_or(|depth| depth <= 2), "{:?}", case.sweep);
+    assert!(booted.console().contains("# case 1 goes on"));
 }
 
 /// Four operations are posted before one is held up, so a trial is to repeat

@@ -136,6 +136,24 @@ fn the_timed_block_costs_what_is_written_in_it() {
     }
 }
 
+/// A clock of 64 ns for an instruction makes a routine take 10 ms step by step.
+/// A timed call that late, with no mark inside, must not be taken for a block.
+#[test]
+fn a_routine_whose_steps_are_late_is_not_called_as_a_whole() {
+    let plan = "--icount --qemu-arg=-icount --qemu-arg=shift=6 --cpus 3 --stale wfi-masked \
+                --ops flush-icache-range,selftest-stale --sweep off --samples 16";
+    for (deadline, whole) in [(15, false), (60, true)] {
+        let booted = Booted::new(&format!("{plan} --deadline-ms {deadline}"));
+        // What it has to make visible is checked all the same.
+        let booted = booted.ends(5, &[]);
+        let case = &booted.run.cases[0];
+        assert_eq!(case.op, Subject::FlushIcacheRange);
+        assert_eq!(case.complete.count(), if whole { 16 } else { 1 });
+        assert_eq!(booted.says_fewer_samples(), !whole);
+        assert_eq!(booted.run.cases[1].verdict, Verdict::Incoherent);
+    }
+}
+
 #[test]
 fn without_semihosting_the_last_line_tells_the_code() {
     for (args, code) in [("--ops ic-ivau", 0), ("--ops selftest-stale", 5)] {

@@ -272,6 +272,28 @@ impl Plan {
     }
 }
 
+/// How long a class of samples, or the depth sweep, may take: far above any
+/// silicon, but an emulator that has every core take part in a TLBI can need a
+/// quarter of a second for one, and so can a fabric that was told to be late.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClassTime {
+    /// After so many milliseconds the fewest samples are enough.
+    pub enough_ms: u64,
+    /// After so many, one is.
+    pub longest_ms: u64,
+}
+
+impl ClassTime {
+    /// For so many samples.
+    pub const fn of(samples: u32) -> Self {
+        let enough_ms = 3000 + samples as u64 / 20;
+        Self {
+            enough_ms,
+            longest_ms: 2 * enough_ms,
+        }
+    }
+}
+
 /// The deadline when none is given: two seconds, and 50 ms for each core, as
 /// an emulator may run all of them in turn on one core of the host.
 pub fn default_deadline_ms(cpus: usize) -> u32 {

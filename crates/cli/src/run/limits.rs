@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stalecore_model::{
     options::{Options, Scenario},
-    plan::Plan,
+    plan::{ClassTime, Plan},
 };
 
 /// The host's deadlines.
@@ -28,6 +28,9 @@ pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The emulator ends at once, unless its host is busy.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// More instructions than any routine that is timed has.
+const ROUTINE: u32 = 1024;
 
 /// As often as that the host looks at least, and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -65,6 +68,15 @@ impl Limits {
             (Some(_), false) => 1 + plan.len(),
             (Some(_), true) => 1 + plan.len() * (2 + cpus),
         };
+        // A fabric that is told to be late is waited for: two classes and the
+        // sweep take their time, and a routine has hundreds of operations, of
+        // which each is answered within the deadline, or is blocked.
+        let fabric = options.fabric.as_ref().filter(|fabric| fabric.delay_ns > 0);
+        let late = fabric.map_or(Duration::ZERO, |fabric| {
+            let class = Duration::from_millis(ClassTime::of(options.samples).longest_ms);
+            let answers = Duration::from_nanos(fabric.delay_ns).saturating_mul(cores);
+            class * 3 + answers.min(deadline) * ROUTINE
+        });
         // The crash path waits for its watchdog, and for cores to stop.
         let crash = match options.scenario {
             Scenario::Kdump => {
@@ -75,7 +87,7 @@ impl Limits {
         let total = asked.unwrap_or(
             Duration::from_secs(60)
                 + firmware
-                + times(case, plan.len())
+                + times(case + late, plan.len())
                 + times(group, plan.groups.len())
                 + times(block, blocks)
                 + crash,
@@ -148,6 +160,15 @@ mod tests {
         let total = |text: &str| limits(text, 8, None).total.as_secs();
         assert!(total(&fabric) > total(plain) + 24 * 20);
         assert!(total(&bisect) > total(&fabric));
+    }
+
+    #[test]
+    fn a_late_fabric_is_waited_for() {
+        let total = |text: &str| limits(text, 8, None).total;
+        let plain = "stalecore.ops=ic-ivau stalecore.stale=spin stalecore.fabric=depth=4";
+        let late = format!("{plain},delay=250ms");
+        // Two classes and a sweep of six seconds each.
+        assert!(total(&late) > total(plain) + Duration::from_secs(18));
     }
 
     #[test]
