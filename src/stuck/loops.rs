@@ -1,0 +1,102 @@
+//! The loops that a core is stuck in, and what ends them: the word that it
+//! polls, or an interrupt that returns past the loop.
+
+#![expect(unsafe_code, reason = "the loops are assembly on the core's own lines")]
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::{
+    arch,
+    core_local::{Core, RELEASE},
+    gic, kdump,
+};
+
+/// The word that is polled, the word that is answered, and an address of the
+/// core's own.
+pub type Loop = unsafe extern "C" fn(&AtomicU32, &AtomicU64, usize);
+
+unsafe extern "C" {
+    pub fn stale_spin(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_wfe(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_park_loop(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_branch_self(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_dmb_loop(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_ldxr_stxr(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn queued_spin_lock_slowpath(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_store_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_load_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_ifetch_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_dc_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_ic_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_tlbi_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_fault_loop(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_mmu_off(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+}
+
+/// Stays in a loop, on this address of its own.
+pub fn stay(core: &Core, stuck: Loop, own: usize) {
+    // SAFETY: the loops touch the two words, which are atomics, and `own`,
+    // which is this core's scratch, node or unmapped page.
+    unsafe { stuck(&core.flag.0, &core.beat.0, own) }
+}
+
+/// Stays in a loop with interrupts open.
+pub fn open(core: &Core, stuck: Loop, own: usize) {
+    open_irq(core);
+    stay(core, stuck, own);
+    arch::irq_mask();
+}
+
+/// Opens interrupts, unless the core is to be deaf to them.
+pub fn open_irq(core: &Core) {
+    if !kdump::is_deaf(core) {
+        arch::irq_open();
+    }
+}
+
+/// Stays in a loop on the core's scratch, interrupts masked.
+pub fn masked(core: &Core, stuck: Loop) {
+    stay(core, stuck, core.scratch);
+}
+
+/// Is the core to leave?
+pub fn released(core: &Core) -> bool {
+    core.flag.0.load(Ordering::Acquire) == RELEASE
+}
+
+/// In WFI, interrupts open.
+pub fn parked(core: &Core) {
+    arch::irq_open();
+    while !released(core) {
+        arch::wfi();
+    }
+    arch::irq_mask();
+}
+
+/// Waits by `wait`, interrupts masked: a pending one ends the wait and is
+/// acknowledged by hand; the word is answered.
+pub fn wait_masked(core: &Core, wait: impl Fn()) {
+    let mut last = 0;
+    loop {
+        wait();
+        gic::acknowledge();
+        match core.flag.0.load(Ordering::Acquire) {
+            RELEASE => return,
+            word if word != last => {
+                last = word;
+                core.beat.0.store(u64::from(word), Ordering::Release);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// In WFI, interrupts masked.
+pub fn wfi_masked(core: &Core) {
+    wait_masked(core, arch::wfi);
+}
+
+/// Faults on the core's unmapped page again and again.
+pub fn fault_loop(core: &Core) {
+    open(core, stale_fault_loop, core.unmapped);
+}
