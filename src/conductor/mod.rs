@@ -204,10 +204,13 @@ impl Run<'_> {
         }
     }
 
-    /// A group, its stale cores entering their state once, or for each case
-    /// where what they do is used up by one.
+    /// A group, its stale cores entering their state once, or for each case:
+    /// where what they do is used up by one, and where nobody is left to judge
+    /// the cases before the one that does not return.
     fn group(&mut self, group: &Group) -> Result<(), String> {
-        if group.state == StaleState::CpuOffInflight || group.line.needs_stale_core() {
+        let used_up = group.state == StaleState::CpuOffInflight || group.line.needs_stale_core();
+        let alone = self.conductor.plan.roles.sentinel.is_none();
+        if used_up || alone && group.state != StaleState::NeverStarted {
             for case in &group.cases {
                 if !self.ended {
                     self.batch(group, core::slice::from_ref(case))?;

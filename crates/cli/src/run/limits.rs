@@ -84,17 +84,19 @@ impl Limits {
             }
             Scenario::Plan => Duration::ZERO,
         };
+        // With no sentinel the cores enter their state anew for each case.
+        let alone = plan.roles.sentinel.is_none();
+        let entries = if alone { plan.len() } else { plan.groups.len() };
         let total = asked.unwrap_or(
             Duration::from_secs(60)
                 + firmware
                 + times(case + late, plan.len())
-                + times(group, plan.groups.len())
+                + times(group, entries)
                 + times(block, blocks)
                 + crash,
         );
         // With nobody in the machine who tells of a block, the host looks for
         // itself, and need not wait for a ladder.
-        let alone = plan.roles.sentinel.is_none();
         let told = if alone { deadline * 2 } else { block };
         let silence =
             Duration::from_secs(15) + Duration::from_millis(100) * cores + case + told + crash;
