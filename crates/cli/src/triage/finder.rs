@@ -38,8 +38,6 @@ pub struct Place {
     pub start: usize,
     /// Behind its last byte.
     pub end: usize,
-    /// Its number in the file.
-    pub number: u64,
     /// Did the file go on behind it?
     pub complete: bool,
 }
@@ -48,6 +46,10 @@ pub struct Place {
 pub struct Block {
     /// The piece, and spare room.
     pub bytes: Box<[u8]>,
+    /// Where the piece ends.
+    pub end: usize,
+    /// Lines of the log between the block that was sent last and this one.
+    pub lines_before: u64,
     /// The lines.
     pub found: Vec<Place>,
 }
@@ -56,6 +58,8 @@ impl Block {
     fn new() -> Self {
         Self {
             bytes: vec![0; BLOCK + MAX_LINE].into(),
+            end: 0,
+            lines_before: 0,
             found: Vec::new(),
         }
     }
@@ -69,8 +73,11 @@ pub struct Finder<'a> {
     spare: Receiver<Block>,
     /// More than crashes is wanted up to this offset in the file.
     wanted_until: u64,
-    /// What was searched: bytes, and line ends.
-    size: Size,
+    /// Bytes that were searched.
+    searched: u64,
+    /// Line ends in what was searched and not sent: the caller counts the others
+    /// meanwhile.
+    lines: u64,
     /// The file, or a line feed, is right in front of what comes next.
     begins: bool,
 }
@@ -88,12 +95,14 @@ impl<'a> Finder<'a> {
             send,
             spare,
             wanted_until: 0,
-            size: Size::default(),
+            searched: 0,
+            lines: 0,
             begins: true,
         }
     }
 
-    /// Reads the log to its end, or until nobody takes blocks any more.
+    /// Reads the log to its end, or until nobody takes blocks any more; its
+    /// bytes, and the lines behind the last block that was sent.
     ///
     /// # Errors
     /// Those of the log.
@@ -115,7 +124,7 @@ impl<'a> Finder<'a> {
                 // The rest of a line whose beginning was looked at already.
                 let skip = memchr2(b'\n', b'\r', &block.bytes[..filled]).unwrap_or(filled);
                 overlong = skip == filled;
-                self.size.bytes += skip as u64;
+                self.searched += skip as u64;
                 block.bytes.copy_within(skip..filled, 0);
                 filled -= skip;
             }
@@ -129,12 +138,12 @@ impl<'a> Finder<'a> {
                 overlong = true;
                 carried = 0;
                 self.search(&mut block, whole, true);
-                self.size.bytes += (filled - whole) as u64;
+                self.searched += (filled - whole) as u64;
             }
             std::mem::swap(&mut block, &mut next);
             next = match self.hand_over(next) {
                 Some(spare) => spare,
-                None => return Ok(self.size),
+                None => return Ok(self.size(last)),
             };
         }
         self.search(&mut block, carried, false);
@@ -142,26 +151,33 @@ impl<'a> Finder<'a> {
             block.found.push(Place {
                 start: 0,
                 end: carried,
-                number: self.size.lines + 1,
                 complete: false,
             });
         }
         self.hand_over(block);
-        self.size.lines += u64::from(last != b'\n');
-        Ok(self.size)
+        Ok(self.size(last))
+    }
+
+    fn size(&self, last: u8) -> Size {
+        Size {
+            bytes: self.searched,
+            lines: self.lines + u64::from(last != b'\n'),
+        }
     }
 
     /// Gives a block to the caller, if anything was found in it, and takes one
     /// to go on with; `None` if the caller has ended.
-    fn hand_over(&self, block: Block) -> Option<Block> {
+    fn hand_over(&mut self, mut block: Block) -> Option<Block> {
         let spare = match self.spare.try_recv() {
             Ok(spare) => Some(spare),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => return None,
         };
         if block.found.is_empty() {
+            self.lines += count_lines(&block.bytes[..block.end]);
             return Some(block);
         }
+        block.lines_before = std::mem::take(&mut self.lines);
         self.send.send(block).ok()?;
         Some(spare.unwrap_or_else(Block::new))
     }
@@ -169,6 +185,7 @@ impl<'a> Finder<'a> {
     /// Searches a block up to `end`, at a line end or the end of the file.
     fn search(&mut self, block: &mut Block, end: usize, complete: bool) {
         block.found.clear();
+        block.end = end;
         let bytes = &block.bytes[..end];
         let more = if self.only_outline.load(Ordering::Relaxed) {
             Depth::Outline
@@ -176,9 +193,8 @@ impl<'a> Finder<'a> {
             Depth::Details
         };
         let mut at = 0;
-        let mut counted = 0;
         loop {
-            let offset = self.size.bytes;
+            let offset = self.searched;
             let wanted = |at: usize| offset + (at as u64) < self.wanted_until;
             let depth = if wanted(at) { more } else { Depth::Crashes };
             let Some(found) = next(bytes, at, depth, self.begins) else {
@@ -197,22 +213,23 @@ impl<'a> Finder<'a> {
             if found.end - start > MAX_LINE {
                 continue;
             }
-            self.size.lines += memchr_iter(b'\n', &bytes[counted..start]).count() as u64;
-            counted = start;
             if found.is_crash {
                 self.wanted_until = offset + end as u64 + WINDOW;
             }
             block.found.push(Place {
                 start,
                 end: end.min(start + MAX_LINE),
-                number: self.size.lines + 1,
                 complete: complete || end < bytes.len(),
             });
         }
-        self.size.lines += memchr_iter(b'\n', &bytes[counted..]).count() as u64;
-        self.size.bytes += bytes.len() as u64;
+        self.searched += bytes.len() as u64;
         self.begins = bytes.last().map_or(self.begins, |b| *b == b'\n');
     }
+}
+
+/// How many lines end here.
+pub fn count_lines(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
 }
 
 /// Reads until the buffer is full or the log ends.
