@@ -7,7 +7,7 @@ use stalecore_model::record::{Hold, Note, Record};
 use crate::{
     arch, board,
     clock::{self, Deadline},
-    mark, println, recorder, watchdog,
+    println, recorder, watchdog,
 };
 
 /// How long the image holds still for a debugger. The clock stands while an
@@ -20,13 +20,13 @@ const QUIET_MS: u64 = 5000;
 /// CNTVCT_EL0 when something was last said.
 static SAID: AtomicU64 = AtomicU64::new(0);
 
-/// Says that the run goes on, if nothing has been said for a while, so that
+/// Says that this case goes on, if nothing has been said for a while, so that
 /// whoever waits at the console tells a slow machine from a silent one. To be
 /// called only where something has moved.
-pub fn running() {
+pub fn running(case: u32) {
     let said = SAID.load(Ordering::Relaxed);
     if clock::ms_since(said) >= QUIET_MS {
-        println!("# case {} goes on", mark::case());
+        println!("# case {case} goes on");
         SAID.store(arch::cntvct(), Ordering::Relaxed);
     }
 }

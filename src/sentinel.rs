@@ -64,7 +64,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Result<Watched, String> {
             if seen.sequence != *sequence {
                 *sequence = seen.sequence;
                 *since = arch::cntvct();
-                report::running();
+                report::running(mark::case());
                 continue;
             }
             // Only one that has stood still for a moment is worth its time.

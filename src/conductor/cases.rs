@@ -80,7 +80,7 @@ impl Run<'_> {
             deadline_ms: self.conductor.plan.deadline_ms,
         };
         mark::begin_case(case.number);
-        report::running();
+        report::running(mark::case());
         if let Some(first) = roles.initiators.lowest() {
             recorder::fly(first, mark::read(core(first)));
         }
