@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cpuset::MAX_CPUS,
     glossary::{StaleState, Subject},
-    record::Hex,
+    hex::Hex,
 };
 
 /// Which part of a case a core is in.

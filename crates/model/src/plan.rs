@@ -6,9 +6,7 @@ use alloc::{format, string::String, vec::Vec};
 use crate::{
     cpuset::{CpuSet, MAX_CPUS},
     glossary::{Kind, LineState, StaleState, Subject},
-    mark::{Seen, Site},
     options::{Auto, Options, Scenario, Sentinel},
-    record::Block,
 };
 
 /// The most cases for which `--sweep auto` runs the depth sweep: a serial line
@@ -100,33 +98,6 @@ pub struct Case {
     pub state: StaleState,
     /// What the caches hold.
     pub line: LineState,
-}
-
-impl Case {
-    /// Where an operation of this case is: `flush_icache_range+92`.
-    pub fn place(&self, seen: &Seen) -> String {
-        seen.site
-            .map_or_else(|| self.subject.symbol().into(), Site::place)
-    }
-
-    /// The report of an operation of this case that is held up on `cpu`, as its
-    /// mark tells it; the other cores are yet to be told.
-    pub fn block(&self, cpu: usize, seen: &Seen, waited_ms: u64, seen_by: &str) -> Block {
-        let instruction = seen.site.map_or(self.subject, |site| site.instruction);
-        Block {
-            n: self.number as u32,
-            op: self.subject,
-            initiator: cpu as u32,
-            instruction: instruction.symbol().into(),
-            at: self.place(seen),
-            address: seen.named_address(instruction),
-            waited_ms,
-            returned: seen.returned,
-            seen_by: seen_by.into(),
-            cores: Vec::new(),
-            ladder: Vec::new(),
-        }
-    }
 }
 
 /// The cases that share one entry into a stale state.

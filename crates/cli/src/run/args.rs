@@ -10,6 +10,7 @@ use stalecore_model::{
 
 use super::{
     boot::BootArgs,
+    kvm,
     limits::LONGEST,
     machine::{Accel, MachineArgs},
 };
@@ -92,6 +93,9 @@ impl Args {
             }
         }
         self.machine.check()?;
+        if self.machine.accel == Accel::Kvm {
+            kvm::check(&self.machine)?;
+        }
         self.boot.check(&self.machine)
     }
 }

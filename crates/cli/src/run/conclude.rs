@@ -6,6 +6,7 @@ use stalecore_model::{console::printable, glossary::Verdict, run::Run};
 use super::{
     answer,
     args::OutputArgs,
+    core_file::CoreFile,
     judge::{self, Ending},
     outdir::OutDir,
     session::Session,
@@ -15,13 +16,15 @@ use crate::{junit, report, stdout};
 
 use stalecore_model::exit::ExitCode;
 
-/// Judges, saves and shows, and gives the exit code.
+/// Judges, saves and shows, and gives the exit code; of the core file, if one
+/// was wanted, it says what came of it.
 ///
 /// # Errors
 /// The results cannot be saved or shown.
 pub fn conclude(
     session: Session,
     ending: &Ending,
+    core: Option<&CoreFile>,
     out: &OutDir,
     asked: &OutputArgs,
 ) -> anyhow::Result<ExitCode> {
@@ -31,8 +34,15 @@ pub fn conclude(
     let mut judgement = judge::judge(&run, ending, asked.expect);
     run.answer = printable(answer::answer(&run, &judgement, asked.expect).as_bytes());
     // What was found does not depend on it.
-    if let Some(core) = &ending.core {
-        core.note(&mut run, &mut judgement);
+    if let Some(core) = core {
+        let image = run.marks.as_ref().map_or(0, |marks| marks.image.0);
+        let told = core.told(image);
+        let (Ok(text) | Err(text)) = &told;
+        run.notes.push(format!("host: {text}"));
+        if let Err(problem) = told {
+            judgement.problem.get_or_insert(problem);
+            judgement.code = judgement.code.worse(ExitCode::Harness);
+        }
     }
     run.exit = judgement.code as u8;
     out.save(&run)?;

@@ -15,9 +15,8 @@ use object::{
     read::elf::{FileHeader, ProgramHeader},
 };
 use serde_json::json;
-use stalecore_model::{exit::ExitCode, run::Run};
 
-use super::{judge::Judgement, qmp::Qmp};
+use super::qmp::Qmp;
 
 /// How long the emulator may write: half a minute, and a second for each of
 /// these MiB.
@@ -77,26 +76,19 @@ impl CoreFile {
         self.saved.get_or_insert(Err(error));
     }
 
-    /// Says what came of it; one that could not be written is an error.
-    pub fn note(&self, run: &mut Run, judgement: &mut Judgement) {
+    /// What came of it, in words, with the image at this address.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub fn told(&self, image: u64) -> Result<String, String> {
         let path = self.path.display();
         match &self.saved {
-            None => run
-                .notes
-                .push("host: no core file was saved, as nothing was held up or reported".into()),
-            Some(Ok(())) => {
-                let base = run.marks.as_ref().map_or(0, |marks| marks.image.0);
-                run.notes.push(format!(
-                    "host: core file {path}; look at it with: gdb-multiarch -ex 'core-file \
-                     {path}' -ex 'add-symbol-file stalecore.elf -o {base:#x}' -ex 'info threads'"
-                ));
-            }
-            Some(Err(error)) => {
-                let problem = format!("{error:#}");
-                run.notes.push(format!("host: {problem}"));
-                judgement.problem.get_or_insert(problem);
-                judgement.code = judgement.code.worse(ExitCode::Harness);
-            }
+            None => Ok("no core file was saved, as nothing was held up or reported".into()),
+            Some(Ok(())) => Ok(format!(
+                "core file {path}; look at it with: gdb-multiarch -ex 'core-file {path}' -ex \
+                 'add-symbol-file stalecore.elf -o {image:#x}' -ex 'info threads'"
+            )),
+            Some(Err(error)) => Err(format!("{error:#}")),
         }
     }
 

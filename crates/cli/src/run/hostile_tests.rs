@@ -181,7 +181,6 @@ proptest! {
             semihosting: false,
             complaint: None,
             last_text: None,
-            core: None,
         };
         judge::judge(&run, &ending, None);
         for width in [40, 80] {

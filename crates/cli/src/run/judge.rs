@@ -5,7 +5,7 @@ use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use stalecore_model::{exit::ExitCode, glossary::Verdict, record::SCHEMA, run::Run};
 
-use super::{core_file::CoreFile, session::OURS, watch::Stop};
+use super::{session::OURS, watch::Stop};
 
 /// What is known of the end, besides the records.
 pub struct Ending {
@@ -21,8 +21,6 @@ pub struct Ending {
     pub complaint: Option<String>,
     /// The last line on the console that was neither record nor KTAP.
     pub last_text: Option<String>,
-    /// The core file that was wanted.
-    pub core: Option<CoreFile>,
 }
 
 /// The exit code, and what went wrong with the run itself.

@@ -35,7 +35,6 @@ fn ending(line: Option<u8>, status: Option<i32>) -> Ending {
         semihosting: true,
         complaint: None,
         last_text: None,
-        core: None,
     }
 }
 

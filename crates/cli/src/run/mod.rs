@@ -109,7 +109,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !args.output.quiet {
         eprintln!("{}", words::shell(&session.run.machine_command));
     }
-    let lookout = Lookout {
+    let mut lookout = Lookout {
         monitor: &monitor,
         scratch: scratch.path(),
         out: out.path(),
@@ -125,11 +125,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         monitor: &monitor,
         pinned: machine.accel == Accel::Kvm,
     };
-    let mut ending = machine.boot(limits, lookout, &mut session)?;
+    let mut ending = machine.boot(limits, &mut lookout, &mut session)?;
     ending.semihosting = options.semihosting;
     let odd = what_was_odd(&session.run, &ending, &args.machine.el);
     session.run.notes.extend(odd);
-    conclude::conclude(session, &ending, &out, &args.output)
+    conclude::conclude(session, &ending, lookout.core.as_ref(), &out, &args.output)
 }
 
 /// The machine, about to be started.
@@ -147,7 +147,7 @@ impl Machine<'_> {
     fn boot(
         &self,
         limits: Limits,
-        mut lookout: Lookout<'_>,
+        lookout: &mut Lookout<'_>,
         session: &mut Session,
     ) -> anyhow::Result<Ending> {
         let begin = Instant::now();
@@ -165,7 +165,7 @@ impl Machine<'_> {
             }
         }
         let console = watch::read(stdout);
-        let mut stop = watch::watch(&console, limits, session, Some(&mut lookout));
+        let mut stop = watch::watch(&console, limits, session, Some(&mut *lookout));
         session.finish();
         session.run.elapsed_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let silent = matches!(stop, Stop::Silent(_) | Stop::Deadline(_) | Stop::Held(_));
@@ -187,7 +187,6 @@ impl Machine<'_> {
             semihosting: false,
             complaint: complaints.into_iter().next(),
             last_text: session.last_text.take(),
-            core: lookout.core,
         })
     }
 }

@@ -14,7 +14,7 @@ use rustix::{
     termios::{ControlModes, OptionalActions, ioctl_tiocexcl, isatty, tcgetattr, tcsetattr},
 };
 
-use super::{counters::Counters, port::Source};
+use super::counters::Counters;
 
 /// An open device.
 pub struct Device {
@@ -50,7 +50,7 @@ pub fn open(path: &Path, baud: u32, counters: Arc<Counters>) -> anyhow::Result<D
     Ok(Device { file, counters })
 }
 
-impl Source for Device {
+impl Read for Device {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(bytes);
         self.counters.look(&self.file);

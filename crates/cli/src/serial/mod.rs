@@ -98,9 +98,8 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
         semihosting: false,
         complaint: None,
         last_text: session.last_text.take(),
-        core: None,
     };
-    conclude::conclude(session, &ending, &out, &args.output)
+    conclude::conclude(session, &ending, None, &out, &args.output)
 }
 
 /// QEMU's machines name themselves; under KVM as well, where this errs on the

@@ -76,14 +76,8 @@ impl fmt::Display for Port {
     }
 }
 
-/// A line that is being read.
-pub trait Source: Send {
-    /// What comes next; 0 bytes when the line is lost.
-    ///
-    /// # Errors
-    /// The line is lost.
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize>;
-}
+/// A line that is being read: 0 bytes or an error when it is lost.
+type Source = dyn Read + Send;
 
 /// A line with its speed.
 pub struct Line {
@@ -123,12 +117,12 @@ impl Line {
     ///
     /// # Errors
     /// It is not there, or is no serial line.
-    pub fn open(&self) -> anyhow::Result<Box<dyn Source>> {
+    pub fn open(&self) -> anyhow::Result<Box<Source>> {
         Ok(match &self.port {
             Port::Device(path) => {
                 Box::new(device::open(path, self.baud, Arc::clone(&self.counters))?)
             }
-            Port::Tcp(address) => Box::new(Tcp(connect(address)?)),
+            Port::Tcp(address) => Box::new(connect(address)?),
             Port::Telnet(address) => Box::new(Terminal {
                 stream: connect(address)?,
                 telnet: Telnet::default(),
@@ -137,7 +131,7 @@ impl Line {
     }
 
     /// Reads on a thread of its own, for as long as anybody listens.
-    pub fn read(self, first: Box<dyn Source>) -> Receiver<Heard> {
+    pub fn read(self, first: Box<Source>) -> Receiver<Heard> {
         let (sender, receiver) = sync_channel(16);
         thread::spawn(move || {
             let mut source = first;
@@ -158,7 +152,7 @@ impl Line {
 }
 
 /// Reads until the line is lost; `false` where nobody listens any more.
-fn read_to_end(source: &mut dyn Source, sender: &SyncSender<Heard>) -> bool {
+fn read_to_end(source: &mut Source, sender: &SyncSender<Heard>) -> bool {
     let mut bytes = vec![0; 16 * 1024];
     loop {
         match source.read(&mut bytes) {
@@ -190,21 +184,13 @@ fn connect(address: &str) -> io::Result<TcpStream> {
     Err(last)
 }
 
-struct Tcp(TcpStream);
-
-impl Source for Tcp {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.read(bytes)
-    }
-}
-
 /// A stream with telnet's commands in it, which are answered.
 struct Terminal {
     stream: TcpStream,
     telnet: Telnet,
 }
 
-impl Source for Terminal {
+impl Read for Terminal {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             let read = self.stream.read(bytes)?;

@@ -6,7 +6,7 @@ use alloc::collections::BTreeMap;
 
 use dtoolkit::{Node, fdt::FdtNode};
 
-use super::{Place, devicetree::number};
+use super::{Place, property::number};
 
 /// Levels below the map: clusters may be nested.
 const MAX_DEPTH: usize = 8;

@@ -14,6 +14,7 @@ use dtoolkit::{
 
 use super::{
     Conduit, Cpu, Gic, Platform, Region, Source, Start, Uart, UartKind, Watchdog, cpu_map,
+    property::number,
 };
 use crate::cpuset::MAX_CPUS;
 
@@ -211,18 +212,6 @@ fn regions(node: &FdtNode<'_>, path: &[Bus]) -> Vec<Region> {
             Some(Region { base, size })
         })
         .collect()
-}
-
-/// A property of one or two cells.
-pub(super) fn number(node: &FdtNode<'_>, name: &str) -> Option<u64> {
-    let property = node.property(name)?;
-    match property.value() {
-        bytes @ [_, _, _, _] => bytes
-            .try_into()
-            .ok()
-            .map(|b| u64::from(u32::from_be_bytes(b))),
-        bytes => bytes.try_into().ok().map(u64::from_be_bytes),
-    }
 }
 
 fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {

@@ -3,6 +3,7 @@
 
 mod cpu_map;
 pub mod devicetree;
+mod property;
 
 use alloc::{string::String, vec::Vec};
 

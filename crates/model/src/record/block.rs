@@ -3,8 +3,13 @@
 use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
-use super::Hex;
-use crate::{cpuset::CpuSet, glossary::Subject};
+use crate::{
+    cpuset::CpuSet,
+    glossary::Subject,
+    hex::Hex,
+    mark::{Seen, Site},
+    plan::Case,
+};
 
 /// An operation had not returned when its deadline passed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -33,6 +38,33 @@ pub struct Block {
     /// The rungs of the release ladder that were tried, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<Rung>,
+}
+
+impl Case {
+    /// Where an operation of this case is: `flush_icache_range+92`.
+    pub fn place(&self, seen: &Seen) -> String {
+        seen.site
+            .map_or_else(|| self.subject.symbol().into(), Site::place)
+    }
+
+    /// The report of an operation of this case that is held up on `cpu`, as its
+    /// mark tells it; the other cores are yet to be told.
+    pub fn block(&self, cpu: usize, seen: &Seen, waited_ms: u64, seen_by: &str) -> Block {
+        let instruction = seen.site.map_or(self.subject, |site| site.instruction);
+        Block {
+            n: self.number as u32,
+            op: self.subject,
+            initiator: cpu as u32,
+            instruction: instruction.symbol().into(),
+            at: self.place(seen),
+            address: seen.named_address(instruction),
+            waited_ms,
+            returned: seen.returned,
+            seen_by: seen_by.into(),
+            cores: Vec::new(),
+            ladder: Vec::new(),
+        }
+    }
 }
 
 impl Block {
