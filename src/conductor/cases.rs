@@ -77,6 +77,7 @@ impl Run<'_> {
             stepped: real,
             stale: stale.len() as u32,
             gate: real && case.state == StaleState::CpuOffInflight,
+            patient: matches!(effort, Effort::Trial { .. }),
             deadline_ms: self.conductor.plan.deadline_ms,
         };
         mark::begin_case(case.number);

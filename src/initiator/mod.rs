@@ -112,7 +112,10 @@ impl Measurement<'_> {
 
     /// By when a class or the sweep, beginning now, is to be over.
     fn time(&self) -> Time {
-        let time = ClassTime::of(self.order.samples);
+        let mut time = ClassTime::of(self.order.samples);
+        if self.order.patient {
+            time = time.patient();
+        }
         Time {
             enough: Deadline::after_ms(time.enough_ms),
             longest: Deadline::after_ms(time.longest_ms),

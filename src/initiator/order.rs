@@ -21,6 +21,7 @@ pub struct Job {
     stepped: AtomicBool,
     stale: AtomicU32,
     gate: AtomicBool,
+    patient: AtomicBool,
     deadline_ms: AtomicU32,
 }
 
@@ -45,6 +46,8 @@ pub struct Order {
     pub stale: u32,
     /// Open the gate of the cores in flight as the samples begin.
     pub gate: bool,
+    /// Take the longer time for all samples.
+    pub patient: bool,
     /// After so many milliseconds without a new mark the sentinel calls an
     /// operation blocked: what has no marks inside must not take as long.
     pub deadline_ms: u32,
@@ -63,6 +66,7 @@ impl Job {
             stepped: AtomicBool::new(false),
             stale: AtomicU32::new(0),
             gate: AtomicBool::new(false),
+            patient: AtomicBool::new(false),
             deadline_ms: AtomicU32::new(0),
         }
     }
@@ -78,6 +82,7 @@ impl Job {
         self.stepped.store(order.stepped, Ordering::Relaxed);
         self.stale.store(order.stale, Ordering::Relaxed);
         self.gate.store(order.gate, Ordering::Relaxed);
+        self.patient.store(order.patient, Ordering::Relaxed);
         self.deadline_ms.store(order.deadline_ms, Ordering::Relaxed);
     }
 
@@ -96,6 +101,7 @@ impl Job {
             stepped: self.stepped.load(Ordering::Relaxed),
             stale: self.stale.load(Ordering::Relaxed),
             gate: self.gate.load(Ordering::Relaxed),
+            patient: self.patient.load(Ordering::Relaxed),
             deadline_ms: self.deadline_ms.load(Ordering::Relaxed),
         })
     }

@@ -259,6 +259,20 @@ fn a_trial_that_was_cut_proves_nothing() {
     assert!(found.why.as_ref().unwrap().contains("was over before"));
 }
 
+/// Sixteen samples that take longer than a class has, but for a trial, whose
+/// result depends on them. By a clock that counts instructions, as above.
+#[test]
+fn a_trial_has_the_time_that_it_needs() {
+    let booted = Booted::new(
+        "--icount --qemu-arg=-icount --qemu-arg=shift=6 --cpus 5 --stale wfi-masked --ops ic-ivau \
+         --sweep off --bisect --fabric deaf=wfi-masked@2,delay=200ms",
+    )
+    .ends(4, &["CPU 2"]);
+    let found = &booted.run.bisections[0];
+    let culprits: Vec<_> = found.culprits.iter().map(ToString::to_string).collect();
+    assert!(found.complete && culprits == ["2"], "{found:?}");
+}
+
 /// Every operation under every stale state with the first, the middle and the
 /// last stale core deaf, and with none: each block found, none invented.
 #[test]

@@ -263,6 +263,15 @@ impl ClassTime {
             longest_ms: 2 * enough_ms,
         }
     }
+
+    /// The same for a trial in a search for culprits, which proves nothing
+    /// unless it has repeated what blocked.
+    pub const fn patient(self) -> Self {
+        Self {
+            longest_ms: 10 * self.enough_ms,
+            ..self
+        }
+    }
 }
 
 /// The deadline when none is given: two seconds, and 50 ms for each core, as
