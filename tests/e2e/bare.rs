@@ -133,7 +133,13 @@ fn a_watchdog_brings_a_hung_machine_back_and_it_says_what_hung_it() {
     assert_eq!((run.restarts, run.resumes[0].unfinished), (1, Some(2)));
     assert_eq!(run.blocks[0].at, "selftest_hang+8");
     let verdicts: Vec<_> = run.cases.iter().map(|case| case.verdict).collect();
-    assert_eq!(verdicts, [Verdict::Completed, Verdict::Blocked]);
+    assert!(
+        matches!(
+            verdicts[..],
+            [Verdict::Completed | Verdict::Slowed, Verdict::Blocked]
+        ),
+        "{verdicts:?}"
+    );
 }
 
 /// The third core is sent into the image; the initiator is the first.
