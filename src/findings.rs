@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::{StaleState, Subject, Verdict},
+    glossary::{Subject, Verdict},
     histogram::Histogram,
     options::Milli,
     plan::Case,
@@ -120,10 +120,6 @@ impl Judge {
         if let Some(baseline) = baseline {
             record.base_issue = baseline.issue.clone();
             record.base_complete = baseline.complete.clone();
-        } else if case.state == StaleState::Parked {
-            // Its own baseline.
-            record.base_issue = record.issue.clone();
-            record.base_complete = record.complete.clone();
         }
         let slowdown = verdict::of_case(&record, self.resolution);
         let mut fault = None;

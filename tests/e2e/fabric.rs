@@ -244,6 +244,19 @@ fn as_late_as_it_can_be_without_a_block_is_slowed() {
     assert!(booted.console().contains("# case 1 goes on"));
 }
 
+/// Nothing tells one operation of a depth from the next, so all of them together
+/// must stay well within the deadline: 8 take 90 ms here, 16 would take 170.
+#[test]
+fn a_depth_that_would_look_blocked_is_left_out() {
+    let plan = "--icount --qemu-arg=-icount --qemu-arg=shift=6 --cpus 4 --stale wfi-masked \
+                --ops ic-ivau --samples 16 --deadline-ms 240";
+    for (delay, deepest, cut) in [("5ms", 8, true), ("1us", 64, false)] {
+        let booted = Booted::new(&format!("{plan} --fabric delay={delay}")).ends(0, &[]);
+        let last = booted.run.cases[0].sweep.last().map(|depth| depth.depth);
+        assert_eq!((last, booted.says_fewer_samples()), (Some(deepest), cut));
+    }
+}
+
 /// Four operations are posted before one is held up, so a trial is to repeat
 /// more than it has the time for.
 #[test]

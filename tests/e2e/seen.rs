@@ -13,9 +13,6 @@ use crate::{
     fake::Ended,
 };
 
-/// The most that the console of a default run may have, in bytes.
-const CONSOLE: u64 = 100 << 10;
-
 #[test]
 fn a_default_run() {
     let booted = Booted::new("").ends(0, &["about the harness only", "flush-icache-range"]);
@@ -45,16 +42,10 @@ fn a_default_run() {
     for line in booted.ended.out.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    // Boards have a slow line. The host spreads the samples over more buckets than
-    // a board does, by a few hundredths more or less from run to run: what it adds
-    // in one run only, it has not added in the smallest of three.
-    let mut bytes = run.console_bytes;
-    for _ in 0..2 {
-        if bytes >= CONSOLE {
-            bytes = bytes.min(Booted::new("").ends(0, &[]).run.console_bytes);
-        }
-    }
-    assert!(bytes < CONSOLE, "the console has {bytes} bytes");
+    // Boards have a slow line. A busy host spreads the samples over more buckets,
+    // so on a quiet one there is room to spare.
+    let bytes = run.console_bytes;
+    assert!(bytes < 100 << 10, "the console has {bytes} bytes");
     assert!(booted.ended.out.contains("at 115200 baud"));
     // Twice what it may take, as this host may be busy with other things.
     assert!(booted.took < Duration::from_secs(60), "{:?}", booted.took);

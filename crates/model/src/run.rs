@@ -175,7 +175,10 @@ impl Run {
 
     /// There are never more cases than the glossary has combinations, whatever
     /// a console claims.
-    fn take_case(&mut self, case: CaseRecord) -> bool {
+    fn take_case(&mut self, mut case: CaseRecord) -> bool {
+        // Who reads the run need not know which baselines were left out.
+        let (issue, complete) = case.baseline();
+        (case.base_issue, case.base_complete) = (issue.clone(), complete.clone());
         let what = |c: &CaseRecord| (c.op, c.state, c.line);
         let same = |c: &CaseRecord| c.n == case.n || what(c) == what(&case);
         let Some(known) = self.cases.iter_mut().find(|c| same(c)) else {
@@ -240,6 +243,19 @@ mod tests {
             assert_eq!(run.marks.as_ref().map(|m| m.image), Some(Hex(image)));
         }
         assert_eq!((run.restarts, run.garbled), (1, 2));
+    }
+
+    #[test]
+    fn a_parked_case_is_its_own_baseline_and_no_other() {
+        let mut run = Run::default();
+        for (n, state) in [(1, StaleState::Parked), (2, StaleState::Spin)] {
+            let mut record = case(n, Subject::IcIvau, Verdict::Completed);
+            record.state = state;
+            record.issue.add(7);
+            assert!(run.take(Record::Case(Box::new(record))));
+        }
+        assert_eq!(run.cases[0].base_issue, run.cases[0].issue);
+        assert_eq!(run.cases[1].base_issue.count(), 0);
     }
 
     #[test]

@@ -21,8 +21,9 @@ pub fn resolution(empty: &Histogram) -> u64 {
 /// The slow-down of a case: the larger of its two classes', each against its
 /// own baseline. `None` where neither has samples on both sides.
 pub fn of_case(case: &CaseRecord, resolution: u64) -> Option<Milli> {
-    let issue = slowdown(&case.base_issue, &case.issue, resolution);
-    let complete = slowdown(&case.base_complete, &case.complete, resolution);
+    let (base_issue, base_complete) = case.baseline();
+    let issue = slowdown(base_issue, &case.issue, resolution);
+    let complete = slowdown(base_complete, &case.complete, resolution);
     issue.max(complete)
 }
 

@@ -92,7 +92,7 @@ impl Limits {
                 + firmware
                 + times(case + late, plan.len())
                 + times(group, entries)
-                + times(block, blocks)
+                + times(block + late, blocks)
                 + crash,
         );
         // With nobody in the machine who tells of a block, the host looks for

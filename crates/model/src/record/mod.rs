@@ -250,6 +250,17 @@ const fn no_samples(histogram: &Histogram) -> bool {
 }
 
 impl CaseRecord {
+    /// What it is compared with, issue and complete class. With every other core
+    /// parked it is its own baseline, and does not go over the line twice.
+    pub fn baseline(&self) -> (&Histogram, &Histogram) {
+        let none = self.base_issue.count() == 0 && self.base_complete.count() == 0;
+        if none && self.state == StaleState::Parked {
+            (&self.issue, &self.complete)
+        } else {
+            (&self.base_issue, &self.base_complete)
+        }
+    }
+
     /// The record of a case of which nothing was timed.
     pub fn blank(case: &Case, verdict: Verdict, why: Option<String>) -> Self {
         Self {
