@@ -6,7 +6,7 @@ ARGS ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 IMAGE_TARGET := aarch64-unknown-none
 UEFI_TARGET := aarch64-unknown-uefi
-HOST_CRATES := -p stalecore-model -p stalecore-cli -p stalecore-disk
+HOST_CRATES := --workspace --exclude stalecore-image --exclude stalecore-uefi
 
 # labgrid and what checks the examples of docs/ci, pinned; made once.
 VENV := $(TARGET_DIR)/venv

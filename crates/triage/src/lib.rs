@@ -1,11 +1,12 @@
-//! `stalecore triage`: reads a kernel's console log, says where the kdump path
-//! stopped and what that proves, and prints the `stalecore run` command that
-//! stages the same situation.
+//! Reads a kernel's console log, says where the kdump path stopped and what
+//! that proves, and gives the `stalecore run` command that stages the same
+//! situation: [`write_words`] for people, [`write_json`] for programs.
 //!
 //! [`lines`] finds the interesting lines in a log of any size, [`prefix`] and
 //! [`wording`] read them, [`tracker`] sorts them into crashes, [`reading`]
-//! draws the conclusions, [`text`] puts them into words. Only this file knows
-//! of files.
+//! draws the conclusions, [`text`] puts them into words.
+
+#![forbid(unsafe_code)]
 
 mod command;
 mod cpus;
@@ -36,14 +37,10 @@ mod wording;
 mod tests;
 
 use std::{
-    fs::File,
-    io::{self, BufWriter, Read, Write},
-    path::{Path, PathBuf},
+    fmt,
+    io::{self, Read, Write},
     sync::atomic::{AtomicBool, Ordering},
 };
-
-use anyhow::Context;
-use stalecore_model::exit::ExitCode;
 
 use self::{
     crash::Crash,
@@ -58,56 +55,52 @@ const SCHEMA: &str = "stalecore-triage-1";
 /// Crashes that are shown in full in words; further ones get a line each.
 const MAX_FULL: u64 = 16;
 
-/// What `stalecore triage` takes.
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// The kernel's console log: a file, or - for the standard input
-    log: PathBuf,
-    /// Write JSON instead of words (its shape: docs/triage.md)
-    #[arg(long)]
-    json: bool,
-}
-
-/// Reads the log and writes the reading to the standard output. Gives the
-/// process's exit code: 0 whatever was found.
+/// Reads the log to its end and writes what it says in words. Each crash is
+/// written as soon as it is complete.
 ///
 /// # Errors
-/// The log cannot be opened or read: one line that says which and why, for
-/// exit code 2.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let name = args.log.display().to_string();
-    let log: Box<dyn Read + Send> = if args.log == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(&args.log).with_context(|| format!("cannot open {name}"))?)
-    };
-    let mut out = BufWriter::new(io::stdout().lock());
-    let result = if args.json {
-        let mut json = Json::new(&mut out, &name);
-        scan(log, u64::MAX, |crash, number| {
-            json.crash(&Reading::of(crash, number))
-        })
-        .and_then(|size| json.end(size))
-    } else {
-        let mut words = Words::new(&mut out);
-        scan(log, MAX_FULL, |crash, number| words.crash(crash, number))
-            .and_then(|size| words.end(size))
-    };
-    let result = result.and_then(|()| out.flush().map_err(Failure::Write));
-    match result {
-        Ok(()) => Ok(ExitCode::Expected),
-        // Whoever read the output has seen enough.
-        Err(Failure::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::Expected),
-        Err(Failure::Write(e)) => Err(e).context("cannot write to the standard output"),
-        Err(Failure::Read(e)) => Err(e).with_context(|| format!("cannot read {name}")),
-    }
+/// The log cannot be read, or `out` cannot be written.
+pub fn write_words(log: impl Read + Send, mut out: impl Write) -> Result<(), Failure> {
+    let mut words = Words::new(&mut out);
+    let size = scan(log, MAX_FULL, |crash, number| words.crash(crash, number))?;
+    words.end(size)?;
+    out.flush().map_err(Failure::Write)
+}
+
+/// Reads the log to its end and writes what it says as one JSON document (its
+/// shape: docs/triage.md), in which the log is called `name`.
+///
+/// # Errors
+/// The log cannot be read, or `out` cannot be written. A log that cannot be
+/// read at all leaves `out` empty.
+pub fn write_json(log: impl Read + Send, name: &str, mut out: impl Write) -> Result<(), Failure> {
+    let mut json = Json::new(&mut out, name);
+    let size = scan(log, u64::MAX, |crash, number| {
+        json.crash(&Reading::of(crash, number))
+    })?;
+    json.end(size)?;
+    out.flush().map_err(Failure::Write)
 }
 
 /// What can go wrong, apart on both sides.
-enum Failure {
+#[derive(Debug)]
+pub enum Failure {
+    /// The log could not be read.
     Read(io::Error),
+    /// The reading could not be written.
     Write(io::Error),
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(e) => write!(f, "cannot read the log: {e}"),
+            Self::Write(e) => write!(f, "cannot write the reading: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
 
 impl From<io::Error> for Failure {
     fn from(e: io::Error) -> Self {

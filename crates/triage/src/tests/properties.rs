@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{super::reading::Reading, read};
-use crate::triage::outcome::Status;
+use super::read;
+use crate::{outcome::Status, reading::Reading};
 
 /// Logs of the corpus to cut and mix: one crash each, stamped.
 const BASES: &[&str] = &[
