@@ -18,6 +18,5 @@ mod seen;
 mod serial;
 mod setup;
 mod silence;
-#[path = "../../crates/cli/src/synthetic.rs"]
-#[expect(dead_code, reason = "its machine is all that is needed here")]
-mod synthetic;
+
+use stalecore_synthetic as synthetic;

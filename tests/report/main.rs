@@ -6,5 +6,5 @@ mod hostile;
 mod limits;
 mod schema;
 mod setup;
-#[path = "../../crates/cli/src/synthetic.rs"]
-mod synthetic;
+
+use stalecore_synthetic as synthetic;

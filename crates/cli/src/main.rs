@@ -12,14 +12,13 @@ mod serial;
 mod shell;
 mod stdout;
 mod store;
-#[cfg(test)]
-mod synthetic;
 mod triage;
 mod usage;
-mod words;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use stalecore_model::exit::ExitCode;
+#[cfg(test)]
+use stalecore_synthetic as synthetic;
 
 /// Can a core that is stuck delay or block another core's cache maintenance?
 #[derive(Parser)]

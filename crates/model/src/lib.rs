@@ -32,6 +32,7 @@ pub mod record;
 pub mod recorder;
 pub mod registers;
 pub mod run;
+pub mod shell;
 pub mod symbols;
 mod sync;
 pub mod syndrome;

@@ -244,7 +244,7 @@ mod tests {
             icount,
             semihosting,
         });
-        crate::words::shell(&as_text(Path::new("qemu"), &words))
+        stalecore_model::shell::quoted(&as_text(Path::new("qemu"), &words))
     }
 
     fn line(args: &[&str], icount: bool, semihosting: bool) -> String {

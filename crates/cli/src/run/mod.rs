@@ -39,7 +39,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, run::Run};
+use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, run::Run, shell};
 
 pub use args::{Args, OutputArgs, seconds};
 use boot::Way;
@@ -53,8 +53,6 @@ use qemu::Qemu;
 use session::Session;
 use silence::Lookout;
 use watch::Stop;
-
-use crate::words;
 
 /// How long the emulator may take to end once its console is closed.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -107,7 +105,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut session = Session::new(run, out.console()?, progress);
     interrupt::install()?;
     if !args.output.quiet {
-        eprintln!("{}", words::shell(&session.run.machine_command));
+        eprintln!("{}", shell::quoted(&session.run.machine_command));
     }
     let mut lookout = Lookout {
         monitor: &monitor,

@@ -1,14 +1,12 @@
 //! Writes a made-up run.json, to look at a report or to measure `report` and
 //! `compare` without a machine:
 //!
-//! `cargo run -p stalecore-cli --example synthetic -- DIR cases=3000 samples=1000000`
-
-#[path = "../src/synthetic.rs"]
-mod synthetic;
+//! `cargo run --release -p stalecore-synthetic -- DIR cases=3000 samples=1000000`
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail};
+use stalecore_synthetic as synthetic;
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);

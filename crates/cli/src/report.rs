@@ -1,26 +1,5 @@
-//! `report.html`: a run, or several side by side, as one page that needs no
-//! network and no script.
-//!
-//! Each section has its file; [`page`] puts them together. Everything that a
-//! console or a file said goes through [`text::Said`] and maud's escaping;
-//! what is written without them is numbers and words of the glossary.
-
-mod answer;
-mod axis;
-mod blocks;
-mod case;
-mod cores;
-mod crash;
-mod heat;
-mod how;
-mod lines;
-mod machine;
-mod page;
-mod plot;
-mod stale_count;
-mod sweep;
-mod text;
-mod view;
+//! `stalecore report`: reads runs and writes the page that [`stalecore_report`]
+//! draws of them.
 
 use std::{
     fs,
@@ -29,11 +8,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use stalecore_model::{exit::ExitCode, run::Run};
+pub use stalecore_report::FILE;
 
 use crate::{stdout, store};
-
-/// The file's name within a run's directory.
-pub const FILE: &str = "report.html";
 
 /// Draw a run's report again from its run.json, or several runs side by side.
 #[derive(clap::Args)]
@@ -73,5 +50,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// # Errors
 /// What the file system refuses, with the path.
 pub fn write_html(runs: &[Run], path: &Path) -> Result<()> {
-    fs::write(path, page::page(runs)).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(path, stalecore_report::page(runs))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -9,13 +9,13 @@ use stalecore_model::{
     options::Milli,
     record::CaseRecord,
     run::Run,
+    shell,
 };
 
 use super::{
     text::{Said, mark, short_ratio},
     view::{Family, View, label, slowdown},
 };
-use crate::words::shell;
 
 /// The steps of the colour scale: from this slow-down on, in thousandths.
 /// Below the first is faster than the baseline.
@@ -61,7 +61,7 @@ pub fn section(view: &View<'_>) -> Markup {
                 @for (nth, run) in view.runs.iter().enumerate() {
                     figure.map {
                         @if view.runs.len() > 1 {
-                            figcaption { b.run { (label(nth)) } " " code { (Said(&shell(&run.command))) } }
+                            figcaption { b.run { (label(nth)) } " " code { (Said(&shell::quoted(&run.command))) } }
                         }
                         (PreEscaped(map(view, nth)))
                     }
@@ -170,7 +170,7 @@ fn cell(out: &mut String, run: &Run, id: u32, case: Option<&CaseRecord>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{self, Shape};
+    use stalecore_synthetic::{self as synthetic, Shape};
 
     #[test]
     fn the_scale_has_seven_steps() {

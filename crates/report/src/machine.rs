@@ -257,7 +257,7 @@ fn caches(caches: &[Cache]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{self, Shape};
+    use stalecore_synthetic::{self as synthetic, Shape};
 
     #[test]
     fn registers_are_shown_field_by_field() {

@@ -111,7 +111,7 @@ fn growth(points: &[Option<f64>]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{self, Shape};
+    use stalecore_synthetic::{self as synthetic, Shape};
 
     fn run(stale: usize) -> Run {
         synthetic::run(&Shape {

@@ -2,13 +2,12 @@
 //! many cases ended how.
 
 use maud::{Markup, html};
-use stalecore_model::{exit::ExitCode, run::Run};
+use stalecore_model::{exit::ExitCode, run::Run, shell};
 
 use super::{
     text::{Said, grouped, mark, ratio, time},
     view::{Key, View, count_verdicts, label, slowdown},
 };
-use crate::words::shell;
 
 /// How many of the slowest cases are named.
 const NAMED: usize = 5;
@@ -128,7 +127,7 @@ fn row(nth: usize, run: &Run) -> Markup {
     html! {
         tr {
             th scope="row" { b.run { (label(nth)) } }
-            td { (Said(answer(run))) br; code { (Said(&shell(&run.command))) } }
+            td { (Said(answer(run))) br; code { (Said(&shell::quoted(&run.command))) } }
             td.num { @if let Some(plan) = &run.plan { (plan.stale.len()) } }
             td.marks {
                 @for (verdict, count) in count_verdicts(run) {
@@ -176,7 +175,7 @@ fn slowest(view: &View<'_>) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{self, Shape};
+    use stalecore_synthetic::{self as synthetic, Shape};
 
     #[test]
     fn the_answer_comes_first_and_is_put_in_its_place() {

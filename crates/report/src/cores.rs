@@ -225,7 +225,7 @@ fn bar(ratio: f64) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{self, Shape};
+    use stalecore_synthetic::{self as synthetic, Shape};
 
     fn run(cpus: usize, initiators: usize) -> Run {
         synthetic::run(&Shape {

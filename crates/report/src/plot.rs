@@ -161,7 +161,7 @@ fn up(out: &mut String, by: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{Random, histogram};
+    use stalecore_synthetic::{Random, histogram};
 
     fn draw(stale: &Histogram, base: &Histogram) -> String {
         let mut out = String::new();

@@ -195,7 +195,7 @@ fn fault_row(view: &View<'_>, nth: usize, fault: &Fault) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{self, Shape};
+    use stalecore_synthetic::{self as synthetic, Shape};
 
     #[test]
     fn a_block_shows_all_cores_and_what_released_it() {

@@ -201,7 +201,7 @@ fn initiators(out: &mut String, list: &[InitiatorRecord], clock: Clock) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{self, Shape};
+    use stalecore_synthetic::{self as synthetic, Shape};
 
     fn write(shape: &Shape) -> String {
         let runs = [synthetic::run(shape)];

@@ -181,7 +181,7 @@ fn superscript(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{self, Shape};
+    use stalecore_synthetic::{self as synthetic, Shape};
 
     fn frame(decades: (i32, i32), floor: u32) -> Frame {
         Frame {

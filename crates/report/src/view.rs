@@ -170,7 +170,7 @@ pub fn count_verdicts(run: &Run) -> Vec<(Verdict, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{self, Shape};
+    use stalecore_synthetic::{self as synthetic, Shape};
 
     #[test]
     fn cases_of_two_runs_are_brought_together() {

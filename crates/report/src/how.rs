@@ -2,14 +2,16 @@
 //! the console.
 
 use maud::{Markup, html};
-use stalecore_model::run::{BAUD, Run};
+use stalecore_model::{
+    run::{BAUD, Run},
+    shell,
+};
 
 use super::{
     answer::exit_meaning,
     text::{Said, bytes, grouped, ratio, time},
     view::{View, label},
 };
-use crate::words::shell;
 
 /// The most notes that are shown.
 const NOTES: usize = 200;
@@ -35,7 +37,7 @@ fn commands(run: &Run) -> Markup {
         @for (what, words) in [("Command", &run.command), ("Machine", &run.machine_command)] {
             @if !words.is_empty() {
                 p.what { (what) }
-                pre { code { (Said(&shell(words))) } }
+                pre { code { (Said(&shell::quoted(words))) } }
             }
         }
     }
@@ -118,7 +120,7 @@ fn icount(run: &Run) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::{self, Shape};
+    use stalecore_synthetic::{self as synthetic, Shape};
 
     #[test]
     fn a_reader_can_run_it_again() {

@@ -1,9 +1,11 @@
 //! A command, from its words to what one would type.
 
+use alloc::{format, string::String, vec::Vec};
+
 /// A command line that a shell reads back as these words.
-pub fn shell(words: &[String]) -> String {
+pub fn quoted(words: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
-    let quoted: Vec<_> = words
+    let words: Vec<_> = words
         .iter()
         .map(|word| {
             if !word.is_empty() && word.chars().all(plain) {
@@ -13,7 +15,7 @@ pub fn shell(words: &[String]) -> String {
             }
         })
         .collect();
-    quoted.join(" ")
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -24,7 +26,7 @@ mod tests {
     fn a_command_is_quoted_for_the_shell() {
         let words = ["qemu", "-append", "stalecore.ops=ic-ivau quiet", "it's", ""];
         assert_eq!(
-            shell(&words.map(String::from)),
+            quoted(&words.map(String::from)),
             r"qemu -append 'stalecore.ops=ic-ivau quiet' 'it'\''s' ''"
         );
     }

@@ -1,0 +1,30 @@
+//! `report.html`: a run, or several side by side, as one page that needs no
+//! network and no script.
+//!
+//! Each section has its file; [`page()`] puts them together. Everything that a
+//! console or a file said goes through [`text::Said`] and maud's escaping;
+//! what is written without them is numbers and words of the glossary.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod axis;
+mod blocks;
+mod case;
+mod cores;
+mod crash;
+mod heat;
+mod how;
+mod lines;
+mod machine;
+mod page;
+mod plot;
+mod stale_count;
+mod sweep;
+mod text;
+mod view;
+
+pub use page::page;
+
+/// The file's name within a run's directory.
+pub const FILE: &str = "report.html";
