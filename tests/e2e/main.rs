@@ -13,6 +13,7 @@ mod input;
 mod kdump;
 mod listing;
 mod mishaps;
+mod outputs;
 mod reset;
 mod seen;
 mod serial;

@@ -291,7 +291,7 @@ fn a_disk_that_is_full() {
 }
 
 /// Starts a run, and waits until the machine runs and has said something.
-fn started(fake: &Fake) -> Child {
+pub fn started(fake: &Fake) -> Child {
     let child = fake
         .command(PLAN)
         .stdout(Stdio::piped())
@@ -303,7 +303,7 @@ fn started(fake: &Fake) -> Child {
 }
 
 #[track_caller]
-fn until(what: impl Fn() -> bool) {
+pub fn until(what: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !what() {
         assert!(Instant::now() < end, "it never came");
@@ -311,7 +311,7 @@ fn until(what: impl Fn() -> bool) {
     }
 }
 
-fn half_a_run() -> Fake {
+pub fn half_a_run() -> Fake {
     let console = fine();
     let text = format!(
         "{}{}{}{}",

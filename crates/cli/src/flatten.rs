@@ -3,7 +3,7 @@
 
 mod symbols;
 
-use std::{fs, path::PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use object::{
@@ -13,6 +13,8 @@ use object::{
 };
 use stalecore_model::exit::ExitCode;
 
+use crate::whole_file;
+
 /// `ARM\x64`, at this offset of an arm64 Image (Linux's
 /// Documentation/arch/arm64/booting.rst).
 const MAGIC: &[u8; 4] = b"ARM\x64";
@@ -21,6 +23,8 @@ const MAGIC_AT: usize = 0x38;
 const IMAGE_SIZE_AT: usize = 0x10;
 /// No image is larger; an ELF file that says so is broken.
 const LARGEST: u64 = 64 << 20;
+/// With all that a debugger may want in it.
+const LARGEST_FILE: u64 = 512 << 20;
 
 /// Which file to read, and which to write.
 #[derive(clap::Args)]
@@ -36,10 +40,18 @@ pub struct Args {
 /// # Errors
 /// A file that cannot be read or written, or is no image.
 pub fn flatten(args: &Args) -> anyhow::Result<ExitCode> {
-    let elf = fs::read(&args.elf).with_context(|| args.elf.display().to_string())?;
+    let elf = read(&args.elf).with_context(|| args.elf.display().to_string())?;
     let flat = flat(&elf).with_context(|| args.elf.display().to_string())?;
-    fs::write(&args.img, flat).with_context(|| args.img.display().to_string())?;
+    whole_file::write(&args.img, &flat)?;
     Ok(ExitCode::Expected)
+}
+
+/// Reads an image's file, flat or ELF.
+///
+/// # Errors
+/// It cannot be read, or is larger than any image with its symbols.
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    whole_file::read(path, LARGEST_FILE)
 }
 
 /// Is this an ELF file?

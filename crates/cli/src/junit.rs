@@ -2,7 +2,7 @@
 //! case passes exactly where its line of KTAP says `ok`, so that both count
 //! the same.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -13,6 +13,8 @@ use stalecore_model::{
     run::Run,
 };
 
+use crate::whole_file;
+
 /// The file's name within a run's directory.
 pub const FILE: &str = "junit.xml";
 
@@ -21,9 +23,10 @@ pub const FILE: &str = "junit.xml";
 /// # Errors
 /// What the file system refuses, with the path.
 pub fn write(run: &Run, path: &Path) -> Result<()> {
-    let name = || format!("cannot write {}", path.display());
-    let text = report(run).to_string().with_context(name)?;
-    fs::write(path, text).with_context(name)
+    let text = report(run)
+        .to_string()
+        .with_context(|| path.display().to_string())?;
+    whole_file::write(path, text.as_bytes())
 }
 
 fn report(run: &Run) -> Report {

@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+mod carried;
 mod compare;
 mod flatten;
 mod junit;
@@ -10,10 +11,12 @@ mod report;
 mod run;
 mod serial;
 mod shell;
+mod stderr;
 mod stdout;
 mod store;
 mod triage;
 mod usage;
+mod whole_file;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use stalecore_model::exit::ExitCode;
@@ -22,7 +25,7 @@ use stalecore_synthetic as synthetic;
 
 /// Can a core that is stuck delay or block another core's cache maintenance?
 #[derive(Parser)]
-#[command(name = "stalecore", version)]
+#[command(name = "stalecore", version = carried::version())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -63,7 +66,7 @@ fn main() -> std::process::ExitCode {
         Command::Flatten(args) => flatten::flatten(&args),
     };
     let code = done.unwrap_or_else(|error| {
-        eprintln!("stalecore: {error:#}");
+        stderr::complain(&format!("{error:#}"));
         ExitCode::Harness
     });
     std::process::ExitCode::from(code as u8)

@@ -2,15 +2,19 @@
 //! draws of them.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use stalecore_model::{exit::ExitCode, run::Run};
 pub use stalecore_report::FILE;
 
-use crate::{stdout, store};
+use crate::{stdout, store, whole_file};
+
+/// Within so many bytes a page names what made it.
+const HEAD: u64 = 4096;
 
 /// Draw a run's report again from its run.json, or several runs side by side.
 #[derive(clap::Args)]
@@ -19,7 +23,8 @@ pub struct Args {
     #[arg(required = true, value_name = "DIR", value_hint = clap::ValueHint::AnyPath)]
     runs: Vec<PathBuf>,
     /// Where to write the page; for one run the default is report.html beside
-    /// its run.json, for several it is ./report.html.
+    /// its run.json, for several it is ./report.html. A file that is there must be a page of
+    /// stalecore's.
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
 }
@@ -27,7 +32,8 @@ pub struct Args {
 /// Runs the command: draws the page and prints where it is.
 ///
 /// # Errors
-/// A run that cannot be read, or a page that cannot be written.
+/// A run that cannot be read, a page that cannot be written, or another file in
+/// its place.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let runs = args
         .runs
@@ -40,9 +46,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (None, [one]) => one.with_file_name(FILE),
         (None, _) => PathBuf::from(FILE),
     };
+    if !may_replace(&out) {
+        bail!(
+            "--out: {} is there and is no page of stalecore's; allowed: a new file, or a page to \
+             be replaced",
+            out.display()
+        );
+    }
     write_html(&runs, &out)?;
     stdout::print(&format!("{}\n", out.display()))?;
     Ok(ExitCode::Expected)
+}
+
+/// Is nothing lost when this file is replaced?
+fn may_replace(path: &Path) -> bool {
+    if !fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0) {
+        return true;
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    read.is_ok() && String::from_utf8_lossy(&head).contains(stalecore_report::GENERATOR)
 }
 
 /// Draws the runs as one page and writes it to `path`.
@@ -50,6 +73,5 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// # Errors
 /// What the file system refuses, with the path.
 pub fn write_html(runs: &[Run], path: &Path) -> Result<()> {
-    fs::write(path, stalecore_report::page(runs))
-        .with_context(|| format!("cannot write {}", path.display()))
+    whole_file::write(path, stalecore_report::page(runs).as_bytes())
 }

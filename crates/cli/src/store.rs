@@ -7,8 +7,7 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, File},
-    io::{BufWriter, Read, Write},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -22,6 +21,8 @@ use stalecore_model::{
     record::SCHEMA,
     run::Run,
 };
+
+use crate::whole_file;
 
 /// The file's name within a run's directory.
 pub const FILE: &str = "run.json";
@@ -42,20 +43,10 @@ const MAX_CASES: usize = Subject::ALL.len() * StaleState::ALL.len() * LineState:
 /// What the file system refuses, with the path.
 pub fn write(run: &Run, dir: &Path) -> Result<PathBuf> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let (path, part) = (dir.join(FILE), dir.join("run.json.part"));
-    let write = || -> Result<()> {
-        let mut file = BufWriter::new(File::create(&part)?);
-        serde_json::to_writer(&mut file, run)?;
-        file.write_all(b"\n")?;
-        file.into_inner()?.sync_all()?;
-        Ok(fs::rename(&part, &path)?)
-    };
-    write()
-        .inspect_err(|_| {
-            // Half a file is of no use; that it may be absent is fine.
-            let _ = fs::remove_file(&part);
-        })
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let path = dir.join(FILE);
+    let mut text = serde_json::to_vec(run)?;
+    text.push(b'\n');
+    whole_file::write(&path, &text)?;
     Ok(path)
 }
 
@@ -71,14 +62,17 @@ pub fn read(path: &Path) -> Result<Run> {
     } else {
         path.to_path_buf()
     };
-    let load = || -> Result<Run> {
-        let mut bytes = Vec::new();
-        File::open(&path)?
-            .take(MAX_BYTES + 1)
-            .read_to_end(&mut bytes)?;
-        parse(&bytes)
-    };
-    load().with_context(|| format!("cannot read {}", path.display()))
+    bytes(&path)
+        .and_then(|bytes| parse(&bytes))
+        .with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The bytes of a run's file, as many as a run can have.
+///
+/// # Errors
+/// It cannot be read, or is larger.
+pub fn bytes(path: &Path) -> Result<Vec<u8>> {
+    whole_file::read(path, MAX_BYTES)
 }
 
 /// Reads a run from the text of its file.

@@ -24,7 +24,7 @@ pub fn parse<C: Parser>() -> Result<C, ExitCode> {
             return ExitCode::SUCCESS;
         }
         let words: Vec<_> = std::env::args().skip(1).collect();
-        eprintln!("stalecore: {}", one_line(&error, &C::command(), &words));
+        crate::stderr::complain(&one_line(&error, &C::command(), &words));
         ExitCode::from(2)
     })
 }

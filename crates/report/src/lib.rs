@@ -24,7 +24,7 @@ mod sweep;
 mod text;
 mod view;
 
-pub use page::page;
+pub use page::{GENERATOR, page};
 
 /// The file's name within a run's directory.
 pub const FILE: &str = "report.html";

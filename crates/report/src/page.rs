@@ -11,6 +11,9 @@ use super::{
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// How a page names what made it; the version follows.
+pub const GENERATOR: &str = "<meta name=\"generator\" content=\"stalecore ";
+
 /// What a browser may do with the page: nothing but draw it and run the one
 /// script whose hash this is. Escaping keeps foreign text out of the markup;
 /// this is the second lock.
@@ -63,7 +66,7 @@ pub fn page(runs: &[Run]) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "stalecore " (env!("CARGO_PKG_VERSION")) };
+                (PreEscaped(GENERATOR)) (env!("CARGO_PKG_VERSION")) (PreEscaped("\">"))
                 title { "stalecore: " (title) }
                 style { (PreEscaped(STYLE)) }
             }

@@ -19,7 +19,7 @@ use anyhow::Result;
 use serde_json::json;
 use stalecore_model::exit::ExitCode;
 
-use crate::{stdout, store};
+use crate::{stderr, stdout, store};
 
 /// Compare two runs case by case; exit with 1 if something got worse.
 ///
@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         stdout::print(&format!("{value:#}\n"))?;
     } else {
         for warning in warnings {
-            eprintln!("stalecore: {warning}");
+            stderr::complain(&warning);
         }
         let table = table::table(&found, args.all);
         stdout::print(&(table + &table::summary(&found)))?;

@@ -12,15 +12,18 @@ use super::{
     session::Session,
     show,
 };
-use crate::{junit, report, stdout};
+use crate::{report, stderr, stdout};
 
 use stalecore_model::exit::ExitCode;
 
 /// Judges, saves and shows, and gives the exit code; of the core file, if one
 /// was wanted, it says what came of it.
 ///
+/// The verdict is shown before it is saved, so that a full disk does not keep it
+/// from anybody; and what a terminal does not take changes nothing.
+///
 /// # Errors
-/// The results cannot be saved or shown.
+/// The run cannot be put into words.
 pub fn conclude(
     session: Session,
     ending: &Ending,
@@ -29,39 +32,54 @@ pub fn conclude(
     asked: &OutputArgs,
 ) -> anyhow::Result<ExitCode> {
     let notes = what_was_odd(&session);
+    let log_failed = session.log_failed;
     let mut run = session.run;
     run.notes.extend(notes);
-    let mut judgement = judge::judge(&run, ending, asked.expect);
+    let judgement = judge::judge(&run, ending, asked.expect);
     run.answer = printable(answer::answer(&run, &judgement, asked.expect).as_bytes());
-    // What was found does not depend on it.
+    let clean = judgement.problem.is_none();
+    // What was found does not depend on what follows.
+    let mut problems: Vec<_> = judgement.problem.into_iter().collect();
+    if let Some(error) = log_failed {
+        problems.push(format!("console.log cannot be written: {error}"));
+    }
     if let Some(core) = core {
         let image = run.marks.as_ref().map_or(0, |marks| marks.image.0);
         let told = core.told(image);
         let (Ok(text) | Err(text)) = &told;
         run.notes.push(format!("host: {text}"));
-        if let Err(problem) = told {
-            judgement.problem.get_or_insert(problem);
-            judgement.code = judgement.code.worse(ExitCode::Harness);
-        }
+        problems.extend(told.err());
     }
-    run.exit = judgement.code as u8;
-    out.save(&run)?;
-    report::write_html(std::slice::from_ref(&run), &out.path().join(report::FILE))?;
-    junit::write(&run, &out.path().join(junit::FILE))?;
+    let with = |problems: &[String]| match problems {
+        [] => judgement.code,
+        _ => judgement.code.worse(ExitCode::Harness),
+    };
+    run.exit = with(&problems) as u8;
     let nothing = run.cases.is_empty() && run.blocks.is_empty();
     if asked.json {
-        stdout::print(&format!("{}\n", serde_json::to_string(&run)?))?;
-    } else if judgement.problem.is_none() || !nothing {
-        stdout::print(&show::text(&run, show::width(), asked.all_states))?;
+        // For a program, which would not notice what is missing.
+        let shown = stdout::print(&format!("{}\n", serde_json::to_string(&run)?));
+        problems.extend(shown.err().map(|error| format!("{error:#}")));
+    } else if clean || !nothing {
+        let shown = stdout::print(&show::text(&run, show::width(), asked.all_states));
+        if let Err(error) = shown {
+            stderr::complain(&format!("{error:#}"));
+        }
     }
+    let saved = out.save(&run);
+    problems.extend(saved.err().map(|error| format!("{error:#}")));
+    problems.extend(out.draw(&run).err().into_iter().flatten());
     let out = out.path().display();
-    if let Some(problem) = &judgement.problem {
-        let problem = printable(problem.as_bytes());
-        eprintln!("stalecore: {problem}; what was measured is in {out}");
+    if !problems.is_empty() {
+        let problem = printable(problems.join("; ").as_bytes());
+        stderr::complain(&format!("{problem}; what was measured is in {out}"));
     } else if !asked.quiet {
-        eprintln!("results: {out}; to look at: {out}/{}", report::FILE);
+        stderr::say(&format!(
+            "results: {out}; to look at: {out}/{}",
+            report::FILE
+        ));
     }
-    Ok(judgement.code)
+    Ok(with(&problems))
 }
 
 /// What the console itself shows to have gone wrong on the way.

@@ -95,7 +95,6 @@ fn problem(run: &Run, ending: &Ending) -> Option<(ExitCode, String)> {
     let harness = |text: String| Some((ExitCode::Harness, text));
     match &ending.stop {
         Stop::Interrupted => return harness(format!("interrupted {}", so_far(run))),
-        Stop::Log(error) => return harness(format!("console.log cannot be written: {error}")),
         Stop::Flood => {
             return harness(format!(
                 "the console was flooded: {} MiB {}",

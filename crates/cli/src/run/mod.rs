@@ -21,6 +21,7 @@ pub mod outdir;
 pub mod progress;
 mod qemu;
 mod qmp;
+mod scratch;
 pub mod session;
 mod show;
 mod silence;
@@ -50,9 +51,12 @@ use machine::{Accel, Launch};
 use outdir::OutDir;
 use progress::Progress;
 use qemu::Qemu;
+use scratch::Scratch;
 use session::Session;
 use silence::Lookout;
 use watch::Stop;
+
+use crate::stderr;
 
 /// How long the emulator may take to end once its console is closed.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -72,8 +76,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
     let firmware = args.boot.boot.patience(machine.cpus);
     let limits = Limits::of(&options, &plan, machine.cpus, firmware, timeout);
-    let scratch = tempfile::Builder::new().prefix("stalecore-").tempdir();
-    let scratch = scratch.context("temporary directory")?;
+    let scratch = Scratch::new().context("temporary directory")?;
     let monitor = scratch.path().join("qmp");
     let bootargs = options.to_bootargs();
     let boots = args.boot.prepare(machine, &bootargs, scratch.path())?;
@@ -105,7 +108,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut session = Session::new(run, out.console()?, progress);
     interrupt::install()?;
     if !args.output.quiet {
-        eprintln!("{}", shell::quoted(&session.run.machine_command));
+        stderr::say(&shell::quoted(&session.run.machine_command));
     }
     let mut lookout = Lookout {
         monitor: &monitor,

@@ -1,36 +1,37 @@
-//! The directory that a run leaves: `run.json`, `console.log`, `report.html`.
+//! The directory that a run leaves: `run.json`, `console.log`, `junit.xml`,
+//! `report.html`.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
+use rustix::fs::{FlockOperation, flock};
 use serde::Deserialize;
 use stalecore_model::run::Run;
 
-use crate::{report, store};
+use crate::{junit, report, store};
 
 /// Where the numbered directories lie when none is asked for.
 const DEFAULT: &str = "stalecore-out";
 
-/// What a run writes.
-const RECORDS: &str = store::FILE;
 const CONSOLE: &str = "console.log";
-const REPORT: &str = report::FILE;
 
-/// A directory that can be written to, and holds nobody else's files of those
-/// names.
+/// A directory that can be written to, holds nobody else's files, and is this
+/// run's alone for as long as this lives.
 pub struct OutDir {
     path: PathBuf,
+    _lock: File,
 }
 
 impl OutDir {
     /// Opens the directory asked for, or makes the next numbered one.
     ///
     /// # Errors
-    /// It cannot be made or written, or holds something that is not ours.
+    /// It cannot be made or written, holds something that is not ours, or
+    /// another run is writing into it.
     pub fn open(asked: Option<&Path>) -> anyhow::Result<Self> {
         let path = match asked {
             Some(path) => {
@@ -39,20 +40,20 @@ impl OutDir {
             }
             None => next_numbered(Path::new(DEFAULT))?,
         };
-        let out = Self { path };
-        if !out.is_ours() {
-            for name in [RECORDS, CONSOLE, REPORT] {
-                let file = out.path.join(name);
-                if file.symlink_metadata().is_ok() {
-                    bail!(
-                        "--out: {} is there and no run of stalecore left it; \
-                         allowed: a new or empty directory, or one that a run left",
-                        file.display()
-                    );
-                }
-            }
+        let name = || format!("--out: {}", path.display());
+        let lock = File::open(&path).with_context(name)?;
+        lock_alone(&lock, &path)?;
+        let mut files = fs::read_dir(&path).with_context(name)?;
+        if let Some(file) = files.next().transpose().with_context(name)?
+            && !is_ours(&path)
+        {
+            bail!(
+                "--out: {} is there and no run of stalecore left it; allowed: a new or empty \
+                 directory, or one that a run left",
+                file.path().display()
+            );
         }
-        Ok(out)
+        Ok(Self { path, _lock: lock })
     }
 
     /// The directory.
@@ -66,7 +67,14 @@ impl OutDir {
     /// Names the file.
     pub fn console(&self) -> anyhow::Result<File> {
         let path = self.path.join(CONSOLE);
-        File::create(&path).with_context(|| path.display().to_string())
+        let name = || path.display().to_string();
+        let mut options = OpenOptions::new();
+        let file = options.create(true).write(true).truncate(false);
+        let file = file.open(&path).with_context(name)?;
+        // Where a file system has no locks for directories (NFS), this one holds.
+        lock_alone(&file, &self.path)?;
+        file.set_len(0).with_context(name)?;
+        Ok(file)
     }
 
     /// Writes the records: all of them, or none and the file stays as it was.
@@ -77,18 +85,52 @@ impl OutDir {
         store::write(run, &self.path).map(drop)
     }
 
-    /// Did a run of stalecore leave this directory?
-    fn is_ours(&self) -> bool {
-        #[derive(Deserialize)]
-        struct Marks {
-            #[serde(rename = "schema")]
-            _schema: u32,
-            #[serde(rename = "machine_command")]
-            _machine_command: Vec<String>,
+    /// Writes what is made of the records, for people and for CI systems; one
+    /// that fails does not keep the other from being tried.
+    ///
+    /// # Errors
+    /// A line for each that could not be written.
+    pub fn draw(&self, run: &Run) -> Result<(), Vec<String>> {
+        let page = report::write_html(std::slice::from_ref(run), &self.path.join(report::FILE));
+        let junit = junit::write(run, &self.path.join(junit::FILE));
+        let errors: Vec<_> = [page, junit]
+            .into_iter()
+            .filter_map(Result::err)
+            .map(|error| format!("{error:#}"))
+            .collect();
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
         }
-        fs::read(self.path.join(RECORDS))
-            .is_ok_and(|bytes| serde_json::from_slice::<Marks>(&bytes).is_ok())
     }
+}
+
+/// Keeps a file or directory for this process.
+///
+/// # Errors
+/// Another run has it. A file system that knows no locks is no error.
+fn lock_alone(file: &File, dir: &Path) -> anyhow::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(error) if error == rustix::io::Errno::WOULDBLOCK => bail!(
+            "--out: another run is writing into {}; allowed: a directory of its own, or to wait",
+            dir.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Did a run of stalecore leave this directory?
+fn is_ours(dir: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Marks {
+        #[serde(rename = "schema")]
+        _schema: u32,
+        #[serde(rename = "machine_command")]
+        _machine_command: Vec<String>,
+    }
+    store::bytes(&dir.join(store::FILE))
+        .is_ok_and(|bytes| serde_json::from_slice::<Marks>(&bytes).is_ok())
 }
 
 fn next_numbered(parent: &Path) -> anyhow::Result<PathBuf> {
@@ -131,11 +173,36 @@ mod tests {
         let open = || OutDir::open(Some(dir.path()));
         open().unwrap().save(&Run::default()).unwrap();
         open().unwrap().console().unwrap();
-        fs::write(dir.path().join(RECORDS), "{\"schema\": \"mine\"}").unwrap();
+        // Also with what somebody put there since.
+        fs::write(dir.path().join("notes"), "").unwrap();
+        open().unwrap();
+        fs::remove_file(dir.path().join("notes")).unwrap();
+        fs::write(dir.path().join(store::FILE), "{\"schema\": \"mine\"}").unwrap();
         let error = open().err().unwrap().to_string();
-        assert!(error.contains("run.json is there"), "{error}");
-        fs::remove_file(dir.path().join(RECORDS)).unwrap();
+        assert!(error.contains(" is there and no run"), "{error}");
+        fs::remove_file(dir.path().join(store::FILE)).unwrap();
         let error = open().err().unwrap().to_string();
         assert!(error.contains("console.log is there"), "{error}");
+    }
+    #[test]
+    fn two_runs_do_not_share_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || OutDir::open(Some(dir.path()));
+        let first = open().unwrap();
+        let error = open().err().unwrap().to_string();
+        assert!(error.contains("another run is writing into"), "{error}");
+        let log = first.console().unwrap();
+        assert!(first.console().is_err());
+        drop((first, log));
+        fs::remove_file(dir.path().join(CONSOLE)).unwrap();
+        open().unwrap();
+    }
+
+    #[test]
+    fn somebody_s_folder_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("thesis.tex"), "").unwrap();
+        let error = OutDir::open(Some(dir.path())).err().unwrap().to_string();
+        assert!(error.contains("thesis.tex is there"), "{error}");
     }
 }

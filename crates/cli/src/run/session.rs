@@ -61,6 +61,8 @@ pub struct Session {
     pub garbled_bytes: u64,
     /// How often the line was lost.
     pub cuts: u64,
+    /// Why the log does not have all that came.
+    pub log_failed: Option<io::Error>,
     speaks: bool,
     /// When the closing record came.
     ended: Option<Instant>,
@@ -84,6 +86,7 @@ impl Session {
             too_long: 0,
             garbled_bytes: 0,
             cuts: 0,
+            log_failed: None,
             speaks: false,
             ended: None,
             reason: None,
@@ -95,15 +98,15 @@ impl Session {
     }
 
     /// Takes in what came.
-    ///
-    /// # Errors
-    /// `console.log` cannot be written.
-    pub fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub fn take(&mut self, bytes: &[u8]) {
         self.run.console_bytes += bytes.len() as u64;
         let mut lines = std::mem::take(&mut self.lines);
         lines.feed(bytes, &mut |line| self.line(line));
         self.lines = lines;
-        self.log.write_all(bytes)
+        // What the run finds does not depend on its log.
+        if self.log_failed.is_none() {
+            self.log_failed = self.log.write_all(bytes).err();
+        }
     }
 
     /// The line was lost: what comes next begins anew.

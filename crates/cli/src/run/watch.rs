@@ -37,8 +37,6 @@ pub enum Stop {
     Interrupted,
     /// More came than any image writes.
     Flood,
-    /// The console's log could not be written.
-    Log(io::Error),
 }
 
 /// What a console's reader tells.
@@ -89,9 +87,7 @@ pub fn watch(
         match console.recv_timeout(STEP) {
             Ok(Heard::Bytes(bytes)) => {
                 heard = Instant::now();
-                if let Err(error) = session.take(&bytes) {
-                    return Stop::Log(error);
-                }
+                session.take(&bytes);
             }
             Ok(Heard::Cut) => session.cut(),
             Ok(Heard::Back) => session.back(),

@@ -24,6 +24,7 @@ use crate::run::{
     session::{self, Session},
     watch,
 };
+use crate::stderr;
 use port::{Line, Port};
 
 /// A server's firmware may be silent for minutes before it speaks.
@@ -67,7 +68,10 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
     let mut session = Session::new(run, out.console()?, progress);
     interrupt::install()?;
     if !args.output.quiet {
-        eprintln!("reading {}; Ctrl-C ends it and keeps what came", args.port);
+        stderr::say(&format!(
+            "reading {}; Ctrl-C ends it and keeps what came",
+            args.port
+        ));
     }
     let silence = Duration::from_secs(args.timeout.into());
     let limits = Limits {

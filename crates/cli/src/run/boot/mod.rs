@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use super::machine::{MachineArgs, escaped};
+use crate::{carried, flatten};
 
 /// EDK2 as Debian packages it.
 const EDK2: &str = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd";
@@ -265,9 +266,10 @@ impl BootArgs {
     }
 
     fn loader(&self) -> anyhow::Result<Vec<u8>> {
-        let path = match &self.efi {
-            Some(path) => there(path, "--efi")?,
-            None => image::beside(LOADER, "'make dist' makes it, --efi names another")?,
+        let path = match (&self.efi, carried::LOADER) {
+            (Some(path), _) => there(path, "--efi")?,
+            (None, Some(loader)) => return Ok(loader.to_vec()),
+            (None, None) => image::beside(LOADER, "'make dist' makes it, --efi names another")?,
         };
         application(&path)
     }
@@ -298,7 +300,7 @@ fn there(path: &Path, flag: &str) -> anyhow::Result<PathBuf> {
 /// The bytes of a UEFI application for aarch64.
 fn application(path: &Path) -> anyhow::Result<Vec<u8>> {
     let name = || path.display().to_string();
-    let bytes = fs::read(path).with_context(name)?;
+    let bytes = flatten::read(path).with_context(name)?;
     if !is_application(&bytes) {
         bail!("{} is no UEFI application for aarch64", name());
     }

@@ -1,0 +1,14 @@
+//! Standard error: what a person is told on the way. It may be closed, full, or
+//! a terminal that is gone; none of that may end a run or change its code.
+
+use std::io::{self, Write};
+
+/// Says one line.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Says what went wrong, or may have.
+pub fn complain(line: &str) {
+    say(&format!("stalecore: {line}"));
+}

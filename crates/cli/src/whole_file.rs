@@ -1,0 +1,96 @@
+//! Files that are read within a bound, and written whole or not at all.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Read, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, ensure};
+
+/// Writes a file beside its place, then moves it there: a reader sees the whole
+/// file or the one before it, and a full disk leaves the one before it. What is
+/// no regular file, like a pipe, is written to.
+///
+/// # Errors
+/// Names the file.
+pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Through a symbolic link, as a plain write would go.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if let Ok(there) = fs::metadata(&path) {
+        if !there.is_file() {
+            return fs::write(&path, bytes);
+        }
+        // A directory may be changed though this file in it may not.
+        OpenOptions::new().write(true).open(&path)?;
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let mut part = tempfile::Builder::new()
+        .prefix(".stalecore-")
+        .suffix(".part")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(dir.map_or(PathBuf::from("."), PathBuf::from))?;
+    part.write_all(bytes)?;
+    part.as_file().sync_all()?;
+    part.persist(&path)?;
+    Ok(())
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// It cannot be read, or is larger; without its name.
+pub fn read(path: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    ensure!(
+        bytes.len() as u64 <= limit,
+        "larger than {} MiB",
+        limit >> 20
+    );
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        write(&file, b"one").unwrap();
+        // As any file that a program makes.
+        let made = dir.path().join("b");
+        fs::write(&made, "").unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&file), mode(&made));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write(&link, b"two").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+        let error = write(&dir.path().join("no/where"), b"").unwrap_err();
+        assert!(format!("{error:#}").contains("no/where"), "{error:#}");
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_file_before() {
+        assert!(write(Path::new("/dev/full"), b"x").is_err());
+        write(Path::new("/dev/null"), b"x").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn an_endless_file_is_refused() {
+        let error = read(Path::new("/dev/zero"), 2 << 20).unwrap_err();
+        assert_eq!(error.to_string(), "larger than 2 MiB");
+        assert!(read(Path::new("/dev/null"), 0).unwrap().is_empty());
+    }
+}
