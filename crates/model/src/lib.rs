@@ -22,6 +22,7 @@ pub mod handover;
 pub mod hex;
 pub mod histogram;
 pub mod kdump;
+pub mod kexec;
 pub mod ktap;
 pub mod mailbox;
 pub mod mark;

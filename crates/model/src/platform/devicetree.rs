@@ -13,8 +13,10 @@ use dtoolkit::{
 };
 
 use super::{
-    Conduit, Cpu, Gic, Platform, Region, Source, Start, Uart, UartKind, Watchdog, cpu_map,
-    property::number,
+    Conduit, Cpu, Gic, Platform, Region, Source, Start, Uart, UartKind, Watchdog,
+    chosen::Chosen,
+    cpu_map,
+    property::{number, text},
 };
 use crate::cpuset::MAX_CPUS;
 
@@ -38,35 +40,10 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         }
     }
 
-    let chosen = root.child("chosen");
-    let text = |node: &FdtNode<'_>, name: &str| -> Option<String> {
-        node.property(name)?
-            .value_as::<&str>()
-            .ok()
-            .map(ToString::to_string)
-    };
-    let bootargs = chosen
-        .as_ref()
-        .and_then(|c| text(c, "bootargs"))
-        .unwrap_or_default();
-    let address = |name: &str| {
-        let property = chosen.as_ref()?.property(name)?;
-        Some(u64::from_be_bytes(property.value().try_into().ok()?))
-    };
-    let rsdp = address("stalecore,acpi-rsdp");
-    let recorder = address("stalecore,recorder");
-    let stdout = chosen.as_ref().and_then(|c| text(c, "stdout-path"));
-    let console = stdout.as_deref().map(|path| {
-        let path = path.split(':').next().unwrap_or(path);
-        let alias = root.child("aliases").and_then(|a| text(&a, path));
-        alias
-            .as_deref()
-            .unwrap_or(path)
-            .trim_start_matches('/')
-            .to_string()
-    });
+    let chosen = Chosen::read(&root)?;
+    let console = chosen.console.as_ref();
     let uart = console
-        .and_then(|path| found.uarts.iter().find(|(p, _)| *p == path))
+        .and_then(|path| found.uarts.iter().find(|(p, _)| p == path))
         .or(found.uarts.first())
         .map(|(_, uart)| *uart);
 
@@ -78,8 +55,17 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         })
         .collect();
     reserved.extend(&found.reserved);
+    let mut memory = found.memory;
+    if let Some(kexec) = &chosen.kexec {
+        reserved.extend(kexec.elfcorehdr);
+        memory = kexec.usable_of(&memory)?;
+    }
 
-    if rsdp.is_none() {
+    // A Linux that UEFI booted says where its tables are: memory comes from
+    // them, and where no core is described here, everything.
+    let uefi = chosen.kexec.as_ref().is_some_and(|k| k.uefi.is_some());
+    let acpi = chosen.rsdp.is_some() || (uefi && found.cpus.is_empty());
+    if !acpi {
         if found.cpus.is_empty() {
             return Err("device tree: no usable node below /cpus".to_string());
         }
@@ -90,17 +76,17 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
             ));
         }
     }
-    if found.memory.is_empty() {
+    if memory.is_empty() && !uefi {
         return Err("device tree: no memory node".to_string());
     }
     // With ACPI behind it the tree only hands over memory and arguments.
-    let gic = match (found.gic, rsdp) {
+    let gic = match (found.gic, acpi) {
         (Some(gic), _) => gic,
-        (None, Some(_)) => Gic::V3 {
+        (None, true) => Gic::V3 {
             gicd: Region { base: 0, size: 0 },
             gicr: Vec::new(),
         },
-        (None, None) => return Err("device tree: no GICv2 or GICv3 node".to_string()),
+        (None, false) => return Err("device tree: no GICv2 or GICv3 node".to_string()),
     };
     Ok(Platform {
         source: Source::DeviceTree,
@@ -114,12 +100,13 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         gic,
         psci: found.psci,
         uart,
-        memory: found.memory,
+        memory,
         reserved,
         watchdog: found.watchdog,
-        bootargs,
-        rsdp,
-        recorder,
+        bootargs: chosen.bootargs,
+        rsdp: chosen.rsdp,
+        recorder: chosen.recorder,
+        kexec: chosen.kexec,
         notes: found.notes,
     })
 }
@@ -319,6 +306,15 @@ fn push_uart(
 }
 
 fn visit_cpu(node: &FdtNode<'_>, okay: bool, found: &mut Found) {
+    // "fail", or "fail-" and why: not operational, or not there. As in Linux,
+    // whatever else is not "okay" means what "disabled" means.
+    if let Some(status) = text(node, "status").filter(|s| s == "fail" || s.starts_with("fail-")) {
+        found.notes.push(format!(
+            "{}: status {status}, so the core is not used",
+            node.name()
+        ));
+        return;
+    }
     let Some(mpidr) = node
         .reg()
         .ok()

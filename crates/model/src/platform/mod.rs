@@ -1,11 +1,14 @@
 //! The machine as its firmware describes it: one value that holds every fact
 //! of the board, from a device tree or from ACPI. No address is compiled in.
 
+mod chosen;
 mod cpu_map;
 pub mod devicetree;
-mod property;
+pub(crate) mod property;
 
 use alloc::{string::String, vec::Vec};
+
+use crate::kexec::Kexec;
 
 /// A range of physical addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
@@ -25,6 +28,16 @@ impl Region {
     /// Is there a byte in both?
     pub const fn overlaps(&self, other: &Self) -> bool {
         self.base < other.end() && other.base < self.end()
+    }
+
+    /// What is in both, if there is a byte.
+    pub fn common(&self, other: &Self) -> Option<Self> {
+        let base = self.base.max(other.base);
+        let end = self.end().min(other.end());
+        (base < end).then(|| Self {
+            base,
+            size: end - base,
+        })
     }
 }
 
@@ -189,6 +202,8 @@ pub struct Platform {
     pub rsdp: Option<u64>,
     /// Where a loader has left room for the flight recorder.
     pub recorder: Option<u64>,
+    /// The kernel that was there before and handed over by kexec, if one was.
+    pub kexec: Option<Kexec>,
     /// What was odd, for the report.
     pub notes: Vec<String>,
 }
@@ -253,6 +268,7 @@ pub(crate) mod tests {
             bootargs: String::new(),
             rsdp: None,
             recorder: None,
+            kexec: None,
             notes: vec![],
         }
     }

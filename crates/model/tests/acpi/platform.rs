@@ -35,6 +35,7 @@ fn handover() -> Platform {
         bootargs: "stalecore.samples=3".into(),
         rsdp: Some(1),
         recorder: None,
+        kexec: None,
         notes: vec!["handed over".into()],
     }
 }
