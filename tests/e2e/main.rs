@@ -15,9 +15,11 @@ mod listing;
 mod mishaps;
 mod outputs;
 mod reset;
+mod saved_log;
 mod seen;
 mod serial;
 mod setup;
 mod silence;
+mod terminal;
 
 use stalecore_synthetic as synthetic;

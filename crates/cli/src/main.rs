@@ -3,12 +3,14 @@
 #![deny(unsafe_code)]
 
 mod carried;
+mod colour;
 mod compare;
 mod flatten;
 mod junit;
 mod list;
 mod report;
 mod run;
+mod saved_log;
 mod serial;
 mod shell;
 mod stderr;
@@ -36,6 +38,7 @@ enum Command {
     /// Boot the image, leave cores stale, time every operation, give a verdict
     Run(Box<run::Args>),
     Serial(serial::Args),
+    Read(saved_log::Args),
     /// Read a kernel's console log, say where its kdump path stopped
     Triage(triage::Args),
     /// Print operations, stale states, line states, verdicts and exit codes
@@ -57,6 +60,7 @@ fn main() -> std::process::ExitCode {
     let done = match command {
         Command::Run(args) => run::run(*args),
         Command::Serial(args) => serial::serial(&args),
+        Command::Read(args) => saved_log::read(&args),
         Command::Triage(args) => triage::run(&args),
         Command::List(args) => list::list(&args),
         Command::Report(args) => report::run(&args),

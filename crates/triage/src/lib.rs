@@ -36,6 +36,8 @@ mod wording;
 #[cfg(test)]
 mod tests;
 
+pub use escapes::without_escapes;
+
 use std::{
     fmt,
     io::{self, Read, Write},

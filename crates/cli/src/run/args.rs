@@ -26,6 +26,9 @@ pub struct Args {
     pub plan: PlanArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    /// Say what would be run, and about how long it takes, and start nothing
+    #[arg(long)]
+    pub list: bool,
     /// The host's deadline for the whole run in seconds [default: from the plan]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<u32>,
@@ -57,6 +60,9 @@ pub struct OutputArgs {
     /// Say nothing on standard error but what went wrong
     #[arg(short, long)]
     pub quiet: bool,
+    /// Say each case as it ends, and each note as it comes
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
     /// Give each stale state its own column in the table, also where that needs
     /// several blocks
     #[arg(long)]

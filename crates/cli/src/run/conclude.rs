@@ -1,6 +1,8 @@
 //! What is made of a console that was read to its end, whoever wrote it: the
 //! judgement, the files, the words on the screen.
 
+use std::io::{IsTerminal, stdout};
+
 use stalecore_model::{console::printable, glossary::Verdict, run::Run};
 
 use super::{
@@ -12,7 +14,7 @@ use super::{
     session::Session,
     show,
 };
-use crate::{report, stderr, stdout};
+use crate::{colour, report, stderr, stdout};
 
 use stalecore_model::exit::ExitCode;
 
@@ -61,7 +63,11 @@ pub fn conclude(
         let shown = stdout::print(&format!("{}\n", serde_json::to_string(&run)?));
         problems.extend(shown.err().map(|error| format!("{error:#}")));
     } else if clean || !nothing {
-        let shown = stdout::print(&show::text(&run, show::width(), asked.all_states));
+        let mut text = show::text(&run, show::width(), asked.all_states);
+        if colour::wanted(stdout().is_terminal()) {
+            text = colour::coloured(&text);
+        }
+        let shown = stdout::print(&text);
         if let Err(error) = shown {
             stderr::complain(&format!("{error:#}"));
         }

@@ -206,6 +206,7 @@ fn firmware_s_last_words(run: &Run, ending: &Ending) -> String {
 fn how_it_ended(ending: &Ending) -> String {
     let mut text = match ending.status {
         None if matches!(ending.stop, Stop::LastLine) => "its last line had come".to_string(),
+        None if matches!(ending.stop, Stop::LogEnds) => "the log ends there".to_string(),
         None => "the machine was stopped".to_string(),
         Some(status) => match (status.code(), status.signal()) {
             (Some(code), _) => format!("QEMU ended with status {code}"),

@@ -8,6 +8,7 @@ mod boot;
 mod child;
 pub mod conclude;
 mod core_file;
+mod dry;
 mod figures;
 mod findings;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod kvm;
 pub mod limits;
 mod machine;
 pub mod outdir;
+pub mod pace;
 pub mod progress;
 mod qemu;
 mod qmp;
@@ -49,6 +51,7 @@ use judge::Ending;
 use limits::Limits;
 use machine::{Accel, Launch};
 use outdir::OutDir;
+use pace::Pace;
 use progress::Progress;
 use qemu::Qemu;
 use scratch::Scratch;
@@ -56,10 +59,13 @@ use session::Session;
 use silence::Lookout;
 use watch::Stop;
 
-use crate::stderr;
+use crate::{stderr, stdout};
 
 /// How long the emulator may take to end once its console is closed.
 const LAST_BREATH: Duration = Duration::from_secs(5);
+
+/// Firmware usually takes this part of the time that it is given.
+const FIRMWARE_SHARE: u32 = 12;
 
 /// How many of the emulator's complaints are kept.
 const COMPLAINTS: usize = 20;
@@ -73,6 +79,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = args.options();
     let plan = Plan::new(&options, machine.cpus).map_err(|e| anyhow!(args::as_flag(&e)))?;
     args.check().map_err(|e| anyhow!(e))?;
+    let boot = args.boot.boot.patience(machine.cpus) / FIRMWARE_SHARE;
+    let pace = Pace::of(&options, &plan, machine.cpus, boot);
+    if args.list {
+        let text = match args.output.json {
+            true => dry::json(&plan),
+            false => dry::text(&plan, &pace, machine.cpus, show::width()),
+        };
+        stdout::print(&text)?;
+        return Ok(ExitCode::Expected);
+    }
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
     let firmware = args.boot.boot.patience(machine.cpus);
     let limits = Limits::of(&options, &plan, machine.cpus, firmware, timeout);
@@ -104,11 +120,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Way::Image => "booting",
         _ => "firmware",
     };
-    let progress = Progress::new(args.output.quiet, begins);
+    let verbose = args.output.verbose;
+    let progress = Progress::new(args.output.quiet, verbose, begins, pace);
     let mut session = Session::new(run, out.console()?, progress);
     interrupt::install()?;
     if !args.output.quiet {
         stderr::say(&shell::quoted(&session.run.machine_command));
+        let time = pace.whole().map(pace::about).unwrap_or_default();
+        stderr::say(&format!("{}, about {time}", pace.size()));
     }
     let mut lookout = Lookout {
         monitor: &monitor,

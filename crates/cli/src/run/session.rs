@@ -122,7 +122,7 @@ impl Session {
     }
 
     /// The line is there again.
-    pub fn back(&self) {
+    pub fn back(&mut self) {
         self.progress.say("the line is back");
     }
 
@@ -155,7 +155,7 @@ impl Session {
     }
 
     /// Lets the progress bar's clock go on.
-    pub fn tick(&self) {
+    pub fn tick(&mut self) {
         self.progress.tick();
     }
 

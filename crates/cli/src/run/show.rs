@@ -12,14 +12,18 @@ use super::{
 /// What a terminal has had since the punched card.
 const WIDTH: usize = 80;
 
-/// The terminal's width where standard output is one, at most 160.
+/// What COLUMNS says, or else the terminal's width where standard output is one:
+/// 40 to 160.
 pub fn width() -> usize {
     let out = stdout();
-    let size = out
-        .is_terminal()
-        .then(|| rustix::termios::tcgetwinsize(&out));
-    match size {
-        Some(Ok(size)) if size.ws_col > 0 => usize::from(size.ws_col).clamp(40, 160),
+    let asked = std::env::var("COLUMNS").ok();
+    let asked = asked.and_then(|columns| columns.parse().ok());
+    let size = || {
+        let size = rustix::termios::tcgetwinsize(&out).ok()?;
+        out.is_terminal().then_some(usize::from(size.ws_col))
+    };
+    match asked.or_else(size) {
+        Some(columns) if columns > 0 => columns.clamp(40, 160),
         _ => WIDTH,
     }
 }

@@ -23,6 +23,8 @@ const STEP: Duration = Duration::from_millis(100);
 pub enum Stop {
     /// The console was closed.
     Closed,
+    /// A saved log has no more.
+    LogEnds,
     /// The image has written its last line, and the machine goes on.
     LastLine,
     /// The loader has gone back to the firmware, for this reason.

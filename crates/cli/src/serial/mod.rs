@@ -19,6 +19,7 @@ use crate::run::{
     judge::Ending,
     limits::{LONGEST, Limits},
     outdir::OutDir,
+    pace::Pace,
     progress::Progress,
     seconds,
     session::{self, Session},
@@ -64,7 +65,12 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
         ..session::begun()
     };
     out.save(&run)?;
-    let progress = Progress::new(args.output.quiet, "waiting for the board");
+    let progress = Progress::new(
+        args.output.quiet,
+        args.output.verbose,
+        "waiting for the board",
+        Pace::default(),
+    );
     let mut session = Session::new(run, out.console()?, progress);
     interrupt::install()?;
     if !args.output.quiet {
@@ -108,13 +114,13 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// QEMU's machines name themselves; under KVM as well, where this errs on the
 /// side of claiming too little.
-fn is_emulated(run: &Run) -> bool {
+pub fn is_emulated(run: &Run) -> bool {
     let model = run.machine.as_ref().map_or("", |m| m.model.as_str());
     model == "linux,dummy-virt" || model.starts_with("QEMU")
 }
 
 /// What happened on the line, where anything did.
-fn notes(line: &SerialLine, restarts: u32) -> Vec<String> {
+pub fn notes(line: &SerialLine, restarts: u32) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |count: u64, text: &str| {
         if count > 0 {
