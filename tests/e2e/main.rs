@@ -6,6 +6,7 @@ mod bare;
 mod boot;
 mod consoles;
 mod core_file;
+mod dependencies;
 mod dist;
 mod fabric;
 mod fake;

@@ -278,7 +278,7 @@ fn block(case: &CaseRecord, shape: &Shape, stale: CpuSet, released: bool) -> Blo
 pub fn machine(cpus: usize, empty: Histogram) -> Machine {
     Machine {
         schema: SCHEMA,
-        version: "0.1.0".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
         model: "linux,dummy-virt".into(),
         source: "device-tree".into(),
         entry_el: 2,
@@ -304,7 +304,7 @@ pub fn run(shape: &Shape) -> Run {
         (shape.initiators..(shape.initiators + shape.stale).min(shape.cpus - 1)).collect();
     let mut run = Run {
         schema: SCHEMA,
-        version: "0.1.0".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
         command: ["stalecore", "run", "--stale-cpus", "1-6", "--out", "my run"]
             .map(Into::into)
             .into(),

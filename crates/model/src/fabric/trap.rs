@@ -23,7 +23,7 @@ pub const MDCR_EL2_TDE: u64 = 1 << 8;
 /// MDSCR_EL1.MDE, bit 15: breakpoints are on. With TDE, EL1's DAIF.D and
 /// MDSCR_EL1.KDE do not matter.
 pub const MDSCR_EL1_MDE: u64 = 1 << 15;
-/// DBGBCR<n>_EL1 for an unlinked breakpoint at EL1 only: E, PMC = 0b01, all
+/// `DBGBCR<n>_EL1` for an unlinked breakpoint at EL1 only: E, PMC = 0b01, all
 /// four BAS bits.
 pub const DBGBCR_EL1_ONLY: u64 = 1 | 0b01 << 1 | 0b1111 << 5;
 

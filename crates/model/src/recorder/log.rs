@@ -49,7 +49,7 @@ impl<'a> Log<'a> {
         }))
     }
 
-    /// The plan that it belongs to, as [`Recorder::create`] was given it.
+    /// The plan that it belongs to, as [`Recorder::create`](super::Recorder::create) was given it.
     pub const fn plan(&self) -> &'a str {
         self.plan
     }
