@@ -40,6 +40,7 @@ test: deps-test venv dist grub
 
 host-test: deps-build
 	$(CARGO) test --locked --release $(HOST_CRATES) --lib --bins
+	$(CARGO) test --locked --release -p stalecore-cli --test house
 	$(CARGO) test --locked --release -p stalecore-cli --test e2e -- input mishaps
 
 labgrid: deps-test venv build

@@ -1,10 +1,7 @@
 //! What the EL1 vectors call: interrupts, faults with a fixup, steps through a
 //! routine, stale cores that loop on a fault; everything else ends the run.
 
-#![expect(
-    unsafe_code,
-    reason = "the exception table, and the frame that the vectors hand over"
-)]
+#![expect(unsafe_code, reason = "reads the instruction that is stepped")]
 
 use core::sync::atomic::Ordering;
 
@@ -15,36 +12,22 @@ use stalecore_model::{
 };
 
 use crate::{
-    core_local::{self, Core, RELEASE},
-    entry, exit, fabric, gic, kdump, println, recorder, routines, symbols,
+    cores::percpu::{self, Core, RELEASE},
+    fabric,
+    hal::{arch, console::println, exit, frame::Frame, gic, layout, symbols},
+    kdump,
+    report::recorder,
+    routines::{
+        extable,
+        kernel::{self, EFAULT},
+        trace,
+    },
 };
-
-/// The registers as the vectors save them.
-#[repr(C)]
-pub struct Frame {
-    /// x0 to x30.
-    pub x: [u64; 31],
-    /// SP_EL0.
-    pub sp: u64,
-    /// ELR_EL1.
-    pub elr: u64,
-    /// SPSR_EL1.
-    pub spsr: u64,
-    /// ESR_EL1.
-    pub esr: u64,
-    /// FAR_EL1.
-    pub far: u64,
-    fpcr: u64,
-    fpsr: u64,
-    q: [u128; 32],
-}
 
 /// SPSR_EL1.SS: execute one instruction, then step.
 const SPSR_SS: u64 = 1 << 21;
 /// SPSR_EL1.D.
 const SPSR_D: u64 = 1 << 9;
-/// -EFAULT, as the kernel's routines return it.
-const MINUS_EFAULT: u64 = (-14_i64).cast_unsigned();
 
 /// Handles an exception; returns to where the frame then says. `vector` is
 /// the number of the vector, 0 to 15.
@@ -57,17 +40,17 @@ pub extern "C" fn handle(frame: &mut Frame, vector: u64) {
 }
 
 fn interrupt(frame: &mut Frame) {
-    let Some(core) = core_local::this() else {
+    let Some(core) = percpu::this() else {
         gic::acknowledge();
         return;
     };
     let Some(interrupt) = gic::acknowledge_which() else {
         return;
     };
-    let life = &core.life.0;
-    life.at.store(frame.elr, Ordering::Relaxed);
-    core.breathe();
-    life.interrupts.fetch_add(1, Ordering::Release);
+    core.status
+        .interrupted_at
+        .store(frame.elr, Ordering::Relaxed);
+    core.status.interrupts.fetch_add(1, Ordering::Release);
     kdump::on_interrupt(core, frame, interrupt);
     leave_if_released(core, frame);
 }
@@ -75,8 +58,8 @@ fn interrupt(frame: &mut Frame) {
 /// Lets a stale core out of its loop: those are leaves, so the link register
 /// is the way out.
 fn leave_if_released(core: &Core, frame: &mut Frame) -> bool {
-    let stuck = entry::stuck_start() as u64..entry::stuck_end() as u64;
-    let released = core.flag.0.load(Ordering::Acquire) == RELEASE && stuck.contains(&frame.elr);
+    let released =
+        core.request.load(Ordering::Acquire) == RELEASE && layout::stuck().contains(&frame.elr);
     if released {
         frame.elr = frame.x[30];
     }
@@ -84,30 +67,28 @@ fn leave_if_released(core: &Core, frame: &mut Frame) -> bool {
 }
 
 fn synchronous(frame: &mut Frame) {
-    let Some(core) = core_local::this() else {
+    let Some(core) = percpu::this() else {
         fatal(frame, "before the cores were set up");
     };
     if syndrome::class(frame.esr) == SOFTWARE_STEP {
         step(core, frame);
         return;
     }
-    if let Some(to) = fixup(frame.elr) {
+    if let Some(to) = extable::fixup(frame.elr) {
         note_fault(core, frame);
         frame.elr = to;
         return;
     }
     // A routine without a fixup of its own returns -EFAULT to its caller.
-    let routines = entry::routines_start() as u64..entry::routines_end() as u64;
-    if routines.contains(&frame.elr) {
+    if layout::routines().contains(&frame.elr) {
         note_fault(core, frame);
-        frame.x[0] = MINUS_EFAULT;
+        frame.x[0] = EFAULT.cast_unsigned();
         frame.elr = frame.x[30];
         return;
     }
     // The stale state that re-enters its exception for ever.
-    let stuck = entry::stuck_start() as u64..entry::stuck_end() as u64;
-    if stuck.contains(&frame.elr) {
-        core.beat.0.fetch_add(1, Ordering::Release);
+    if layout::stuck().contains(&frame.elr) {
+        core.ack.fetch_add(1, Ordering::Release);
         leave_if_released(core, frame);
         return;
     }
@@ -115,7 +96,7 @@ fn synchronous(frame: &mut Frame) {
 }
 
 fn note_fault(core: &Core, frame: &mut Frame) {
-    let slot = &core.fault.0;
+    let slot = &core.fault;
     slot.esr.store(frame.esr, Ordering::Relaxed);
     slot.far.store(frame.far, Ordering::Relaxed);
     slot.elr.store(frame.elr, Ordering::Relaxed);
@@ -123,37 +104,12 @@ fn note_fault(core: &Core, frame: &mut Frame) {
     stop_stepping(frame);
 }
 
-/// Is an instruction at `at` under test, so that a fault of it is a finding?
-pub fn is_under_test(at: u64) -> bool {
-    let routines = entry::routines_start() as u64..entry::routines_end() as u64;
-    routines.contains(&at) || fixup(at).is_some()
-}
-
-/// Where execution goes on after a fault at `at`, by the exception table.
-fn fixup(at: u64) -> Option<u64> {
-    let mut entry = entry::ex_table_start();
-    while entry + 8 <= entry::ex_table_end() {
-        let relative = |address: usize| {
-            // SAFETY: within the linker's exception table, whose entries are
-            // pairs of 32-bit self-relative offsets.
-            let offset = unsafe { (address as *const i32).read() };
-            (address as u64).wrapping_add_signed(i64::from(offset))
-        };
-        if relative(entry) == at {
-            return Some(relative(entry + 4));
-        }
-        entry += 8;
-    }
-    None
-}
-
 /// Moves the mark to the instruction about to be executed, if it is an
 /// operation, and goes on stepping while in the routines.
 fn step(core: &Core, frame: &mut Frame) {
-    let routines = entry::routines_start() as u64..entry::routines_end() as u64;
     // On the way there and back, until the initiator says that it is enough.
     frame.spsr = (frame.spsr | SPSR_SS) & !SPSR_D;
-    if !routines.contains(&frame.elr) {
+    if !layout::routines().contains(&frame.elr) {
         return;
     }
     // SAFETY: the program counter is in the image's code, which is mapped and
@@ -167,21 +123,21 @@ fn step(core: &Core, frame: &mut Frame) {
             .copied()
             .filter(|_| operation.takes_line())
             .unwrap_or(0);
-        core.mark.0.step(
-            routines::offset_of(frame.elr).unwrap_or(0),
+        core.mark.step(
+            kernel::offset_of(frame.elr).unwrap_or(0),
             operation,
             address,
         );
         recorder::follow(core);
     }
-    kdump::trace::at(frame.elr);
+    trace::at(frame.elr);
 }
 
 fn stop_stepping(frame: &mut Frame) {
     if fabric::is_on() {
         return; // debug exceptions are EL2's, and nothing is stepped
     }
-    crate::arch::set_stepping(false);
+    arch::set_stepping(false);
     frame.spsr = (frame.spsr & !SPSR_SS) | SPSR_D;
 }
 
@@ -208,7 +164,7 @@ fn fatal(frame: &Frame, context: &str) -> ! {
     );
     println!(
         "  CPU {}  esr {:#x}  far {:#x}  elr {}  lr {}  sp {:#x}  spsr {:#x}",
-        core_local::this().map_or(0, |c| c.index),
+        percpu::this().map_or(0, |c| c.index),
         frame.esr,
         frame.far,
         symbols::At(frame.elr),

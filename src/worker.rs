@@ -5,66 +5,20 @@
 
 use core::sync::atomic::Ordering;
 
-use stalecore_model::{
-    exit::ExitCode,
-    glossary::{LineState, StaleState},
-};
+use stalecore_model::exit::ExitCode;
 
 use crate::{
-    arch, conductor,
-    core_local::{self, Core},
-    exit, fabric, gic,
-    identity::Identity,
-    initiator, kdump, println, stuck,
+    cores::{
+        command::{Command, StaleOrder},
+        identity::Identity,
+        percpu::{self, Core},
+    },
+    fabric,
+    hal::{arch, console::println, exit, gic},
+    kdump,
+    measure::{self, AREAS},
+    scenarios, stuck,
 };
-
-/// What a core can be asked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
-pub enum Command {
-    /// Get stuck: [`StaleOrder`].
-    Stale = 1,
-    /// Run the order in the core's job.
-    Measure,
-    /// Execute the newest code of an initiator; the argument is its number
-    /// and, above 16 bits, the generation.
-    Check,
-    /// Wait until what this core has posted is answered.
-    Settle,
-    /// Conduct the run.
-    Conduct,
-    /// Play this core's part in the scenario `kdump`.
-    Kdump,
-}
-
-/// How to get stuck, packed into one argument.
-#[derive(Clone, Copy)]
-pub struct StaleOrder {
-    /// Where to.
-    pub state: StaleState,
-    /// What to touch before.
-    pub line: LineState,
-    /// The core's place among the stale cores.
-    pub nth: usize,
-    /// How many they are.
-    pub of: usize,
-}
-
-impl StaleOrder {
-    /// As an argument.
-    pub const fn pack(self) -> usize {
-        self.state as usize | (self.line as usize) << 8 | self.nth << 16 | self.of << 32
-    }
-
-    fn unpack(argument: usize) -> Option<Self> {
-        Some(Self {
-            state: StaleState::from_number((argument & 0xff) as u8)?,
-            line: *LineState::ALL.get(argument >> 8 & 0xff)?,
-            nth: argument >> 16 & 0xffff,
-            of: argument >> 32,
-        })
-    }
-}
 
 /// Enters Rust on a started core.
 pub extern "C" fn secondary_main(core: *const Core) -> ! {
@@ -75,7 +29,7 @@ pub extern "C" fn secondary_main(core: *const Core) -> ! {
         println!("stalecore: {error}");
         exit::end(ExitCode::Harness);
     }
-    serve(core)
+    command_loop(core)
 }
 
 /// Readies this core: interrupts, counters, identity.
@@ -87,28 +41,26 @@ pub fn init(core: &'static Core) -> Result<(), alloc::string::String> {
     // Before the interrupts: where EL2 takes them first, the core's own
     // controller becomes a virtual one.
     fabric::install(core);
-    gic::init_core(core)?;
+    gic::init_core(core.index, core.cpu.mpidr)?;
     if core.identity.get().is_some_and(|i| i.pmu.is_some()) {
         arch::start_cycle_counter();
     }
-    core.mailbox.0.reset();
-    core.life.0.state.store(0, Ordering::Relaxed);
-    core.breathe();
+    core.mailbox.reset();
+    core.set_state(None);
     core.online.store(true, Ordering::Release);
     Ok(())
 }
 
 /// Carries out orders for ever.
-pub fn serve(core: &'static Core) -> ! {
+pub fn command_loop(core: &'static Core) -> ! {
     loop {
         // Masked, so that an interrupt between the look and the wait still
         // ends the wait.
         arch::irq_mask();
-        match core.mailbox.0.take() {
+        match core.mailbox.take() {
             Some(command) => {
-                obey(core, command);
-                core.breathe();
-                core.mailbox.0.finish();
+                dispatch(core, command);
+                core.mailbox.finish();
             }
             None => {
                 arch::wfi();
@@ -119,32 +71,37 @@ pub fn serve(core: &'static Core) -> ! {
     }
 }
 
-fn obey(core: &'static Core, command: u32) {
+fn dispatch(core: &'static Core, command: u32) {
     let argument = core.argument.load(Ordering::Relaxed);
-    if command == Command::Stale as u32 {
-        if let Some(order) = StaleOrder::unpack(argument) {
-            initiator::touch(core, order.line, order.nth, order.of);
-            stuck::enter(core, order.state);
+    match Command::from_number(command) {
+        Some(Command::Stale) => {
+            if let Some(order) = StaleOrder::unpack(argument) {
+                measure::touch(order.line, order.nth, order.of);
+                stuck::enter(core, order.state);
+            }
         }
-    } else if command == Command::Measure as u32 {
-        initiator::measure(core);
-    } else if command == Command::Check as u32 {
-        let seen = initiator::AREAS.get().and_then(|areas| {
-            initiator::check_newest(areas, (argument >> 16) as u16, argument & 0xffff)
-        });
-        core.answer
-            .store(seen.map_or(u32::MAX, u32::from), Ordering::Relaxed);
-    } else if command == Command::Settle as u32 {
-        fabric::settle();
-    } else if command == Command::Conduct as u32 {
-        conductor::conduct();
-    } else if command == Command::Kdump as u32 {
-        kdump::obey(core);
+        Some(Command::Measure) => measure::run_order(core),
+        Some(Command::Check) => {
+            let seen = AREAS.get().and_then(|areas| {
+                measure::check_newest(areas, (argument >> 16) as u16, argument & 0xffff)
+            });
+            core.answer
+                .store(seen.map_or(u32::MAX, u32::from), Ordering::Relaxed);
+        }
+        Some(Command::Drain) => fabric::drain(),
+        Some(Command::Conduct) => scenarios::conduct(),
+        Some(Command::Kdump) => kdump::play_part(core),
+        None => {}
     }
 }
 
-/// The core of a number; the caller's numbers come from the plan, which was
-/// made for this machine.
-pub fn core(cpu: usize) -> &'static Core {
-    &core_local::all()[cpu]
+/// Enters the crash kernel of the scenario `kdump` on its own stack, MMU and
+/// caches on again.
+pub extern "C" fn crash_kernel_main() -> ! {
+    let Some(own) = percpu::this() else {
+        exit::end(ExitCode::Harness);
+    };
+    kdump::run_crash_kernel(own);
+    own.mailbox.finish();
+    command_loop(own)
 }

@@ -12,8 +12,11 @@ use stalecore_model::{
     recorder::Flight,
 };
 
-use super::{Run, cases::Effort};
-use crate::{psci, recorder, report};
+use super::{cases::Effort, run::Run};
+use crate::{
+    hal::psci,
+    report::{self, recorder},
+};
 
 impl Run<'_> {
     /// Takes over what an earlier boot has finished, and reports the case that
@@ -144,8 +147,8 @@ impl Run<'_> {
         if done && !self.conductor.bisect {
             return;
         }
-        report::note("restarting the machine to go on behind the case".into());
-        recorder::land();
+        report::note("restarting the machine to go on after the case".into());
+        recorder::clear_in_flight();
         if let Err(error) = psci::system_reset() {
             report::note(alloc::format!(
                 "the machine cannot be restarted: PSCI says {error:?}"

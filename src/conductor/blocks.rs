@@ -12,12 +12,16 @@ use stalecore_model::{
     recorder::Trial,
 };
 
-use super::{Outcome, Run, cases::Effort};
-use crate::{
-    fabric, ladder, recorder, report,
-    scenario::{self, Entered},
+use super::{
+    cases::Effort,
+    escalation,
+    run::{Outcome, Run},
     sentinel::{self, Held, Watched},
-    worker::core,
+};
+use crate::{
+    cores::percpu::core,
+    report::{self, recorder},
+    stuck::StaleSet,
 };
 
 impl Run<'_> {
@@ -52,7 +56,7 @@ impl Run<'_> {
             if let Some(kept) = kept.next().filter(|kept| kept.tried == tried) {
                 trial.blocked = kept.blocked.or(Some(true));
                 if kept.blocked.is_none() {
-                    recorder::keep_trial(&trial);
+                    report::keep_trial(&trial);
                 }
                 if let Err(contradiction) = search.record(tried, trial.blocked == Some(true)) {
                     why = Some(contradiction);
@@ -60,9 +64,9 @@ impl Run<'_> {
                 }
                 continue;
             }
-            recorder::keep_trial(&trial);
-            let mut entered = scenario::enter(&tried, group.state, group.line, tried.len())?;
-            fabric::set_lines(group.line, &tried);
+            report::keep_trial(&trial);
+            let mut entered = StaleSet::enter(&tried, group.state, group.line, tried.len())?;
+            self.set_lines(group.line, &tried);
             let mut cut = false;
             let blocked = match self.measure(case, &tried, effort)? {
                 Outcome::Done(done) => {
@@ -82,7 +86,7 @@ impl Run<'_> {
                 break;
             }
             entered.release()?;
-            self.settle()?;
+            self.drain()?;
             if cut {
                 // It may have returned only because it was not asked often enough.
                 why = Some(format!(
@@ -92,7 +96,7 @@ impl Run<'_> {
                 break;
             }
             trial.blocked = Some(blocked);
-            recorder::keep_trial(&trial);
+            report::keep_trial(&trial);
             // A search among many cores is long, and nothing else tells that it
             // goes on.
             report::note(format!(
@@ -129,26 +133,26 @@ impl Run<'_> {
 
     /// An operation did not return: the ladder, the block report, and the end
     /// of the run if its initiator stays lost.
-    pub(super) fn blocked(&mut self, case: &Case, held: &Held, entered: &mut Entered) {
+    pub(super) fn blocked(&mut self, case: &Case, held: &Held, entered: &mut StaleSet) {
         // First of all, should nothing more come.
         let place = sentinel::place(case, held);
         report::note(format!(
             "case {} has not returned from {place}: climbing the release ladder",
             case.number
         ));
-        report::hold_still("an operation is held up");
-        let ladder = ladder::climb(held, entered, self.conductor.plan.deadline_ms);
+        report::pause_for_debugger("an operation is held up");
+        let ladder = escalation::escalate(held, entered, self.conductor.plan.deadline_ms);
         let block = sentinel::describe(case, held, entered, &self.conductor.plan.roles, ladder);
         let released = block.released_by().is_some();
         report::record(&Record::Block(block));
         self.finish(case, CaseRecord::blank(case, Verdict::Blocked, None));
-        self.ended = !(released || self.gives_up(held)) || !self.comes_back();
+        self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
     }
 
-    /// Lets EL2 give the operation up, unless the machine is to be reset for it
+    /// Has EL2 complete the operation, unless the machine is to be reset for it
     /// as silicon has to be.
-    fn gives_up(&self, held: &Held) -> bool {
-        self.conductor.after_block == AfterBlock::End && ladder::give_up(held)
+    fn forces_completion(&self, held: &Held) -> bool {
+        self.conductor.after_block == AfterBlock::End && escalation::force_complete(held)
     }
 
     /// Is the machine to be reset once nothing more can be run?
@@ -157,10 +161,10 @@ impl Run<'_> {
     }
 
     /// Lets a held operation go without a report, for the bisection.
-    fn let_go(&mut self, held: &Held, entered: &mut Entered) {
-        let ladder = ladder::climb(held, entered, self.conductor.plan.deadline_ms);
+    fn let_go(&mut self, held: &Held, entered: &mut StaleSet) {
+        let ladder = escalation::escalate(held, entered, self.conductor.plan.deadline_ms);
         let released = ladder.last().is_some_and(|rung| rung.released);
-        self.ended = !(released || self.gives_up(held)) || !self.comes_back();
+        self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
     }
 
     /// Do the initiators finish what they were asked, now that one was let go?
@@ -171,13 +175,13 @@ impl Run<'_> {
             .roles
             .initiators
             .iter()
-            .filter(|cpu| !core(*cpu).mailbox.0.is_done())
+            .filter(|cpu| !core(*cpu).mailbox.is_done())
             .collect();
         loop {
             match sentinel::watch(&initiators, self.conductor.plan.deadline_ms) {
                 Ok(Watched::Returned) => return true,
                 // The next operation of the same case: let go too.
-                Ok(Watched::Held(held)) if self.gives_up(&held) => {}
+                Ok(Watched::Held(held)) if self.forces_completion(&held) => {}
                 _ => return false,
             }
         }

@@ -4,17 +4,30 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::sync::atomic::Ordering;
 
-use stalecore_model::{cpuset::CpuSet, glossary::StaleState, plan::Case, record::Record};
+use stalecore_model::{
+    cpuset::CpuSet,
+    fabric::holders,
+    glossary::{LineState, StaleState},
+    plan::Case,
+    record::Record,
+};
 
-use super::{Outcome, Run};
-use crate::{
-    core_local, fabric,
+use super::{
     findings::{self, Measured},
-    initiator::{self, AREAS, Order},
-    mark::{self, Phase},
-    recorder, report, scenario,
+    run::{Outcome, Run},
     sentinel::{self, Held, Watched},
-    worker::{Command, core},
+};
+use crate::{
+    cores::{
+        ask::{ask, wait_done},
+        command::Command,
+        job::Order,
+        mark::{self, Phase},
+        percpu::{self, core},
+    },
+    fabric,
+    measure::{self, AREAS},
+    report::{self, recorder},
 };
 
 /// How much of a case is measured.
@@ -72,20 +85,20 @@ impl Run<'_> {
             line: case.line,
             samples,
             counter: self.conductor.judge.counter,
-            batch: findings::batch_of(case.subject, self.conductor.judge.counter),
+            batch: measure::batch_of(case.subject, self.conductor.judge.counter),
             sweep,
             stepped: real,
             stale: stale.len() as u32,
-            gate: real && case.state == StaleState::CpuOffInflight,
+            cpu_off_hold: real && case.state == StaleState::CpuOffInflight,
             patient: matches!(effort, Effort::Trial { .. }),
             deadline_ms: self.conductor.plan.deadline_ms,
         };
         mark::begin_case(case.number);
         report::running(mark::case());
         if let Some(first) = roles.initiators.lowest() {
-            recorder::fly(first, mark::read(core(first)));
+            recorder::set_in_flight(first, core(first).mark.read());
         }
-        let own = core_local::this().map(|c| c.index);
+        let own = percpu::this().map(|c| c.index);
         for cpu in roles.initiators.iter() {
             core(cpu).job.put(order);
         }
@@ -94,15 +107,15 @@ impl Run<'_> {
             .iter()
             .filter(|cpu| Some(*cpu) != own)
             .collect();
-        scenario::ask(&others, Command::Measure, |_| 0);
+        ask(&others, Command::Measure, |_| 0);
         if own.is_some_and(|cpu| roles.initiators.contains(cpu))
-            && let Some(core) = core_local::this()
+            && let Some(core) = percpu::this()
         {
-            initiator::measure(core);
+            measure::run_order(core);
         }
         match sentinel::watch(&others, self.conductor.plan.deadline_ms)? {
             Watched::Returned => {
-                recorder::land();
+                recorder::clear_in_flight();
                 let measured = findings::collect(&roles.initiators);
                 if measured.cut && effort == Effort::Case {
                     self.cut.push(case.number);
@@ -115,15 +128,22 @@ impl Run<'_> {
 
     /// Lets the initiators see the end of what they have posted, now that every
     /// core answers.
-    pub(super) fn settle(&self) -> Result<(), String> {
-        let own = core_local::this().map(|c| c.index);
+    pub(super) fn drain(&self) -> Result<(), String> {
+        let own = percpu::this().map(|c| c.index);
         let initiators = self.conductor.plan.roles.initiators;
         let others: CpuSet = initiators.iter().filter(|cpu| Some(*cpu) != own).collect();
         if others.len() < initiators.len() {
-            fabric::settle();
+            fabric::drain();
         }
-        scenario::ask(&others, Command::Settle, |_| 0);
-        scenario::wait_done(&others, "to see the end of what they have posted")
+        ask(&others, Command::Drain, |_| 0);
+        wait_done(&others, "to see the end of what they have posted")
+    }
+
+    /// Tells the fabric which stale cores may hold the lines under test.
+    pub(super) fn set_lines(&self, line: LineState, stale: &CpuSet) {
+        if let Some(areas) = AREAS.get() {
+            fabric::set_lines(areas.range(), &holders(line, *stale));
+        }
     }
 
     /// Lets released stale cores execute the newest code.
@@ -141,14 +161,11 @@ impl Run<'_> {
             return Ok(None); // whose code is newest is not known
         }
         let newest = areas.newest();
-        let here: CpuSet = stale
-            .iter()
-            .filter(|cpu| core(*cpu).online.load(Ordering::Acquire))
-            .collect();
-        scenario::ask(&here, Command::Check, |_| {
+        let here: CpuSet = stale.iter().filter(|cpu| core(*cpu).is_online()).collect();
+        ask(&here, Command::Check, |_| {
             initiator | usize::from(newest) << 16
         });
-        scenario::wait_done(&here, "to execute the new code")?;
+        wait_done(&here, "to execute the new code")?;
         Ok(here.iter().find_map(|cpu| {
             let seen = core(cpu).answer.load(Ordering::Relaxed);
             u16::try_from(seen).ok().map(|seen| (cpu, newest, seen))

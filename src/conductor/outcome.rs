@@ -10,8 +10,11 @@ use stalecore_model::{
     record::{CaseRecord, End, Record},
 };
 
-use super::Run;
-use crate::{clock, console, exit, report};
+use super::run::Run;
+use crate::{
+    hal::{clock, console, exit},
+    report,
+};
 
 impl Run<'_> {
     /// Writes a case's record and remembers its verdict.

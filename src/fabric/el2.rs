@@ -18,12 +18,14 @@ use stalecore_model::{
     glossary::Subject,
 };
 
-use super::{FABRIC, MAX_BARRIERS, PRESENCE, Shared, interrupts};
+use super::{
+    interrupts,
+    shared::{FABRIC, MAX_BARRIERS, PRESENCE, Shared},
+};
 use crate::{
-    arch,
-    core_local::Core,
-    exception::{self, Frame},
-    kdump, routines,
+    cores::percpu::Core,
+    hal::{arch, frame::Frame},
+    routines::{extable, kernel, trace},
 };
 
 /// Finishes the installation on this core. (SMCCC, OEM fast calls.)
@@ -32,7 +34,7 @@ pub const READY: u32 = 0xc300_5745;
 pub const WATCH: u32 = 0xc300_5746;
 
 /// Waits, as a barrier does, until all that this core has posted is answered.
-pub const SETTLE: u32 = 0xc300_5747;
+pub const DRAIN: u32 = 0xc300_5747;
 
 /// Steps through what follows if x1 is not 0.
 pub const STEP: u32 = 0xc300_5748;
@@ -112,7 +114,7 @@ fn synchronous(core: &Core, shared: &Shared, frame: &mut Frame) {
             class: SOFTWARE_STEP,
             ..
         } => {
-            kdump::trace::at(frame.elr);
+            trace::at(frame.elr);
             frame.spsr |= SPSR_SS;
         }
         Trap::System {
@@ -127,7 +129,7 @@ fn synchronous(core: &Core, shared: &Shared, frame: &mut Frame) {
     }
 }
 
-/// Goes on behind the trapped instruction. Where EL1 is stepped, the next step
+/// Goes on after the trapped instruction. Where EL1 is stepped, the next step
 /// comes before the instruction there.
 fn skip(frame: &mut Frame) {
     frame.elr += 4;
@@ -153,7 +155,7 @@ fn maintenance(core: &Core, shared: &Shared, frame: &mut Frame, what: Maintenanc
         .post(core.index, what, address, arch::cntvct(), &PRESENCE);
     match wait(core, shared, ticket) {
         // Not the harness's own maintenance, nor that of a storm.
-        Progress::Faulted if exception::is_under_test(frame.elr) => {
+        Progress::Faulted if extable::is_under_test(frame.elr) => {
             reflect(frame, trap::INJECTED_ESR_EL1, address)
         }
         _ if what.can_fault() && !translates(address) => {
@@ -195,7 +197,9 @@ fn wait(core: &Core, shared: &Shared, mut ticket: Ticket) -> Progress {
     core.in_fabric.store(true, Ordering::Release);
     let progress = loop {
         match shared.model.poll(&mut ticket, arch::cntvct(), &PRESENCE) {
-            Progress::Waiting if core.given_up.load(Ordering::Acquire) => break Progress::Done,
+            Progress::Waiting if core.force_complete.load(Ordering::Acquire) => {
+                break Progress::Done;
+            }
             Progress::Waiting => arch::pause(),
             progress => break progress,
         }
@@ -207,8 +211,7 @@ fn wait(core: &Core, shared: &Shared, mut ticket: Ticket) -> Progress {
 /// Moves the mark of an initiator to the instruction that has been trapped.
 fn mark(core: &Core, frame: &Frame, instruction: Subject, address: u64) {
     core.mark
-        .0
-        .trapped(routines::offset_of(frame.elr), instruction, address);
+        .trapped(kernel::offset_of(frame.elr), instruction, address);
 }
 
 fn subject_of(what: Maintenance) -> Option<Subject> {
@@ -253,8 +256,8 @@ fn call(core: &Core, shared: &Shared, frame: &mut Frame) -> u64 {
             watch(core::array::from_fn(|index| frame.x[index + 1]));
             0
         }
-        SETTLE => {
-            core.given_up.store(false, Ordering::Relaxed);
+        DRAIN => {
+            core.force_complete.store(false, Ordering::Relaxed);
             let ticket = shared.model.sync(core.index, arch::cntvct(), &PRESENCE);
             wait(core, shared, ticket);
             0

@@ -4,16 +4,19 @@
 
 #![expect(unsafe_code, reason = "the interrupt controller's system registers")]
 
-use core::{arch::asm, sync::atomic::Ordering};
+use core::sync::atomic::Ordering;
 
-use crate::{arch, core_local::Core, exception::Frame, gic};
+use crate::{
+    cores::percpu::Core,
+    hal::{arch, frame::Frame, gic},
+};
 
 /// Defines reads and writes of the controller's system registers.
 macro_rules! registers {
     ($($(#[$doc:meta])* $name:ident: $register:literal;)*) => {$(
         $(#[$doc])*
         mod $name {
-            use super::asm;
+            use core::arch::asm;
 
             #[allow(dead_code, reason = "some registers are only written")]
             pub fn read() -> u64 {
@@ -108,7 +111,7 @@ pub fn take(core: &Core, frame: &Frame) {
     }
     icc_eoir1_el1::write(interrupt);
     if interrupt == u64::from(gic::KICK_NUMBER) {
-        let kicked = &core.kicked.0;
+        let kicked = &core.kicked;
         kicked.pc.store(frame.elr, Ordering::Relaxed);
         kicked.lr.store(frame.x[30], Ordering::Relaxed);
         kicked.spsr.store(frame.spsr, Ordering::Relaxed);

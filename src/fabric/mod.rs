@@ -6,47 +6,29 @@
 
 pub mod el2;
 mod interrupts;
+mod shared;
 
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use smccc::hvc64;
-use spin::Once;
 use stalecore_model::{
     cpuset::CpuSet,
-    fabric::{self, Fabric, FabricOptions, Presence, Rung, trap},
-    glossary::{LineState, StaleState},
+    fabric::{Fabric, FabricOptions, Rung, trap},
+    glossary::StaleState,
     platform::Gic,
 };
 
-use crate::{arch, board, core_local::Core, entry, initiator::AREAS};
+use crate::{
+    cores::percpu::Core,
+    hal::{arch, boot},
+};
+use shared::{FABRIC, Install, PRESENCE, Shared};
 
-/// Which stale state each core is in, as the model sees it.
-static PRESENCE: Presence = Presence::new();
-
-static FABRIC: Once<&'static Shared> = Once::new();
-
-/// What EL2 works with on all cores.
-struct Shared {
-    model: Fabric,
-    install: Install,
-    /// Interrupts go to EL2 first, so that a kick reaches masked cores.
-    kicks: bool,
-}
-
-/// What `el2_call` loads; read with EL2's caches off.
-#[repr(C, align(64))]
-struct Install {
-    mair: AtomicU64,
-    tcr: AtomicU64,
-    ttbr0: AtomicU64,
-    hcr: AtomicU64,
-    mdcr: AtomicU64,
-}
-
-/// The most barriers that are watched at once: every core has at least two
-/// breakpoints, and the longest routine has three barriers.
-pub const MAX_BARRIERS: usize = 6;
+pub use shared::MAX_BARRIERS;
 
 /// HCR_EL2.IMO, bit 4: interrupts go to EL2.
 const HCR_IMO: u64 = 1 << 4;
@@ -57,11 +39,11 @@ const TCR_EL2: u64 = 16 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 1 << 31;
 pub fn set_up(options: &FabricOptions, cpus: usize, ttbr0: u64, gic: &Gic) {
     let kicks = matches!(gic, Gic::V3 { .. });
     let size = arch::id_aa64mmfr0_el1() & 0xf;
-    let hcr = entry::HCR | trap::traps_for(Some(options)) | if kicks { HCR_IMO } else { 0 };
+    let hcr = boot::HCR | trap::traps_for(Some(options)) | if kicks { HCR_IMO } else { 0 };
     let shared = Box::leak(Box::new(Shared {
         model: Fabric::new(options, CpuSet::first(cpus), arch::cntfrq_el0()),
         install: Install {
-            mair: AtomicU64::new(entry::MAIR),
+            mair: AtomicU64::new(boot::MAIR),
             tcr: AtomicU64::new(TCR_EL2 | size.min(5) << 16),
             ttbr0: AtomicU64::new(ttbr0),
             hcr: AtomicU64::new(hcr),
@@ -69,7 +51,7 @@ pub fn set_up(options: &FabricOptions, cpus: usize, ttbr0: u64, gic: &Gic) {
         },
         kicks,
     }));
-    entry::clean(core::ptr::from_ref(&shared.install) as usize);
+    boot::clean(core::ptr::from_ref(&shared.install) as usize);
     FABRIC.call_once(|| shared);
 }
 
@@ -90,7 +72,7 @@ pub fn install(core: &'static Core) {
     arguments[0] = core::ptr::from_ref(&shared.install) as u64;
     arguments[1] = core::ptr::from_ref(core) as u64;
     arguments[2] = core.el2_stack as u64;
-    hvc64(entry::EL2_INSTALL, arguments);
+    hvc64(boot::EL2_INSTALL, arguments);
     hvc64(el2::READY, [0; 17]);
     PRESENCE.leave(core.index);
 }
@@ -105,21 +87,11 @@ pub fn leave(cpu: usize) {
     PRESENCE.leave(cpu);
 }
 
-/// Says which stale cores may hold the lines under test.
-pub fn set_lines(line: LineState, stale: &CpuSet) {
-    let (Some(shared), Some(areas)) = (FABRIC.get(), AREAS.get()) else {
-        return;
-    };
-    // All areas lie in one piece, in the order of their cores; the executable
-    // view is not what data maintenance is given.
-    let starts = areas.of.iter().map(|(_, area)| area.data as u64);
-    let range = starts.clone().min().unwrap_or(0)
-        ..starts
-            .max()
-            .map_or(0, |last| last + board::AREA_SIZE as u64);
-    shared
-        .model
-        .set_lines(range, &fabric::holders(line, *stale));
+/// Says which stale cores may hold the lines in a range of addresses.
+pub fn set_lines(range: Range<u64>, holders: &CpuSet) {
+    if let Some(shared) = FABRIC.get() {
+        shared.model.set_lines(range, holders);
+    }
 }
 
 /// Watches the barriers in the code that begins at each of `functions` and
@@ -149,7 +121,7 @@ fn barriers(function: usize) -> impl Iterator<Item = usize> {
     (function..function + LONGEST)
         .step_by(4)
         .map(|address| {
-            // SAFETY: the image's code goes on behind every function, and is
+            // SAFETY: x, and is
             // mapped readable.
             (address, unsafe { (address as *const u32).read() })
         })
@@ -162,9 +134,9 @@ fn barriers(function: usize) -> impl Iterator<Item = usize> {
 
 /// Waits until everything that this core has posted is answered: no case is to
 /// find what another has left.
-pub fn settle() {
+pub fn drain() {
     if is_on() {
-        hvc64(el2::SETTLE, [0; 17]);
+        hvc64(el2::DRAIN, [0; 17]);
     }
 }
 

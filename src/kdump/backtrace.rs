@@ -8,32 +8,36 @@ use core::{arch::asm, fmt};
 
 use stalecore_model::kdump::{Kernel, message, registers};
 
-use super::log;
-use crate::{arch, core_local::Core, exception::Frame, symbols};
+use super::{log, setup::Setup};
+use crate::{
+    board,
+    cores::percpu::Core,
+    hal::{arch, frame::Frame, layout, symbols},
+};
 
 /// The longest trace: a damaged stack must not print for ever.
 const LIMIT: usize = 48;
 
 /// An address as the kernel writes it: `symbol+0xoffset/0xsize`.
-pub struct Place(pub u64);
+pub struct SymbolOffset(pub u64);
 
-impl fmt::Display for Place {
+impl fmt::Display for SymbolOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_place(f, self.0, 0)
+        write_symbol(f, self.0, 0)
     }
 }
 
-/// A return address, written like [`Place`]. It belongs to the call before it,
+/// A return address, written like [`SymbolOffset`]. It belongs to the call before it,
 /// which may be the last instruction of its function.
 struct Return(u64);
 
 impl fmt::Display for Return {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_place(f, self.0, 1)
+        write_symbol(f, self.0, 1)
     }
 }
 
-fn write_place(f: &mut fmt::Formatter<'_>, at: u64, back: u64) -> fmt::Result {
+fn write_symbol(f: &mut fmt::Formatter<'_>, at: u64, back: u64) -> fmt::Result {
     match symbols::find_with_room(at.wrapping_sub(back)) {
         Some((name, offset, room)) => {
             write!(f, "{name}+{:#x}", offset + back)?;
@@ -63,7 +67,7 @@ fn walk(mut frame: u64, low: u64, high: u64, found: &mut Vec<u64>) {
 pub fn interrupted(core: &Core, frame: &Frame) -> Vec<u64> {
     let mut found = Vec::from([frame.elr]);
     // The loops of stuck cores are leaves without a frame of their own.
-    if super::trace::is_leaf(frame.elr) {
+    if layout::stuck().contains(&frame.elr) {
         found.push(frame.x[30]);
     }
     walk(frame.x[29], frame.sp, core.stacks[0] as u64, &mut found);
@@ -75,7 +79,7 @@ pub fn interrupted(core: &Core, frame: &Frame) -> Vec<u64> {
 pub fn here(core: &Core, frame: &Frame) -> Vec<u64> {
     let own = arch::frame_pointer();
     let mut found = Vec::from([arch::program_counter()]);
-    // Behind the handler's frame on the stack of exceptions comes the frame
+    // The handler's frame on the stack of exceptions is followed by the frame
     // that the vectors saved.
     walk(own, own, core::ptr::from_ref(frame) as u64, &mut found);
     found.extend(interrupted(core, frame));
@@ -93,11 +97,20 @@ pub fn print_trace(trace: &[u64]) {
 /// Prints a frame's registers.
 pub fn print_registers(kernel: Kernel, [pc, spsr, sp]: [u64; 3], x: &[u64; 31]) {
     log::say(registers::pstate(kernel, spsr));
-    log::say(format_args!("pc : {}", Place(pc)));
-    log::say(format_args!("lr : {}", Place(x[30])));
+    log::say(format_args!("pc : {}", SymbolOffset(pc)));
+    log::say(format_args!("lr : {}", SymbolOffset(x[30])));
     for line in registers::dump(kernel, sp, x) {
         log::say(line);
     }
+}
+
+/// The lines that say which CPU, kernel and machine.
+pub fn say_machine(setup: &Setup, cpu: usize, locked_up: bool) {
+    log::say(message::cpu_line(setup.kernel, cpu, locked_up));
+    if let Some(taint) = message::taint(setup.kernel, locked_up) {
+        log::say(taint);
+    }
+    log::say(message::hardware(&board::get().platform.model));
 }
 
 /// The registers at the caller: pc, PSTATE as an SPSR has it, sp; x0 to x30.

@@ -2,44 +2,44 @@
 //! first broadcasts that a capture kernel does, checks what was loaded, and
 //! says what each core was doing.
 
-#![expect(unsafe_code, reason = "its first maintenance")]
-
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{format, string::String, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::{StaleState, Subject, Verdict},
+    exit::ExitCode,
+    glossary::{Subject, Verdict},
     kdump::{Step, image},
 };
 
 use super::{
-    SETUP, Setup,
-    backtrace::Place,
+    backtrace::SymbolOffset,
+    doing::doing,
     end, kexec, log,
-    trace::{self, Routine},
+    setup::{SETUP, Setup},
+    stepped,
 };
 use crate::{
-    arch, clock, core_local,
-    core_local::Core,
-    exit,
-    mark::{self, Phase, Site},
-    psci, report,
-    routines::PAGE,
-    worker::{self, core},
+    cores::{
+        mark::{Phase, Site},
+        percpu::{self, Core},
+    },
+    hal::{arch, clock, exit},
+    report,
+    routines::{
+        area::PAGE,
+        kernel::{Routine, capture_ic_ialluis, capture_tlbi_vaale1is},
+    },
 };
 
-/// Enters the crash kernel on its own stack, MMU and caches on again.
-pub extern "C" fn crash_kernel_main() -> ! {
-    let (Some(setup), Some(own)) = (SETUP.get(), core_local::this()) else {
-        exit::end(stalecore_model::exit::ExitCode::Harness);
+/// What the crash kernel does on the core that it came up on. Does not return
+/// if nobody else is there to close the run.
+pub fn run(own: &Core) {
+    let Some(setup) = SETUP.get() else {
+        exit::end(ExitCode::Harness);
     };
     // The jump has returned, so to speak.
-    own.mark.0.after();
+    own.mark.after();
     log::start_again();
     log::reach(Step::CrashKernel, None, None);
     log::say(format_args!(
@@ -58,17 +58,10 @@ pub extern "C" fn crash_kernel_main() -> ! {
         None => (Verdict::Completed, None),
     };
     end::decide(outcome);
-    report::hold_still("the crash kernel has reported");
+    report::pause_for_debugger("the crash kernel has reported");
     if setup.sentinel().is_none() {
-        end::settle(setup);
+        end::close(setup);
     }
-    own.mailbox.0.finish();
-    worker::serve(own)
-}
-
-unsafe extern "C" {
-    fn capture_ic_ialluis(unused: usize, too: usize) -> i64;
-    fn capture_tlbi_vaale1is(page: usize, unused: usize) -> i64;
 }
 
 /// What a capture kernel broadcasts first: when it patches its alternatives,
@@ -96,13 +89,9 @@ fn timed(setup: &Setup, own: &Core, subject: Subject, routine: Routine, operand:
     let name = log::step().symbol(subject);
     log::say(format_args!("capture: {name}; dsb ish ..."));
     let start = arch::cntvct();
-    own.mark
-        .0
-        .before(Site::of(subject, Phase::Routine), operand);
-    // SAFETY: maintenance of everything, and by page number; it changes no
-    // value that a program can read.
-    let returned = unsafe { trace::run(routine, operand, 0) };
-    own.mark.0.after();
+    own.mark.before(Site::of(subject, Phase::Routine), operand);
+    let returned = stepped::run(routine, operand, 0);
+    own.mark.after();
     log::say(format_args!(
         "capture: {name}; dsb ish: returned after {} us",
         clock::us_since(start)
@@ -134,12 +123,12 @@ fn check_segments(setup: &Setup) -> Option<&'static str> {
 fn report_cores(setup: &Setup, own: &Core) {
     log::reach(Step::Report, None, None);
     let mut groups: Vec<(String, CpuSet)> = Vec::new();
-    for other in core_local::all() {
+    for other in percpu::all() {
         let doing = if other.index == own.index {
             format!(
                 "crashed; {} marks; last interrupted at {}",
-                mark::read(own).sequence / 2,
-                Place(own.life.0.at.load(Ordering::Relaxed))
+                own.mark.read().sequence / 2,
+                SymbolOffset(own.status.interrupted_at.load(Ordering::Relaxed))
             )
         } else {
             doing(setup, other.index)
@@ -154,41 +143,4 @@ fn report_cores(setup: &Setup, own: &Core) {
     for (doing, cpus) in groups {
         log::say(format_args!("capture: CPU {cpus}: {doing}"));
     }
-}
-
-/// What another core was doing.
-pub fn doing(setup: &Setup, cpu: usize) -> String {
-    if setup.sentinel() == Some(cpu) {
-        return "sentinel; no part of the kernel that crashed".into();
-    }
-    let watch = setup.watch(cpu);
-    if watch.stopped.load(Ordering::Acquire) {
-        let at = Place(watch.stopped_at.load(Ordering::Relaxed));
-        let power = if psci::is_off(core(cpu).cpu.mpidr) {
-            "off"
-        } else {
-            "not off yet"
-        };
-        return format!("stopped at {at}; AFFINITY_INFO: {power}");
-    }
-    let state = core(cpu)
-        .life
-        .0
-        .state
-        .load(Ordering::Acquire)
-        .checked_sub(1)
-        .and_then(StaleState::from_number)
-        .map_or("running".into(), |s| s.to_string());
-    let masked = if watch.deaf.load(Ordering::Relaxed) {
-        "interrupts masked; took none since"
-    } else {
-        "interrupts open"
-    };
-    let at = core(cpu).life.0.at.load(Ordering::Relaxed);
-    let last = if watch.deaf.load(Ordering::Relaxed) || at == 0 {
-        String::new()
-    } else {
-        format!("; last interrupted at {}", Place(at))
-    };
-    format!("stale in {state}, {masked}{last}")
 }

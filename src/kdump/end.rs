@@ -11,14 +11,15 @@ use stalecore_model::{
     syndrome,
 };
 
-use super::{Setup, capture, log};
+use super::{doing::doing, log, setup::Setup};
 use crate::{
-    arch, clock,
     conductor::Run,
-    core_local, exit,
-    mark::{self, Seen},
-    report, symbols,
-    worker::core,
+    cores::{
+        mark::Seen,
+        percpu::{self, core},
+    },
+    hal::{arch, clock, exit, symbols},
+    report,
 };
 
 /// How much longer than an operation the crashing core may go without a mark:
@@ -45,10 +46,10 @@ pub fn watch(setup: &'static Setup, run: &mut Run<'_>) -> ! {
     let mut since = arch::cntvct();
     let mut step = log::step();
     loop {
-        if crashing.mailbox.0.is_done() {
-            settle(setup);
+        if crashing.mailbox.is_done() {
+            close(setup);
         }
-        let seen = mark::read(crashing);
+        let seen = crashing.mark.read();
         if seen.sequence != sequence || log::step() != step {
             sequence = seen.sequence;
             step = log::step();
@@ -71,7 +72,7 @@ pub fn watch(setup: &'static Setup, run: &mut Run<'_>) -> ! {
 }
 
 /// The records that close a crash that got through.
-pub fn settle(setup: &Setup) -> ! {
+pub fn close(setup: &Setup) -> ! {
     let mut run = Run::new(setup.conductor);
     let Some((verdict, why)) = OUTCOME.get() else {
         exit::end(stalecore_model::exit::ExitCode::Harness);
@@ -99,7 +100,7 @@ pub fn fault(setup: &Setup, subject: Subject, [esr, far, elr]: [u64; 3], returne
 /// Something did not return: the block report and the end.
 fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
     let step = log::step();
-    report::hold_still("the crash path is held up");
+    report::pause_for_debugger("the crash path is held up");
     let case = &setup.case;
     report::record(&Record::Block(Block {
         cores: states(setup, waited_ms),
@@ -114,9 +115,9 @@ fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
 /// What each core was doing, equal ones together.
 fn states(setup: &Setup, waited_ms: u64) -> Vec<CoreState> {
     let mut states: Vec<CoreState> = Vec::new();
-    for core in core_local::all() {
+    for core in percpu::all() {
         let cpu = core.index;
-        let (role, doing, proof) = if cpu == setup.cpu {
+        let (role, what, proof) = if cpu == setup.cpu {
             (
                 "initiator",
                 "held up".into(),
@@ -127,14 +128,14 @@ fn states(setup: &Setup, waited_ms: u64) -> Vec<CoreState> {
         } else {
             (
                 "stale",
-                capture::doing(setup, cpu),
+                doing(setup, cpu),
                 "asked to stop by interrupt".into(),
             )
         };
         CoreState {
             cpus: CpuSet::one(cpu),
             role: role.into(),
-            doing,
+            doing: what,
             proof,
             at: None,
         }

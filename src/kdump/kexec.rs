@@ -11,35 +11,39 @@ use stalecore_model::{
     glossary::Subject,
     kdump::{
         Kernel, Step,
-        image::{self, DONE, FLAGS, INDIRECTION, SOURCE, Segment},
+        image::{self, Segment},
         message,
     },
 };
 
 use super::{
-    Setup, backtrace, end, lockup, log,
-    trace::{self, Routine},
+    backtrace, end, log,
+    setup::{Image, Setup},
+    stepped,
 };
 use crate::{
-    arch,
-    core_local::Core,
-    exception::Frame,
-    initiator::AREAS,
-    mark::{Phase, Site},
-    routines::PAGE,
+    cores::{
+        mark::{Phase, Site},
+        percpu::Core,
+    },
+    hal::{arch, frame::Frame},
+    measure::AREAS,
+    routines::{
+        area::PAGE,
+        kernel::{
+            __flush_dcache_area, __flush_icache_range, Routine, dcache_clean_inval_poc,
+            flush_icache_range, icache_inval_pou,
+        },
+        kexec_list,
+    },
 };
 
 unsafe extern "C" {
-    fn __flush_dcache_area(start: usize, size: usize) -> i64;
-    fn flush_icache_range(start: usize, end: usize) -> i64;
-    fn __flush_icache_range(start: usize, end: usize) -> i64;
-    fn dcache_clean_inval_poc(start: usize, end: usize) -> i64;
-    fn icache_inval_pou(start: usize, end: usize) -> i64;
-    fn kdump_relocate();
-    fn kdump_relocate_end();
-    fn crash_kernel_head();
-    fn crash_kernel_head_end();
-    fn crash_kernel_entry();
+    safe fn kdump_relocate();
+    safe fn kdump_relocate_end();
+    safe fn crash_kernel_head();
+    safe fn crash_kernel_head_end();
+    safe fn crash_kernel_entry();
     fn kdump_soft_restart(code: usize, list: usize, entry: usize, argument: usize) -> !;
 }
 
@@ -54,18 +58,6 @@ const LIST_LIMIT: usize = LIST_ENTRIES * LIST_PAGES;
 
 /// A routine of the played kernel faulted.
 static FAULTED: AtomicBool = AtomicBool::new(false);
-
-/// The crash image in memory.
-pub struct Image {
-    /// Its segments.
-    pub segments: Vec<Segment>,
-    /// The checksum of each, as it was loaded.
-    pub sums: Vec<u32>,
-    /// The page that the relocation code is copied to.
-    control: usize,
-    /// The first entry of the list.
-    list: usize,
-}
 
 /// Has a routine faulted on the way?
 pub fn has_faulted() -> bool {
@@ -99,8 +91,7 @@ fn write(at: usize, word: u64) {
 pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> {
     let area = AREAS
         .get()
-        .and_then(|areas| areas.of.iter().find(|(of, _)| *of == cpu))
-        .map(|(_, area)| *area)
+        .and_then(|areas| areas.area(cpu).copied())
         .ok_or("the crashing core has no area")?;
     let total: usize = PARTS.iter().map(|(_, pages)| pages).sum();
     if area.data_size < 2 * total * PAGE {
@@ -154,13 +145,10 @@ pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> 
     if !kernel.flushes_at_crash() {
         copy_relocation(image.control);
         let (start, size) = (image.control, relocation_size());
-        // SAFETY: the control page, mapped; maintenance changes no value.
-        unsafe { dcache_clean_inval_poc(start, start + size) };
-        // SAFETY: as above.
-        unsafe { icache_inval_pou(start, start + size) };
+        dcache_clean_inval_poc(start, start + size);
+        icache_inval_pou(start, start + size);
         walk_list(image.list, |start, size| {
-            // SAFETY: the list and its pages, mapped.
-            unsafe { dcache_clean_inval_poc(start, start + size) };
+            dcache_clean_inval_poc(start, start + size);
         });
     }
     Ok(image)
@@ -189,22 +177,14 @@ fn copy_relocation(control: usize) {
 }
 
 /// Calls `flush` with start and size for each entry of a list and each page
-/// that it names, in the kernel's order.
+/// that it names.
 fn walk_list(list: usize, mut flush: impl FnMut(usize, usize)) {
-    let mut at = list;
-    for _ in 0..LIST_LIMIT {
-        flush(at, size_of::<u64>());
-        // SAFETY: `load` built the list in mapped memory.
-        let value = unsafe { (at as *const u64).read_volatile() };
-        let page = (value & !FLAGS) as usize & !(PAGE - 1);
-        at += size_of::<u64>();
-        match value & FLAGS {
-            DONE => return,
-            INDIRECTION => at = page,
-            SOURCE => flush(page, PAGE),
-            _ => {}
-        }
-    }
+    let all = |start, size| -> Result<(), ()> {
+        flush(start, size);
+        Ok(())
+    };
+    // `load` has ended it; there is nobody to tell if memory has lost that.
+    let _ = kexec_list::walk(list, LIST_LIMIT, (), all);
 }
 
 /// Leaves for the crash kernel; `left` are the cores that did not stop.
@@ -218,7 +198,7 @@ pub extern "C" fn machine_kexec(
 ) -> ! {
     let kernel = setup.kernel;
     let image = &setup.image;
-    core.mark.0.begin();
+    core.mark.begin();
     if !left.is_empty() {
         warn(setup, core, frame);
     }
@@ -275,12 +255,12 @@ pub extern "C" fn machine_kexec(
     log::say(message::BYE);
     log::reach(Step::Jump, None, None);
     arch::daif_mask();
-    core.mark.0.before(
+    core.mark.before(
         Site::of(Subject::MachineKexec, Phase::Routine),
         image.control,
     );
     let entry = image.segments.first().map_or(0, |s| s.destination) as usize;
-    let own = core::ptr::from_ref(core) as usize;
+    let own = core.address();
     // SAFETY: the control page holds the relocation code, which moves the
     // segments to where `entry` is and starts the crash kernel there; nothing
     // of this kernel is needed after it.
@@ -296,11 +276,9 @@ fn maintain(
     start: usize,
     second: usize,
 ) {
-    core.mark.0.before(Site::of(subject, Phase::Routine), start);
-    // SAFETY: the crash image's own pages, mapped; maintenance changes no
-    // value that a program can read.
-    let returned = unsafe { trace::run(routine, start, second) };
-    core.mark.0.after();
+    core.mark.before(Site::of(subject, Phase::Routine), start);
+    let returned = stepped::run(routine, start, second);
+    core.mark.after();
     note_fault(setup, core, subject, returned);
 }
 
@@ -319,10 +297,15 @@ fn warn(setup: &Setup, core: &Core, frame: &Frame) {
     log::reach(Step::Warn, None, None);
     log::say(message::CUT_HERE);
     log::say(message::STALE);
-    let place = format!("{}:{} {}", file!(), line!(), backtrace::Place(own[0]));
+    let place = format!(
+        "{}:{} {}",
+        file!(),
+        line!(),
+        backtrace::SymbolOffset(own[0])
+    );
     log::say(message::warning(core.index, &place));
     log::say(message::MODULES);
-    lockup::say_machine(setup, core.index, true);
+    backtrace::say_machine(setup, core.index, true);
     backtrace::print_registers(setup.kernel, own, &x);
     let mut trace = backtrace::here(core, frame);
     // The first is this function, at the registers that were printed.

@@ -8,8 +8,16 @@ use core::sync::atomic::Ordering;
 
 use stalecore_model::kdump::{Step, message};
 
-use super::{Setup, Watch, backtrace, kexec, log, stop};
-use crate::{arch, board, clock, core_local::Core, exception::Frame, fabric, gic};
+use super::{
+    backtrace, kexec, log,
+    setup::{Setup, Watch},
+    stop,
+};
+use crate::{
+    cores::percpu::Core,
+    fabric,
+    hal::{arch, clock, frame::Frame, gic},
+};
 
 /// A core is stuck after twice the threshold (the kernel's
 /// `get_softlockup_thresh`), and looked at five times in that time.
@@ -28,7 +36,7 @@ fn arm(setup: &Setup) {
 /// One line if the interrupt controller does not know the timer's interrupt.
 pub fn start(core: &Core, watch: &Watch, setup: &Setup) -> Result<(), String> {
     watch.touched.store(arch::cntvct(), Ordering::Relaxed);
-    gic::enable(core, gic::VIRTUAL_TIMER)?;
+    gic::enable(core.index, core.cpu.mpidr, gic::VIRTUAL_TIMER)?;
     arm(setup);
     Ok(())
 }
@@ -69,19 +77,10 @@ extern "C" fn watchdog_timer_fn(
     let kernel = setup.kernel;
     log::say(message::soft_lockup(core.index, stuck_ms));
     log::say(message::MODULES);
-    say_machine(setup, core.index, false);
+    backtrace::say_machine(setup, core.index, false);
     backtrace::print_registers(kernel, [frame.elr, frame.spsr, frame.sp], &frame.x);
     backtrace::print_trace(&backtrace::interrupted(core, frame));
     panic(setup, core, frame)
-}
-
-/// The lines that say which CPU, kernel and machine.
-pub fn say_machine(setup: &Setup, cpu: usize, locked_up: bool) {
-    log::say(message::cpu_line(setup.kernel, cpu, locked_up));
-    if let Some(taint) = message::taint(setup.kernel, locked_up) {
-        log::say(taint);
-    }
-    log::say(message::hardware(&board::get().platform.model));
 }
 
 /// What the kernel's function of that name does when a crash image is loaded.
@@ -90,7 +89,7 @@ pub fn say_machine(setup: &Setup, cpu: usize, locked_up: bool) {
 extern "C" fn panic(setup: &'static Setup, core: &'static Core, frame: &Frame) -> ! {
     log::reach(Step::Panic, None, None);
     log::say(message::PANIC);
-    say_machine(setup, core.index, true);
+    backtrace::say_machine(setup, core.index, true);
     backtrace::print_trace(&backtrace::here(core, frame));
     crash_kexec(setup, core, frame)
 }

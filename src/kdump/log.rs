@@ -13,7 +13,11 @@ use stalecore_model::{
     record::Record,
 };
 
-use crate::{arch, board, clock, println, report};
+use crate::{
+    board,
+    hal::{arch, clock, console::println},
+    report,
+};
 
 /// The step that was reached last.
 static STEP: AtomicU8 = AtomicU8::new(0);

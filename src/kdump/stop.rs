@@ -9,9 +9,12 @@ use stalecore_model::{
     kdump::{Step, message},
 };
 
-use super::{Setup, log};
+use super::{log, setup::Setup};
 use crate::{
-    arch, clock::Deadline, core_local::Core, exception::Frame, fabric, gic, stuck, worker::core,
+    cores::percpu::{Core, core},
+    fabric,
+    hal::{arch, clock, frame::Frame, gic},
+    stuck,
 };
 
 /// How long the kernel waits for the cores to stop: a million times 1 µs.
@@ -53,12 +56,9 @@ pub fn crash_smp_send_stop(setup: &Setup) -> CpuSet {
 /// Sends the interrupt, and waits until all have stopped.
 fn ask(cpus: &CpuSet, ms: u64) {
     for cpu in cpus.iter() {
-        gic::send(core(cpu), gic::CRASH_STOP);
+        core(cpu).send(gic::CRASH_STOP);
     }
-    let deadline = Deadline::after_ms(ms);
-    while WAITING.load(Ordering::Acquire) > 0 && !deadline.has_passed() {
-        arch::pause();
-    }
+    clock::wait_ms(ms, || WAITING.load(Ordering::Acquire) == 0);
 }
 
 /// The crash-stop interrupt on another core: notes where it hit, answers,
@@ -68,10 +68,7 @@ pub fn take(setup: &Setup, core: &Core, frame: &Frame) {
     arch::stop_virtual_timer();
     let watch = setup.watch(core.index);
     watch.stopped_at.store(frame.elr, Ordering::Relaxed);
-    core.life
-        .0
-        .state
-        .store(StaleState::CrashStopped as u8 + 1, Ordering::Relaxed);
+    core.set_state(Some(StaleState::CrashStopped));
     fabric::enter(core.index, StaleState::CrashStopped);
     watch.stopped.store(true, Ordering::Release);
     WAITING.fetch_sub(1, Ordering::AcqRel);

@@ -8,8 +8,8 @@ use spin::mutex::{TicketMutex, TicketMutexGuard};
 
 use super::loops::{open, open_irq, queued_spin_lock_slowpath, stale_spin};
 use crate::{
-    arch,
-    core_local::{Core, Node},
+    cores::percpu::{Core, Node},
+    hal::arch,
 };
 
 static TICKET_LOCK: TicketMutex<()> = TicketMutex::new(());
@@ -33,7 +33,7 @@ static QUEUE_OWNER: Node = Node::new();
 
 /// Waits in the queue of the kernel's lock.
 pub fn qspinlock(core: &Core) {
-    let node = &core.node.0;
+    let node = &*core.node;
     node.locked.store(0, Ordering::Relaxed);
     node.next.store(core::ptr::null_mut(), Ordering::Relaxed);
     let own = core::ptr::from_ref(node).cast_mut();

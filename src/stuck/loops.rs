@@ -6,38 +6,40 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::{
-    arch,
-    core_local::{Core, RELEASE},
-    gic, kdump,
+    cores::percpu::{Core, RELEASE},
+    hal::{arch, gic},
 };
+
+/// Bytes of each core's scratch memory, for the storms.
+pub const SCRATCH_SIZE: usize = 16 * 1024;
 
 /// The word that is polled, the word that is answered, and an address of the
 /// core's own.
 pub type Loop = unsafe extern "C" fn(&AtomicU32, &AtomicU64, usize);
 
 unsafe extern "C" {
-    pub fn stale_spin(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_wfe(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_park_loop(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_branch_self(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_dmb_loop(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_ldxr_stxr(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn queued_spin_lock_slowpath(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_store_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_load_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_ifetch_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_dc_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_ic_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_tlbi_storm(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_fault_loop(flag: &AtomicU32, beat: &AtomicU64, own: usize);
-    pub fn stale_mmu_off(flag: &AtomicU32, beat: &AtomicU64, own: usize);
+    pub fn stale_spin(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_wfe(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_park_loop(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_branch_self(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_dmb_loop(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_ldxr_stxr(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn queued_spin_lock_slowpath(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_store_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_load_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_ifetch_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_dc_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_ic_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_tlbi_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_fault_loop(request: &AtomicU32, ack: &AtomicU64, own: usize);
+    pub fn stale_mmu_off(request: &AtomicU32, ack: &AtomicU64, own: usize);
 }
 
 /// Stays in a loop, on this address of its own.
 pub fn stay(core: &Core, stuck: Loop, own: usize) {
     // SAFETY: the loops touch the two words, which are atomics, and `own`,
     // which is this core's scratch, node or unmapped page.
-    unsafe { stuck(&core.flag.0, &core.beat.0, own) }
+    unsafe { stuck(&core.request, &core.ack, own) }
 }
 
 /// Stays in a loop with interrupts open.
@@ -47,9 +49,9 @@ pub fn open(core: &Core, stuck: Loop, own: usize) {
     arch::irq_mask();
 }
 
-/// Opens interrupts, unless the core is to be deaf to them.
+/// Opens interrupts, unless the core is to get stuck with them masked.
 pub fn open_irq(core: &Core) {
-    if !kdump::is_deaf(core) {
+    if !core.irqs_masked.load(Ordering::Relaxed) {
         arch::irq_open();
     }
 }
@@ -61,7 +63,7 @@ pub fn masked(core: &Core, stuck: Loop) {
 
 /// Is the core to leave?
 pub fn released(core: &Core) -> bool {
-    core.flag.0.load(Ordering::Acquire) == RELEASE
+    core.request.load(Ordering::Acquire) == RELEASE
 }
 
 /// In WFI, interrupts open.
@@ -80,11 +82,11 @@ pub fn wait_masked(core: &Core, wait: impl Fn()) {
     loop {
         wait();
         gic::acknowledge();
-        match core.flag.0.load(Ordering::Acquire) {
+        match core.request.load(Ordering::Acquire) {
             RELEASE => return,
             word if word != last => {
                 last = word;
-                core.beat.0.store(u64::from(word), Ordering::Release);
+                core.ack.store(u64::from(word), Ordering::Release);
             }
             _ => {}
         }

@@ -1,9 +1,12 @@
 //! Cores that PSCI turns off or suspends, and the kernel's crash stop.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::loops::{released, stale_park_loop, stay, wait_masked};
-use crate::{arch, core_local::Core, psci};
+use crate::{
+    cores::percpu::Core,
+    hal::{arch, psci},
+};
 
 /// In PSCI CPU_SUSPEND, interrupts masked.
 pub fn cpu_suspend(core: &Core) {
@@ -23,24 +26,24 @@ pub fn cpu_off(core: &Core) {
     core.online.store(true, Ordering::Release);
 }
 
-/// What the cores in flight wait for.
-static GATE: AtomicU32 = AtomicU32::new(0);
+/// Are cores that are on their way into CPU_OFF to wait just before it?
+static CPU_OFF_HOLD: AtomicBool = AtomicBool::new(false);
 
-/// Shuts the gate before cores are sent to it.
-pub fn shut_gate() {
-    GATE.store(0, Ordering::Release);
+/// From now on cores wait before CPU_OFF.
+pub fn hold_cpu_off() {
+    CPU_OFF_HOLD.store(true, Ordering::Release);
 }
 
-/// Sends the cores at the gate into CPU_OFF.
-pub fn open_gate() {
-    GATE.store(1, Ordering::Release);
+/// Sends the cores that wait there into CPU_OFF.
+pub fn release_cpu_off() {
+    CPU_OFF_HOLD.store(false, Ordering::Release);
     arch::sev();
 }
 
 /// On its way into CPU_OFF while the operations run.
 pub fn cpu_off_inflight(core: &Core) {
     arch::irq_open();
-    while GATE.load(Ordering::Acquire) == 0 && !released(core) {
+    while CPU_OFF_HOLD.load(Ordering::Acquire) && !released(core) {
         arch::pause();
     }
     arch::irq_mask();

@@ -26,8 +26,6 @@ pub enum Phase {
     Complete,
     /// Operations back to back in the depth sweep.
     Depth,
-    /// The barrier behind them.
-    Barrier,
     /// A routine, whole.
     Routine,
     /// A routine, step by step: the offset is known.
@@ -38,12 +36,11 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, by number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Prepare,
         Self::Issue,
         Self::Complete,
         Self::Depth,
-        Self::Barrier,
         Self::Routine,
         Self::Step,
         Self::Check,
@@ -56,7 +53,6 @@ impl Phase {
             Self::Issue => "timed block, issue class",
             Self::Complete => "timed block, complete class",
             Self::Depth => "depth sweep",
-            Self::Barrier => "depth sweep, the barrier",
             Self::Routine => "routine",
             Self::Step => "routine, step by step",
             Self::Check => "functional check",

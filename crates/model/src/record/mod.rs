@@ -281,6 +281,9 @@ impl CaseRecord {
     }
 }
 
+/// The depths of the sweep.
+pub const DEPTHS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
+
 /// One depth of the sweep: operations back to back without a DSB, then the DSB.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Depth {

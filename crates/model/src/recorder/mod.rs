@@ -285,7 +285,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Writes what is in flight, or that nothing is.
-    pub fn fly(&mut self, flight: Option<&Flight>) {
+    pub fn set_in_flight(&mut self, flight: Option<&Flight>) {
         self.flights += 1;
         let slot = FLIGHTS[(self.flights % 2) as usize];
         let mut bytes = [0; Flight::WORDS * 8];

@@ -41,7 +41,7 @@ fn what_was_written_is_read_and_gone_on_with() {
     let mut recorder = Recorder::create(&mut bytes, "ops=ic-ivau", nothing).unwrap();
     assert!(recorder.append(Kind::Boot, ""));
     assert!(recorder.append(Kind::Record, "{\"n\":1}"));
-    recorder.fly(Some(&flight(7, 41)));
+    recorder.set_in_flight(Some(&flight(7, 41)));
     let log = Log::read(&bytes).unwrap().unwrap();
     assert_eq!(log.plan(), "ops=ic-ivau");
     assert_eq!(log.flight(), Some(flight(7, 41)));
@@ -51,7 +51,7 @@ fn what_was_written_is_read_and_gone_on_with() {
     );
     let mut recorder = Recorder::resume(&mut bytes, nothing).unwrap().unwrap();
     recorder.append(Kind::Boot, "");
-    recorder.fly(None);
+    recorder.set_in_flight(None);
     assert_eq!(recorder.log().flight(), None);
     assert_eq!(recorder.log().idle_boots(), 1);
     recorder.append(Kind::End, "");
@@ -140,7 +140,7 @@ fn a_file_is_written_once_for_what_was_found() {
     recorder.append(Kind::Boot, "");
     recorder.append(Kind::Context, "{\"machine\":1}");
     assert!(!recorder.log().is_worth_saving());
-    recorder.fly(Some(&flight(2, 41)));
+    recorder.set_in_flight(Some(&flight(2, 41)));
     assert!(recorder.log().is_worth_saving());
     recorder.append(Kind::Record, "{\"case\":1}");
     assert_eq!(
@@ -149,7 +149,7 @@ fn a_file_is_written_once_for_what_was_found() {
          stalecore: in flight when the machine was reset: case 2 on CPU 24, at ic ivau+92, address 0x40001000\n"
     );
     recorder.append(Kind::Saved, "");
-    recorder.fly(None);
+    recorder.set_in_flight(None);
     assert!(!recorder.log().is_worth_saving());
     recorder.append(Kind::Boot, "");
     recorder.append(Kind::Saved, "");
@@ -194,7 +194,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn write(recorder: &mut Recorder<'_>, step: &Step) {
     match step {
         Step::Append(text) => assert!(recorder.append(Kind::Record, text)),
-        Step::Fly(case) => recorder.fly(Some(&flight(*case, 1))),
+        Step::Fly(case) => recorder.set_in_flight(Some(&flight(*case, 1))),
     }
 }
 

@@ -1,0 +1,130 @@
+//! Says what machine it is, and what is about to be done on it.
+
+use alloc::format;
+
+use stalecore_model::{
+    cpuset::CpuSet,
+    histogram::Histogram,
+    mark::Marks,
+    options::DEFAULT_SLOWDOWN,
+    plan::Plan,
+    platform::{Gic, UartKind},
+    record::{Hex, Machine, PlanRecord, Record, SCHEMA},
+    topology::Topology,
+};
+
+use super::setup::Board;
+use crate::{
+    cores::{
+        mark,
+        percpu::{self, Core},
+        survey,
+    },
+    hal::{arch, counter::Counter, layout, psci, watchdog},
+    measure,
+    report::{self, recorder},
+};
+
+/// A stage of the watchdog: longer than anything between two refreshes.
+const STAGE_MS: u64 = 10_000;
+
+/// Arms the watchdog where there is one and a reset loses nothing, and says so;
+/// and says that there is none where nobody else would notice.
+pub fn arm_watchdog(board: &Board, plan: &Plan) {
+    let alone = plan.roles.sentinel.is_none();
+    if !recorder::is_on() {
+        return;
+    }
+    match &board.platform.watchdog {
+        Some(watchdog) => {
+            let stage = STAGE_MS.max(4 * u64::from(plan.deadline_ms));
+            let stage = watchdog::arm(watchdog, stage);
+            report::note(format!(
+                "SBSA watchdog armed: a machine that falls silent is reset after {} s",
+                2 * stage / 1000
+            ));
+        }
+        None if alone => report::note(
+            "no SBSA watchdog: a machine that falls silent stays so until somebody resets it"
+                .into(),
+        ),
+        None => {}
+    }
+}
+
+/// Writes the records of the machine, its cores and the plan.
+pub fn machine(board: &Board, counter: Counter, empty: Histogram, plan: &Plan) {
+    let platform = &board.platform;
+    let (gic, gicr_regions) = match &platform.gic {
+        Gic::V2 { .. } => ("gicv2", 0),
+        Gic::V3 { gicr, .. } => ("gicv3", gicr.len() as u32),
+    };
+    report::boxed(
+        Record::Machine,
+        Machine {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").into(),
+            model: platform.model.clone(),
+            source: platform.source.name().into(),
+            entry_el: board.entry_el as u8,
+            psci: platform.psci.map(|c| c.name().into()),
+            psci_version: psci::version().map(|(major, minor)| format!("{major}.{minor}")),
+            gic: gic.into(),
+            gicr_regions,
+            cpus: platform.cpus.len() as u32,
+            memory_mib: platform.memory_mib(),
+            console: match platform.uart.map(|u| u.kind) {
+                Some(UartKind::Ns16550) => "16550".into(),
+                _ => "pl011".into(),
+            },
+            counter: counter.name().into(),
+            counter_hz: measure::frequency(counter),
+            cntfrq: arch::cntfrq_el0(),
+            sentinel: plan.roles.sentinel.map(|cpu| cpu as u32),
+            empty,
+        },
+    );
+    marks();
+    for cores in survey::groups(&CpuSet::first(percpu::all().len())) {
+        report::record(&Record::Cores(cores));
+    }
+    if let Some(topology) = Topology::of(platform.cpus.iter().map(|cpu| cpu.place)) {
+        report::record(&Record::Topology(topology));
+    }
+    report::record(&Record::Plan(PlanRecord {
+        cases: plan.len() as u32,
+        initiators: plan.roles.initiators,
+        stale: plan.roles.stale,
+        samples: board.options.samples,
+        deadline_ms: plan.deadline_ms,
+        threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
+        strict: board.options.max_slowdown.is_some(),
+    }));
+    for note in &platform.notes {
+        report::note(note.clone());
+    }
+    if plan.roles.sentinel.is_none() {
+        report::note(
+            "no core is left to watch: an operation that does not return is seen by the host alone"
+                .into(),
+        );
+    }
+}
+
+/// Tells a debugger where the marks are; none before the cores are known.
+fn marks() {
+    let [first, rest @ ..] = percpu::all() else {
+        return;
+    };
+    // Memory is mapped where it is, so an address is a physical one.
+    let at = |place: usize| Hex(place as u64);
+    let core = |core: &Core| core::ptr::from_ref(core) as usize;
+    report::record(&Record::Marks(Marks {
+        image: at(layout::image_start()),
+        symbols: at(layout::symbols_start()),
+        case: at(mark::case_address()),
+        mark: at(core::ptr::from_ref(&*first.mark) as usize),
+        state: at(core::ptr::from_ref(&first.status.state) as usize),
+        stride: rest.first().map_or(0, |second| core(second) - core(first)) as u64,
+    }));
+}

@@ -1,0 +1,288 @@
+//! The board: from the device tree that firmware left to memory, console,
+//! interrupt controller, cores and plan, each set up once.
+
+#![expect(
+    unsafe_code,
+    reason = "takes memory and devices into use for the first time"
+)]
+
+use alloc::{boxed::Box, format, string::String, vec::Vec};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use spin::{Mutex, Once};
+use stalecore_model::{
+    options::{Options, Scenario},
+    plan::Plan,
+    platform::{Platform, Region, Start, devicetree},
+    recorder as log,
+};
+
+use super::acpi;
+use crate::{
+    cores::{
+        job::Results,
+        percpu::{self, Core, OwnMemory},
+        survey,
+    },
+    fabric::{self, EL2_STACK},
+    hal::{
+        arch,
+        boot::{self, MPIDR_AFFINITY},
+        console::{self, Console},
+        exit, gic, layout,
+        memory::{self, Arena, Tables, executable},
+        psci,
+    },
+    measure::{self, AREA_SIZE, AREAS, Areas, BUFFER_SIZE},
+    report::{self, recorder},
+    routines::area::{Area, PAGE},
+    stuck::SCRATCH_SIZE,
+};
+
+/// The program's stack of a core.
+const STACK: usize = 16 * 1024;
+/// That of the boot core and the conductor, which format records.
+const CONDUCTOR_STACK: usize = 128 * 1024;
+/// The stack of a core's exceptions: a few frames and a printed line.
+const EXCEPTION_STACK: usize = 16 * 1024;
+/// Everything known and set up.
+pub struct Board {
+    /// What firmware says.
+    pub platform: Platform,
+    /// What the user asked for.
+    pub options: Options,
+    /// What will be done, or why nothing.
+    pub plan: Result<Plan, String>,
+    /// The core that booted.
+    pub boot_cpu: usize,
+    /// The exception level of entry.
+    pub entry_el: u64,
+    areas: InitiatorAreas,
+    /// Where the flight recorder is, if there is room and one is wanted.
+    pub recorder: Option<Region>,
+    started: AtomicU64,
+}
+
+/// CPU numbers, each with what it works on.
+type InitiatorAreas = Vec<(usize, Area)>;
+
+static BOARD: Once<Board> = Once::new();
+
+/// The board, once it is set up.
+pub fn get() -> &'static Board {
+    BOARD.wait()
+}
+
+impl Board {
+    /// Reads the description, maps what is needed, opens the console.
+    ///
+    /// # Errors
+    /// One line, printed if there was a console by then.
+    pub fn set_up(tree: usize, entry_el: u64) -> Result<&'static Self, String> {
+        // SAFETY: the entry code passes 0 or what it found to be a tree.
+        let bytes = unsafe { memory::device_tree(tree) }.ok_or("no device tree")?;
+        let mut platform = acpi::complete(devicetree::read(bytes)?)?;
+        if entry_el == 3 {
+            // Whatever the description promises, nobody above is left to keep
+            // it: the image has taken EL3 over.
+            platform.psci = None;
+            for cpu in &mut platform.cpus {
+                cpu.start = Start::Pen;
+            }
+            platform
+                .notes
+                .push("entered at EL3: no firmware is left, so there is no PSCI".into());
+        }
+        let tree = Region {
+            base: tree as u64,
+            size: bytes.len() as u64,
+        };
+        psci::set_conduit(platform.psci);
+        let options = Options::from_bootargs(&platform.bootargs);
+        if options.as_ref().is_ok_and(|o| o.semihosting) || says_semihosting(&platform.bootargs) {
+            exit::allow_semihosting();
+        }
+        let mut plan = options
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|o| Plan::new(o, platform.cpus.len()));
+
+        let fabric = options.as_ref().ok().and_then(|o| o.fabric);
+        if fabric.is_some() && entry_el < 2 {
+            plan = Err("fabric: the image was entered at EL1; the fabric needs EL2".into());
+        }
+        let mut tables = Tables::new(fabric.is_some())?;
+        tables.map_platform(&platform)?;
+        let own = arch::mpidr_el1() & MPIDR_AFFINITY;
+        let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
+        let image = Region {
+            base: layout::image_start() as u64,
+            size: (layout::image_end() - layout::image_start()) as u64,
+        };
+        let recorder = options
+            .as_ref()
+            .ok()
+            .filter(|o| o.recorder && o.scenario == Scenario::Plan)
+            .and_then(|_| log::place(&platform, &[image, tree]));
+        if let Some(region) = &recorder {
+            tables.map_uncached(region)?;
+        }
+        let taken: Vec<_> = [image, tree].into_iter().chain(recorder).collect();
+        let built = build(&platform, &plan, boot_cpu, &taken, &mut tables);
+        // Whatever went wrong, from here it can be said.
+        let el2_tables = tables.activate();
+        if let Some(uart) = &platform.uart
+            // SAFETY: `map_platform` has mapped the UART as Device memory, and
+            // this is the only driver.
+            && let Some(console) = unsafe { Console::new(uart) }
+        {
+            console::install(console);
+        }
+        let options = options?;
+        let (cores, areas) = built?;
+        if let Some(region) = &recorder {
+            recorder::empty_caches(region);
+        }
+        for (_, area) in &areas {
+            // SAFETY: just taken from free memory and mapped.
+            unsafe { memory::zero(area.data, AREA_SIZE) }
+            // SAFETY: as above.
+            unsafe { measure::fill(area) }
+        }
+        let boot_cpu = boot_cpu.ok_or_else(|| {
+            format!(
+                "this core's MPIDR {own:#x} is not among the {} described",
+                platform.cpus.len()
+            )
+        })?;
+        percpu::set_all(cores);
+        percpu::adopt(&percpu::all()[boot_cpu]);
+        if let (Some(fabric), Some(ttbr0)) = (&fabric, el2_tables) {
+            fabric::set_up(fabric, platform.cpus.len(), ttbr0, &platform.gic);
+        }
+        gic::init_distributor(&platform.gic, entry_el == 3);
+        Ok(BOARD.call_once(|| Self {
+            platform,
+            options,
+            plan,
+            boot_cpu,
+            entry_el,
+            areas,
+            recorder,
+            started: AtomicU64::new(0),
+        }))
+    }
+
+    /// Goes on at `boot_core_main`, on the boot core's own stacks.
+    pub fn leave_boot_stacks(&'static self, started: u64) -> ! {
+        self.started.store(started, Ordering::Relaxed);
+        let core = &percpu::all()[self.boot_cpu];
+        // SAFETY: its stacks are mapped; this core has run on the boot stacks so far.
+        unsafe { boot::switch_stacks(core.address()) }
+    }
+
+    /// CNTVCT_EL0 at entry.
+    pub fn started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// Publishes the initiators' areas, with the smallest line of the cores
+    /// that are up.
+    ///
+    /// # Errors
+    /// A line larger than what the areas were laid out for.
+    pub fn set_up_areas(&self) -> Result<(), String> {
+        let (data_line, instruction_line, differ) = survey::smallest_lines();
+        if data_line.max(instruction_line) > BUFFER_SIZE / 128 {
+            return Err(format!(
+                "cache lines of {data_line} and {instruction_line} bytes are larger than the harness handles"
+            ));
+        }
+        for (cpu, _) in &self.areas {
+            percpu::all()[*cpu]
+                .results
+                .call_once(|| Box::new(Mutex::new(Results::new())));
+        }
+        AREAS.call_once(|| Areas::new(self.areas.clone(), data_line, instruction_line));
+        if differ {
+            report::note(format!(
+                "cores differ in CTR_EL0: lines of {data_line} (data) and {instruction_line} (instruction) bytes are used"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Was semihosting allowed in arguments that are wrong elsewhere? Without it
+/// the error could not be told to the emulator.
+fn says_semihosting(bootargs: &str) -> bool {
+    bootargs
+        .split_ascii_whitespace()
+        .any(|word| word == "stalecore.semihosting=on")
+}
+
+/// Takes memory for the cores' stacks and the initiators' areas.
+fn build(
+    platform: &Platform,
+    plan: &Result<Plan, String>,
+    boot_cpu: Option<usize>,
+    taken: &[Region],
+    tables: &mut Tables,
+) -> Result<(Vec<Core>, InitiatorAreas), String> {
+    let plan = plan.as_ref().map_err(Clone::clone)?;
+    let roles = &plan.roles;
+    let with_el2 = tables.has_el2();
+    let cpus = platform.cpus.len();
+    let guarded = |size: usize| size + PAGE;
+    let size = cpus
+        * (guarded(STACK)
+            + guarded(EXCEPTION_STACK)
+            + SCRATCH_SIZE
+            + if with_el2 { guarded(EL2_STACK) } else { 0 })
+        + 2 * CONDUCTOR_STACK
+        + roles.initiators.len() * guarded(AREA_SIZE)
+        + PAGE;
+    let mut arena = Arena::take(platform, size, taken)?;
+    let mut cores = Vec::with_capacity(cpus);
+    for (index, cpu) in platform.cpus.iter().enumerate() {
+        let talks = index == roles.conductor() || Some(index) == boot_cpu;
+        let stack = if talks { CONDUCTOR_STACK } else { STACK };
+        let thread = arena.pages(tables, stack, true)? + stack;
+        let guard = arena.end_of_used();
+        let exceptions = arena.pages(tables, EXCEPTION_STACK, true)? + EXCEPTION_STACK;
+        let scratch = arena.pages(tables, SCRATCH_SIZE, false)?;
+        let el2_stack = if with_el2 {
+            arena.pages(tables, EL2_STACK, true)? + EL2_STACK
+        } else {
+            0
+        };
+        cores.push(Core::new(
+            index,
+            *cpu,
+            &OwnMemory {
+                stacks: [thread, exceptions],
+                scratch,
+                unmapped: guard,
+                el2_stack,
+            },
+        ));
+    }
+    let mut areas = Vec::new();
+    for cpu in roles.initiators.iter() {
+        let start = arena.pages(tables, AREA_SIZE, true)?;
+        let code = start + BUFFER_SIZE + PAGE;
+        tables.map_code_view(code, BUFFER_SIZE + PAGE)?;
+        areas.push((
+            cpu,
+            Area {
+                data: start,
+                data_size: BUFFER_SIZE,
+                code: executable(code),
+                code_writable: code,
+                size: BUFFER_SIZE,
+                list: code + BUFFER_SIZE + PAGE,
+            },
+        ));
+    }
+    Ok((cores, areas))
+}

@@ -1,0 +1,82 @@
+//! Climbs the release ladder: when an operation does not return, one thing after the
+//! other is tried on the stale cores, each timed, until its mark moves. What
+//! released it is the finding.
+
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use stalecore_model::{fabric, record::Rung};
+
+use super::sentinel::Held;
+use crate::{
+    cores::{percpu::core, start},
+    fabric as at_el2,
+    hal::{arch, clock},
+    stuck::{self, Release, StaleSet},
+};
+
+/// How long a rung may take to show, in milliseconds: a quarter of the
+/// operation's deadline, within these. An emulated core that was let go must
+/// first get its turn on the host.
+const TIMEOUT_MS: (u64, u64) = (600, 1000);
+
+/// One rung after the other until the held operation's mark moves; the rungs that were tried.
+pub fn escalate(held: &Held, entered: &mut StaleSet, deadline_ms: u32) -> Vec<Rung> {
+    let timeout_ms = (u64::from(deadline_ms) / 4).clamp(TIMEOUT_MS.0, TIMEOUT_MS.1);
+    let mut tried = Vec::new();
+    for rung in fabric::Rung::ALL {
+        let start = arch::cntvct();
+        if !step(*rung, entered) {
+            continue;
+        }
+        at_el2::release(*rung, &entered.cpus);
+        let mark = &core(held.cpu).mark;
+        let released = clock::wait_ms(timeout_ms, || mark.read().sequence != held.seen.sequence);
+        tried.push(Rung {
+            rung: rung.name().into(),
+            us: clock::us_since(start),
+            released,
+        });
+        if released {
+            break;
+        }
+    }
+    tried
+}
+
+/// Does what a rung is; `false` where it is none for this state or machine.
+fn step(rung: fabric::Rung, entered: &mut StaleSet) -> bool {
+    let release = stuck::row(entered.state).release;
+    match rung {
+        fabric::Rung::Sev => arch::sev(),
+        fabric::Rung::Unlock if release == Release::Unlock => entered.unlock(),
+        fabric::Rung::Unlock => return false,
+        fabric::Rung::Sgi if entered.state.powered_off() => return false,
+        fabric::Rung::Sgi => entered.cpus.iter().for_each(|cpu| core(cpu).call()),
+        fabric::Rung::El2 if at_el2::can_kick() && !entered.state.powered_off() => {
+            for cpu in entered.cpus.iter() {
+                core(cpu).kicked.count.store(0, Ordering::Relaxed);
+                core(cpu).kick();
+            }
+        }
+        fabric::Rung::El2 => return false,
+        fabric::Rung::Psci if release == Release::CpuOn => {
+            for cpu in entered.cpus.iter() {
+                // One that does not start is missed when all are released.
+                let _ = start::start(core(cpu));
+            }
+        }
+        fabric::Rung::Psci => return false,
+    }
+    true
+}
+
+/// Where nothing released it: has EL2 complete the operation, so that the rest of
+/// the plan can be run. On silicon there is no such thing.
+pub fn force_complete(held: &Held) -> bool {
+    if !at_el2::is_on() {
+        return false;
+    }
+    core(held.cpu).force_complete.store(true, Ordering::Release);
+    true
+}

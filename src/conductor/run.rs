@@ -1,0 +1,75 @@
+//! A run under way: what it was told, what has come of it so far.
+
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+
+use stalecore_model::{
+    cpuset::CpuSet, exit::ExitCode, glossary::Verdict, options::AfterBlock, plan::Plan,
+};
+
+use super::{
+    findings::{Judge, Measured},
+    sentinel::Held,
+};
+use crate::{cores::survey, report::recorder::Left};
+
+/// Everything that the conductor needs, made at boot.
+pub struct Conductor {
+    /// What to do.
+    pub plan: Plan,
+    /// Samples per case and class.
+    pub samples: u32,
+    /// The slow-down that counts against the exit code, if any.
+    pub max_slowdown: Option<u32>,
+    /// How cases are judged.
+    pub judge: Judge,
+    /// Look for the smallest set of stale cores that still blocks?
+    pub bisect: bool,
+    /// What follows a block that nothing releases.
+    pub after_block: AfterBlock,
+    /// What an earlier boot has left of this plan.
+    pub left: Option<Left>,
+    /// Does the emulator count instructions, all cores sharing one thread?
+    pub counts_instructions: bool,
+    /// The core that booted: it was started, whatever the plan wants.
+    pub boot_cpu: usize,
+    /// CNTVCT_EL0 at entry.
+    pub started: u64,
+}
+
+/// How a measurement ended.
+pub(super) enum Outcome {
+    /// Everything returned.
+    Done(Box<Measured>),
+    /// Something did not.
+    Blocked(Held),
+}
+
+/// A run under way.
+pub struct Run<'a> {
+    pub(super) conductor: &'a Conductor,
+    pub(super) outcomes: BTreeMap<usize, (Verdict, Option<String>)>,
+    pub(super) exit: ExitCode,
+    /// Cores whose registers have been reported.
+    pub(super) reported: CpuSet,
+    /// The culprits of cases before, for the next search to look into first.
+    pub(super) suspects: Vec<CpuSet>,
+    /// The cases whose time was over before all their samples were taken.
+    pub(super) cut: Vec<usize>,
+    /// An initiator is held up for good: nothing more can be run.
+    pub(super) ended: bool,
+}
+
+impl<'a> Run<'a> {
+    /// A run of which nothing has been done yet.
+    pub fn new(conductor: &'a Conductor) -> Self {
+        Self {
+            conductor,
+            outcomes: BTreeMap::new(),
+            exit: ExitCode::Expected,
+            reported: survey::known(),
+            suspects: Vec::new(),
+            cut: Vec::new(),
+            ended: false,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Asks cores to do something, and waits for them. Every wait has a deadline.
+
+use alloc::{format, string::String};
+use core::sync::atomic::Ordering;
+
+use stalecore_model::cpuset::CpuSet;
+
+use super::{
+    command::Command,
+    percpu::{Core, core},
+};
+use crate::hal::{
+    arch,
+    clock::{self, Deadline},
+    watchdog,
+};
+
+/// How long cores may take to enter, to answer and to come back: emulated,
+/// all of them may share one core of the host.
+fn timeout(cpus: &CpuSet) -> Deadline {
+    Deadline::after_ms(5000 + 100 * cpus.len() as u64)
+}
+
+/// How often a core that has not reacted is called again.
+const CALL_AGAIN_MS: u64 = 20;
+
+/// Asks cores to do something and calls them.
+pub fn ask(cpus: &CpuSet, command: Command, argument: impl Fn(&Core) -> usize) {
+    for cpu in cpus.iter() {
+        let core = core(cpu);
+        core.argument.store(argument(core), Ordering::Relaxed);
+        core.mailbox.ask(command as u32);
+    }
+    for cpu in cpus.iter() {
+        core(cpu).call();
+    }
+}
+
+/// Waits until all cores have done what they were asked.
+///
+/// # Errors
+/// Names those that have not.
+pub fn wait_done(cpus: &CpuSet, what: &str) -> Result<(), String> {
+    wait_for(cpus, what, |core| core.mailbox.is_done(), |_| ())
+}
+
+/// Waits until `reached` holds on every core; calls `retry` now and then where
+/// it does not.
+///
+/// # Errors
+/// Names the cores on which it does not hold in time.
+pub fn wait_for(
+    cpus: &CpuSet,
+    what: &str,
+    reached: impl Fn(&Core) -> bool,
+    retry: impl Fn(&Core),
+) -> Result<(), String> {
+    let deadline = timeout(cpus);
+    let mut retried = arch::cntvct();
+    let mut waiting = *cpus;
+    loop {
+        watchdog::refresh();
+        waiting = waiting.iter().filter(|cpu| !reached(core(*cpu))).collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        if deadline.has_passed() {
+            return Err(format!(
+                "waited {} ms for CPU {waiting} {what}",
+                deadline.ms()
+            ));
+        }
+        if clock::ms_since(retried) >= CALL_AGAIN_MS {
+            for cpu in waiting.iter() {
+                retry(core(cpu));
+            }
+            retried = arch::cntvct();
+        }
+        arch::pause();
+    }
+}

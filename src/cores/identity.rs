@@ -1,0 +1,86 @@
+//! The identification registers of the core that runs this.
+
+use alloc::vec::Vec;
+
+use stalecore_model::{
+    cpuset::CpuSet,
+    record::{Cores, Hex},
+};
+
+use crate::hal::arch;
+
+/// What a core says of itself; equal on cores of one kind.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    midr: u64,
+    revidr: u64,
+    /// CTR_EL0.
+    pub ctr: u64,
+    clidr: u64,
+    ccsidr: Vec<u64>,
+    dczid: u64,
+    cntfrq: u64,
+    /// Event counters, if there is a PMU.
+    pub pmu: Option<u32>,
+}
+
+impl Identity {
+    /// Reads the registers of this core.
+    pub fn read() -> Self {
+        let clidr = arch::clidr_el1();
+        let mut ccsidr = Vec::new();
+        for level in 0..7 {
+            // CLIDR_EL1.Ctype<n>: 0 none, 1 instruction, 2 data, 3 both, 4 unified.
+            let kind = (clidr >> (3 * level)) & 7;
+            if kind == 0 {
+                break;
+            }
+            if kind != 1 {
+                ccsidr.push(arch::ccsidr_el1(level << 1));
+            }
+            if kind == 1 || kind == 3 {
+                ccsidr.push(arch::ccsidr_el1(level << 1 | 1));
+            }
+        }
+        // ID_AA64DFR0_EL1.PMUVer: 0 none, 15 not an architected one.
+        let pmu_version = (arch::id_aa64dfr0_el1() >> 8) & 0xf;
+        let pmu =
+            (!matches!(pmu_version, 0 | 15)).then(|| ((arch::pmcr_el0() >> 11) & 0x1f) as u32);
+        Self {
+            midr: arch::midr_el1(),
+            revidr: arch::revidr_el1(),
+            ctr: arch::ctr_el0(),
+            clidr,
+            ccsidr,
+            dczid: arch::dczid_el0(),
+            cntfrq: arch::cntfrq_el0(),
+            pmu,
+        }
+    }
+
+    /// The record of cores that say this of themselves.
+    pub fn record(&self, cpus: CpuSet, mpidr: Vec<Hex>) -> Cores {
+        Cores {
+            cpus,
+            mpidr,
+            midr: Hex(self.midr),
+            revidr: Hex(self.revidr),
+            ctr: Hex(self.ctr),
+            clidr: Hex(self.clidr),
+            ccsidr: self.ccsidr.iter().copied().map(Hex).collect(),
+            dczid: Hex(self.dczid),
+            cntfrq: self.cntfrq,
+            pmu: self.pmu,
+        }
+    }
+}
+
+/// Bytes of a data line that CTR_EL0 (DminLine) gives.
+pub const fn data_line(ctr: u64) -> usize {
+    4 << ((ctr >> 16) & 0xf)
+}
+
+/// Bytes of an instruction line that CTR_EL0 (IminLine) gives.
+pub const fn instruction_line(ctr: u64) -> usize {
+    4 << (ctr & 0xf)
+}

@@ -1,0 +1,10 @@
+//! The cores: what each keeps, what it is asked, how it is brought up.
+
+pub mod survey;
+pub mod start;
+pub mod ask;
+pub mod command;
+pub mod percpu;
+pub mod identity;
+pub mod job;
+pub mod mark;

@@ -1,0 +1,281 @@
+//! One value for each core: what others ask of it, what it is about to
+//! execute, where it is. One owner, the core itself; everything that
+//! another core reads or writes is an atomic on a line of its own.
+
+#![expect(unsafe_code, reason = "TPIDR_EL1 points to the core's own value")]
+
+use alloc::{boxed::Box, vec::Vec};
+use core::{
+    ops::Deref,
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+};
+
+use arm_gic::IntId;
+use spin::{Mutex, Once};
+use stalecore_model::{glossary::StaleState, mailbox::Mailbox, platform::Cpu};
+
+use super::{
+    identity::Identity,
+    job::{Job, Results},
+    mark::Mark,
+};
+use crate::hal::{arch, gic};
+
+/// A value with a line of its own, as wide as any cache's.
+#[repr(C, align(256))]
+pub struct Line<T>(T);
+
+impl<T> Deref for Line<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Asks a polling stale core to leave.
+pub const RELEASE: u32 = 1;
+
+/// A core's node in the queue of the qspinlock.
+pub struct Node {
+    /// Not 0 once the one before has handed the lock over.
+    pub locked: AtomicU32,
+    /// The next node in the queue.
+    pub next: AtomicPtr<Node>,
+}
+
+impl Node {
+    /// A node that waits, with no other after it.
+    pub const fn new() -> Self {
+        Self {
+            locked: AtomicU32::new(0),
+            next: AtomicPtr::new(core::ptr::null_mut()),
+        }
+    }
+}
+
+/// Where a core is, and what shows it; written by the core alone.
+pub struct Status {
+    /// 1 + the stale state that it has entered, 0 for none.
+    pub state: AtomicU8,
+    /// Interrupts taken.
+    pub interrupts: AtomicU64,
+    /// Where the last one hit.
+    pub interrupted_at: AtomicU64,
+}
+
+/// A fault taken inside a timed block or a routine.
+pub struct FaultSlot {
+    /// Has one been taken since the slot was cleared?
+    pub taken: AtomicBool,
+    /// ESR_EL1.
+    pub esr: AtomicU64,
+    /// FAR_EL1.
+    pub far: AtomicU64,
+    /// ELR_EL1.
+    pub elr: AtomicU64,
+}
+
+/// A core's own memory.
+pub struct OwnMemory {
+    /// Tops of the program's and the exceptions' stack.
+    pub stacks: [usize; 2],
+    /// Scratch memory for the storms.
+    pub scratch: usize,
+    /// An address that is mapped nowhere.
+    pub unmapped: usize,
+    /// Top of EL2's stack, or 0.
+    pub el2_stack: usize,
+}
+
+/// What EL2 saw when it kicked the core.
+pub struct Kicked {
+    /// How often it was kicked.
+    pub count: AtomicU64,
+    /// Where EL1 was.
+    pub pc: AtomicU64,
+    /// Its link register.
+    pub lr: AtomicU64,
+    /// Its SPSR: DAIF and the exception level.
+    pub spsr: AtomicU64,
+}
+
+/// Everything about one core.
+#[repr(C, align(256))]
+pub struct Core {
+    /// Tops of the program's and the exceptions' stack; read by the entry code.
+    pub stacks: [usize; 2],
+    /// The core's number.
+    pub index: usize,
+    /// MPIDR and how it is started.
+    pub cpu: Cpu,
+    /// 16 KiB of its own.
+    pub scratch: usize,
+    /// What the conductor asks of it.
+    pub mailbox: Line<Mailbox>,
+    /// The word that a stale core polls: stay, answer or leave.
+    pub request: Line<AtomicU32>,
+    /// Its answer.
+    pub ack: Line<AtomicU64>,
+    /// An address that is mapped nowhere.
+    pub unmapped: usize,
+    /// Its node in the queue of the qspinlock.
+    pub node: Line<Node>,
+    /// The lock that it holds in the state `lock-holder`.
+    pub lock: Mutex<()>,
+    /// What it is about to execute.
+    pub mark: Line<Mark>,
+    /// Where it is.
+    pub status: Line<Status>,
+    /// Is it to get stuck with interrupts masked, whatever the state says?
+    pub irqs_masked: AtomicBool,
+    /// The fault it took, if any.
+    pub fault: Line<FaultSlot>,
+    /// What EL2 saw when it kicked the core.
+    pub kicked: Line<Kicked>,
+    /// Does EL2 hold the core up, in its own operation?
+    pub in_fabric: AtomicBool,
+    /// Is EL2 to let the core's operations go, whatever the model says?
+    pub force_complete: AtomicBool,
+    /// Top of EL2's stack of this core; 0 without a fabric.
+    pub el2_stack: usize,
+    /// Argument of the command.
+    pub argument: AtomicUsize,
+    /// What came of a command that has an answer.
+    pub answer: AtomicU32,
+    /// Is it up, in the image's hands?
+    pub online: AtomicBool,
+    /// Its identification registers, once it is up.
+    pub identity: Once<Identity>,
+    /// What to run, if it is an initiator.
+    pub job: Job,
+    /// What came of it; only initiators have one.
+    pub results: Once<Box<Mutex<Results>>>,
+}
+
+static CORES: Once<Vec<Core>> = Once::new();
+
+impl Core {
+    /// A core that has not been started.
+    pub fn new(index: usize, cpu: Cpu, own: &OwnMemory) -> Self {
+        Self {
+            stacks: own.stacks,
+            index,
+            cpu,
+            scratch: own.scratch,
+            mailbox: Line(Mailbox::new()),
+            request: Line(AtomicU32::new(0)),
+            ack: Line(AtomicU64::new(0)),
+            unmapped: own.unmapped,
+            node: Line(Node::new()),
+            lock: Mutex::new(()),
+            mark: Line(Mark::new()),
+            status: Line(Status {
+                state: AtomicU8::new(0),
+                interrupts: AtomicU64::new(0),
+                interrupted_at: AtomicU64::new(0),
+            }),
+            irqs_masked: AtomicBool::new(false),
+            fault: Line(FaultSlot {
+                taken: AtomicBool::new(false),
+                esr: AtomicU64::new(0),
+                far: AtomicU64::new(0),
+                elr: AtomicU64::new(0),
+            }),
+            kicked: Line(Kicked {
+                count: AtomicU64::new(0),
+                pc: AtomicU64::new(0),
+                lr: AtomicU64::new(0),
+                spsr: AtomicU64::new(0),
+            }),
+            in_fabric: AtomicBool::new(false),
+            force_complete: AtomicBool::new(false),
+            el2_stack: own.el2_stack,
+            argument: AtomicUsize::new(0),
+            answer: AtomicU32::new(0),
+            online: AtomicBool::new(false),
+            identity: Once::new(),
+            job: Job::new(),
+            results: Once::new(),
+        }
+    }
+
+    /// Sends the core a software generated interrupt.
+    pub fn send(&self, interrupt: IntId) {
+        gic::send(self.index, self.cpu.mpidr, interrupt);
+    }
+
+    /// Calls the core: it takes, or has pending, the interrupt.
+    pub fn call(&self) {
+        self.send(gic::CALL);
+    }
+
+    /// Kicks the core: EL2 takes the interrupt there, where it takes them first.
+    pub fn kick(&self) {
+        self.send(gic::KICK);
+    }
+
+    /// Is it up, in the image's hands?
+    pub fn is_online(&self) -> bool {
+        self.online.load(Ordering::Acquire)
+    }
+
+    /// The stale state that it has entered, if any.
+    pub fn state(&self) -> Option<StaleState> {
+        let number = self.status.state.load(Ordering::Acquire).checked_sub(1)?;
+        StaleState::from_number(number)
+    }
+
+    /// Writes which stale state the core is in; for the core itself.
+    pub fn set_state(&self, state: Option<StaleState>) {
+        let number = state.map_or(0, |state| state as u8 + 1);
+        self.status.state.store(number, Ordering::Release);
+    }
+
+    /// Interrupts that it has taken.
+    pub fn interrupts(&self) -> u64 {
+        self.status.interrupts.load(Ordering::Acquire)
+    }
+
+    /// Address of the core's value, as the entry code and PSCI hand it on.
+    pub fn address(&'static self) -> usize {
+        core::ptr::from_ref(self) as usize
+    }
+
+    /// Takes the fault that was noted, if one was.
+    pub fn take_fault(&self) -> Option<[u64; 3]> {
+        let slot = &self.fault;
+        slot.taken
+            .swap(false, Ordering::Relaxed)
+            .then(|| [&slot.esr, &slot.far, &slot.elr].map(|field| field.load(Ordering::Relaxed)))
+    }
+}
+
+/// Sets the cores, once.
+pub fn set_all(cores: Vec<Core>) {
+    CORES.call_once(|| cores);
+}
+
+/// All cores, by number; none before [`set_all`].
+pub fn all() -> &'static [Core] {
+    CORES.get().map_or(&[], Vec::as_slice)
+}
+
+/// The core that runs this, once it has its value.
+pub fn this() -> Option<&'static Core> {
+    let pointer = arch::tpidr_el1() as *const Core;
+    // SAFETY: TPIDR_EL1 is 0, or was set by the entry code or `adopt` to a
+    // `Core` in `CORES`, which is never dropped.
+    unsafe { pointer.as_ref() }
+}
+
+/// Makes `core` the value of the core that runs this.
+pub fn adopt(core: &'static Core) {
+    arch::set_tpidr_el1(core.address() as u64);
+}
+
+/// The core of a number; the caller's numbers come from the plan, which was
+/// made for this machine.
+pub fn core(cpu: usize) -> &'static Core {
+    &all()[cpu]
+}

@@ -1,0 +1,107 @@
+//! How a core gets into the image: the numbers that the entry code needs, what a
+//! core finds when it turns its MMU on, and the pen.
+
+#![expect(unsafe_code, reason = "what the entry code reads")]
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::arch;
+
+/// MAIR_EL1: attribute 0 is Device-nGnRE, 1 Normal write-back, 2 Normal
+/// non-cacheable.
+pub const MAIR: u64 = 0x04 | 0xff << 8 | 0x44 << 16;
+/// TCR_EL1: 48 bits of TTBR0, 4 KiB pages, write-back Inner-Shareable walks,
+/// no TTBR1. The output size is added at boot.
+pub const TCR: u64 = 16 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23;
+/// SCTLR_EL1 with its RES1 bits and nothing on.
+pub const SCTLR_OFF: u64 = 0x30d0_0800;
+/// MMU, data and instruction caches, stack alignment.
+pub const SCTLR_ON: u64 = SCTLR_OFF | 1 | 1 << 2 | 1 << 12 | 1 << 3 | 1 << 4;
+/// Nothing writable is executable (SCTLR_EL1.WXN).
+pub const SCTLR_WXN: u64 = 1 << 19;
+/// The call that the image's own EL3 serves: an SMCCC fast call of the OEM's
+/// range, 64 bits.
+pub const EL3_WRITE: u32 = 0xc300_5743;
+/// The call that sets EL2 up for the fabric.
+pub const EL2_INSTALL: u32 = 0xc300_5744;
+/// HCR_EL2 while nothing is trapped: RW, and pointer authentication not
+/// trapped (APK, API).
+pub const HCR: u64 = 1 << 31 | 3 << 40;
+/// The affinity fields of MPIDR_EL1.
+pub const MPIDR_AFFINITY: u64 = 0xff_00ff_ffff;
+
+/// What a core needs to turn its MMU on; read with the caches off.
+#[repr(C)]
+struct MmuSetup {
+    mair: AtomicU64,
+    tcr: AtomicU64,
+    ttbr0: AtomicU64,
+    sctlr: AtomicU64,
+}
+
+/// The word that calls a core out of the pen, and the `Core` for it.
+#[repr(C)]
+struct PenRelease {
+    /// MPIDR affinity + 1 of the core to go.
+    who: AtomicU64,
+    core: AtomicU64,
+}
+
+unsafe extern "C" {
+    static mmu_setup: MmuSetup;
+    static pen_release: PenRelease;
+    fn secondary_entry();
+    fn pen();
+    fn enter_on_own_stacks(core: usize) -> !;
+}
+
+/// The address at which a started core enters the image.
+pub fn secondary_entry_address() -> u64 {
+    secondary_entry as *const () as u64
+}
+
+/// The address of the pen, for firmware that sends cores to an address without
+/// a context.
+pub fn pen_address() -> u64 {
+    pen as *const () as u64
+}
+
+/// Goes on at `boot_core_main`, on the stacks of the `Core` at this address.
+///
+/// # Safety
+/// It must be a `Core` whose stacks are mapped and used by nobody yet.
+pub unsafe fn switch_stacks(core: usize) -> ! {
+    // SAFETY: the caller vouches for the stacks; what is on the boot stacks is
+    // static or not needed any more.
+    unsafe { enter_on_own_stacks(core) }
+}
+
+/// Writes a line back to memory, for a core whose caches are off.
+pub fn clean(address: usize) {
+    // SAFETY: `address` is that of a value that is borrowed here or by the
+    // caller, so it is mapped.
+    unsafe { arch::dc_civac(address) }
+    arch::dsb_sy();
+}
+
+/// From now on cores start with these tables, and with nothing writable
+/// executable.
+pub fn set_tables(ttbr0: u64) {
+    // SAFETY: boot/data.S defines it with this layout; all fields are atomics.
+    let setup = unsafe { &mmu_setup };
+    setup.ttbr0.store(ttbr0, Ordering::Relaxed);
+    setup.sctlr.store(SCTLR_ON | SCTLR_WXN, Ordering::Relaxed);
+    clean(core::ptr::from_ref(setup) as usize);
+}
+
+/// Calls the core of that MPIDR out of the pen, if it waits there, with the
+/// address of its `Core`.
+pub fn release_from_pen(mpidr: u64, core: usize) {
+    // SAFETY: as in `set_tables`.
+    let pen = unsafe { &pen_release };
+    pen.core.store(core as u64, Ordering::Relaxed);
+    pen.who
+        .store((mpidr & MPIDR_AFFINITY) + 1, Ordering::Release);
+    clean(core::ptr::from_ref(pen) as usize);
+    arch::sev();
+}

@@ -1,0 +1,32 @@
+//! What times the samples.
+
+use super::arch;
+
+/// Which counter times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Counter {
+    /// PMCCNTR_EL0.
+    Pmccntr,
+    /// CNTVCT_EL0.
+    Cntvct,
+}
+
+impl Counter {
+    /// Ticks now, not before what precedes it.
+    #[inline(always)]
+    pub fn now(self) -> u64 {
+        match self {
+            Self::Pmccntr => arch::pmccntr(),
+            Self::Cntvct => arch::cntvct(),
+        }
+    }
+
+    /// Its name in the record of the machine.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pmccntr => "pmccntr",
+            Self::Cntvct => "cntvct",
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! How the image ends: a code for whoever waits for it.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use stalecore_model::exit::ExitCode;
+
+use super::{arch, console::println, psci, watchdog};
+
+static SEMIHOSTING: AtomicBool = AtomicBool::new(false);
+
+/// `HLT #0xf000` is answered on this machine: somebody said so.
+pub fn allow_semihosting() {
+    SEMIHOSTING.store(true, Ordering::Relaxed);
+}
+
+/// Ends the run with a code: a final line, then semihosting or power off.
+pub fn end(code: ExitCode) -> ! {
+    watchdog::disarm();
+    println!("stalecore: exit {}", code as u8);
+    if SEMIHOSTING.load(Ordering::Relaxed) {
+        semihosting::process::exit(i32::from(code as u8));
+    }
+    // Where this does not work the final line has said everything.
+    let _ = psci::system_off();
+    loop {
+        arch::wfi();
+    }
+}

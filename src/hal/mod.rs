@@ -1,0 +1,15 @@
+//! The hardware: one file for one device or one kind of register.
+
+pub mod exit;
+pub mod watchdog;
+pub mod console;
+pub mod symbols;
+pub mod gic;
+pub mod memory;
+pub mod boot;
+pub mod psci;
+pub mod clock;
+pub mod counter;
+pub mod frame;
+pub mod layout;
+pub mod arch;

@@ -1,0 +1,43 @@
+//! `symbol+offset` of an address in the image.
+
+#![expect(unsafe_code, reason = "the section that holds the table")]
+
+use core::fmt;
+
+use stalecore_model::symbols::Symbols;
+
+use super::layout;
+
+/// The symbol that an address lies in, and how many bytes into it.
+pub fn find(address: u64) -> Option<(&'static str, u64)> {
+    find_with_room(address).map(|(name, offset, _)| (name, offset))
+}
+
+/// As [`find`], and how far the next symbol is from it.
+pub fn find_with_room(address: u64) -> Option<(&'static str, u64, Option<u64>)> {
+    let (start, end) = (layout::symbols_start(), layout::symbols_end());
+    // SAFETY: the section is part of the image, mapped, and never written
+    // while the image runs.
+    let table = unsafe { core::slice::from_raw_parts(start as *const u8, end - start) };
+    let image = layout::image_start() as u64..layout::image_end() as u64;
+    if !image.contains(&address) {
+        return None;
+    }
+    Symbols::read(table)?.find_with_room(address - image.start)
+}
+
+/// An address, shown as `symbol+offset`, or by its distance from the image.
+pub struct At(pub u64);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = layout::image_start() as u64;
+        match find(self.0) {
+            Some((name, offset)) => write!(f, "{name}+{offset}"),
+            None if self.0 >= start && self.0 < layout::image_end() as u64 => {
+                write!(f, "image+{:#x}", self.0 - start)
+            }
+            None => write!(f, "{:#x}", self.0),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The SBSA generic watchdog (Arm DEN0029, its appendix on the watchdog): resets
+//! a machine in which nobody conducts the run any more, so that the next boot
+//! can say what was in flight.
+
+#![expect(unsafe_code, reason = "the watchdog's registers")]
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use spin::Once;
+use stalecore_model::platform::Watchdog;
+
+use super::{arch, clock};
+
+/// Control frame, 32 bits: bit 0 enables it.
+const WCS: u64 = 0x000;
+/// Control frame, 32 bits: ticks of the system counter to each of two stages, of
+/// which the second resets.
+const WOR: u64 = 0x008;
+/// Refresh frame: any write begins the first stage again.
+const WRR: u64 = 0x000;
+
+/// How often it is refreshed at most: far below its shortest stage, and too
+/// seldom to be seen in any figure.
+const REFRESH_MS: u64 = 500;
+
+static ARMED: Once<Watchdog> = Once::new();
+/// CNTVCT_EL0 at the last refresh.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+/// Arms it with two stages of `stage_ms` each, less where its register has no
+/// room for that; says how long a stage is, in milliseconds.
+pub fn arm(watchdog: &Watchdog, stage_ms: u64) -> u64 {
+    let hz = arch::cntfrq_el0().max(1);
+    let ticks = u32::try_from(stage_ms.saturating_mul(hz) / 1000).unwrap_or(u32::MAX);
+    write(watchdog.control.base + WOR, ticks);
+    write(watchdog.control.base + WCS, 1);
+    ARMED.call_once(|| *watchdog);
+    LAST.store(arch::cntvct(), Ordering::Relaxed);
+    u64::from(ticks) * 1000 / hz
+}
+
+/// Somebody still conducts the run.
+pub fn refresh() {
+    let Some(watchdog) = ARMED.get() else { return };
+    if clock::ms_since(LAST.load(Ordering::Relaxed)) >= REFRESH_MS {
+        LAST.store(arch::cntvct(), Ordering::Relaxed);
+        write(watchdog.refresh.base + WRR, 1);
+    }
+}
+
+/// The run is over.
+pub fn disarm() {
+    if let Some(watchdog) = ARMED.get() {
+        write(watchdog.control.base + WCS, 0);
+    }
+}
+
+fn write(address: u64, value: u32) {
+    // SAFETY: a register of a frame that `Tables::map_platform` has mapped as
+    // Device memory; its effects are what this module is for.
+    unsafe { (address as *mut u32).write_volatile(value) }
+}

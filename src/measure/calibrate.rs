@@ -1,0 +1,117 @@
+//! What times the samples, and what timing costs.
+
+use alloc::{format, string::String, vec::Vec};
+
+use stalecore_model::{
+    glossary::Subject,
+    histogram::Histogram,
+    options::CounterChoice,
+    record::{Icount, Record},
+};
+
+use super::{
+    areas::AREAS,
+    probe::{self, WRITTEN},
+};
+use crate::{
+    cores::percpu::Core,
+    hal::{arch, clock, counter::Counter},
+    report,
+};
+
+/// Samples of the empty block.
+const SAMPLES: u32 = 256;
+
+/// Chooses the counter and times the empty block with it.
+///
+/// # Errors
+/// A counter that was asked for and does not count here.
+pub fn counter(choice: CounterChoice, core: &Core) -> Result<(Counter, Histogram), String> {
+    let pmccntr = core.identity.get().is_some_and(|i| i.pmu.is_some()) && counts();
+    let counter = match choice {
+        CounterChoice::Auto if pmccntr => Counter::Pmccntr,
+        CounterChoice::Auto | CounterChoice::Cntvct => Counter::Cntvct,
+        CounterChoice::Pmccntr if pmccntr => Counter::Pmccntr,
+        CounterChoice::Pmccntr => {
+            return Err(
+                "counter: PMCCNTR_EL0 does not count on this machine; allowed: cntvct".into(),
+            );
+        }
+    };
+    let mut empty = Histogram::new();
+    if let Some(probe) = probe::of(Subject::None) {
+        for sample in 0..SAMPLES + 8 {
+            let ticks = probe.issue[counter as usize](0);
+            if sample >= 8 {
+                empty.add(ticks);
+            }
+        }
+    }
+    Ok((counter, empty))
+}
+
+fn counts() -> bool {
+    let before = arch::pmccntr();
+    let start = arch::cntvct();
+    while clock::us_since(start) < 50 {}
+    arch::pmccntr() != before
+}
+
+/// The counter's frequency in Hz; a cycle counter is held against CNTVCT_EL0
+/// for two milliseconds.
+pub fn frequency(counter: Counter) -> u64 {
+    match counter {
+        Counter::Cntvct => arch::cntfrq_el0(),
+        Counter::Pmccntr => {
+            let (from, cycles) = (arch::cntvct(), arch::pmccntr());
+            while clock::us_since(from) < 2000 {}
+            let (to, after) = (arch::cntvct(), arch::pmccntr());
+            let ticks = u128::from(to.wrapping_sub(from).max(1));
+            let hz =
+                u128::from(after.wrapping_sub(cycles)) * u128::from(arch::cntfrq_el0()) / ticks;
+            u64::try_from(hz).unwrap_or(0)
+        }
+    }
+}
+
+/// Reports the cost of the timed block in instructions, where the emulator
+/// counts them: the empty block, and each operation against it.
+pub fn instructions(counter: Counter) {
+    if counter != Counter::Pmccntr {
+        report::note(format!(
+            "icount: {WRITTEN} instructions are shorter than a tick of CNTVCT_EL0; use --counter pmccntr"
+        ));
+        return;
+    }
+    let Some((_, area)) = AREAS.get().and_then(|a| a.of.first()) else {
+        return;
+    };
+    let cost = |subject: Subject, address: usize| {
+        let block = probe::of(subject)?.issue[counter as usize];
+        (0..16).map(|_| block(address)).min()
+    };
+    let Some(empty) = cost(Subject::None, 0) else {
+        return;
+    };
+    let more: Vec<(Subject, i64)> = Subject::ALL
+        .iter()
+        .copied()
+        .filter(|s| *s != Subject::None && *s != Subject::SelftestFault)
+        .filter_map(|subject| {
+            let address = if subject == Subject::TlbiVaae1is {
+                area.data >> 12
+            } else {
+                area.data
+            };
+            Some((
+                subject,
+                cost(subject, address)?.cast_signed() - empty.cast_signed(),
+            ))
+        })
+        .collect();
+    report::record(&Record::Icount(Icount {
+        empty,
+        written: WRITTEN,
+        more,
+    }));
+}

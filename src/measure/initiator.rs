@@ -1,0 +1,39 @@
+//! What an initiator does for a case: prepares the lines, runs the timed
+//! blocks or the routine, keeps the histogram, checks what it must find.
+//! Interrupts are masked throughout; nothing is printed, locked or allocated.
+
+use core::sync::atomic::Ordering;
+
+use stalecore_model::glossary::Subject;
+
+use super::{areas::AREAS, measurement::Measurement, probe};
+use crate::cores::percpu::Core;
+
+/// Runs the order of this core, noting what it does on its mark.
+pub fn run_order(core: &Core) {
+    let (Some(areas), Some(order), Some(results)) =
+        (AREAS.get(), core.job.get(), core.results.get())
+    else {
+        return;
+    };
+    let Some(area) = areas.area(core.index) else {
+        return;
+    };
+    let mut results = results.lock();
+    results.clear();
+    core.take_fault();
+    core.force_complete.store(false, Ordering::Relaxed);
+    let run = Measurement {
+        core,
+        areas,
+        area,
+        order,
+    };
+    match (order.subject, probe::of(order.subject)) {
+        (Subject::SelftestHang, _) => run.hang(),
+        (Subject::SelftestSlow, _) => run.slow(&mut results),
+        (_, Some(probe)) => run.operation(probe, &mut results),
+        (_, None) => run.routine(&mut results),
+    }
+    results.fault = core.take_fault();
+}

@@ -1,0 +1,142 @@
+//! A measurement under way: what it works on, its mark, its time.
+
+#![expect(unsafe_code, reason = "buffers under test are raw memory")]
+
+use core::sync::atomic::Ordering;
+
+use stalecore_model::{
+    glossary::{LineState, Subject},
+    plan::ClassTime,
+};
+
+use super::areas::{Areas, BUFFER_SIZE, dirty, read};
+use crate::{
+    cores::{
+        job::Order,
+        mark::{Phase, Site},
+        percpu::Core,
+    },
+    fabric,
+    hal::{arch, clock::Deadline},
+    report::recorder,
+    routines::area::{Area, PAGE},
+};
+
+/// Samples of a class that are taken unless not even they can be had in time.
+pub(super) const FEWEST: usize = 16;
+
+/// The time of a class or of the sweep.
+pub(super) struct Time {
+    pub(super) enough: Deadline,
+    pub(super) longest: Deadline,
+}
+
+impl Time {
+    /// Is it over, with so many measured, of which `fewest` are wanted?
+    pub(super) fn is_over(&self, measured: usize, fewest: usize) -> bool {
+        measured > 0
+            && (measured >= fewest && self.enough.has_passed() || self.longest.has_passed())
+    }
+}
+
+/// An order being carried out on this core.
+pub(super) struct Measurement<'a> {
+    pub(super) core: &'a Core,
+    pub(super) areas: &'a Areas,
+    pub(super) area: &'a Area,
+    pub(super) order: Order,
+}
+
+impl Measurement<'_> {
+    pub(super) fn before(&self, phase: Phase, address: usize) {
+        self.core
+            .mark
+            .before(Site::of(self.order.subject, phase), address);
+        recorder::follow(self.core);
+    }
+
+    /// Is the rest of the order to be left undone: an operation has faulted,
+    /// or was made to complete?
+    pub(super) fn over(&self) -> bool {
+        self.core.fault.taken.load(Ordering::Relaxed)
+            || self.core.force_complete.load(Ordering::Relaxed)
+    }
+
+    /// By when a class or the sweep, beginning now, is to be over.
+    pub(super) fn time(&self) -> Time {
+        let mut time = ClassTime::of(self.order.samples);
+        if self.order.patient {
+            time = time.patient();
+        }
+        Time {
+            enough: Deadline::after_ms(time.enough_ms),
+            longest: Deadline::after_ms(time.longest_ms),
+        }
+    }
+
+    /// Does the operation work on code rather than on data?
+    pub(super) const fn on_code(&self) -> bool {
+        matches!(
+            self.order.subject,
+            Subject::IcIvau | Subject::DcCvau | Subject::DsbIsh | Subject::DsbSy
+        )
+    }
+
+    /// How many different lines or pages there are to operate on.
+    pub(super) const fn lines(&self) -> usize {
+        match self.order.subject {
+            Subject::TlbiVaae1is => BUFFER_SIZE / PAGE,
+            _ => BUFFER_SIZE / self.areas.line(),
+        }
+    }
+
+    /// The operand for line `index`.
+    pub(super) const fn operand(&self, index: usize) -> usize {
+        let index = index % self.lines();
+        match self.order.subject {
+            Subject::SelftestFault => self.core.unmapped,
+            // The operand is a page number.
+            Subject::TlbiVaae1is => self.area.data / PAGE + index,
+            _ if self.on_code() => self.area.code + index * self.areas.line(),
+            _ => self.area.data + index * self.areas.line(),
+        }
+    }
+
+    /// Brings lines `[from, to)` into the line state, as far as the initiator
+    /// can: what stale cores do was done before they got stuck.
+    pub(super) fn prepare(&self, from: usize, to: usize) {
+        if !self.order.subject.takes_line() || self.order.subject == Subject::TlbiVaae1is {
+            return;
+        }
+        let base = if self.on_code() {
+            self.area.code_writable
+        } else {
+            self.area.data
+        };
+        let lines = (from..to).map(|i| base + (i % self.lines()) * self.areas.line());
+        self.before(
+            Phase::Prepare,
+            base + (from % self.lines()) * self.areas.line(),
+        );
+        match self.order.line {
+            LineState::Cold => {
+                for line in lines {
+                    // SAFETY: within this initiator's own, mapped buffer.
+                    unsafe { arch::dc_civac(line) }
+                }
+                arch::dsb_sy();
+            }
+            LineState::DirtyHere => lines.for_each(dirty),
+            LineState::Shared => lines.for_each(read),
+            LineState::DirtyThere | LineState::ExecutedThere => {}
+        }
+        self.core.mark.after();
+    }
+
+    /// A class begins: counts what returns from here, and lets EL2 see the
+    /// barriers of what is about to run, if there is a fabric.
+    pub(super) fn watch(&self, functions: &[usize]) {
+        self.core.mark.begin();
+        fabric::watch_barriers(functions.iter().copied());
+    }
+}

@@ -1,0 +1,14 @@
+//! What an initiator runs and times, and what times it.
+
+mod calibrate;
+mod initiator;
+mod operation;
+mod routine;
+mod measurement;
+mod areas;
+mod probe;
+
+pub use areas::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, check_newest, fill, touch};
+pub use calibrate::{counter, frequency, instructions};
+pub use initiator::run_order;
+pub use probe::batch_of;

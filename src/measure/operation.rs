@@ -1,0 +1,183 @@
+//! One instruction, timed: by class, and back to back in the depth sweep.
+
+use stalecore_model::{
+    glossary::Subject,
+    histogram::Histogram,
+    record::{DEPTHS, Depth},
+};
+
+use super::{
+    measurement::{FEWEST, Measurement},
+    probe::{Block, Probe},
+};
+use crate::{
+    cores::{job::Results, mark::Phase},
+    hal::{arch, clock},
+    stuck,
+};
+
+/// Lines that are prepared together.
+const PASS: usize = 64;
+/// Samples that are discarded at the beginning of each class.
+const WARM_UP: usize = 4;
+/// Repeats of each depth of the sweep; the median of them is kept.
+const SWEEP_REPEATS: usize = 9;
+/// Repeats of a depth that are taken unless not even they can be had in time.
+const FEWEST_REPEATS: usize = 3;
+
+impl Measurement<'_> {
+    pub(super) fn operation(&self, probe: &Probe, results: &mut Results) {
+        let counter = self.order.counter as usize;
+        let half = self.lines() / 2;
+        // A line that a stale core touched is in that state once: each class
+        // has its own half of them.
+        let limit = if self.order.line.needs_stale_core() {
+            half
+        } else {
+            usize::MAX
+        };
+        let samples = (self.order.samples as usize).min(limit);
+        if self.order.cpu_off_hold {
+            stuck::release_cpu_off();
+        }
+        let batched = probe.depth.as_ref().filter(|_| self.order.batch > 1);
+        let depth_16 = batched.map(|depth| depth[counter][4] as usize);
+        self.watch(&[depth_16.unwrap_or(probe.issue[counter] as usize)]);
+        results.cut |=
+            self.class(
+                Phase::Issue,
+                samples,
+                0,
+                &mut results.issue,
+                |operand| match batched {
+                    Some(depth) => depth[counter][4](operand, self.stride()).0,
+                    None => (probe.issue[counter])(operand),
+                },
+            );
+        if let Some(complete) = &probe.complete {
+            let complete: Block = complete[counter];
+            self.watch(&[depth_16.unwrap_or(complete as usize)]);
+            results.cut |= self.class(
+                Phase::Complete,
+                samples,
+                half,
+                &mut results.complete,
+                |operand| match batched {
+                    Some(depth) => {
+                        let (issue, barrier) = depth[counter][4](operand, self.stride());
+                        issue + barrier
+                    }
+                    None => complete(operand),
+                },
+            );
+        }
+        if self.order.sweep && !self.over() {
+            self.sweep(probe, results);
+        }
+    }
+
+    const fn stride(&self) -> usize {
+        match self.order.subject {
+            Subject::TlbiVaae1is => 1,
+            _ => self.areas.line(),
+        }
+    }
+
+    /// One class of samples, on lines from `first` on. Was it cut short?
+    fn class(
+        &self,
+        phase: Phase,
+        samples: usize,
+        first: usize,
+        histogram: &mut Histogram,
+        block: impl Fn(usize) -> u64,
+    ) -> bool {
+        let time = self.time();
+        // A batch takes as many lines; leave room for them after the last.
+        let room = self.order.batch as usize;
+        let warm_up = if self.order.line.needs_stale_core() {
+            0
+        } else {
+            WARM_UP
+        };
+        let mut taken = 0;
+        let mut measured = 0;
+        while taken < warm_up + samples && !self.over() {
+            let pass = (warm_up + samples - taken).min(PASS).min(self.lines() / 2);
+            self.prepare(first, first + pass + room);
+            for index in 0..pass {
+                let at = if self.order.line.needs_stale_core() {
+                    first + taken + index
+                } else {
+                    first + index
+                };
+                if time.is_over(measured, FEWEST) {
+                    return true;
+                }
+                let operand = self.operand(at);
+                self.before(phase, operand);
+                let ticks = block(operand);
+                self.core.mark.after();
+                if self.over() {
+                    return false;
+                }
+                if taken + index >= warm_up || time.longest.has_passed() {
+                    histogram.add(ticks);
+                    measured += 1;
+                }
+            }
+            taken += pass;
+        }
+        false
+    }
+
+    fn sweep(&self, probe: &Probe, results: &mut Results) {
+        let Some(depths) = &probe.depth else { return };
+        let time = self.time();
+        let mut depth_us = 0;
+        for (nth, depth) in DEPTHS.iter().enumerate() {
+            let block = depths[self.order.counter as usize][nth];
+            // There is no mark between one operation and the next: what is as
+            // late as this would be taken for blocked at twice the depth, or soon.
+            let late = depth_us / 1000 > u64::from(self.order.deadline_ms) / 4;
+            if nth > 0 && (late || time.enough.has_passed()) {
+                results.cut = true;
+                return;
+            }
+            depth_us = u64::MAX;
+            self.watch(&[block as usize]);
+            // TLBI by address runs over page numbers, of which any are fine.
+            let mut issue = [0; SWEEP_REPEATS];
+            let mut barrier = [0; SWEEP_REPEATS];
+            let mut taken = 0;
+            for repeat in 0..SWEEP_REPEATS {
+                if time.is_over(repeat, FEWEST_REPEATS) {
+                    results.cut = true;
+                    break;
+                }
+                self.prepare(0, *depth as usize);
+                let operand = self.operand(0);
+                self.before(Phase::Depth, operand);
+                let from = arch::cntvct();
+                let ticks = block(operand, self.stride());
+                depth_us = depth_us.min(clock::us_since(from));
+                self.core.mark.after();
+                (issue[repeat], barrier[repeat]) = ticks;
+                taken += 1;
+            }
+            if taken < FEWEST_REPEATS {
+                return;
+            }
+            let median = |ticks: &mut [u64]| {
+                ticks.sort_unstable();
+                ticks[ticks.len() / 2]
+            };
+            results.sweep[nth] = Depth {
+                depth: *depth,
+                issue: median(&mut issue[..taken]),
+                barrier: median(&mut barrier[..taken]),
+            };
+            results.depths = nth + 1;
+        }
+    }
+}

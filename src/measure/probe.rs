@@ -1,0 +1,199 @@
+//! The timed block: `isb; mrs; op; [dsb]; isb; mrs`, one block of assembly for
+//! each operation, class and counter. Nothing else is in it.
+//!
+//! A fault on the operation continues at the block's closing `isb` through the
+//! exception table; the caller finds it noted on the core.
+
+#![expect(unsafe_code, reason = "the timed blocks")]
+
+use core::arch::asm;
+
+use stalecore_model::glossary::Subject;
+
+use crate::hal::counter::Counter;
+
+/// Times one block on an address; ticks of the counter.
+pub type Block = fn(usize) -> u64;
+/// Times operations back to back from an address on, then the barrier behind
+/// them: (address, stride) to ticks.
+pub type DepthBlock = fn(usize, usize) -> (u64, u64);
+
+/// Instructions between the two counter reads of the empty block, counted
+/// from the first read to the second: the first `mrs` itself and the `isb`.
+pub const WRITTEN: u64 = 2;
+
+/// How one operation is timed, by each counter.
+pub struct Probe {
+    /// Without a barrier.
+    pub issue: [Block; 2],
+    /// With the barrier that the kernel uses behind it.
+    pub complete: Option<[Block; 2]>,
+    /// Back to back, at each of [`DEPTHS`](stalecore_model::record::DEPTHS).
+    pub depth: Option<[[DepthBlock; 7]; 2]>,
+}
+
+/// One timed block: what comes before the first read, what is timed.
+macro_rules! block {
+    ($counter:literal, $before:literal, $timed:literal, $barrier:literal) => {{
+        #[inline(never)]
+        fn timed(address: usize) -> u64 {
+            let (start, end): (u64, u64);
+            // SAFETY: maintenance changes no value that a program can read. A
+            // fault on it is caught by the entry in the exception table and
+            // noted; the registers are the block's own. Memory is clobbered:
+            // no access moves over the block.
+            unsafe {
+                asm!(
+                    $before,
+                    "isb",
+                    concat!("mrs {start}, ", $counter),
+                    concat!("2: ", $timed),
+                    $barrier,
+                    "3: isb",
+                    concat!("mrs {end}, ", $counter),
+                    ".pushsection __ex_table, \"a\"",
+                    ".balign 4",
+                    ".long (2b - .), (3b - .)",
+                    ".popsection",
+                    "/* {address} */",
+                    address = in(reg) address,
+                    start = out(reg) start,
+                    end = out(reg) end,
+                    options(nostack)
+                )
+            }
+            end.wrapping_sub(start)
+        }
+        timed as Block
+    }};
+}
+
+/// Operations back to back, then the barrier.
+macro_rules! depth_block {
+    ($counter:literal, $timed:literal, $barrier:literal, $depth:literal) => {{
+        #[inline(never)]
+        fn timed(address: usize, stride: usize) -> (u64, u64) {
+            let (start, middle, end): (u64, u64, u64);
+            // SAFETY: as in `block!`; the addresses are those of the caller's
+            // buffer, which the caller has seen to be mapped.
+            unsafe {
+                asm!(
+                    "isb",
+                    concat!("mrs {start}, ", $counter),
+                    concat!(".rept ", $depth),
+                    $timed,
+                    "add {address}, {address}, {stride}",
+                    ".endr",
+                    "isb",
+                    concat!("mrs {middle}, ", $counter),
+                    $barrier,
+                    "isb",
+                    concat!("mrs {end}, ", $counter),
+                    address = inout(reg) address => _,
+                    stride = in(reg) stride,
+                    start = out(reg) start,
+                    middle = out(reg) middle,
+                    end = out(reg) end,
+                    options(nostack)
+                )
+            }
+            (middle.wrapping_sub(start), end.wrapping_sub(middle))
+        }
+        timed as DepthBlock
+    }};
+}
+
+/// A pair of blocks, one for each counter, in the order of [`Counter`].
+macro_rules! blocks {
+    ($before:literal, $timed:literal, $barrier:literal) => {
+        [
+            block!("pmccntr_el0", $before, $timed, $barrier),
+            block!("cntvct_el0", $before, $timed, $barrier),
+        ]
+    };
+}
+
+/// The blocks of the depth sweep, one row for each counter.
+macro_rules! depth_blocks {
+    ($timed:literal, $barrier:literal) => {
+        [
+            depth_blocks!(@row "pmccntr_el0", $timed, $barrier),
+            depth_blocks!(@row "cntvct_el0", $timed, $barrier),
+        ]
+    };
+    (@row $counter:literal, $timed:literal, $barrier:literal) => {
+        [
+            depth_block!($counter, $timed, $barrier, 1),
+            depth_block!($counter, $timed, $barrier, 2),
+            depth_block!($counter, $timed, $barrier, 4),
+            depth_block!($counter, $timed, $barrier, 8),
+            depth_block!($counter, $timed, $barrier, 16),
+            depth_block!($counter, $timed, $barrier, 32),
+            depth_block!($counter, $timed, $barrier, 64),
+        ]
+    };
+}
+
+/// An operation with its kernel barrier, and its depth sweep.
+macro_rules! operation {
+    ($timed:literal, $barrier:literal) => {{
+        static PROBE: Probe = Probe {
+            issue: blocks!("", $timed, ""),
+            complete: Some(blocks!("", $timed, $barrier)),
+            depth: Some(depth_blocks!($timed, $barrier)),
+        };
+        &PROBE
+    }};
+}
+
+/// Something timed alone, behind `before`.
+macro_rules! alone {
+    ($before:literal, $timed:literal) => {{
+        static PROBE: Probe = Probe {
+            issue: blocks!($before, $timed, ""),
+            complete: None,
+            depth: None,
+        };
+        &PROBE
+    }};
+}
+
+/// How an operation is timed; `None` for routines and self-tests that are not
+/// one instruction.
+///
+/// The barriers are the kernel's: `dsb sy` behind maintenance to the point of
+/// coherency, `dsb ish` behind the rest, `dsb nsh` behind local maintenance.
+pub fn of(subject: Subject) -> Option<&'static Probe> {
+    Some(match subject {
+        Subject::None => alone!("", ""),
+        // Of all cache operations by address, emulators translate this one.
+        Subject::SelftestFault => alone!("", "dc zva, {address}"),
+        Subject::DcCivac => operation!("dc civac, {address}", "dsb sy"),
+        Subject::DcCvac => operation!("dc cvac, {address}", "dsb sy"),
+        Subject::DcCvau => operation!("dc cvau, {address}", "dsb ish"),
+        Subject::IcIvau => operation!("ic ivau, {address}", "dsb ish"),
+        Subject::IcIalluis => operation!("ic ialluis", "dsb ish"),
+        // The operand is a page number; the buffers are below 2^48.
+        Subject::TlbiVaae1is => operation!("tlbi vaae1is, {address}", "dsb ish"),
+        Subject::TlbiVmalle1is => operation!("tlbi vmalle1is", "dsb ish"),
+        Subject::IcIallu => operation!("ic iallu", "dsb nsh"),
+        Subject::TlbiVmalle1 => operation!("tlbi vmalle1", "dsb nsh"),
+        Subject::DsbIsh => alone!("ic ivau, {address}", "dsb ish"),
+        Subject::DsbSy => alone!("ic ivau, {address}", "dsb sy"),
+        Subject::DsbIdle => alone!("dsb sy", "dsb ish"),
+        _ => return None,
+    })
+}
+
+/// Operations per timed block where the counter is too coarse for one.
+const COARSE_BATCH: u32 = 16;
+
+/// How many operations one timed block holds.
+pub fn batch_of(subject: Subject, counter: Counter) -> u32 {
+    let has_depth = of(subject).is_some_and(|p| p.depth.is_some());
+    if counter == Counter::Cntvct && has_depth {
+        COARSE_BATCH
+    } else {
+        1
+    }
+}

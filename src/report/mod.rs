@@ -1,0 +1,96 @@
+//! The report: one record a line, as a diagnostic of KTAP; what must outlive a
+//! reset goes to the flight recorder as well.
+
+pub mod recorder;
+
+use alloc::{
+    boxed::Box,
+    string::{String, ToString},
+};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use stalecore_model::{
+    record::{Hold, Note, Record},
+    recorder::Trial,
+};
+
+use crate::hal::{arch, clock, console::println, watchdog};
+
+/// Is the image to wait for a debugger at the moments that are worth a look?
+static PAUSES: AtomicBool = AtomicBool::new(false);
+
+/// How long the image waits for a debugger. The clock stands while an
+/// emulator has stopped the machine.
+const PAUSE_MS: u64 = 5000;
+
+/// How long nothing is said of a run that goes on.
+const QUIET_MS: u64 = 5000;
+
+/// CNTVCT_EL0 when something was last said.
+static SAID: AtomicU64 = AtomicU64::new(0);
+
+/// Says that this case goes on, if nothing has been said for a while, so that
+/// whoever waits at the console tells a slow machine from a silent one. To be
+/// called only where something has moved.
+pub fn running(case: u32) {
+    let said = SAID.load(Ordering::Relaxed);
+    if clock::ms_since(said) >= QUIET_MS {
+        println!("# case {case} goes on");
+        SAID.store(arch::cntvct(), Ordering::Relaxed);
+    }
+}
+
+/// Writes a record.
+pub fn record(record: &Record) {
+    watchdog::refresh();
+    SAID.store(arch::cntvct(), Ordering::Relaxed);
+    match record.to_json() {
+        Ok(json) => {
+            println!("# {json}");
+            // After the console: what was kept has been told.
+            note_if_full(recorder::keep(record, &json));
+        }
+        Err(error) => println!("# a record could not be written: {error}"),
+    }
+}
+
+/// Writes a note for a person.
+pub fn note(text: String) {
+    record(&Record::Note(Note { text }));
+}
+
+/// A boxed record, for the large ones.
+pub fn boxed<T>(kind: impl Fn(Box<T>) -> Record, value: T) {
+    record(&kind(Box::new(value)));
+}
+
+/// Keeps a trial of a search for culprits in the flight recorder.
+pub fn keep_trial(trial: &Trial) {
+    note_if_full(recorder::keep_trial(trial));
+}
+
+fn note_if_full(room: Result<(), recorder::Full>) {
+    if let Err(full) = room {
+        note(full.to_string());
+    }
+}
+
+/// From now on [`pause_for_debugger`] pauses, if that is asked for.
+pub fn allow_pause(asked: bool) {
+    PAUSES.store(asked, Ordering::Relaxed);
+}
+
+/// Waits for a debugger where [`allow_pause`] said so, the first time only.
+pub fn pause_for_debugger(why: &str) {
+    if !PAUSES.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    record(&Record::Hold(Hold {
+        ms: PAUSE_MS,
+        why: why.into(),
+    }));
+    clock::wait_ms(PAUSE_MS, || {
+        watchdog::refresh();
+        false
+    });
+}

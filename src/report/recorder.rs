@@ -1,0 +1,265 @@
+//! The flight recorder in this machine's memory: what must outlive a reset is
+//! written to memory that no cache holds. Whoever conducts the run owns it.
+
+#![expect(unsafe_code, reason = "takes the recorder's memory into use")]
+
+use alloc::{
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use spin::Mutex;
+use stalecore_model::{
+    glossary::Verdict,
+    plan::Plan,
+    platform::Region,
+    record::{BisectRecord, Record},
+    recorder::{Flight, Kind, MOST_IDLE_BOOTS, Recorder, Trial},
+};
+
+use crate::{
+    cores::{
+        identity,
+        mark::{self, Seen},
+        percpu::Core,
+    },
+    hal::{arch, watchdog},
+};
+
+/// The recorder has no room for more, and has been given up.
+pub struct Full;
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the flight recorder is full: what comes now is lost in a reset")
+    }
+}
+
+static RECORDER: Mutex<Option<Recorder<'static>>> = Mutex::new(None);
+
+/// What an earlier boot has left of the same plan.
+pub struct Left {
+    /// How many boots there have been, with this one.
+    pub boots: u32,
+    /// The verdicts of the cases that had been finished, by number, each with
+    /// its reason.
+    pub finished: BTreeMap<usize, (Verdict, Option<String>)>,
+    /// What the searches for culprits that have ended found.
+    pub bisected: Vec<BisectRecord>,
+    /// What was in flight.
+    pub flight: Option<Flight>,
+}
+
+/// Is there nobody who watches, so that the initiator that conducts the run
+/// keeps its own mark?
+static ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Is what is measured on what known from an earlier boot?
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+
+/// Empties the caches of what firmware or a loader may have left of the region in
+/// them: it must not be written back over what comes. To be done before there is
+/// a fabric, which would take it for an operation under test.
+pub fn empty_caches(region: &Region) {
+    let line = identity::data_line(arch::ctr_el0());
+    let (start, size) = (region.base as usize, region.size as usize);
+    for at in (start..start + size).step_by(line) {
+        // SAFETY: `Board::set_up` has mapped the region.
+        unsafe { arch::dc_civac(at) }
+    }
+    arch::dsb_sy();
+}
+
+/// Takes the recorder into use; gives what an earlier boot has left, if this
+/// one is to go on with it. `say` is told what a person should know. A plan is the same if the machine
+/// has as many cores and the options, as boot arguments, are equal.
+///
+/// # Errors
+/// One line: the plan was begun too often without getting any further.
+pub fn begin(
+    region: &Region,
+    cpus: usize,
+    bootargs: &str,
+    plan: &Plan,
+    say: &mut dyn FnMut(String),
+) -> Result<Option<Left>, String> {
+    ALONE.store(plan.roles.sentinel.is_none(), Ordering::Relaxed);
+    let (start, size) = (region.base as usize, region.size as usize);
+    // SAFETY: the region is mapped, overlaps neither the image nor its arena, and
+    // this runs once; any bytes are bytes.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(start as *mut u8, size) };
+    let identity = format!(
+        "{} {} cpus={cpus} {bootargs}",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_VERSION"),
+    );
+    let left = left(bytes, &identity, say)?;
+    let mut recorder = match left {
+        Some(_) => Recorder::resume(bytes, arch::dmb_st)?,
+        None => Recorder::create(bytes, &identity, arch::dmb_st)
+            .map_err(|why| say(format!("{why}: a reset loses the run")))
+            .ok(),
+    };
+    if let Some(open) = &mut recorder {
+        open.set_in_flight(None);
+        // Boots that cannot be counted could go on for ever.
+        if !open.append(Kind::Boot, "") {
+            say(Full.to_string());
+            recorder = None;
+        }
+    }
+    *RECORDER.lock() = recorder;
+    GOES_ON.store(left.is_some(), Ordering::Relaxed);
+    Ok(left)
+}
+
+/// Reads what is there, and says what it is where it is not gone on with.
+fn left(
+    bytes: &mut [u8],
+    identity: &str,
+    say: &mut dyn FnMut(String),
+) -> Result<Option<Left>, String> {
+    let mut recorder = match Recorder::resume(bytes, arch::dmb_st) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(None),
+        Err(why) => {
+            say(why);
+            return Ok(None);
+        }
+    };
+    let log = recorder.log();
+    if log.ended() {
+        return Ok(None);
+    }
+    if log.plan() != identity {
+        say("the flight recorder held another plan that had not ended, which is dropped".into());
+        return Ok(None);
+    }
+    if log.idle_boots() >= MOST_IDLE_BOOTS {
+        recorder.append(Kind::End, "");
+        return Err(format!(
+            "the machine was reset {MOST_IDLE_BOOTS} times in a row before any case had ended; the next boot begins the plan again"
+        ));
+    }
+    if let Some(damage) = log.damage() {
+        say(damage);
+    }
+    let mut left = Left {
+        boots: 1,
+        finished: BTreeMap::new(),
+        bisected: Vec::new(),
+        flight: log.flight(),
+    };
+    for (kind, text) in log.entries() {
+        match kind {
+            Kind::Boot => left.boots += 1,
+            Kind::Record => match Record::from_json(text) {
+                Ok(Record::Case(case)) => {
+                    left.finished
+                        .insert(case.n as usize, (case.verdict, case.why));
+                }
+                Ok(Record::Bisect(bisect)) => left.bisected.push(bisect),
+                _ => {}
+            },
+            Kind::Context | Kind::Trial | Kind::End | Kind::Saved => {}
+        }
+    }
+    Ok(Some(left))
+}
+
+/// Is there one, so that a reset loses nothing?
+pub fn is_on() -> bool {
+    RECORDER.lock().is_some()
+}
+
+/// Keeps a record, if it is one that the next boot must know.
+///
+/// # Errors
+/// The recorder is full.
+pub fn keep(record: &Record, json: &str) -> Result<(), Full> {
+    let kind = match record {
+        Record::Case(_) | Record::Block(_) | Record::Fault(_) | Record::Bisect(_) => Kind::Record,
+        Record::Machine(_)
+        | Record::Cores(_)
+        | Record::Topology(_)
+        | Record::Plan(_)
+        | Record::Group(_)
+            if !GOES_ON.load(Ordering::Relaxed) =>
+        {
+            Kind::Context
+        }
+        Record::End(_) => Kind::End,
+        _ => return Ok(()),
+    };
+    append(kind, if kind == Kind::End { "" } else { json })
+}
+
+/// Keeps a trial of a search for culprits.
+///
+/// # Errors
+/// The recorder is full.
+pub fn keep_trial(trial: &Trial) -> Result<(), Full> {
+    append(Kind::Trial, &trial.to_text())
+}
+
+/// The trials of a case that an earlier boot has left.
+pub fn trials(case: usize) -> Vec<Trial> {
+    let recorder = RECORDER.lock();
+    recorder.as_ref().map_or_else(Vec::new, |recorder| {
+        recorder.log().trials(u32::try_from(case).unwrap_or(0))
+    })
+}
+
+fn append(kind: Kind, text: &str) -> Result<(), Full> {
+    let Some(mut recorder) = RECORDER.try_lock() else {
+        return Ok(());
+    };
+    let Some(open) = recorder.as_mut() else {
+        return Ok(());
+    };
+    if open.append(kind, text) {
+        return Ok(());
+    }
+    open.set_in_flight(None);
+    *recorder = None;
+    Err(Full)
+}
+
+/// Writes that an operation of the case under way is in flight, as its mark
+/// says.
+pub fn set_in_flight(cpu: usize, seen: Seen) {
+    write_flight(Some(&Flight {
+        case: mark::case(),
+        cpu: u32::try_from(cpu).unwrap_or(0),
+        seen,
+    }));
+}
+
+/// Writes that nothing is in flight.
+pub fn clear_in_flight() {
+    write_flight(None);
+}
+
+/// Writes the mark of the core, if nobody watches it: that it goes on is all
+/// that shows that anybody conducts the run.
+#[inline(always)]
+pub fn follow(core: &Core) {
+    if ALONE.load(Ordering::Relaxed) {
+        set_in_flight(core.index, core.mark.read());
+        watchdog::refresh();
+    }
+}
+
+fn write_flight(flight: Option<&Flight>) {
+    if let Some(mut recorder) = RECORDER.try_lock()
+        && let Some(recorder) = recorder.as_mut()
+    {
+        recorder.set_in_flight(flight);
+    }
+}

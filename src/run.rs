@@ -1,0 +1,125 @@
+//! From the entry code to the core that conducts the run: finds out about the
+//! machine, brings its cores up, reports it, hands the plan over.
+
+use alloc::{string::String, vec::Vec};
+
+use stalecore_model::{
+    cpuset::CpuSet, exit::ExitCode, glossary::StaleState, ktap, options::DEFAULT_SLOWDOWN,
+};
+
+use crate::{
+    board::{self, Board, describe},
+    conductor::{Conductor, Judge},
+    cores::{
+        ask::ask,
+        command::Command,
+        percpu::{self, core},
+        start,
+    },
+    hal::{
+        arch,
+        console::{self, println},
+        exit, memory,
+    },
+    measure,
+    report::{self, recorder},
+    scenarios, worker,
+};
+
+/// Enters Rust on the core that booted: MMU on, on the boot stacks. `tree` is
+/// the device tree's address or 0, `entry_el` the exception level of entry.
+pub extern "C" fn primary_main(tree: usize, entry_el: u64) -> ! {
+    let started = arch::cntvct();
+    memory::init_heap();
+    match Board::set_up(tree, entry_el) {
+        // On its own stacks from here, with a guard page below each.
+        Ok(board) => board.leave_boot_stacks(started),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Goes on where [`primary_main`] left: the boot core on its own stacks.
+pub extern "C" fn boot_core_main() -> ! {
+    match run() {
+        Ok(()) => worker::command_loop(core(board::get().boot_cpu)),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Brings up the cores that the plan needs first, reports the machine, and
+/// hands the run to the core that conducts it.
+fn run() -> Result<(), String> {
+    let board = board::get();
+    let own = core(board.boot_cpu);
+    worker::init(own)?;
+    let plan = board.plan.clone()?;
+    let roles = plan.roles;
+
+    // Cores that are to be found never started must not be.
+    let spare = if plan
+        .groups
+        .iter()
+        .any(|g| g.state == StaleState::NeverStarted)
+    {
+        roles.stale
+    } else {
+        CpuSet::EMPTY
+    };
+    start::start_all(&CpuSet::first(percpu::all().len()).difference(&spare))?;
+    board.set_up_areas()?;
+
+    let (counter, empty) = measure::counter(board.options.counter, own)?;
+    let resolution = stalecore_model::verdict::resolution(&empty);
+    report::allow_pause(board.options.hold);
+    let mut notes = Vec::new();
+    let left = match &board.recorder {
+        Some(region) => recorder::begin(
+            region,
+            board.platform.cpus.len(),
+            &board.options.to_bootargs(),
+            &plan,
+            &mut |note| notes.push(note),
+        )?,
+        None => None,
+    };
+    if left.is_none() {
+        console::with(|out| {
+            // Writing to a console cannot fail: a dead line swallows it.
+            let _ = ktap::write_head(out, &plan);
+        });
+    }
+    describe::machine(board, counter, empty, &plan);
+    notes.into_iter().for_each(report::note);
+    describe::arm_watchdog(board, &plan);
+    if board.options.icount {
+        measure::instructions(counter);
+    }
+    let conductor = roles.conductor();
+    scenarios::install(Conductor {
+        plan,
+        samples: board.options.samples,
+        max_slowdown: board.options.max_slowdown,
+        judge: Judge {
+            counter,
+            resolution,
+            threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
+        },
+        bisect: board.options.bisect,
+        after_block: board.options.after_block,
+        left,
+        counts_instructions: board.options.icount,
+        boot_cpu: board.boot_cpu,
+        started: board.started(),
+    });
+    if conductor == board.boot_cpu {
+        scenarios::conduct();
+    }
+    ask(&CpuSet::one(conductor), Command::Conduct, |_| 0);
+    Ok(())
+}
+
+/// Says in one line why there is no run, and ends.
+fn refuse(error: &str) -> ! {
+    println!("stalecore: {error}");
+    exit::end(ExitCode::Harness)
+}

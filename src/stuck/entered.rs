@@ -1,0 +1,247 @@
+//! Puts cores into a stale state, proves that they are in it, and lets them
+//! go. Every wait has a deadline.
+
+use alloc::{format, string::String, vec::Vec};
+use core::sync::atomic::Ordering;
+
+use spin::mutex::TicketMutexGuard;
+use stalecore_model::{
+    cpuset::CpuSet,
+    glossary::{LineState, StaleState},
+};
+
+use super::{
+    locks, power,
+    table::{self, Proof, Release},
+};
+use crate::{
+    cores::{
+        ask::{ask, wait_for},
+        command::{Command, StaleOrder},
+        percpu::{Core, RELEASE, core},
+        start,
+    },
+    fabric,
+    hal::psci,
+};
+
+/// Cores in a stale state, and what holds them there.
+pub struct StaleSet {
+    /// Which.
+    pub cpus: CpuSet,
+    /// The state.
+    pub state: StaleState,
+    /// What each has shown, in the order in `cpus`.
+    shown: Vec<u64>,
+    ticket: Option<TicketMutexGuard<'static, ()>>,
+}
+
+impl StaleSet {
+    /// Puts cores into a state and proves that they are in it. `of` is how many
+    /// stale cores there are in all, as they share the lines to touch.
+    ///
+    /// # Errors
+    /// Names the cores that did not get there, or show no sign.
+    pub fn enter(
+        cpus: &CpuSet,
+        state: StaleState,
+        line: LineState,
+        of: usize,
+    ) -> Result<Self, String> {
+        let mut entered = Self {
+            cpus: *cpus,
+            state,
+            shown: Vec::new(),
+            ticket: None,
+        };
+        if state == StaleState::NeverStarted {
+            cpus.iter().for_each(|cpu| fabric::enter(cpu, state));
+            entered.prove(0)?;
+            return Ok(entered);
+        }
+        match state {
+            StaleState::TicketLock => entered.ticket = Some(locks::hold_ticket_lock()),
+            StaleState::Qspinlock => locks::hold_qspinlock(),
+            StaleState::CpuOffInflight => power::hold_cpu_off(),
+            _ => {}
+        }
+        let nth = |own: &Core| cpus.iter().position(|cpu| cpu == own.index).unwrap_or(0);
+        ask(cpus, Command::Stale, |core| {
+            StaleOrder {
+                state,
+                line,
+                nth: nth(core),
+                of,
+            }
+            .pack()
+        });
+        wait_for(
+            cpus,
+            &format!("to enter {state}"),
+            |core| core.state() == Some(state),
+            Core::call,
+        )?;
+        entered.prove(2)?;
+        Ok(entered)
+    }
+
+    /// Makes each core show that it is where it was put. `word` is what
+    /// polling cores are asked to answer; each proof has its own.
+    fn prove(&mut self, word: u32) -> Result<(), String> {
+        let what = format!("to show that they are in {}", self.state);
+        let shown = match table::row(self.state).proof {
+            Proof::Interrupt => {
+                let before: Vec<u64> = self.cpus.iter().map(|cpu| core(cpu).interrupts()).collect();
+                for cpu in self.cpus.iter() {
+                    core(cpu).call();
+                }
+                let place = |own: &Core| {
+                    self.cpus
+                        .iter()
+                        .position(|cpu| cpu == own.index)
+                        .unwrap_or(0)
+                };
+                // A core that its own operation holds up takes no interrupt,
+                // but then EL2 knows where it is.
+                wait_for(
+                    &self.cpus,
+                    &what,
+                    |core| core.interrupts() > before[place(core)] || fabric::holds_up(core),
+                    Core::call,
+                )?;
+                self.cpus
+                    .iter()
+                    .map(|cpu| core(cpu).status.interrupted_at.load(Ordering::Relaxed))
+                    .collect()
+            }
+            Proof::Answer => {
+                for cpu in self.cpus.iter() {
+                    table::post_request(core(cpu), word);
+                }
+                wait_for(
+                    &self.cpus,
+                    &what,
+                    |core| table::read_ack(core) == u64::from(word),
+                    |core| table::post_request(core, word),
+                )?;
+                Vec::new()
+            }
+            Proof::AffinityInfo => {
+                if psci::is_available() {
+                    wait_for(
+                        &self.cpus,
+                        &what,
+                        |core| psci::is_off(core.cpu.mpidr),
+                        |_| (),
+                    )?;
+                } else if self.cpus.iter().any(|cpu| core(cpu).is_online()) {
+                    return Err(format!("a core that was to be {} is up", self.state));
+                }
+                Vec::new()
+            }
+        };
+        self.shown = shown;
+        Ok(())
+    }
+
+    /// Are the cores still where they were put, after the operations?
+    ///
+    /// # Errors
+    /// Names those that are not, or say nothing.
+    pub fn verify(&self) -> Result<(), String> {
+        if self.state == StaleState::CpuOffInflight {
+            // By now they are through.
+            return wait_for(
+                &self.cpus,
+                "to be off",
+                |core| psci::is_off(core.cpu.mpidr),
+                |_| (),
+            );
+        }
+        let mut again = Self {
+            cpus: self.cpus,
+            state: self.state,
+            shown: Vec::new(),
+            ticket: None,
+        };
+        again.prove(4)?;
+        if table::row(self.state).proof == Proof::AffinityInfo {
+            return Ok(());
+        }
+        let left: CpuSet = self
+            .cpus
+            .iter()
+            .filter(|cpu| core(*cpu).state() != Some(self.state))
+            .collect();
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("CPU {left} left {} by itself", self.state))
+        }
+    }
+
+    /// What a core has shown last: where an interrupt hit it, if one did.
+    pub fn shown_by(&self, cpu: usize) -> Option<u64> {
+        let place = self.cpus.iter().position(|c| c == cpu)?;
+        self.shown.get(place).copied()
+    }
+
+    /// Releases the lock that the cores wait for.
+    pub fn unlock(&mut self) {
+        drop(self.ticket.take());
+        if self.state == StaleState::Qspinlock {
+            locks::release_qspinlock();
+        }
+    }
+
+    /// Lets the cores go, and waits until they are back.
+    ///
+    /// # Errors
+    /// Names those that did not come back.
+    pub fn release(mut self) -> Result<(), String> {
+        let (cpus, state) = (self.cpus, self.state);
+        match table::row(state).release {
+            Release::Word => post_release(&cpus),
+            Release::Unlock => self.unlock(),
+            Release::CpuOn => return start::start_all(&cpus),
+        }
+        let what = format!("to come back from {state}");
+        wait_for(
+            &cpus,
+            &what,
+            |core| core.mailbox.is_done(),
+            |core| {
+                if table::row(state).release == Release::Word {
+                    table::post_request(core, RELEASE);
+                }
+            },
+        )
+    }
+}
+
+fn post_release(cpus: &CpuSet) {
+    for cpu in cpus.iter() {
+        table::post_request(core(cpu), RELEASE);
+    }
+}
+
+/// Gets cores back of which some did not enter a state: by the word, by
+/// interrupt, and by PSCI for those that are off.
+///
+/// # Errors
+/// Names those that did not come back.
+pub fn recover(cpus: &CpuSet) -> Result<(), String> {
+    post_release(cpus);
+    locks::release_qspinlock();
+    let off: CpuSet = cpus
+        .iter()
+        .filter(|cpu| psci::is_off(core(*cpu).cpu.mpidr))
+        .collect();
+    start::start_all(&off)?;
+    wait_for(
+        cpus,
+        "to come back",
+        |core| core.mailbox.is_done(),
+        |core| table::post_request(core, RELEASE),
+    )
+}

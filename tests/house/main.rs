@@ -1,0 +1,4 @@
+//! Rules of the house, for the image's sources: what may import what.
+
+mod layers;
+mod source;
