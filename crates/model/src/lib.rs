@@ -19,6 +19,7 @@ pub mod exit;
 pub mod fabric;
 pub mod glossary;
 pub mod handover;
+pub mod hazard;
 pub mod hex;
 pub mod histogram;
 pub mod kdump;

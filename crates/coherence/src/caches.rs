@@ -1,0 +1,490 @@
+//! The caches of a machine, as pessimistic as the architecture allows.
+//!
+//! What is assumed: any line that is mapped cacheable may be cached clean at any
+//! time, as cores speculate and firmware has been there; any line that is mapped
+//! executable may be in an instruction cache; only dirty lines are written back,
+//! at any time. Cores are coherent with each other (inner shareable).
+//!
+//! A DSB is what completes maintenance: until then the line is as it was.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use stalecore_model::hazard::Kind;
+
+use crate::{
+    decode::DataOp,
+    line::{LINE, Line, PAGE, Pages, What, Who},
+    translate::Memory,
+};
+
+/// How often a core may read past the caches what another has just written and
+/// is about to clean, before nobody is about to.
+const PATIENCE: u32 = 100_000;
+
+/// What keeps a hazard: its kind, who relies on what, what it collides with,
+/// the line's physical address.
+pub type Sink = Box<dyn Fn(Kind, Who, Who, u64) + Send + Sync>;
+
+/// What the caches of this machine are like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traits {
+    /// CTR_EL0.IDC: instruction fetch sees data without a clean.
+    pub idc: bool,
+    /// CTR_EL0.DIC: and without an invalidate of instruction caches.
+    pub dic: bool,
+}
+
+/// An operation that no DSB has completed yet.
+struct Pending {
+    physical: u64,
+    /// `None` is `ic ivau`.
+    op: Option<DataOp>,
+    at: u64,
+    who: Who,
+}
+
+/// What is one core's own.
+#[derive(Default)]
+struct Core {
+    pending: Vec<Pending>,
+    /// `ic iallu` and `ic ialluis` that no DSB has completed: when, everybody's?
+    pending_all: Vec<(u64, bool)>,
+    by_set_way: bool,
+    /// Its last `ic iallu`: executed, completed.
+    iallu: (u64, u64),
+    /// When it last discarded what it had fetched.
+    synced: u64,
+    /// When it last executed a DMB or DSB.
+    barrier: u64,
+    /// Counts what it may have learned from others: loads of what they wrote,
+    /// exceptions, waits.
+    learned: u32,
+}
+
+/// The machine's caches.
+pub struct Caches {
+    traits: Traits,
+    time: AtomicU64,
+    pages: Pages,
+    cores: Vec<Mutex<Core>>,
+    /// How often each core was turned off: what it left dirty is clean then.
+    off: Vec<AtomicU32>,
+    /// When each core last told others something.
+    signalled: Vec<AtomicU64>,
+    /// The last `ic ialluis`: executed, completed.
+    ialluis: Mutex<(u64, u64)>,
+    tables_written: AtomicBool,
+    generation: AtomicU64,
+    sink: Sink,
+}
+
+impl Caches {
+    /// All clean, all cores just started.
+    pub fn new(cores: usize, traits: Traits, sink: Sink) -> Self {
+        Self {
+            traits,
+            time: AtomicU64::new(1),
+            pages: Pages::default(),
+            cores: (0..cores).map(|_| Mutex::default()).collect(),
+            off: (0..cores).map(|_| AtomicU32::new(0)).collect(),
+            signalled: (0..cores).map(|_| AtomicU64::new(0)).collect(),
+            ialluis: Mutex::default(),
+            tables_written: AtomicBool::new(false),
+            generation: AtomicU64::new(1),
+            sink,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.time.load(Ordering::Relaxed)
+    }
+
+    /// What came before is before the time that this gives, what comes after is
+    /// not.
+    fn tick(&self) -> u64 {
+        self.time.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn core(&self, who: Who) -> &Mutex<Core> {
+        &self.cores[usize::from(who.core)]
+    }
+
+    /// Counts changes of the page tables that a `tlbi` has made known.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// A core that was turned off left nothing dirty.
+    fn settle(&self, line: &mut Line) {
+        if let Some((who, power)) = line.dirty
+            && self.off[usize::from(who.core)].load(Ordering::Relaxed) != power
+        {
+            clean(line, self.now());
+        }
+    }
+
+    fn each_line(&self, physical: u64, size: u64, mut act: impl FnMut(&mut Line, u64)) {
+        let last = (physical + size.max(1) - 1) >> LINE;
+        for at in (physical >> LINE..=last).map(|line| line << LINE) {
+            if let Some(page) = self.pages.of(at) {
+                let mut line = page.line(at).lock();
+                self.settle(&mut line);
+                act(&mut line, at);
+            }
+        }
+    }
+
+    /// A load, or a page table read by the core itself.
+    pub fn read(&self, who: Who, physical: u64, size: u64, memory: Memory) {
+        let mut core = self.core(who).lock();
+        self.each_line(physical, size, |line, at| {
+            if memory.is_cached() {
+                self.read_cached(who, line, at, core.learned);
+            } else {
+                self.read_past(who, line, at);
+            }
+            if line.changed > 0 && line.by.core != who.core {
+                core.learned = core.learned.wrapping_add(1);
+            }
+        });
+        if who.what == What::Walk
+            && let Some(page) = self.pages.of(physical)
+        {
+            page.walked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn read_cached(&self, who: Who, line: &mut Line, at: u64, learned: u32) {
+        let Some(writer) = line.bypassed else { return };
+        // It has just invalidated the line and knows nothing newer of others:
+        // it polls, and would have come round once more.
+        if writer.core == who.core || line.polled != Some((who.core, learned)) {
+            (self.sink)(Kind::ReadStale, who, writer, at);
+        }
+        line.bypassed = None;
+    }
+
+    fn read_past(&self, who: Who, line: &mut Line, at: u64) {
+        if let Some((writer, _)) = line.dirty {
+            let told = self.signalled[usize::from(writer.core)].load(Ordering::Relaxed);
+            let before = line.early.map_or(0, |(_, times)| times);
+            if writer.core == who.core || line.changed < told || before >= PATIENCE {
+                (self.sink)(Kind::ReadPastDirty, who, writer, at);
+            } else {
+                line.early = Some((who, before + 1));
+            }
+        } else if let Some(maintenance) = line.unfinished.filter(|m| m.core != who.core) {
+            (self.sink)(Kind::NoDsb, who, maintenance, at);
+            line.unfinished = None;
+        }
+    }
+
+    /// A store, or a block that is zeroed.
+    pub fn write(&self, who: Who, physical: u64, size: u64, memory: Memory) {
+        self.each_line(physical, size, |line, at| {
+            if memory.is_cached() {
+                if let Some(writer) = line.bypassed.take()
+                    && who.what != What::Zero
+                {
+                    (self.sink)(Kind::WriteStale, who, writer, at);
+                }
+                line.unclean = !self.traits.idc;
+                if memory == Memory::WriteBack {
+                    let power = self.off[usize::from(who.core)].load(Ordering::Relaxed);
+                    line.dirty = Some((who, power));
+                }
+            } else {
+                if let Some((writer, _)) = line.dirty.take() {
+                    (self.sink)(Kind::WritePastDirty, who, writer, at);
+                }
+                line.unclean = false;
+                line.bypassed = Some(who);
+            }
+            (line.changed, line.by) = (self.now(), who);
+            line.at_pou = line.changed;
+            line.unfinished = None;
+        });
+        if let Some(page) = self.pages.of(physical) {
+            page.written.store(true, Ordering::Relaxed);
+            if page.walked.load(Ordering::Relaxed) {
+                self.tables_written.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Instructions fetched from one line.
+    pub fn fetch(&self, who: Who, physical: u64, cached: bool) {
+        let Some(page) = self.pages.of(physical) else {
+            return;
+        };
+        if !page.written.load(Ordering::Relaxed) {
+            return;
+        }
+        let core = self.core(who).lock();
+        self.each_line(physical, 1, |line, at| {
+            if line.changed == 0 {
+                return;
+            }
+            if !cached {
+                if let Some((writer, _)) = line.dirty {
+                    (self.sink)(Kind::ReadPastDirty, who, writer, at);
+                }
+                return;
+            }
+            if line.unclean {
+                (self.sink)(Kind::FetchNotClean, who, line.by, at);
+                return;
+            }
+            // What has completed that made the newest bytes visible.
+            let done = if self.traits.dic {
+                Some(line.at_pou)
+            } else {
+                [line.invalidated, core.iallu, *self.ialluis.lock()]
+                    .into_iter()
+                    .filter(|(issued, _)| *issued > line.at_pou)
+                    .map(|(_, done)| done)
+                    .min()
+            };
+            match done {
+                None => (self.sink)(Kind::FetchNotInvalidated, who, line.by, at),
+                Some(done) if core.synced <= done => {
+                    (self.sink)(Kind::FetchNoIsb, who, line.by, at);
+                }
+                Some(_) => {}
+            }
+        });
+    }
+
+    /// `dc` by address.
+    pub fn data(&self, who: Who, op: DataOp, physical: u64) {
+        let at = self.tick();
+        let mut core = self.core(who).lock();
+        self.each_line(physical, 1, |line, address| {
+            if op == DataOp::Ivac
+                && let Some((writer, _)) = line.dirty
+            {
+                (self.sink)(Kind::DirtyDiscarded, who, writer, address);
+            }
+            if matches!(op, DataOp::Ivac | DataOp::Civac) {
+                if let Some(writer) = line.bypassed
+                    && writer.core == who.core
+                    && line.changed >= core.barrier
+                {
+                    (self.sink)(Kind::NoBarrier, who, writer, address);
+                }
+                line.polled = Some((who.core, core.learned));
+            }
+        });
+        core.pending.push(Pending {
+            physical,
+            op: Some(op),
+            at,
+            who,
+        });
+    }
+
+    /// `dc` by set and way: stands for the loop over all of them that it is part
+    /// of, this core's.
+    pub fn set_way(&self, who: Who) {
+        self.core(who).lock().by_set_way = true;
+    }
+
+    /// `ic ivau`.
+    pub fn ivau(&self, who: Who, physical: u64) {
+        let at = self.tick();
+        let mut clean = false;
+        self.each_line(physical, 1, |line, _| clean = !line.unclean);
+        // Before a clean it leaves what a fetch brings back.
+        if clean {
+            let mut core = self.core(who).lock();
+            core.pending.push(Pending {
+                physical,
+                op: None,
+                at,
+                who,
+            });
+        }
+    }
+
+    /// `ic iallu`, or with `shared` `ic ialluis`.
+    pub fn invalidate_all(&self, who: Who, shared: bool) {
+        let at = self.tick();
+        self.core(who).lock().pending_all.push((at, shared));
+    }
+
+    /// A `dsb`; see [`crate::decode::Event::Dsb`].
+    pub fn dsb(&self, who: Who, full: bool, shared: bool) {
+        let done = self.tick();
+        let mut core = self.core(who).lock();
+        core.barrier = done;
+        if !full {
+            return;
+        }
+        let all = std::mem::take(&mut core.pending_all);
+        for (at, for_all) in all {
+            core.iallu = (at, done);
+            if for_all && shared {
+                *self.ialluis.lock() = (at, done);
+            } else if for_all {
+                core.pending_all.push((at, true));
+            }
+        }
+        if std::mem::take(&mut core.by_set_way) {
+            self.clean_all(who, done);
+        }
+        if !shared {
+            return;
+        }
+        for one in std::mem::take(&mut core.pending) {
+            self.each_line(one.physical, 1, |line, _| complete(line, &one, done));
+        }
+    }
+
+    fn clean_all(&self, who: Who, done: u64) {
+        for (_, page) in self.pages.touched() {
+            for line in page.lines() {
+                let mut line = line.lock();
+                if line
+                    .dirty
+                    .is_some_and(|(writer, _)| writer.core == who.core)
+                {
+                    clean(&mut line, done);
+                }
+                line.bypassed = None;
+            }
+        }
+    }
+
+    /// A `dmb`.
+    pub fn dmb(&self, who: Who) {
+        let now = self.tick();
+        self.core(who).lock().barrier = now;
+    }
+
+    /// What this core has fetched is discarded: ISB, exception entry or return.
+    pub fn synchronise(&self, who: Who) {
+        let now = self.tick();
+        self.core(who).lock().synced = now;
+    }
+
+    /// This core may know from now on what others did.
+    pub fn learn(&self, who: Who) {
+        let mut core = self.core(who).lock();
+        core.learned = core.learned.wrapping_add(1);
+    }
+
+    /// This core tells others: SEV, SGI, a call of firmware.
+    pub fn signal(&self, who: Who) {
+        let now = self.tick();
+        self.signalled[usize::from(who.core)].store(now, Ordering::Relaxed);
+        let core = self.core(who).lock();
+        for one in &core.pending {
+            self.each_line(one.physical, 1, |line, _| {
+                if line.dirty.is_some() {
+                    line.unfinished = Some(one.who);
+                }
+            });
+        }
+    }
+
+    /// This core is turned off: firmware cleans what it has, and what is
+    /// fetched when it starts again is fetched anew.
+    pub fn turn_off(&self, who: Who) {
+        self.off[usize::from(who.core)].fetch_add(1, Ordering::Relaxed);
+        let now = self.tick();
+        let mut core = self.core(who).lock();
+        *core = Core {
+            synced: now,
+            iallu: (now, now),
+            learned: core.learned,
+            ..Core::default()
+        };
+    }
+
+    /// The machine has been reset: nothing is cached, and memory is whatever it is.
+    pub fn reset(&self) {
+        for (_, page) in self.pages.touched() {
+            for line in page.lines() {
+                *line.lock() = Line::default();
+            }
+            page.written.store(false, Ordering::Relaxed);
+            page.walked.store(false, Ordering::Relaxed);
+        }
+        for core in &self.cores {
+            *core.lock() = Core::default();
+        }
+    }
+
+    /// A `tlbi`: the tables as they are now count from here on.
+    pub fn tlbi(&self) {
+        if self.tables_written.swap(false, Ordering::Relaxed) {
+            self.generation.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A page is used through page tables with this type.
+    pub fn mapped(&self, who: Who, physical: u64, memory: Memory) {
+        let Some(page) = self.pages.of(physical) else {
+            return;
+        };
+        let generation = self.generation();
+        let mut mapped = page.mapped.lock();
+        if let Some((since, other, whom)) = *mapped
+            && since == generation
+            && other != memory
+        {
+            (self.sink)(Kind::Mismatched, who, whom, physical >> PAGE << PAGE);
+        }
+        *mapped = Some((generation, memory, who));
+    }
+
+    /// The machine has ended: what was to be cleaned and never was.
+    pub fn finish(&self) {
+        for (at, page) in self.pages.touched() {
+            for (index, line) in page.lines().enumerate() {
+                let line = line.lock();
+                if let (Some((writer, _)), Some((reader, _))) = (line.dirty, line.early) {
+                    let at = at + ((index as u64) << LINE);
+                    (self.sink)(Kind::ReadPastDirty, reader, writer, at);
+                }
+            }
+        }
+    }
+}
+
+fn clean(line: &mut Line, done: u64) {
+    if line.unclean {
+        line.at_pou = done;
+    }
+    (line.dirty, line.unclean, line.early) = (None, false, None);
+}
+
+/// What was executed before it has reached where it goes.
+fn complete(line: &mut Line, one: &Pending, done: u64) {
+    if line.changed >= one.at {
+        return;
+    }
+    match one.op {
+        Some(DataOp::Cvau) => {
+            if line.unclean {
+                (line.unclean, line.at_pou) = (false, done);
+            }
+        }
+        Some(DataOp::Cvac) => clean(line, done),
+        Some(DataOp::Ivac | DataOp::Civac) => {
+            clean(line, done);
+            line.bypassed = None;
+        }
+        None => {
+            // An earlier one that is enough stays: cores may have seen to it since.
+            if !line.unclean && line.invalidated.0 <= line.at_pou {
+                line.invalidated = (one.at, done);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "caches_tests.rs"]
+mod tests;

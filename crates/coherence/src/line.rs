@@ -1,0 +1,140 @@
+//! What caches may hold of one line.
+
+use parking_lot::Mutex;
+use std::sync::{OnceLock, atomic::AtomicBool};
+
+use crate::{sites::Site, translate::Memory};
+
+/// log2 of the bytes of a line. The smallest that the architecture's common
+/// cores have: two words that share a longer line are not seen to.
+pub const LINE: u32 = 6;
+/// log2 of the bytes of a page of lines.
+pub const PAGE: u32 = 12;
+
+/// What an access was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum What {
+    /// Data read.
+    #[default]
+    Load,
+    /// Data written.
+    Store,
+    /// A whole line written.
+    Zero,
+    /// Instructions read.
+    Fetch,
+    /// A page table read by the core itself.
+    Walk,
+    /// Maintenance; the instruction has a name of its own.
+    Maintenance,
+}
+
+/// A core at an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Who {
+    /// QEMU's number of the core.
+    pub core: u16,
+    /// What it did.
+    pub what: What,
+    /// The instruction.
+    pub site: Site,
+}
+
+/// A line's state. Times are the checker's own count of events; 0 is before all
+/// of them.
+#[derive(Default, Debug)]
+pub struct Line {
+    /// Who wrote it through a cache, not written back since; and how often that
+    /// core had been off by then.
+    pub dirty: Option<(Who, u32)>,
+    /// Who wrote it past the caches, with no invalidate since.
+    pub bypassed: Option<Who>,
+    /// Are newer bytes than the point of unification's in a data cache?
+    pub unclean: bool,
+    /// When it was last written, and who did.
+    pub changed: u64,
+    /// Who did.
+    pub by: Who,
+    /// When the newest bytes reached the point of unification.
+    pub at_pou: u64,
+    /// The newest `ic ivau` that came after: when it was executed, and when a
+    /// DSB had completed it.
+    pub invalidated: (u64, u64),
+    /// The core that invalidated it last, and what that core had learned by then.
+    pub polled: Option<(u16, u32)>,
+    /// Who read it past the caches before it was clean, and how often.
+    pub early: Option<(Who, u32)>,
+    /// Maintenance that was not complete when its core told others.
+    pub unfinished: Option<Who>,
+}
+
+/// The lines of a page, and what is known of it as a whole.
+#[derive(Default)]
+pub struct Page {
+    /// Has any of it been written?
+    pub written: AtomicBool,
+    /// Are there page tables in it?
+    pub walked: AtomicBool,
+    /// The memory type that it was last mapped with, in which generation of
+    /// the tables, and for whom.
+    pub mapped: Mutex<Option<(u64, Memory, Who)>>,
+    lines: Lines,
+}
+
+struct Lines([Mutex<Line>; 1 << (PAGE - LINE)]);
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl Page {
+    /// The line of a physical address in this page.
+    pub fn line(&self, physical: u64) -> &Mutex<Line> {
+        &self.lines.0[(physical >> LINE) as usize % self.lines.0.len()]
+    }
+
+    /// All lines.
+    pub fn lines(&self) -> impl Iterator<Item = &Mutex<Line>> {
+        self.lines.0.iter()
+    }
+}
+
+/// log2 of the bytes that one slot of the root stands for.
+const GIB: u32 = 30;
+/// Physical addresses from here on are not followed: 4 TiB.
+const SLOTS: usize = 4096;
+
+type Table = Box<[OnceLock<Box<Page>>]>;
+
+/// All pages, made when they are first touched.
+pub struct Pages(Box<[OnceLock<Table>]>);
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self((0..SLOTS).map(|_| OnceLock::new()).collect())
+    }
+}
+
+impl Pages {
+    /// The page of a physical address.
+    pub fn of(&self, physical: u64) -> Option<&Page> {
+        let table = self.0.get((physical >> GIB) as usize)?;
+        let table = table.get_or_init(|| (0..1 << (GIB - PAGE)).map(|_| OnceLock::new()).collect());
+        let index = (physical >> PAGE) as usize % table.len();
+        Some(table[index].get_or_init(Box::default))
+    }
+
+    /// All pages that were touched, each with its physical address.
+    pub fn touched(&self) -> impl Iterator<Item = (u64, &Page)> {
+        let tables = self.0.iter().enumerate();
+        let tables = tables.filter_map(|(slot, table)| Some((slot as u64, table.get()?)));
+        tables.flat_map(|(slot, table)| {
+            let pages = table.iter().enumerate();
+            pages.filter_map(move |(index, page)| {
+                Some((slot << GIB | (index as u64) << PAGE, &**page.get()?))
+            })
+        })
+    }
+}

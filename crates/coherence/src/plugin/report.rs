@@ -1,0 +1,178 @@
+//! What was found, written as it is found: QEMU may be killed at any time.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::Write,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use parking_lot::Mutex;
+use stalecore_model::{
+    hazard::{Coverage, Found, Hazard, Kind, MaintenanceSite, Side},
+    hex::Hex,
+};
+
+use super::{CHECKER, settings::Settings};
+use crate::{
+    decode,
+    line::{What, Who},
+    sites::{Program, Site, Sites},
+};
+
+/// Hazards with other places than those that are written already.
+const MOST: usize = 1000;
+
+/// Where findings go.
+pub struct Report {
+    /// How many cores the machine has at most.
+    pub cores: usize,
+    /// The instructions and their names.
+    pub sites: Sites,
+    out: Mutex<Option<File>>,
+    seen: Mutex<HashSet<(Kind, Site, Site)>>,
+    unseen: AtomicBool,
+    own_only: bool,
+}
+
+impl Report {
+    /// Opens what the settings name.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
+    pub fn new(settings: Settings, cores: usize) -> Result<Self, String> {
+        let program = match &settings.elf {
+            None => Program::default(),
+            Some(path) => {
+                let name = path.display();
+                let elf = fs::read(path).map_err(|error| format!("{name}: {error}"))?;
+                Program::read(&elf).map_err(|error| format!("{name}: {error}"))?
+            }
+        };
+        let out = settings.out.map(|path| {
+            File::create(&path).map_err(|error| format!("{}: {error}", path.display()))
+        });
+        Ok(Self {
+            cores,
+            sites: Sites::of(program, settings.ignore),
+            out: Mutex::new(out.transpose()?),
+            seen: Mutex::default(),
+            unseen: AtomicBool::new(false),
+            own_only: settings.elf.is_some(),
+        })
+    }
+
+    /// A hazard. What is between others only is not the program's.
+    pub fn hazard(&self, kind: Kind, by: Who, with: Who, line: u64) {
+        {
+            let mut seen = self.seen.lock();
+            if seen.len() >= MOST || !seen.insert((kind, by.site, with.site)) {
+                return;
+            }
+        }
+        let owns = |who: Who| {
+            let known = self.sites.get(who.site);
+            known.is_some_and(|known| self.sites.program.name(known.pc).is_some())
+        };
+        if self.own_only && !owns(by) && !owns(with) {
+            return;
+        }
+        let hazard = Hazard {
+            kind,
+            by: self.side(by),
+            with: self.side(with),
+            line: Hex(line),
+        };
+        self.write(&Found::Hazard(hazard));
+    }
+
+    fn side(&self, who: Who) -> Side {
+        let (pc, code) = self
+            .sites
+            .get(who.site)
+            .map_or((0, 0), |known| (known.pc, known.code));
+        let what = match who.what {
+            What::Load => "load",
+            What::Store => "store",
+            What::Zero => "dc zva",
+            What::Fetch => "fetch",
+            What::Walk => "table walk",
+            What::Maintenance => decode::name(code),
+        };
+        Side {
+            cpu: who.core.into(),
+            at: self.sites.name(pc),
+            pc: Hex(pc),
+            what: what.into(),
+        }
+    }
+
+    /// There is an instruction whose accesses QEMU does not tell.
+    pub fn unseen(&self) {
+        self.unseen.store(true, Ordering::Relaxed);
+    }
+
+    /// The machine has ended.
+    pub fn finish(&self) {
+        let sites = self.sites.maintenance();
+        let cpus = CHECKER.get().map(|checker| &checker.cpus);
+        let mut unseen = Vec::new();
+        if self.unseen.load(Ordering::Relaxed) {
+            unseen.push("SVE, SME or MOPS accessed memory".to_string());
+        }
+        let disagreed: u64 =
+            cpus.map_or(0, |cpus| cpus.iter().map(|cpu| cpu.lock().disagreed).sum());
+        if disagreed > 0 {
+            unseen.push(format!(
+                "{disagreed} accesses went elsewhere than the page tables say"
+            ));
+        }
+        self.write(&Found::Coverage(Coverage {
+            image: self.sites.program.start().map(Hex),
+            accesses: cpus.map_or(0, |cpus| cpus.iter().map(|cpu| cpu.lock().accesses).sum()),
+            fetches: cpus.map_or(0, |cpus| cpus.iter().map(|cpu| cpu.lock().blocks).sum()),
+            sites: sites
+                .into_iter()
+                .map(|(at, instruction, times, ignored)| MaintenanceSite {
+                    at,
+                    instruction: instruction.into(),
+                    times,
+                    ignored,
+                })
+                .collect(),
+            unseen,
+        }));
+    }
+
+    fn write(&self, found: &Found) {
+        let mut out = self.out.lock();
+        // A reader that is gone is no reason to stop the machine.
+        let _ = match (out.as_mut(), found) {
+            (Some(file), _) => serde_json::to_string(found)
+                .map_err(std::io::Error::from)
+                .and_then(|json| writeln!(file, "{json}")),
+            (
+                None,
+                Found::Hazard(Hazard {
+                    kind,
+                    by,
+                    with,
+                    line,
+                }),
+            ) => writeln!(
+                std::io::stderr(),
+                "hazard: {} {}; {}; line {line}",
+                by.text(),
+                kind.about(),
+                with.text()
+            ),
+            (None, Found::Coverage(c)) => writeln!(
+                std::io::stderr(),
+                "coherence: {} accesses, {} fetches, {} sites of maintenance",
+                c.accesses,
+                c.fetches,
+                c.sites.len()
+            ),
+        };
+    }
+}

@@ -1,0 +1,70 @@
+//! What the plugin is told: `key=value`, separated by commas on QEMU's command
+//! line.
+
+use std::{
+    ffi::{CStr, c_char, c_int},
+    path::PathBuf,
+};
+
+/// The plugin's settings.
+#[derive(Default)]
+pub struct Settings {
+    /// `elf=FILE`: the program whose hazards are wanted; without it everybody's.
+    pub elf: Option<PathBuf>,
+    /// `out=FILE`: where to write, one record of JSON a line; without it words
+    /// on standard error.
+    pub out: Option<PathBuf>,
+    /// `ignore=SYMBOL+OFFSET`, repeatable: an instruction to pass over.
+    pub ignore: Vec<String>,
+}
+
+impl Settings {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// What is wrong, and what is allowed.
+    pub fn read(words: &[String]) -> Result<Self, String> {
+        let mut settings = Self::default();
+        for word in words {
+            match word.split_once('=') {
+                Some(("elf", path)) => settings.elf = Some(path.into()),
+                Some(("out", path)) => settings.out = Some(path.into()),
+                Some(("ignore", site)) => settings.ignore.push(site.to_string()),
+                _ => {
+                    return Err(format!(
+                        "{word}: allowed: elf=FILE, out=FILE, ignore=SYMBOL+OFFSET"
+                    ));
+                }
+            }
+        }
+        Ok(settings)
+    }
+}
+
+/// The strings of an `argv`.
+///
+/// # Safety
+/// `argv` points to `argc` strings that end with 0.
+pub unsafe fn words(argc: c_int, argv: *const *const c_char) -> Vec<String> {
+    (0..usize::try_from(argc).unwrap_or(0))
+        .map(|index| {
+            // SAFETY: there are as many.
+            let word = unsafe { argv.add(index) };
+            // SAFETY: and each is a pointer.
+            let word = unsafe { *word };
+            // SAFETY: the caller's.
+            unsafe { text(word) }
+        })
+        .collect()
+}
+
+/// A string of C's.
+///
+/// # Safety
+/// It is one that ends with 0.
+pub unsafe fn text(string: *const c_char) -> String {
+    // SAFETY: the caller's.
+    unsafe { CStr::from_ptr(string) }
+        .to_string_lossy()
+        .into_owned()
+}
