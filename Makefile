@@ -15,7 +15,7 @@ LG_ENV ?= docs/ci/labgrid/qemu.yaml
 JUNIT ?= $(TARGET_DIR)/labgrid.xml
 PYTEST := PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q -p no:cacheprovider --lg-env
 
-.PHONY: help run test host-test labgrid ktap build dist grub deps deps-run deps-test venv clean
+.PHONY: help run test host-test labgrid ktap build dist grub qemu deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
+	@echo 'make qemu       leave a QEMU with newer plugins in dist/ (run --check-coherence)'
 	@echo 'make deps       install what building, running and testing need'
 	@echo 'make clean      remove dist/ and what cargo built'
 
@@ -34,7 +35,7 @@ run: deps-run build
 	dist/stalecore run --out out $(ARGS)
 
 # With the firmware of tools/deps, and GRUB.
-test: deps-test venv dist grub
+test: deps-test venv dist grub qemu
 	$(CARGO) test --locked --release $(HOST_CRATES)
 	$(PYTEST) docs/ci/labgrid/qemu.yaml docs/ci/labgrid tests/ci
 
@@ -52,10 +53,11 @@ ktap: deps-test venv build
 		-p no:cacheprovider tests/ktap
 
 build: deps-build
-	$(CARGO) build --locked --release -p stalecore-cli
+	$(CARGO) build --locked --release -p stalecore-cli -p stalecore-coherence
 	$(CARGO) build --locked --release -p stalecore-image --target $(IMAGE_TARGET)
 	mkdir -p dist
 	install $(TARGET_DIR)/release/stalecore dist/stalecore
+	install $(TARGET_DIR)/release/libstalecore_coherence.so dist/libstalecore_coherence.so
 	install -m 644 $(TARGET_DIR)/$(IMAGE_TARGET)/release/stalecore-image dist/stalecore.elf
 	dist/stalecore flatten dist/stalecore.elf dist/stalecore.img
 
@@ -69,6 +71,12 @@ dist: deps-dist build
 	cd dist && sha256sum stalecore stalecore.elf stalecore.img stalecore.efi stalecore-esp.img > SHA256SUMS
 
 grub: dist/grubaa64.efi
+
+# A QEMU that run --check-coherence can use, beside the one that is installed.
+qemu: dist/qemu
+
+dist/qemu:
+	@tools/qemu $@
 
 dist/grubaa64.efi:
 	@tools/grub $@

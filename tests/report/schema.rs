@@ -6,9 +6,10 @@ use stalecore_model::{
     cpuset::CpuSet,
     exit::ExitCode,
     glossary::{LineState, StaleState, Subject, Verdict},
+    hazard::{Coverage, Hazard, Kind, MaintenanceSite, Side},
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
-    record::{Resume, SCHEMA},
+    record::{Hex, Resume, SCHEMA},
     run::{Run, SerialLine},
     topology::Topology,
 };
@@ -60,6 +61,31 @@ fn full() -> Value {
         lost_bytes: Some(2),
         damaged_bytes: Some(1),
         cuts: 4,
+    });
+    let side = |what: &str| Side {
+        cpu: 1,
+        at: "mmu_on+8".into(),
+        pc: Hex(0x4020_0008),
+        what: what.into(),
+    };
+    let hazard = |kind: &Kind| Hazard {
+        kind: *kind,
+        by: side("load"),
+        with: side("store"),
+        line: Hex(0x4020_0000),
+    };
+    run.hazards = Kind::ALL.iter().map(hazard).collect();
+    run.coherence = Some(Coverage {
+        image: Some(Hex(0x4020_0000)),
+        accesses: 3,
+        fetches: 4,
+        sites: vec![MaintenanceSite {
+            at: "mmu_on+8".into(),
+            instruction: "dc ivac".into(),
+            times: 5,
+            ignored: false,
+        }],
+        unseen: vec!["SVE".into()],
     });
     run.topology = Some(Topology {
         sockets: vec![CpuSet::first(64)],

@@ -4,6 +4,7 @@ use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::glossary::Verdict;
+use crate::hazard::{Coverage, Hazard};
 use crate::record::{
     BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
     PlanRecord, Record, Resume,
@@ -79,6 +80,13 @@ pub struct Run {
     /// The serial line, where the console came over one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<SerialLine>,
+    /// Where the image relies on memory that a cache may hide or overwrite, as
+    /// the checker of caches found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hazards: Vec<Hazard>,
+    /// What the checker of caches saw, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coherence: Option<Coverage>,
     /// The image's closing record.
     pub end: Option<End>,
 }

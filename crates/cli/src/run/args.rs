@@ -10,6 +10,7 @@ use stalecore_model::{
 
 use super::{
     boot::BootArgs,
+    coherence::{self, Ignored},
     kvm,
     limits::LONGEST,
     machine::{Accel, MachineArgs},
@@ -39,6 +40,11 @@ pub struct Args {
     /// End by PSCI SYSTEM_OFF and a final line, as on a board
     #[arg(long)]
     pub no_semihosting: bool,
+    /// Check with a model of caches that the image misses no cache maintenance of its own; with
+    /// ignore=SYMBOL+OFFSET as if that instruction were not there. Needs QEMU 9.2 or newer
+    #[arg(long, value_name = "ignore=SITE", num_args = 0..=1, default_missing_value = "",
+          value_parser = coherence::ignored)]
+    pub check_coherence: Option<Ignored>,
     /// The emulator [default: qemu-system-aarch64]
     #[arg(long, value_name = "FILE")]
     pub qemu: Option<PathBuf>,
@@ -95,6 +101,16 @@ impl Args {
                     return Err(format!(
                         "--{flag}: with --accel kvm; allowed with --accel tcg"
                     ));
+                }
+            }
+        }
+        if self.check_coherence.is_some() {
+            for (flag, given) in [
+                ("icount", self.plan.0.icount),
+                ("accel kvm", self.machine.accel == Accel::Kvm),
+            ] {
+                if given {
+                    return Err(format!("--check-coherence: not with --{flag}"));
                 }
             }
         }

@@ -57,7 +57,7 @@ pub fn conclude(
         _ => judgement.code.worse(ExitCode::Harness),
     };
     run.exit = with(&problems) as u8;
-    let nothing = run.cases.is_empty() && run.blocks.is_empty();
+    let nothing = run.cases.is_empty() && run.blocks.is_empty() && run.hazards.is_empty();
     if asked.json {
         // For a program, which would not notice what is missing.
         let shown = stdout::print(&format!("{}\n", serde_json::to_string(&run)?));

@@ -5,6 +5,7 @@ use stalecore_model::{
     console::printable,
     fabric::MessageClass,
     glossary::Verdict,
+    hazard::{Coverage, Hazard},
     record::{BisectRecord, Block, Fault, Icount},
     run::Run,
 };
@@ -18,6 +19,8 @@ pub fn findings(run: &Run, width: usize) -> String {
     parts.extend(run.blocks.iter().map(|b| block(run, b)));
     parts.extend(run.bisections.iter().map(bisection));
     parts.extend(run.faults.iter().map(|f| fault(run, f)));
+    parts.extend(run.hazards.iter().map(hazard));
+    parts.extend(run.coherence.as_ref().map(coverage));
     for case in &run.cases {
         if matches!(case.verdict, Verdict::Incoherent | Verdict::Inconclusive)
             && let Some(why) = &case.why
@@ -85,6 +88,38 @@ fn block(run: &Run, block: &Block) -> String {
     let class = MessageClass::of(block.op).map_or("several messages", MessageClass::about);
     text += &format!("  what {} sends: {class}\n", block.op);
     text
+}
+
+/// Where the image relies on memory that a cache may hide or overwrite.
+fn hazard(found: &Hazard) -> String {
+    format!(
+        "hazard: {} {}\n  with {}, line {}\n",
+        found.by.text(),
+        found.kind.about(),
+        found.with.text(),
+        found.line
+    )
+}
+
+/// What the checker of caches saw.
+fn coverage(seen: &Coverage) -> String {
+    let ignored = seen.sites.iter().filter(|site| site.ignored);
+    let ignored: Vec<_> = ignored
+        .map(|site| format!("{} ({})", site.at, site.instruction))
+        .collect();
+    let mut text = format!(
+        "coherence: {} accesses and {} fetches checked, {} places of maintenance and barriers",
+        seen.accesses,
+        seen.fetches,
+        seen.sites.len()
+    );
+    if !ignored.is_empty() {
+        text += &format!("; ignored as asked: {}", ignored.join(", "));
+    }
+    for unseen in &seen.unseen {
+        text += &format!("\n  not seen: {unseen}");
+    }
+    text + "\n"
 }
 
 /// Which stale cores a block takes.

@@ -180,6 +180,7 @@ proptest! {
             status: None,
             semihosting: false,
             complaint: None,
+            unchecked: None,
             last_text: None,
         };
         judge::judge(&run, &ending, None);

@@ -19,6 +19,8 @@ pub struct Ending {
     pub semihosting: bool,
     /// The emulator's first words on standard error.
     pub complaint: Option<String>,
+    /// Why the checker of caches does not vouch for the run, if it was to.
+    pub unchecked: Option<String>,
     /// The last line on the console that was neither record nor KTAP.
     pub last_text: Option<String>,
 }
@@ -75,10 +77,26 @@ pub fn judge(run: &Run, ending: &Ending, expect: Option<Verdict>) -> Judgement {
             asked(Some(expected)).worse(unasked).worse(met)
         }
     };
+    let problem = ending.unchecked.clone().or_else(|| hazards(run));
     Judgement {
-        code,
-        problem: None,
+        code: match problem {
+            Some(_) => code.worse(ExitCode::Harness),
+            None => code,
+        },
+        problem,
     }
+}
+
+/// What the checker of caches found is the harness's own fault.
+fn hazards(run: &Run) -> Option<String> {
+    let count = match run.hazards.len() {
+        0 => return None,
+        1 => "1 hazard".to_string(),
+        n => format!("{n} hazards"),
+    };
+    Some(format!(
+        "{count}: the image relies on memory that a cache may hide or overwrite"
+    ))
 }
 
 /// How many cases ended so: as the closing record counts them, or as they came.

@@ -34,6 +34,7 @@ fn ending(line: Option<u8>, status: Option<i32>) -> Ending {
         status: status.map(|s| ExitStatus::from_raw(s << 8)),
         semihosting: true,
         complaint: None,
+        unchecked: None,
         last_text: None,
     }
 }

@@ -6,6 +6,7 @@ mod answer;
 mod args;
 mod boot;
 mod child;
+mod coherence;
 pub mod conclude;
 mod core_file;
 mod dry;
@@ -46,6 +47,7 @@ use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, run::Run, 
 
 pub use args::{Args, OutputArgs, seconds};
 use boot::Way;
+use coherence::Checker;
 use core_file::CoreFile;
 use judge::Ending;
 use limits::Limits;
@@ -96,13 +98,22 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let monitor = scratch.path().join("qmp");
     let bootargs = options.to_bootargs();
     let boots = args.boot.prepare(machine, &bootargs, scratch.path())?;
-    let qemu = Qemu::find(args.qemu.as_deref())?;
-    let words = machine.arguments(&Launch {
+    let checker = args
+        .check_coherence
+        .as_ref()
+        .map(|ignored| Checker::find(ignored, args.boot.image.as_deref(), scratch.path()))
+        .transpose()?;
+    let qemu = match &checker {
+        None => Qemu::find(args.qemu.as_deref())?,
+        Some(_) => coherence::qemu(args.qemu.as_deref())?,
+    };
+    let mut words = machine.arguments(&Launch {
         boot: &boots,
         monitor: &monitor,
         icount: options.icount,
         semihosting: options.semihosting,
     });
+    words.extend(checker.iter().flat_map(Checker::words));
     let core = args.core.as_deref();
     let core = core.map(|path| CoreFile::new(path, machine.mem));
     let core = core.transpose()?;
@@ -147,6 +158,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let mut ending = machine.boot(limits, &mut lookout, &mut session)?;
     ending.semihosting = options.semihosting;
+    ending.unchecked = checker.and_then(|checker| checker.take(&mut session.run).err());
     let odd = what_was_odd(&session.run, &ending, &args.machine.el);
     session.run.notes.extend(odd);
     conclude::conclude(session, &ending, lookout.core.as_ref(), &out, &args.output)
@@ -205,6 +217,7 @@ impl Machine<'_> {
             line: session.exit.map(|(code, _)| code),
             status,
             semihosting: false,
+            unchecked: None,
             complaint: complaints.into_iter().next(),
             last_text: session.last_text.take(),
         })

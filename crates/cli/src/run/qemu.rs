@@ -24,6 +24,8 @@ pub struct Qemu {
     pub program: PathBuf,
     /// Its version, like `7.2.22`.
     pub version: String,
+    /// Its major and minor version.
+    number: (u32, u32),
 }
 
 impl Qemu {
@@ -56,8 +58,14 @@ impl Qemu {
         );
         Ok(Self {
             version: version.to_string(),
+            number: (version.major, version.minor),
             program,
         })
+    }
+
+    /// Is it that version or a newer one?
+    pub fn is_at_least(&self, version: (u32, u32)) -> bool {
+        self.number >= version
     }
 }
 

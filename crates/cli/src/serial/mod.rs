@@ -107,6 +107,7 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
         status: None,
         semihosting: false,
         complaint: None,
+        unchecked: None,
         last_text: session.last_text.take(),
     };
     conclude::conclude(session, &ending, None, &out, &args.output)

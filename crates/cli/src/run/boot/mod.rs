@@ -3,7 +3,7 @@
 
 mod disk;
 mod el3;
-mod image;
+pub mod image;
 
 use std::{
     ffi::OsString,
@@ -118,7 +118,7 @@ pub struct BootArgs {
     /// The image, flat or ELF, for --boot image and u-boot [default: stalecore.img beside this
     /// command]
     #[arg(long, value_name = "FILE")]
-    image: Option<PathBuf>,
+    pub image: Option<PathBuf>,
     /// The UEFI loader, which has an image inside, for --boot uefi and grub [default:
     /// stalecore.efi beside this command]
     #[arg(long, value_name = "FILE")]
