@@ -90,6 +90,7 @@ pub fn read(args: &Args) -> anyhow::Result<ExitCode> {
         status: None,
         semihosting: false,
         complaint: None,
+        unchecked: None,
         last_text: session.last_text.take(),
     };
     conclude::conclude(session, &ending, None, &out, &args.output)
