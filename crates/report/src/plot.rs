@@ -161,7 +161,7 @@ fn up(out: &mut String, by: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stalecore_synthetic::{Random, histogram};
+    use stalecore_synthetic::{histogram, random};
 
     fn draw(stale: &Histogram, base: &Histogram) -> String {
         let mut out = String::new();
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn outlines_come_back_to_the_axis() {
-        let mut random = Random(7);
+        let mut random = random(7);
         for samples in [1, 64, 1000, 1_000_000] {
             let stale = histogram(&mut random, samples, 900.0);
             let base = histogram(&mut random, samples, 140.0);
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_million_samples_take_few_bytes() {
-        let mut random = Random(3);
+        let mut random = random(3);
         let stale = histogram(&mut random, 1_000_000, 900.0);
         let svg = draw(&stale, &stale);
         assert!(svg.len() < 800, "{} bytes: {svg}", svg.len());

@@ -6,9 +6,9 @@
 //! is exact, not approximate, up to the buckets' width; within a bucket values
 //! are taken as evenly spread.
 
+use rand::Rng;
+use rand_distr::{Beta, Distribution};
 use stalecore_model::histogram::Histogram;
-
-use super::random::Random;
 
 /// How often each quantile is resampled.
 pub const RESAMPLES: usize = 1000;
@@ -67,9 +67,10 @@ impl Empirical {
     }
 
     /// The quantile of one resample.
-    pub fn resample(&self, quantile: f64, random: &mut Random) -> f64 {
+    pub fn resample(&self, quantile: f64, random: &mut impl Rng) -> f64 {
         let rank = self.rank(quantile);
-        self.at(random.beta(rank, self.count + 1.0 - rank))
+        let share = Beta::new(rank, self.count + 1.0 - rank).expect("both are at least 1");
+        self.at(share.sample(random))
     }
 
     /// Are there enough samples on both sides of the quantile for it to mean
@@ -82,6 +83,8 @@ impl Empirical {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
 
     fn empirical(values: &[(u64, u32)]) -> Empirical {
         let mut histogram = Histogram::new();
@@ -105,7 +108,7 @@ mod tests {
         // The same statistic by brute force: 101 values resampled one by one.
         let values: Vec<(u64, u32)> = (0..101).map(|n| (n, 1)).collect();
         let e = empirical(&values);
-        let mut random = Random::new(11);
+        let mut random = ChaCha8Rng::seed_from_u64(11);
         let spread = |draws: &[f64]| {
             let mean = draws.iter().sum::<f64>() / draws.len() as f64;
             let square = draws.iter().map(|d| (d - mean).powi(2)).sum::<f64>();
@@ -114,7 +117,7 @@ mod tests {
         let direct: Vec<_> = (0..4000).map(|_| e.resample(0.5, &mut random)).collect();
         let brute: Vec<_> = (0..4000)
             .map(|_| {
-                let mut sample: Vec<_> = (0..101).map(|_| e.at(random.unit())).collect();
+                let mut sample: Vec<_> = (0..101).map(|_| e.at(random.random())).collect();
                 sample.sort_by(f64::total_cmp);
                 sample[50]
             })

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use stalecore_model::{
     glossary::{LineState, StaleState, Subject, Verdict},
@@ -13,7 +15,6 @@ use stalecore_model::{
 
 use super::{
     bootstrap::Empirical,
-    random::Random,
     shift::{Shift, Side, holm},
 };
 
@@ -115,7 +116,7 @@ fn by_key(run: &Run) -> BTreeMap<Key, &CaseRecord> {
 /// The runs have no case in common.
 pub fn compare(base: &Run, new: &Run, threshold: f64, relative: bool) -> Result<Comparison> {
     let (old, now) = (by_key(base), by_key(new));
-    let mut random = Random::new(SEED);
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let mut cases: Vec<Compared> = old
         .iter()
         .filter_map(|(key, a)| {
@@ -152,7 +153,7 @@ fn measure(
     (base, a): (&Run, &CaseRecord),
     (new, b): (&Run, &CaseRecord),
     relative: bool,
-    random: &mut Random,
+    random: &mut impl Rng,
 ) -> Compared {
     let mut found = Compared {
         op: a.op,
@@ -279,7 +280,7 @@ mod tests {
 
     /// The same cases measured once more: other samples of the same latencies.
     fn again(run: &Run, samples: u32, seed: u64) -> Run {
-        let mut random = synthetic::Random(seed);
+        let mut random = synthetic::random(seed);
         let mut run = run.clone();
         for case in &mut run.cases {
             let middle = 100.0 + f64::from(case.n);
@@ -316,7 +317,7 @@ mod tests {
         let base = run(Shape::default());
         let mut late = base.clone();
         for case in late.cases.iter_mut().filter(|c| c.op == Subject::IcIvau) {
-            let mut random = synthetic::Random(u64::from(case.n));
+            let mut random = synthetic::random(u64::from(case.n));
             if case.complete.count() > 0 {
                 case.complete = synthetic::histogram(&mut random, 64, 20_000.0);
             }

@@ -9,7 +9,6 @@
 
 mod bootstrap;
 mod judge;
-mod random;
 mod shift;
 mod table;
 
