@@ -76,16 +76,9 @@ impl ExitCode {
             .find(|code| u32::from(*code as u8) == number)
     }
 
-    /// What one verdict asks for. `slowed` and `skipped` ask for nothing by
-    /// themselves: the limit and the other cases decide.
+    /// What one verdict asks for.
     pub const fn of_verdict(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Completed | Verdict::Slowed | Verdict::Skipped => Self::Expected,
-            Verdict::Inconclusive => Self::Inconclusive,
-            Verdict::Faulted => Self::Faulted,
-            Verdict::Blocked => Self::Blocked,
-            Verdict::Incoherent => Self::Incoherent,
-        }
+        verdict.exit_code()
     }
 }
 

@@ -26,6 +26,7 @@ pub mod kdump;
 pub mod kexec;
 pub mod ktap;
 pub mod mailbox;
+pub mod maintenance;
 pub mod mark;
 pub mod options;
 pub mod plan;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cpuset::MAX_CPUS,
-    glossary::{StaleState, Subject},
+    glossary::{Operand, StaleState, Subject},
     hex::Hex,
 };
 
@@ -116,17 +116,15 @@ impl Site {
     }
 
     /// The routine that a step is in: composed routines are made of others.
-    const fn routine(self) -> &'static str {
-        match self.subject {
-            Subject::MachineKexec
-                if matches!(self.instruction, Subject::DcCivac | Subject::DsbSy) =>
-            {
-                Subject::FlushDcacheArea.symbol()
-            }
-            Subject::MachineKexec => Subject::FlushIcacheRange.symbol(),
-            Subject::KexecListFlush => Subject::FlushDcacheArea.symbol(),
-            subject => subject.symbol(),
-        }
+    fn routine(self) -> &'static str {
+        // To the point of coherency it is data that is written back.
+        let on_data = matches!(self.instruction, Subject::DcCivac | Subject::DsbSy);
+        let parts = self.subject.parts();
+        parts
+            .iter()
+            .find(|part| (part.operand() == Operand::Data) == on_data)
+            .or(parts.first())
+            .map_or(self.subject.symbol(), |part| part.symbol())
     }
 }
 

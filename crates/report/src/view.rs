@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stalecore_model::{
     glossary::{Kind, LineState, StaleState, Subject, Verdict},
+    maintenance::MessageClass,
     options::Milli,
     record::CaseRecord,
     run::Run,
@@ -41,13 +42,11 @@ pub enum Family {
 
 impl Family {
     fn of(op: Subject) -> Self {
-        match (op, op.kind()) {
-            (Subject::None | Subject::IcIallu | Subject::TlbiVmalle1 | Subject::DsbIdle, _) => {
-                Self::Control
-            }
-            (_, Kind::Operation) => Self::Operation,
-            (_, Kind::Routine) => Self::Routine,
-            (_, Kind::Selftest) => Self::Selftest,
+        match op.kind() {
+            Kind::Operation if op.sends() == Some(MessageClass::Local) => Self::Control,
+            Kind::Operation => Self::Operation,
+            Kind::Routine => Self::Routine,
+            Kind::Selftest => Self::Selftest,
         }
     }
 

@@ -4,6 +4,7 @@ use rand::Rng;
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::{Kind, LineState, StaleState, Subject, Verdict},
+    maintenance::MessageClass,
     record::{Block, CaseRecord, CoreState, Depth, Hex, InitiatorRecord, Rung},
 };
 
@@ -16,15 +17,8 @@ fn effect(
     line: LineState,
     random: &mut impl Rng,
 ) -> (f64, Verdict) {
-    let broadcast = matches!(
-        op,
-        Subject::IcIvau
-            | Subject::IcIalluis
-            | Subject::TlbiVaae1is
-            | Subject::TlbiVmalle1is
-            | Subject::DsbIsh
-            | Subject::DsbSy
-    ) || op.kind() == Kind::Routine;
+    let broadcast = matches!(op.sends(), Some(MessageClass::Dvm | MessageClass::Sync))
+        || op.kind() == Kind::Routine;
     let wobble = 1.0 + (random.random::<f64>() - 0.5) * 0.06;
     match (op, state, line) {
         (Subject::IcIvau, StaleState::DmbLoop, LineState::DirtyHere)

@@ -14,7 +14,7 @@ pub use samples::{histogram, random};
 use rand::Rng;
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::{Kind, LineState, StaleState, Subject, Verdict},
+    glossary::{LineState, StaleState, Subject, Verdict},
     mark::Marks,
     record::{BisectRecord, End, Fault, GroupRecord, Hex, Icount, PlanRecord, Record, SCHEMA},
     run::Run,
@@ -155,8 +155,7 @@ fn add_cases(run: &mut Run, shape: &Shape, stale: CpuSet, random: &mut impl Rng)
     let first = (StaleState::DmbLoop, LineState::DirtyHere, Subject::IcIvau);
     let usual = |(_, line, op): &(StaleState, LineState, Subject)| {
         shape.cases > 432
-            || (*line == LineState::DirtyHere && op.kind() != Kind::Selftest)
-                && (*op as u8) <= Subject::MachineKexec as u8
+            || *line == LineState::DirtyHere && op.is_default()
     };
     let keys = std::iter::once(first).chain(keys.filter(move |k| *k != first).filter(usual));
     for (nth, key) in keys.take(shape.cases).enumerate() {

@@ -1,6 +1,7 @@
 //! What the model makes an operation take, in closed form.
 
-use super::{maintenance::MessageClass, options::FabricOptions};
+use super::options::FabricOptions;
+use crate::maintenance::MessageClass;
 
 /// Operations of one initiator, back to back, with nobody deaf and nobody else
 /// posting.

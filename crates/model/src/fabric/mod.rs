@@ -31,7 +31,6 @@
 
 mod latency;
 mod lines;
-mod maintenance;
 mod node;
 pub mod options;
 mod place;
@@ -45,9 +44,9 @@ mod node_tests;
 #[cfg(all(test, not(loom)))]
 mod reference_tests;
 
+pub use crate::maintenance::{Maintenance, MessageClass};
 pub use latency::Work;
 pub use lines::holders;
-pub use maintenance::{Maintenance, MessageClass};
 pub use node::{Fabric, Progress, Ticket};
 pub use options::{FabricOptions, Rung};
 pub use presence::Presence;

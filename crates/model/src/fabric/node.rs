@@ -3,13 +3,13 @@
 use crate::{
     cpuset::CpuSet,
     glossary::StaleState,
+    maintenance::{Maintenance, MessageClass},
     sync::{AtomicBool, Ordering},
 };
 
 use super::{
     CORES, PLACES,
     lines::Lines,
-    maintenance::{Maintenance, MessageClass},
     options::{DeafTo, FabricOptions, Rung},
     place::{Place, Rules},
     presence::Presence,

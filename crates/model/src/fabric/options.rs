@@ -25,10 +25,9 @@ use core::fmt;
 use crate::{
     cpuset::CpuSet,
     glossary::{StaleState, Subject},
+    maintenance::Maintenance,
     options::values::{number, one_of, switch},
 };
-
-use super::maintenance::Maintenance;
 
 /// The most transactions that the node can be told to keep open.
 pub const MAX_DEPTH: u8 = 64;
@@ -282,7 +281,7 @@ fn time(value: &str) -> Result<u64, String> {
 }
 
 fn fault(value: &str) -> Result<Maintenance, String> {
-    let can_fault = |subject: &Subject| Maintenance::of(*subject).filter(|what| what.can_fault());
+    let can_fault = |subject: &Subject| subject.maintenance().filter(|what| what.can_fault());
     Subject::ALL
         .iter()
         .find(|subject| subject.name() == value)
@@ -326,10 +325,7 @@ impl fmt::Display for FabricOptions {
         {
             items.push(format!("delay={}{unit}", self.delay_ns / scale));
         }
-        if let Some(subject) = Subject::ALL
-            .iter()
-            .find(|subject| self.fault.is_some() && Maintenance::of(**subject) == self.fault)
-        {
+        if let Some(subject) = self.fault.and_then(Subject::of) {
             items.push(format!("fault={subject}"));
         }
         if let Some(rung) = self.heal {

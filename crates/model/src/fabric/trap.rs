@@ -4,7 +4,8 @@
 //! Bit positions are those of the Arm ARM's register pages; the syndromes are
 //! checked in the tests against encodings taken from an assembler.
 
-use super::{maintenance::Maintenance, options::FabricOptions};
+use super::options::FabricOptions;
+use crate::maintenance::Maintenance;
 
 /// HCR_EL2.TSW, bit 22: trap data cache maintenance by set/way.
 pub const HCR_EL2_TSW: u64 = 1 << 22;

@@ -26,6 +26,11 @@ impl MessageClass {
         }
     }
 
+    /// What one operation of the glossary sends.
+    pub const fn of(subject: Subject) -> Option<Self> {
+        subject.sends()
+    }
+
     /// What is sent, in words.
     pub const fn about(self) -> &'static str {
         match self {
@@ -35,23 +40,6 @@ impl MessageClass {
             Self::Local => "nothing to other cores (local)",
         }
     }
-
-    /// The class of one timed operation; `None` for what is built of several
-    /// operations (routines, self-tests).
-    pub const fn of(subject: Subject) -> Option<Self> {
-        Some(match subject {
-            Subject::DcCivac | Subject::DcCvau | Subject::DcCvac => Self::Snoop,
-            Subject::IcIvau
-            | Subject::IcIalluis
-            | Subject::TlbiVaae1is
-            | Subject::TlbiVmalle1is => Self::Dvm,
-            Subject::DsbIsh | Subject::DsbSy => Self::Sync,
-            Subject::None | Subject::IcIallu | Subject::TlbiVmalle1 | Subject::DsbIdle => {
-                Self::Local
-            }
-            _ => return None,
-        })
-    }
 }
 
 impl core::fmt::Display for MessageClass {
@@ -59,6 +47,9 @@ impl core::fmt::Display for MessageClass {
         f.pad(self.name())
     }
 }
+
+/// `SYS` with op0 = 1 and nothing else set (Arm ARM, C6.2).
+const SYS: u32 = 0xd508_0000;
 
 /// Defines the instructions with their `op1, CRn, CRm, op2` (op0 is 1).
 macro_rules! maintenance {
@@ -128,21 +119,18 @@ maintenance! {
 }
 
 impl Maintenance {
-    /// The instruction of a glossary operation, if it is a maintenance
-    /// instruction (a DSB and the empty block are none).
+    /// The instruction that an operation of the glossary is.
     pub const fn of(subject: Subject) -> Option<Self> {
-        Some(match subject {
-            Subject::DcCivac => Self::DcCivac,
-            Subject::DcCvau => Self::DcCvau,
-            Subject::DcCvac => Self::DcCvac,
-            Subject::IcIvau => Self::IcIvau,
-            Subject::IcIalluis => Self::IcIalluis,
-            Subject::TlbiVaae1is => Self::TlbiVaae1is,
-            Subject::TlbiVmalle1is => Self::TlbiVmalle1is,
-            Subject::IcIallu => Self::IcIallu,
-            Subject::TlbiVmalle1 => Self::TlbiVmalle1,
-            _ => return None,
-        })
+        subject.maintenance()
+    }
+
+    /// The instruction that this word is, its register apart.
+    pub fn decode(word: u32) -> Option<Self> {
+        if word >> 19 != SYS >> 19 {
+            return None;
+        }
+        let field = |shift: u32, mask: u32| (word >> shift & mask) as u8;
+        Self::from_encoding(field(16, 7), field(12, 15), field(8, 15), field(5, 7))
     }
 
     /// Does it translate its register as an address, so that it can take a
@@ -181,12 +169,19 @@ mod tests {
     }
 
     #[test]
-    fn names_and_classes_agree_with_the_glossary() {
-        for subject in Subject::ALL {
-            if let Some(what) = Maintenance::of(*subject) {
-                assert_eq!(what.name(), subject.symbol());
-                assert_eq!(MessageClass::of(*subject), Some(what.class()));
-            }
+    fn words_are_decoded_whatever_their_register() {
+        for (word, what) in [
+            (0xd50b_7520, Some(Maintenance::IcIvau)),
+            (0xd50b_753f, Some(Maintenance::IcIvau)),
+            (0xd50b_7b24, Some(Maintenance::DcCvau)),
+            (0xd508_711f, Some(Maintenance::IcIalluis)),
+            (0xd508_8363, Some(Maintenance::TlbiVaae1is)),
+            (0xd50b_7420, None), // dc zva
+            (0xd503_3b9f, None), // dsb ish
+            (0xd52b_7520, None), // sysl
+            (0, None),
+        ] {
+            assert_eq!(Maintenance::decode(word), what, "{word:#x}");
         }
     }
 

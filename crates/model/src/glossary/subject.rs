@@ -1,0 +1,254 @@
+//! What a case runs: operations, routines and self-tests.
+
+use crate::maintenance::{Maintenance, MessageClass};
+
+/// What kind of thing a [`Subject`] is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// One instruction, timed alone.
+    Operation,
+    /// A kernel loop built of operations, timed as a whole.
+    Routine,
+    /// Exists so that a verdict can be proved anywhere.
+    Selftest,
+}
+
+/// What a [`Subject`] runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operand {
+    /// Nothing: the line state does not matter to it.
+    Nothing,
+    /// Lines of data.
+    Data,
+    /// Lines of code.
+    Code,
+    /// The number of a page of data.
+    Page,
+    /// An address that is mapped nowhere.
+    Unmapped,
+}
+
+use Operand::{Code, Data, Nothing, Page, Unmapped};
+
+/// What is known of a subject besides its name.
+struct Facts {
+    kind: Kind,
+    symbol: &'static str,
+    operand: Operand,
+    sends: Option<MessageClass>,
+    instruction: Option<Maintenance>,
+    by_default: bool,
+    makes_code_visible: bool,
+    parts: &'static [Subject],
+}
+
+/// A maintenance instruction.
+const fn operation(instruction: Maintenance, operand: Operand) -> Facts {
+    Facts {
+        instruction: Some(instruction),
+        ..barrier(instruction.name(), operand, instruction.class())
+    }
+}
+
+/// A barrier, or nothing at all.
+const fn barrier(symbol: &'static str, operand: Operand, sends: MessageClass) -> Facts {
+    Facts {
+        kind: Kind::Operation,
+        sends: Some(sends),
+        ..routine(symbol, operand)
+    }
+    .by_default()
+}
+
+/// A routine of the kernel's, by its symbol there.
+const fn routine(symbol: &'static str, operand: Operand) -> Facts {
+    Facts {
+        kind: Kind::Routine,
+        symbol,
+        operand,
+        sends: None,
+        instruction: None,
+        by_default: false,
+        makes_code_visible: false,
+        parts: &[],
+    }
+}
+
+/// A self-test.
+const fn selftest(symbol: &'static str, operand: Operand) -> Facts {
+    Facts {
+        kind: Kind::Selftest,
+        ..routine(symbol, operand)
+    }
+}
+
+impl Facts {
+    /// A run without `--ops` measures it.
+    const fn by_default(self) -> Self {
+        Self {
+            by_default: true,
+            ..self
+        }
+    }
+
+    /// It makes freshly written code visible to instruction fetch.
+    const fn makes_code_visible(self) -> Self {
+        Self {
+            makes_code_visible: true,
+            ..self
+        }
+    }
+
+    /// It runs these routines.
+    const fn of(self, parts: &'static [Subject]) -> Self {
+        Self { parts, ..self }
+    }
+}
+
+use Subject as S;
+
+words! {
+    /// What a case runs and times: an operation, a routine or a self-test.
+    Subject: "operation or routine", Facts {
+        None = "none", "the empty timed block", barrier("none", Nothing, MessageClass::Local);
+        DcCivac = "dc-civac", "clean and invalidate a data line to the point of coherency", operation(Maintenance::DcCivac, Data);
+        DcCvau = "dc-cvau", "clean a data line to the point of unification", operation(Maintenance::DcCvau, Code);
+        DcCvac = "dc-cvac", "clean a data line to the point of coherency", operation(Maintenance::DcCvac, Data);
+        IcIvau = "ic-ivau", "invalidate an instruction line, broadcast", operation(Maintenance::IcIvau, Code);
+        IcIalluis = "ic-ialluis", "invalidate all instruction caches, broadcast", operation(Maintenance::IcIalluis, Nothing);
+        TlbiVaae1is = "tlbi-vaae1is", "invalidate one address's TLB entries, broadcast", operation(Maintenance::TlbiVaae1is, Page);
+        TlbiVmalle1is = "tlbi-vmalle1is", "invalidate all EL1 TLB entries, broadcast", operation(Maintenance::TlbiVmalle1is, Nothing);
+        DsbIsh = "dsb-ish", "the barrier (inner shareable) behind one posted ic ivau", barrier("dsb ish", Code, MessageClass::Sync);
+        DsbSy = "dsb-sy", "the barrier (full system) behind one posted ic ivau", barrier("dsb sy", Code, MessageClass::Sync);
+        IcIallu = "ic-iallu", "control: invalidate this core's instruction cache", operation(Maintenance::IcIallu, Nothing);
+        TlbiVmalle1 = "tlbi-vmalle1", "control: invalidate this core's EL1 TLB entries", operation(Maintenance::TlbiVmalle1, Nothing);
+        DsbIdle = "dsb-idle", "control: a dsb ish with nothing pending", barrier("dsb ish", Nothing, MessageClass::Local);
+        FlushDcacheArea = "flush-dcache-area", "__flush_dcache_area over one page", routine("__flush_dcache_area", Data).by_default();
+        FlushIcacheRange = "flush-icache-range", "flush_icache_range over one page, end given", routine("flush_icache_range", Code).by_default().makes_code_visible();
+        FlushIcacheRangeSize = "flush-icache-range-size", "the report's own call: a size for an end, so one dc cvau and one ic ivau", routine("flush_icache_range", Code).by_default().makes_code_visible();
+        KexecListFlush = "kexec-list-flush", "kexec_list_flush over a list of entries and pages", routine("kexec_list_flush", Code).by_default().of(&[S::FlushDcacheArea]);
+        MachineKexec = "machine-kexec", "copy, __flush_dcache_area, flush_icache_range, kexec_list_flush", routine("machine_kexec", Code).by_default().makes_code_visible().of(&[S::FlushDcacheArea, S::FlushIcacheRangeSize, S::KexecListFlush]);
+        FlushIcacheRangeIdc = "flush-icache-range-idc", "flush_icache_range as patched where CTR_EL0.IDC is set", routine("flush_icache_range_idc", Code);
+        FlushIcacheRangeDic = "flush-icache-range-dic", "flush_icache_range as patched where CTR_EL0.DIC is set", routine("flush_icache_range_dic", Code);
+        FlushIcacheRangeIdcDic = "flush-icache-range-idc-dic", "flush_icache_range as patched where IDC and DIC are set", routine("flush_icache_range_idc_dic", Code);
+        FlushIcacheRangeCleanCache = "flush-icache-range-clean-cache", "flush_icache_range as patched by ARM64_WORKAROUND_CLEAN_CACHE", routine("flush_icache_range_clean_cache", Code).makes_code_visible();
+        CachesCleanInvalPou = "caches-clean-inval-pou", "flush_icache_range's name from 5.14 on", routine("caches_clean_inval_pou", Code).makes_code_visible();
+        DcacheCleanInvalPoc = "dcache-clean-inval-poc", "__flush_dcache_area's name from 5.14 on, end given", routine("dcache_clean_inval_poc", Data);
+        IcacheInvalPou = "icache-inval-pou", "the ic ivau loop alone, 5.14 on", routine("icache_inval_pou", Code);
+        SelftestHang = "selftest-hang", "self-test: never returns, DAIF masked; must give blocked", selftest("selftest_hang", Nothing);
+        SelftestFault = "selftest-fault", "self-test: dc zva on an unmapped address; must give faulted", selftest("selftest_fault", Unmapped);
+        SelftestSlow = "selftest-slow", "self-test: late when stale cores exist; must give slowed", selftest("selftest_slow", Data);
+        SelftestStale = "selftest-stale", "self-test: runs older code after its flush; must give incoherent", selftest("selftest_stale", Code).makes_code_visible().of(&[S::FlushIcacheRange]);
+        SelftestUnseen = "selftest-unseen", "self-test: a routine without an operation to see in it; must give inconclusive", selftest("selftest_unseen", Code).of(&[S::FlushIcacheRangeIdcDic]);
+    }
+}
+
+impl Subject {
+    /// Operation, routine or self-test?
+    pub const fn kind(self) -> Kind {
+        self.facts().kind
+    }
+
+    /// The instruction or kernel symbol, as an engineer writes it.
+    pub const fn symbol(self) -> &'static str {
+        self.facts().symbol
+    }
+
+    /// What it runs on.
+    pub const fn operand(self) -> Operand {
+        self.facts().operand
+    }
+
+    /// Does it run on a line, so that the line state matters?
+    pub const fn takes_line(self) -> bool {
+        !matches!(self.operand(), Nothing)
+    }
+
+    /// What it sends to other cores; `None` for what is built of several
+    /// operations (routines, self-tests).
+    pub const fn sends(self) -> Option<MessageClass> {
+        self.facts().sends
+    }
+
+    /// The maintenance instruction that it is, if it is one alone.
+    pub const fn maintenance(self) -> Option<Maintenance> {
+        self.facts().instruction
+    }
+
+    /// Does it make freshly written code visible to instruction fetch?
+    pub const fn makes_code_visible(self) -> bool {
+        self.facts().makes_code_visible
+    }
+
+    /// The routines that it runs, in their order, if it is composed of others.
+    pub const fn parts(self) -> &'static [Self] {
+        self.facts().parts
+    }
+
+    /// Does a run without `--ops` measure it? Every operation, and the routines
+    /// of the report. The patched and renamed routines come with `--ops all`.
+    pub const fn is_default(self) -> bool {
+        self.facts().by_default
+    }
+
+    /// What a run without `--ops` measures.
+    pub fn default_set() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|s| s.is_default())
+    }
+
+    /// The operation that is this maintenance instruction.
+    pub fn of(what: Maintenance) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|s| s.maintenance() == Some(what))
+    }
+
+    /// The operation that this instruction is, its register apart (Arm ARM, C6.2).
+    pub fn decode(word: u32) -> Option<Self> {
+        match word {
+            0xd503_3b9f => Some(Self::DsbIsh),
+            0xd503_3f9f => Some(Self::DsbSy),
+            _ => Maintenance::decode(word).and_then(Self::of),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_every_operation_and_the_routines_of_the_report() {
+        let default: alloc::vec::Vec<_> = Subject::default_set().collect();
+        let operations = Subject::ALL
+            .iter()
+            .filter(|s| s.kind() == Kind::Operation)
+            .count();
+        assert_eq!(default.len(), operations + 5);
+        assert_eq!(default.last(), Some(&Subject::MachineKexec));
+        assert!(default.iter().all(|s| s.kind() != Kind::Selftest));
+    }
+
+    #[test]
+    fn parts_are_routines() {
+        for subject in Subject::ALL {
+            assert!(subject.parts().iter().all(|p| p.kind() == Kind::Routine));
+        }
+    }
+
+    #[test]
+    fn instructions_are_decoded() {
+        for (word, subject) in [
+            (0xd50b_7e23, Some(Subject::DcCivac)),
+            (0xd50b_7b24, Some(Subject::DcCvau)),
+            (0xd50b_7a20, Some(Subject::DcCvac)),
+            (0xd50b_7520, Some(Subject::IcIvau)),
+            (0xd503_3b9f, Some(Subject::DsbIsh)),
+            (0xd503_3f9f, Some(Subject::DsbSy)),
+            (0xd65f_03c0, None), // ret
+        ] {
+            assert_eq!(Subject::decode(word), subject, "{word:#x}");
+        }
+    }
+}
