@@ -5,24 +5,53 @@ use stalecore_model::{cpuset::CpuSet, glossary::Verdict, run::Run};
 
 use crate::dist::{Booted, built};
 
-/// All ways, with what each says of where the machine's description came from.
-const WAYS: [(&str, &str); 4] = [
-    ("image", "device-tree"),
-    ("uefi", "acpi"),
-    ("u-boot", "device-tree"),
-    ("grub", "acpi"),
+/// A way to boot.
+struct Way {
+    name: &'static str,
+    /// Where the machine's description comes from.
+    source: &'static str,
+    /// What has to be built for it.
+    needs: &'static [&'static str],
+    /// Something that its firmware says before the image does.
+    says: &'static str,
+}
+
+const WAYS: &[Way] = &[
+    Way {
+        name: "image",
+        source: "device-tree",
+        needs: &[],
+        says: "",
+    },
+    Way {
+        name: "uefi",
+        source: "acpi",
+        needs: &["stalecore.efi"],
+        says: "stalecore.cfg",
+    },
+    Way {
+        name: "u-boot",
+        source: "device-tree",
+        needs: &[],
+        says: "Starting kernel",
+    },
+    Way {
+        name: "grub",
+        source: "acpi",
+        needs: &["stalecore.efi", "grubaa64.efi"],
+        says: "load options",
+    },
 ];
 
-fn boot(way: &str, args: &str) -> Booted {
-    if way != "image" {
-        built("stalecore.efi");
+impl Way {
+    fn boot(&self, args: &str) -> Booted {
+        for file in self.needs {
+            built(file);
+        }
+        // Emulation on a busy host makes some medians late, which is no difference
+        // between the ways.
+        Booted::new(&format!("--boot {} --cpus 4 {args}", self.name))
     }
-    if way == "grub" {
-        built("grubaa64.efi");
-    }
-    // Emulation on a busy host makes some medians late, which is no difference
-    // between the ways.
-    Booted::new(&format!("--boot {way} --cpus 4 {args}"))
 }
 
 /// Each case by what it is and what came of it, in no order.
@@ -45,13 +74,15 @@ fn cases(run: &Run) -> Vec<String> {
 #[test]
 fn every_firmware_gives_the_same_cases_and_verdicts() {
     let mut expected = None;
-    for (way, source) in WAYS {
-        let booted = boot(way, "--ops ic-ivau,dc-civac --stale spin,wfe").ends(0, &["ic-ivau"]);
+    for firmware in WAYS {
+        let (way, says) = (firmware.name, firmware.says);
+        let booted = firmware.boot("--ops ic-ivau,dc-civac --stale spin,wfe");
+        let booted = booted.ends(0, &["ic-ivau"]);
         let run = &booted.run;
         let machine = run.machine.as_ref().unwrap();
         assert_eq!(
             (machine.source.as_str(), machine.entry_el, machine.cpus),
-            (source, 2, 4),
+            (firmware.source, 2, 4),
             "{way}"
         );
         assert_eq!(run.garbled, 0, "{way}: {:?}", run.notes);
@@ -61,15 +92,9 @@ fn every_firmware_gives_the_same_cases_and_verdicts() {
         // What firmware says first is kept, and is none of ours.
         let console = booted.console();
         let chatter = console.split("KTAP version 1").next().unwrap();
-        let says = match way {
-            "image" => "",
-            "u-boot" => "Starting kernel",
-            "grub" => "load options",
-            _ => "stalecore.cfg",
-        };
         assert_eq!(
             chatter.trim().is_empty(),
-            way == "image",
+            says.is_empty(),
             "{way}: {chatter}"
         );
         assert!(chatter.contains(says), "{way}: {chatter}");
@@ -78,8 +103,9 @@ fn every_firmware_gives_the_same_cases_and_verdicts() {
 
 #[test]
 fn a_deaf_core_blocks_whoever_booted_the_image() {
-    for (way, _) in WAYS {
-        let booted = boot(way, "--fabric deaf=spin --stale spin --ops ic-ivau");
+    for firmware in WAYS {
+        let way = firmware.name;
+        let booted = firmware.boot("--fabric deaf=spin --stale spin --ops ic-ivau");
         let booted = booted.ends(4, &["Yes: ic-ivau on CPU 0"]);
         assert_eq!(booted.run.blocks[0].seen_by, "sentinel", "{way}");
     }
@@ -87,8 +113,9 @@ fn a_deaf_core_blocks_whoever_booted_the_image() {
 
 #[test]
 fn firmware_hands_over_at_el1_too() {
-    for (way, _) in WAYS {
-        let booted = boot(way, "--el 1 --no-semihosting --stale spin --ops ic-ivau");
+    for firmware in WAYS {
+        let way = firmware.name;
+        let booted = firmware.boot("--el 1 --no-semihosting --stale spin --ops ic-ivau");
         let booted = booted.ends(0, &[]);
         let machine = booted.run.machine.as_ref().unwrap();
         assert_eq!(
@@ -124,8 +151,7 @@ fn a_usb_stick_boots_and_acpi_s_sockets_and_clusters_reach_the_report() {
 /// semihosting, entered at EL1.
 #[test]
 fn what_a_guest_of_kvm_would_run() {
-    let booted = boot(
-        "image",
+    let booted = WAYS[0].boot(
         "--el 1 --no-semihosting --ops ic-ivau,dc-civac,flush-icache-range \
          --stale spin,branch-self,dmb-loop,ldxr-stxr,load-storm",
     );

@@ -154,8 +154,7 @@ fn add_cases(run: &mut Run, shape: &Shape, stale: CpuSet, random: &mut impl Rng)
     // A small run is of what people ask for first, not of the first few words.
     let first = (StaleState::DmbLoop, LineState::DirtyHere, Subject::IcIvau);
     let usual = |(_, line, op): &(StaleState, LineState, Subject)| {
-        shape.cases > 432
-            || *line == LineState::DirtyHere && op.is_default()
+        shape.cases > 432 || *line == LineState::DirtyHere && op.is_default()
     };
     let keys = std::iter::once(first).chain(keys.filter(move |k| *k != first).filter(usual));
     for (nth, key) in keys.take(shape.cases).enumerate() {

@@ -3,7 +3,6 @@
 use stalecore_model::kdump::Kernel;
 
 use super::{
-    era,
     findings::{Evidence, Findings},
     outcome::{Kind, Outcome},
     step::Step,
@@ -72,7 +71,7 @@ impl Findings {
                          log that was cut off, or a console that fell silent: which instruction \
                          did not return, and that one did not, needs a trace (kprobes on these \
                          routines, or the program counter read from outside).",
-                        era::maintenance(what)
+                        what.maintenance()
                     ),
                 );
             }
@@ -101,7 +100,7 @@ impl Findings {
                      that moment no core blocked it. The capture kernel's own first broadcasts \
                      (ic ialluis, tlbi vaale1is) come next; earlycon in its arguments tells how \
                      far it comes. {file_end}",
-                    era::maintenance(era)
+                    era.maintenance()
                 ),
             ),
             None => self.add(

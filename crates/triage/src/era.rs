@@ -11,28 +11,6 @@ pub fn like(release: &str) -> Option<Kernel> {
     Some(Kernel::like(major, minor))
 }
 
-/// What `machine_kexec` does to caches between the stale warning and "Bye!",
-/// in words.
-pub const fn maintenance(kernel: Kernel) -> &'static str {
-    match kernel {
-        Kernel::V4_18 => {
-            "__flush_dcache_area (dc civac, dsb sy), then flush_icache_range with a size passed \
-             for its end (so exactly one dc cvau, at +36, and one ic ivau, at +92), then \
-             kexec_list_flush (dc civac)"
-        }
-        Kernel::V4_19 => {
-            "__flush_dcache_area (dc civac, dsb sy), then __flush_icache_range with a size passed \
-             for its end (so exactly one dc cvau and one ic ivau), then kexec_list_flush (dc civac)"
-        }
-        Kernel::V5_10 => {
-            "__flush_dcache_area (dc civac, dsb sy), then __flush_icache_range over the \
-             relocation code (dc cvau and ic ivau, a line at a time), then kexec_list_flush (dc \
-             civac)"
-        }
-        Kernel::V5_16 | Kernel::V6_1 | Kernel::V6_12 => "no cache maintenance at all",
-    }
-}
-
 /// Does the release carry more than a mainline version, so that changes of
 /// later kernels may have been brought into it?
 pub fn is_vendor(release: &str) -> bool {

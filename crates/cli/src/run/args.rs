@@ -146,10 +146,13 @@ pub struct PlanArgs(pub Options);
 impl clap::Args for PlanArgs {
     fn augment_args(command: Command) -> Command {
         KEYS.iter()
-            .filter(|(key, _)| !ELSEWHERE.contains(key))
-            .fold(command, |command, (key, help)| {
-                let arg = Arg::new(*key).long(*key).help(*help).value_name("VALUE");
-                command.arg(if SWITCHES.contains(key) {
+            .filter(|key| !ELSEWHERE.contains(&key.name))
+            .fold(command, |command, key| {
+                let arg = Arg::new(key.name)
+                    .long(key.name)
+                    .help(format!("{}: {}", key.about, key.takes))
+                    .value_name("VALUE");
+                command.arg(if SWITCHES.contains(&key.name) {
                     arg.num_args(0..=1)
                         .require_equals(true)
                         .default_missing_value("on")
@@ -172,7 +175,8 @@ impl FromArgMatches for PlanArgs {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        for (key, _) in KEYS.iter().filter(|(key, _)| !ELSEWHERE.contains(key)) {
+        let flags = KEYS.iter().map(|key| key.name);
+        for key in flags.filter(|key| !ELSEWHERE.contains(key)) {
             if let Some(value) = matches.get_one::<String>(key) {
                 self.0
                     .set(key, value)
@@ -186,7 +190,7 @@ impl FromArgMatches for PlanArgs {
 /// A message of the model's, with the key that it begins with as a flag.
 pub fn as_flag(message: &str) -> String {
     let key = message.split(':').next().unwrap_or_default();
-    if KEYS.iter().any(|(known, _)| *known == key) {
+    if KEYS.iter().any(|known| known.name == key) {
         format!("--{message}")
     } else {
         message.to_string()

@@ -13,7 +13,7 @@ use stalecore_model::{
     run::Run,
 };
 
-use super::{boot::image::beside, machine::escaped, qemu::Qemu};
+use super::{boot::files::beside, machine::escaped, qemu::Qemu};
 
 /// The plugin's name beside this command.
 const PLUGIN: &str = "libstalecore_coherence.so";

@@ -85,7 +85,10 @@ fn block(run: &Run, block: &Block) -> String {
         None if !block.ladder.is_empty() => text += "  not released by anything tried\n",
         None => {}
     }
-    let class = block.op.sends().map_or("several messages", MessageClass::about);
+    let class = block
+        .op
+        .sends()
+        .map_or("several messages", MessageClass::about);
     text += &format!("  what {} sends: {class}\n", block.op);
     text
 }

@@ -46,7 +46,6 @@ use anyhow::{Context, anyhow};
 use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, run::Run, shell};
 
 pub use args::{Args, OutputArgs, seconds};
-use boot::Way;
 use coherence::Checker;
 use core_file::CoreFile;
 use judge::Ending;
@@ -81,7 +80,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = args.options();
     let plan = Plan::new(&options, machine.cpus).map_err(|e| anyhow!(args::as_flag(&e)))?;
     args.check().map_err(|e| anyhow!(e))?;
-    let boot = args.boot.boot.patience(machine.cpus) / FIRMWARE_SHARE;
+    let boot = args.boot.patience(machine.cpus) / FIRMWARE_SHARE;
     let pace = Pace::of(&options, &plan, machine.cpus, boot);
     if args.list {
         let text = match args.output.json {
@@ -92,7 +91,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::Expected);
     }
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
-    let firmware = args.boot.boot.patience(machine.cpus);
+    let firmware = args.boot.patience(machine.cpus);
     let limits = Limits::of(&options, &plan, machine.cpus, firmware, timeout);
     let scratch = Scratch::new().context("temporary directory")?;
     let monitor = scratch.path().join("qmp");
@@ -127,10 +126,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Before the machine starts: a directory that cannot be written is found
     // now, and a host that is killed leaves what it knew.
     out.save(&run)?;
-    let begins = match args.boot.boot {
-        Way::Image => "booting",
-        _ => "firmware",
-    };
+    let begins = args.boot.begins();
     let verbose = args.output.verbose;
     let progress = Progress::new(args.output.quiet, verbose, begins, pace);
     let mut session = Session::new(run, out.console()?, progress);

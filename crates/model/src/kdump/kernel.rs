@@ -1,48 +1,143 @@
 //! The kernels whose crash paths differ.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String};
 use core::fmt;
 
-/// A kernel version at which the crash path changed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Kernel {
+/// What is known of a kernel. Each row names what differs from the one before.
+pub(super) struct Facts {
+    /// The first version, major and minor, that behaves like it.
+    since: (u32, u32),
+    /// Does `machine_kexec` do cache maintenance when the kernel has crashed?
+    flushes_at_crash: bool,
+    /// Does `machine_kexec` pass a size where the flush of the instruction
+    /// cache takes an end, so that each of its loops runs once?
+    passes_size_for_end: bool,
+    /// The routine that writes data back to memory.
+    dcache_routine: &'static str,
+    /// The routine that makes the relocation code visible to instruction
+    /// fetch, at crash time or when the image is loaded.
+    icache_routine: &'static str,
+    /// What `machine_kexec` does to caches between the warning that cores may
+    /// be stale and "Bye!", in words.
+    maintenance: &'static str,
+    /// Are cores that stopped taken out of the list of those that failed to,
+    /// and the others asked again by NMI? Older kernels name everybody else as
+    /// soon as one core did not answer.
+    names_only_failed: bool,
+    /// Registers on one line of a dump.
+    register_columns: usize,
+    /// The bits of the processor state that a dump shows with a sign, in order.
+    pub(super) pstate_signs: &'static [(u32, &'static str)],
+    /// Does a dump show the branch type?
+    pub(super) shows_btype: bool,
+    /// Does a warning end with a number?
+    pub(super) numbers_warnings: bool,
+    /// Does a stack dump name the user, and spell the taint out?
+    pub(super) names_user: bool,
+}
+
+/// Defines the kernels, oldest first, each with its name on the command line.
+macro_rules! kernels {
+    ($($(#[$meta:meta])* $kernel:ident = $name:literal, $facts:expr;)*) => {
+        $(const $kernel: Facts = $facts;)*
+
+        /// A kernel version at which the crash path changed.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+        pub enum Kernel { $($(#[$meta])* $kernel,)* }
+
+        impl Kernel {
+            /// Every kernel, oldest first, with its name on the command line.
+            pub const ALL: [(&'static str, Self); [$($name),*].len()] =
+                [$(($name, Self::$kernel)),*];
+
+            /// Their names: `4.18, 4.19, …`.
+            pub const NAMES: &str = {
+                let names = concat!($($name, ", "),*);
+                names.split_at(names.len() - 2).0
+            };
+
+            /// The name on the command line: `4.18`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kernel => $name),* }
+            }
+
+            /// What is known of it.
+            pub(super) const fn facts(self) -> &'static Facts {
+                match self { $(Self::$kernel => &$kernel),* }
+            }
+        }
+    };
+}
+
+kernels! {
     /// The report's own: `flush_icache_range` is the assembly routine, and gets
     /// a size for an end.
     #[default]
-    V4_18,
+    V4_18 = "4.18", Facts {
+        since: (0, 0),
+        flushes_at_crash: true,
+        passes_size_for_end: true,
+        dcache_routine: "__flush_dcache_area",
+        icache_routine: "flush_icache_range",
+        maintenance: "__flush_dcache_area (dc civac, dsb sy), then flush_icache_range with a size \
+                      passed for its end (so exactly one dc cvau, at +36, and one ic ivau, at \
+                      +92), then kexec_list_flush (dc civac)",
+        names_only_failed: false,
+        register_columns: 2,
+        pstate_signs: &[(22, "PAN"), (23, "UAO")],
+        shows_btype: false,
+        numbers_warnings: true,
+        names_user: false,
+    };
     /// The assembly is `__flush_icache_range`; `flush_icache_range` became a
     /// wrapper that also interrupts every core, which the crash path avoids.
-    V4_19,
+    V4_19 = "4.19", Facts {
+        since: (4, 19),
+        icache_routine: "__flush_icache_range",
+        maintenance: "__flush_dcache_area (dc civac, dsb sy), then __flush_icache_range with a \
+                      size passed for its end (so exactly one dc cvau and one ic ivau), then \
+                      kexec_list_flush (dc civac)",
+        ..V4_18
+    };
     /// The end argument is right (since 5.8).
-    V5_10,
+    V5_10 = "5.10", Facts {
+        since: (5, 8),
+        passes_size_for_end: false,
+        maintenance: "__flush_dcache_area (dc civac, dsb sy), then __flush_icache_range over the \
+                      relocation code (dc cvau and ic ivau, a line at a time), then \
+                      kexec_list_flush (dc civac)",
+        pstate_signs: &[(22, "PAN"), (23, "UAO"), (25, "TCO")],
+        shows_btype: true,
+        ..V4_19
+    };
     /// No maintenance at crash time: it moved to when the image is loaded.
-    V5_16,
+    V5_16 = "5.16", Facts {
+        since: (5, 16),
+        flushes_at_crash: false,
+        dcache_routine: "dcache_clean_inval_poc",
+        icache_routine: "icache_inval_pou",
+        maintenance: "no cache maintenance at all",
+        register_columns: 3,
+        pstate_signs: &[(22, "PAN"), (23, "UAO"), (25, "TCO"), (24, "DIT"), (12, "SSBS")],
+        numbers_warnings: false,
+        ..V5_10
+    };
     /// As 5.16, with the renamed routines at load time.
-    V6_1,
+    V6_1 = "6.1", Facts {
+        since: (6, 1),
+        ..V5_16
+    };
     /// Stop requests are repeated as NMIs, and only cores that did not stop
     /// are named.
-    V6_12,
+    V6_12 = "6.12", Facts {
+        since: (6, 12),
+        names_only_failed: true,
+        names_user: true,
+        ..V6_1
+    };
 }
 
 impl Kernel {
-    /// Every kernel, oldest first, with its name on the command line.
-    pub const ALL: [(&'static str, Self); 6] = [
-        ("4.18", Self::V4_18),
-        ("4.19", Self::V4_19),
-        ("5.10", Self::V5_10),
-        ("5.16", Self::V5_16),
-        ("6.1", Self::V6_1),
-        ("6.12", Self::V6_12),
-    ];
-
-    /// The name on the command line: `4.18`.
-    pub fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(_, kernel)| *kernel == self)
-            .map_or("4.18", |(name, _)| name)
-    }
-
     /// The kernel of that name.
     ///
     /// # Errors
@@ -52,24 +147,16 @@ impl Kernel {
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, kernel)| *kernel)
-            .ok_or_else(|| {
-                let names: Vec<_> = Self::ALL.iter().map(|(name, _)| *name).collect();
-                format!("'{name}' is not allowed; allowed: {}", names.join(", "))
-            })
+            .ok_or_else(|| format!("'{name}' is not allowed; allowed: {}", Self::NAMES))
     }
 
     /// The kernel that behaves like version `major.minor`: the newest that is
-    /// no newer. The oldest stands for everything before it. 5.8 and 5.9 have
-    /// the right end argument, as 5.10.
+    /// no newer. The oldest stands for everything before it.
     pub fn like(major: u32, minor: u32) -> Self {
-        match (major, minor) {
-            (0..=3, _) | (4, 0..=18) => Self::V4_18,
-            (4, _) | (5, 0..=7) => Self::V4_19,
-            (5, 8..=15) => Self::V5_10,
-            (5, _) | (6, 0) => Self::V5_16,
-            (6, 1..=11) => Self::V6_1,
-            _ => Self::V6_12,
-        }
+        let mut kernels = Self::ALL.iter().map(|(_, kernel)| *kernel).rev();
+        kernels
+            .find(|kernel| kernel.facts().since <= (major, minor))
+            .unwrap_or_default()
     }
 
     /// What `uname -r` of the played kernel says.
@@ -79,44 +166,41 @@ impl Kernel {
 
     /// Does `machine_kexec` pass a size where the flush of the instruction
     /// cache takes an end, so that each of its loops runs once?
-    pub fn passes_size_for_end(self) -> bool {
-        self < Self::V5_10
+    pub const fn passes_size_for_end(self) -> bool {
+        self.facts().passes_size_for_end
     }
 
     /// Does `machine_kexec` do cache maintenance when the kernel has crashed?
-    pub fn flushes_at_crash(self) -> bool {
-        self < Self::V5_16
+    pub const fn flushes_at_crash(self) -> bool {
+        self.facts().flushes_at_crash
     }
 
     /// The routine that makes the relocation code visible to instruction
     /// fetch, at crash time or when the image is loaded.
-    pub fn icache_routine(self) -> &'static str {
-        match self {
-            Self::V4_18 => "flush_icache_range",
-            Self::V4_19 | Self::V5_10 => "__flush_icache_range",
-            Self::V5_16 | Self::V6_1 | Self::V6_12 => "icache_inval_pou",
-        }
+    pub const fn icache_routine(self) -> &'static str {
+        self.facts().icache_routine
     }
 
     /// The routine that writes data back to memory.
-    pub fn dcache_routine(self) -> &'static str {
-        if self.flushes_at_crash() {
-            "__flush_dcache_area"
-        } else {
-            "dcache_clean_inval_poc"
-        }
+    pub const fn dcache_routine(self) -> &'static str {
+        self.facts().dcache_routine
+    }
+
+    /// What `machine_kexec` does to caches between the warning that cores may
+    /// be stale and "Bye!", in words.
+    pub const fn maintenance(self) -> &'static str {
+        self.facts().maintenance
     }
 
     /// Are cores that stopped taken out of the list of those that failed to,
-    /// and the others asked again by NMI? Older kernels name everybody else as
-    /// soon as one core did not answer.
-    pub fn names_only_failed(self) -> bool {
-        self >= Self::V6_12
+    /// and the others asked again by NMI?
+    pub const fn names_only_failed(self) -> bool {
+        self.facts().names_only_failed
     }
 
     /// Registers on one line of a dump.
-    pub fn register_columns(self) -> usize {
-        if self >= Self::V5_16 { 3 } else { 2 }
+    pub const fn register_columns(self) -> usize {
+        self.facts().register_columns
     }
 }
 

@@ -45,7 +45,7 @@ pub fn soft_lockup(cpu: usize, stuck_ms: u64) -> String {
 /// kernels name the user, and spell the taint out on a line of its own
 /// ([`taint`]).
 pub fn cpu_line(kernel: Kernel, cpu: usize, locked_up: bool) -> String {
-    let user = if kernel.names_only_failed() {
+    let user = if kernel.facts().names_user {
         "UID: 0 "
     } else {
         ""
@@ -66,7 +66,7 @@ pub fn cpu_line(kernel: Kernel, cpu: usize, locked_up: bool) -> String {
 
 /// The taint in words, where the kernel prints it.
 pub fn taint(kernel: Kernel, locked_up: bool) -> Option<&'static str> {
-    (locked_up && kernel.names_only_failed()).then_some("Tainted: [L]=SOFTLOCKUP")
+    (locked_up && kernel.facts().names_user).then_some("Tainted: [L]=SOFTLOCKUP")
 }
 
 /// The machine.
@@ -103,10 +103,10 @@ pub fn warning(cpu: usize, place: &str) -> String {
 
 /// Closes a warning. Newer kernels have no number for it.
 pub fn end_trace(kernel: Kernel, id: u64) -> String {
-    let id = if kernel.register_columns() == 3 {
-        0
-    } else {
+    let id = if kernel.facts().numbers_warnings {
         id
+    } else {
+        0
     };
     format!("---[ end trace {id:016x} ]---")
 }

@@ -23,17 +23,12 @@ pub fn pstate(kernel: Kernel, spsr: u64) -> String {
         .iter()
         .map(|(n, c)| flag(*n, *c))
         .collect();
-    let mut text = format!(
-        "pstate: {:08x} ({nzcv} {daif} {}PAN {}UAO",
-        spsr & 0xffff_ffff,
-        sign(22),
-        sign(23)
-    );
-    if kernel >= Kernel::V5_10 {
-        text.push_str(&format!(" {}TCO", sign(25)));
-        if kernel >= Kernel::V5_16 {
-            text.push_str(&format!(" {}DIT {}SSBS", sign(24), sign(12)));
-        }
+    let facts = kernel.facts();
+    let mut text = format!("pstate: {:08x} ({nzcv} {daif}", spsr & 0xffff_ffff);
+    for (n, name) in facts.pstate_signs {
+        text.push_str(&format!(" {}{name}", sign(*n)));
+    }
+    if facts.shows_btype {
         let branch = ["--", "-c", "j-", "jc"][(spsr >> 10 & 3) as usize];
         text.push_str(&format!(" BTYPE={branch}"));
     }

@@ -1,16 +1,12 @@
 //! The command line: the same keys and values on the host (`--ops ic-ivau`)
 //! and in the boot arguments (`stalecore.ops=ic-ivau`), read by the same code.
 
-mod bootargs;
+mod keys;
 pub(crate) mod values;
 
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{format, string::String, vec::Vec};
 
-use values::{list, number, one_of, ratio, switch, time};
+pub use keys::{KEYS, Key};
 
 use crate::{
     cpuset::CpuSet,
@@ -21,77 +17,6 @@ use crate::{
 
 /// What the boot arguments' keys begin with.
 pub const PREFIX: &str = "stalecore.";
-
-/// Every key, with what it takes. The host's flags have the same names.
-pub const KEYS: &[(&str, &str)] = &[
-    (
-        "ops",
-        "operations and routines: a list of names, 'all' or 'default'",
-    ),
-    ("stale", "stale states: a list of names, or 'all'"),
-    ("stale-cpus", "the stale cores: a CPU list like 0-23,25-127"),
-    (
-        "initiators",
-        "the cores that run the operations: a CPU list",
-    ),
-    ("lines", "line states: a list of names, or 'all'"),
-    ("samples", "samples per case and class: 1 to 100000000"),
-    (
-        "deadline-ms",
-        "how long an operation may take before it counts as blocked: 1 to 3600000",
-    ),
-    (
-        "max-slowdown",
-        "slow-down against the baseline that is still fine: 1.0 to 1000000",
-    ),
-    (
-        "sweep",
-        "the depth sweep: auto (up to 100 cases), on or off",
-    ),
-    ("sentinel", "the core that only watches: auto, off or a CPU"),
-    ("counter", "the counter: auto, pmccntr or cntvct"),
-    (
-        "icount",
-        "instructions are counted, one a nanosecond: on or off",
-    ),
-    (
-        "fabric",
-        "the model of the interconnect at EL2: items like deaf=spin@1-3,to=dvm,depth=4,early-comp=off,delay=50us,fault=ic-ivau,heal=sev",
-    ),
-    (
-        "bisect",
-        "narrow the stale cores of a block down to the smallest set that still blocks: on or off",
-    ),
-    (
-        "recorder",
-        "the flight recorder, which outlives a reset, so that the next boot goes on: on or off",
-    ),
-    (
-        "after-block",
-        "what to do when nothing releases an operation: end, or reset the machine and go on",
-    ),
-    ("semihosting", "end through semihosting: on or off"),
-    (
-        "hold",
-        "hold still for a while when an operation blocks or the crash kernel has reported: on or off",
-    ),
-    (
-        "scenario",
-        "what to run: plan (operations under stale states) or kdump (a crash, end to end)",
-    ),
-    (
-        "kernel",
-        "whose crash path kdump plays: 4.18, 4.19, 5.10, 5.16, 6.1 or 6.12",
-    ),
-    (
-        "trace",
-        "print where kdump's routines are, instruction by instruction: on or off",
-    ),
-    (
-        "watchdog-thresh",
-        "the watchdog's threshold; stuck is twice as long: 10ms to 60s",
-    ),
-];
 
 /// A choice left open, made, or refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -245,96 +170,47 @@ impl Options {
     /// # Errors
     /// One line that names what is wrong and what is allowed.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        self.apply(key, value).map_err(|e| format!("{key}: {e}"))
+        let Some(known) = KEYS.iter().find(|known| known.name == key) else {
+            let names: Vec<_> = KEYS.iter().map(|known| known.name).collect();
+            return Err(format!("{key}: no such key; allowed: {}", names.join(", ")));
+        };
+        (known.read)(self, value).map_err(|error| format!("{key}: {error}"))
     }
 
-    fn apply(&mut self, key: &str, value: &str) -> Result<(), String> {
-        match key {
-            "ops" => {
-                self.ops = match value {
-                    "default" => Subject::default_set().collect(),
-                    "all" => Subject::ALL
-                        .iter()
-                        .copied()
-                        .filter(|s| s.kind() != crate::glossary::Kind::Selftest)
-                        .collect(),
-                    _ => list(value, Subject::from_name)?,
-                }
-            }
-            "stale" => {
-                self.stale = match value {
-                    "all" => StaleState::ALL.to_vec(),
-                    _ => list(value, StaleState::from_name)?,
-                }
-            }
-            "lines" => {
-                self.lines = match value {
-                    "all" => LineState::ALL.to_vec(),
-                    _ => list(value, LineState::from_name)?,
-                }
-            }
-            "stale-cpus" => self.stale_cpus = Some(CpuSet::parse(value)?),
-            "initiators" => {
-                self.initiators = CpuSet::parse(value)?;
-                if self.initiators.is_empty() {
-                    return Err("at least one CPU is needed".to_string());
-                }
-            }
-            "samples" => self.samples = number(value, 1, 100_000_000)?,
-            "deadline-ms" => self.deadline_ms = Some(number(value, 1, 3_600_000)?),
-            "max-slowdown" => self.max_slowdown = Some(ratio(value)?),
-            "sweep" => {
-                self.sweep = one_of(
-                    value,
-                    &[("auto", Auto::Auto), ("on", Auto::On), ("off", Auto::Off)],
-                )?;
-            }
-            "sentinel" => {
-                self.sentinel = match value {
-                    "auto" => Sentinel::Auto,
-                    "off" => Sentinel::Off,
-                    _ => Sentinel::Cpu(number(value, 0, 511).map_err(|_| {
-                        format!("'{value}' is not allowed; allowed: auto, off, or a CPU")
-                    })? as usize),
-                }
-            }
-            "counter" => {
-                self.counter = one_of(
-                    value,
-                    &[
-                        ("auto", CounterChoice::Auto),
-                        ("pmccntr", CounterChoice::Pmccntr),
-                        ("cntvct", CounterChoice::Cntvct),
-                    ],
-                )?;
-            }
-            "icount" => self.icount = switch(value)?,
-            "fabric" => self.fabric = Some(FabricOptions::parse(value)?),
-            "bisect" => self.bisect = switch(value)?,
-            "recorder" => self.recorder = switch(value)?,
-            "after-block" => {
-                self.after_block = one_of(
-                    value,
-                    &[("end", AfterBlock::End), ("reset", AfterBlock::Reset)],
-                )?;
-            }
-            "semihosting" => self.semihosting = switch(value)?,
-            "hold" => self.hold = switch(value)?,
-            "scenario" => {
-                self.scenario = one_of(
-                    value,
-                    &[("plan", Scenario::Plan), ("kdump", Scenario::Kdump)],
-                )?;
-            }
-            "kernel" => self.kernel = Kernel::from_name(value)?,
-            "trace" => self.trace = switch(value)?,
-            "watchdog-thresh" => self.watchdog_ms = time(value, 10, 60_000)?,
-            _ => {
-                let known: Vec<_> = KEYS.iter().map(|(k, _)| *k).collect();
-                return Err(format!("no such key; allowed: {}", known.join(", ")));
-            }
+    /// Reads boot arguments: words `stalecore.key=value`; others are somebody
+    /// else's and are passed over.
+    ///
+    /// # Errors
+    /// As [`Self::set`], for the first word that is wrong.
+    pub fn from_bootargs(text: &str) -> Result<Self, String> {
+        let mut options = Self::default();
+        for word in text.split_ascii_whitespace() {
+            let Some(word) = word.strip_prefix(PREFIX) else {
+                continue;
+            };
+            let (key, value) = word
+                .split_once('=')
+                .ok_or_else(|| format!("{PREFIX}{word}: no '=' and value"))?;
+            options.set(key, value)?;
         }
-        Ok(())
+        Ok(options)
+    }
+
+    /// Writes the boot arguments that give these options: only what differs
+    /// from the default, so that they fit a board's command line.
+    pub fn to_bootargs(&self) -> String {
+        let default = Self::default();
+        let words: Vec<_> = KEYS
+            .iter()
+            .filter_map(|key| {
+                let value = (key.write)(self);
+                let differs = value != (key.write)(&default);
+                value
+                    .filter(|_| differs)
+                    .map(|value| format!("{PREFIX}{}={value}", key.name))
+            })
+            .collect();
+        words.join(" ")
     }
 }
 

@@ -68,6 +68,14 @@ pub(crate) fn one_of<T: Copy>(value: &str, allowed: &[(&str, T)]) -> Result<T, S
         })
 }
 
+/// The word of a value, as [`one_of`] reads it.
+pub(super) fn word<T: Copy + PartialEq>(value: T, words: &[(&str, T)]) -> Option<String> {
+    words
+        .iter()
+        .find(|(_, known)| *known == value)
+        .map(|(name, _)| name.to_string())
+}
+
 pub(crate) fn switch(value: &str) -> Result<bool, String> {
     one_of(value, &[("on", true), ("off", false)])
 }

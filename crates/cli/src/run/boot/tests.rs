@@ -88,7 +88,7 @@ fn what_is_missing_is_named() {
         let error = prepare(args, "stalecore.ops=none");
         assert!(error.contains(part), "{args:?}: {error}");
     }
-    let error = prepare(&["--boot=u-boot", &firmware], &"x".repeat(U_BOOT_LINE + 1));
+    let error = prepare(&["--boot=u-boot", &firmware], &"x".repeat(512));
     assert!(error.contains("512 bytes; allowed: 511"), "{error}");
     let text = scratch.path().join("text");
     fs::write(&text, "MZ, but no header").unwrap();
@@ -152,13 +152,13 @@ fn a_disk_is_virtual_or_a_usb_stick() {
 fn options_reach_each_firmware_in_its_own_language() {
     let words = "stalecore.ops=ic-ivau stalecore.fabric=deaf=spin";
     assert_eq!(
-        disk::grub_cfg(words),
+        ways::grub_cfg(words),
         "set timeout=0\nlinux /stalecore.efi 'stalecore.ops=ic-ivau' \
          'stalecore.fabric=deaf=spin'\nboot\n"
     );
     assert_eq!(
-        disk::extlinux_conf(words),
+        ways::extlinux_conf(words),
         format!("default stalecore\nlabel stalecore\n  kernel /stalecore.img\n  append {words}\n")
     );
-    assert!(!disk::extlinux_conf("").contains("append"));
+    assert!(!ways::extlinux_conf("").contains("append"));
 }

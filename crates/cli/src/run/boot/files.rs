@@ -1,4 +1,4 @@
-//! Finds the image to boot.
+//! Finds the files to boot from.
 
 use std::{
     fs,
@@ -12,13 +12,16 @@ use crate::{carried, flatten};
 /// The image's name beside this command.
 const NAME: &str = "stalecore.img";
 
+/// The machine in a PE file's header (Microsoft's PE format, machine types).
+const ARM64: u16 = 0xaa64;
+
 /// The path of a flat image: the one asked for, that one flattened into
 /// `scratch` if it is an ELF file, the one inside this command, or the one
 /// beside it.
 ///
 /// # Errors
 /// No such file, or no image.
-pub fn find(asked: Option<&Path>, scratch: &Path) -> anyhow::Result<PathBuf> {
+pub fn image(asked: Option<&Path>, scratch: &Path) -> anyhow::Result<PathBuf> {
     let path = match (asked, carried::IMAGE) {
         (Some(path), _) => path.to_path_buf(),
         (None, Some(image)) => {
@@ -51,4 +54,40 @@ pub fn beside(name: &str, otherwise: &str) -> anyhow::Result<PathBuf> {
         bail!("{} is missing; {otherwise}", path.display());
     }
     Ok(path)
+}
+
+/// A file that somebody named by this flag.
+///
+/// # Errors
+/// There is none.
+pub fn there(path: &Path, flag: &str) -> anyhow::Result<PathBuf> {
+    if !path.is_file() {
+        bail!("{flag}: {} is no file", path.display());
+    }
+    Ok(path.into())
+}
+
+/// The bytes of a UEFI application for aarch64.
+///
+/// # Errors
+/// The file cannot be read, or is none.
+pub fn application(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let name = || path.display().to_string();
+    let bytes = flatten::read(path).with_context(name)?;
+    if !is_application(&bytes) {
+        bail!("{} is no UEFI application for aarch64", name());
+    }
+    Ok(bytes)
+}
+
+/// A PE file whose header names the machine.
+fn is_application(bytes: &[u8]) -> bool {
+    let header = || {
+        let at: [u8; 4] = bytes.get(0x3c..0x40)?.try_into().ok()?;
+        let at = usize::try_from(u32::from_le_bytes(at)).ok()?;
+        bytes.get(at..at.checked_add(6)?)
+    };
+    bytes.starts_with(b"MZ")
+        && header()
+            .is_some_and(|header| header[..4] == *b"PE\0\0" && header[4..] == ARM64.to_le_bytes())
 }

@@ -1,0 +1,249 @@
+//! The keys, a row for each: what it is called, what it means and takes, how it
+//! is read and how it is written.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+
+use super::{
+    AfterBlock, Auto, CounterChoice, Options, Scenario, Sentinel,
+    values::{list, names, number, one_of, ratio, switch, time, word},
+};
+use crate::{
+    cpuset::CpuSet,
+    fabric::FabricOptions,
+    glossary::{Kind, LineState, StaleState, Subject},
+    kdump::Kernel,
+};
+
+/// A key of the command line and of the boot arguments.
+pub struct Key {
+    /// As the flag and the boot argument are called.
+    pub name: &'static str,
+    /// What it means.
+    pub about: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// Reads a value; one line says what is wrong with it and what is allowed.
+    pub(super) read: fn(&mut Options, &str) -> Result<(), String>,
+    /// Writes the value that [`Self::read`] reads; `None` where there is none.
+    pub(super) write: fn(&Options) -> Option<String>,
+}
+
+/// The words of `--sweep`.
+const SWEEP: &[(&str, Auto)] = &[("auto", Auto::Auto), ("on", Auto::On), ("off", Auto::Off)];
+/// The words of `--counter`.
+const COUNTER: &[(&str, CounterChoice)] = &[
+    ("auto", CounterChoice::Auto),
+    ("pmccntr", CounterChoice::Pmccntr),
+    ("cntvct", CounterChoice::Cntvct),
+];
+/// The words of `--after-block`.
+const AFTER_BLOCK: &[(&str, AfterBlock)] =
+    &[("end", AfterBlock::End), ("reset", AfterBlock::Reset)];
+/// The words of `--scenario`.
+const SCENARIO: &[(&str, Scenario)] = &[("plan", Scenario::Plan), ("kdump", Scenario::Kdump)];
+
+/// A key that is on or off, kept in one field.
+macro_rules! switch {
+    ($name:literal, $about:literal, $field:ident) => {
+        Key {
+            name: $name,
+            about: $about,
+            takes: "on or off",
+            read: |o, value| switch(value).map(|on| o.$field = on),
+            write: |o| Some(if o.$field { "on" } else { "off" }.into()),
+        }
+    };
+}
+
+/// Every key. The host's flags have the same names.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "ops",
+        about: "operations and routines",
+        takes: "a list of names, 'all' or 'default'",
+        read: |o, value| {
+            o.ops = match value {
+                "default" => Subject::default_set().collect(),
+                "all" => Subject::ALL
+                    .iter()
+                    .copied()
+                    .filter(|s| s.kind() != Kind::Selftest)
+                    .collect(),
+                _ => list(value, Subject::from_name)?,
+            };
+            Ok(())
+        },
+        write: |o| Some(names(&o.ops)),
+    },
+    Key {
+        name: "stale",
+        about: "stale states",
+        takes: "a list of names, or 'all'",
+        read: |o, value| {
+            o.stale = match value {
+                "all" => StaleState::ALL.to_vec(),
+                _ => list(value, StaleState::from_name)?,
+            };
+            Ok(())
+        },
+        write: |o| Some(names(&o.stale)),
+    },
+    Key {
+        name: "stale-cpus",
+        about: "the stale cores",
+        takes: "a CPU list like 0-23,25-127",
+        read: |o, value| CpuSet::parse(value).map(|cpus| o.stale_cpus = Some(cpus)),
+        write: |o| o.stale_cpus.map(|cpus| cpus.to_string()),
+    },
+    Key {
+        name: "initiators",
+        about: "the cores that run the operations",
+        takes: "a CPU list",
+        read: |o, value| {
+            o.initiators = CpuSet::parse(value)?;
+            if o.initiators.is_empty() {
+                return Err("at least one CPU is needed".to_string());
+            }
+            Ok(())
+        },
+        write: |o| Some(o.initiators.to_string()),
+    },
+    Key {
+        name: "lines",
+        about: "line states",
+        takes: "a list of names, or 'all'",
+        read: |o, value| {
+            o.lines = match value {
+                "all" => LineState::ALL.to_vec(),
+                _ => list(value, LineState::from_name)?,
+            };
+            Ok(())
+        },
+        write: |o| Some(names(&o.lines)),
+    },
+    Key {
+        name: "samples",
+        about: "samples per case and class",
+        takes: "1 to 100000000",
+        read: |o, value| number(value, 1, 100_000_000).map(|n| o.samples = n),
+        write: |o| Some(o.samples.to_string()),
+    },
+    Key {
+        name: "deadline-ms",
+        about: "how long an operation may take before it counts as blocked",
+        takes: "1 to 3600000",
+        read: |o, value| number(value, 1, 3_600_000).map(|ms| o.deadline_ms = Some(ms)),
+        write: |o| o.deadline_ms.map(|ms| ms.to_string()),
+    },
+    Key {
+        name: "max-slowdown",
+        about: "slow-down against the baseline that is still fine",
+        takes: "1.0 to 1000000",
+        read: |o, value| ratio(value).map(|milli| o.max_slowdown = Some(milli)),
+        write: |o| {
+            o.max_slowdown
+                .map(|milli| format!("{}.{:03}", milli / 1000, milli % 1000))
+        },
+    },
+    Key {
+        name: "sweep",
+        about: "the depth sweep",
+        takes: "auto (up to 100 cases), on or off",
+        read: |o, value| one_of(value, SWEEP).map(|sweep| o.sweep = sweep),
+        write: |o| word(o.sweep, SWEEP),
+    },
+    Key {
+        name: "sentinel",
+        about: "the core that only watches",
+        takes: "auto, off or a CPU",
+        read: |o, value| {
+            o.sentinel = match value {
+                "auto" => Sentinel::Auto,
+                "off" => Sentinel::Off,
+                _ => Sentinel::Cpu(number(value, 0, 511).map_err(|_| {
+                    format!("'{value}' is not allowed; allowed: auto, off, or a CPU")
+                })? as usize),
+            };
+            Ok(())
+        },
+        write: |o| {
+            Some(match o.sentinel {
+                Sentinel::Auto => "auto".into(),
+                Sentinel::Off => "off".into(),
+                Sentinel::Cpu(cpu) => cpu.to_string(),
+            })
+        },
+    },
+    Key {
+        name: "counter",
+        about: "the counter",
+        takes: "auto, pmccntr or cntvct",
+        read: |o, value| one_of(value, COUNTER).map(|counter| o.counter = counter),
+        write: |o| word(o.counter, COUNTER),
+    },
+    switch!(
+        "icount",
+        "instructions are counted, one a nanosecond",
+        icount
+    ),
+    Key {
+        name: "fabric",
+        about: "the model of the interconnect at EL2",
+        takes: "items like deaf=spin@1-3,to=dvm,depth=4,early-comp=off,delay=50us,fault=ic-ivau,\
+                heal=sev",
+        read: |o, value| FabricOptions::parse(value).map(|fabric| o.fabric = Some(fabric)),
+        write: |o| o.fabric.map(|fabric| fabric.to_string()),
+    },
+    switch!(
+        "bisect",
+        "narrow the stale cores of a block down to the smallest set that still blocks",
+        bisect
+    ),
+    switch!(
+        "recorder",
+        "the flight recorder, which outlives a reset, so that the next boot goes on",
+        recorder
+    ),
+    Key {
+        name: "after-block",
+        about: "what to do when nothing releases an operation",
+        takes: "end, or reset the machine and go on",
+        read: |o, value| one_of(value, AFTER_BLOCK).map(|after| o.after_block = after),
+        write: |o| word(o.after_block, AFTER_BLOCK),
+    },
+    switch!("semihosting", "end through semihosting", semihosting),
+    switch!(
+        "hold",
+        "hold still for a while when an operation blocks or the crash kernel has reported",
+        hold
+    ),
+    Key {
+        name: "scenario",
+        about: "what to run",
+        takes: "plan (operations under stale states) or kdump (a crash, end to end)",
+        read: |o, value| one_of(value, SCENARIO).map(|scenario| o.scenario = scenario),
+        write: |o| word(o.scenario, SCENARIO),
+    },
+    Key {
+        name: "kernel",
+        about: "whose crash path kdump plays",
+        takes: Kernel::NAMES,
+        read: |o, value| Kernel::from_name(value).map(|kernel| o.kernel = kernel),
+        write: |o| Some(o.kernel.to_string()),
+    },
+    switch!(
+        "trace",
+        "print where kdump's routines are, instruction by instruction",
+        trace
+    ),
+    Key {
+        name: "watchdog-thresh",
+        about: "the watchdog's threshold; stuck is twice as long",
+        takes: "10ms to 60s",
+        read: |o, value| time(value, 10, 60_000).map(|ms| o.watchdog_ms = ms),
+        write: |o| Some(format!("{}ms", o.watchdog_ms)),
+    },
+];
