@@ -15,7 +15,7 @@ LG_ENV ?= docs/ci/labgrid/qemu.yaml
 JUNIT ?= $(TARGET_DIR)/labgrid.xml
 PYTEST := PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q -p no:cacheprovider --lg-env
 
-.PHONY: help run test host-test labgrid ktap build dist grub qemu deps deps-run deps-test venv clean
+.PHONY: help run test host-test labgrid ktap schema build dist grub qemu deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make host-test  run the tests that need neither image nor QEMU'
 	@echo 'make labgrid    boot by labgrid (LG_ENV=qemu.yaml or a board, JUNIT=results.xml)'
 	@echo 'make ktap       have the parser of the kernel read what the image prints'
+	@echo 'make schema     write docs/run.schema.json anew'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
@@ -51,6 +52,10 @@ ktap: deps-test venv build
 	@tools/kunit $(TARGET_DIR)/kunit
 	KUNIT=$(TARGET_DIR)/kunit PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q \
 		-p no:cacheprovider tests/ktap
+
+# docs/run.schema.json, from the types that write run.json.
+schema:
+	STALECORE_WRITE_SCHEMA=1 $(CARGO) test --locked --release -q -p stalecore-model --lib schema
 
 build: deps-build
 	$(CARGO) build --locked --release -p stalecore-cli -p stalecore-coherence

@@ -167,15 +167,34 @@ fn what_is_described_is_written() {
 fn words_are_the_glossary_s() {
     let schema = schema();
     let defs = &schema["$defs"];
-    let subjects: Vec<_> = Subject::ALL.iter().map(|w| w.name()).collect();
-    let states: Vec<_> = StaleState::ALL.iter().map(|w| w.name()).collect();
-    let lines: Vec<_> = LineState::ALL.iter().map(|w| w.name()).collect();
-    let verdicts: Vec<_> = Verdict::ALL.iter().map(|w| w.name()).collect();
-    assert_eq!(defs["subject"]["enum"], json!(subjects));
-    assert_eq!(defs["state"]["enum"], json!(states));
-    assert_eq!(defs["line"]["enum"], json!(lines));
-    assert_eq!(defs["verdict"]["enum"], json!(verdicts));
-    assert_eq!(defs["step"]["properties"]["step"]["enum"], json!(Step::ALL));
+    let word = |name: &str, about: &str| json!({ "const": name, "description": about });
+    let subjects: Vec<_> = Subject::ALL
+        .iter()
+        .map(|w| word(w.name(), w.about()))
+        .collect();
+    let states: Vec<_> = StaleState::ALL
+        .iter()
+        .map(|w| word(w.name(), w.about()))
+        .collect();
+    let lines: Vec<_> = LineState::ALL
+        .iter()
+        .map(|w| word(w.name(), w.about()))
+        .collect();
+    let verdicts: Vec<_> = Verdict::ALL
+        .iter()
+        .map(|w| word(w.name(), w.about()))
+        .collect();
+    assert_eq!(defs["Subject"]["oneOf"], json!(subjects));
+    assert_eq!(defs["StaleState"]["oneOf"], json!(states));
+    assert_eq!(defs["LineState"]["oneOf"], json!(lines));
+    assert_eq!(defs["Verdict"]["oneOf"], json!(verdicts));
+    let steps = defs["Step"]["oneOf"].as_array().expect("a list");
+    assert!(
+        steps
+            .iter()
+            .map(|step| &step["const"])
+            .eq(Step::ALL.map(|s| json!(s)).iter())
+    );
     assert_eq!(schema["properties"]["schema"]["const"], json!(SCHEMA));
     let mut codes: Vec<_> = ExitCode::BY_SERIOUSNESS
         .iter()

@@ -110,7 +110,7 @@ mod tests {
     fn each_mistake_is_one_line_with_what_is_allowed() {
         for (line, parts) in [
             ("run --cpu-count 8", ["'--cpu-count'", "--cpus"]),
-            ("rum", ["'rum'", "allowed: run, serial, triage, list"]),
+            ("rum", ["'rum'", "allowed: run, serial, read, triage, list"]),
             ("run --gic 4", ["'4'", "2, 3"]),
             ("run --el 0", ["'0'", "1, 2, 3"]),
             ("run --cpus many", ["'many'", "1 to 512"]),

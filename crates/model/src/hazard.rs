@@ -9,6 +9,8 @@ use crate::hex::Hex;
 
 /// What is wrong between two accesses to one line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "HazardKind"))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A read past the caches of a line that is dirty in one.
@@ -86,6 +88,7 @@ impl Kind {
 
 /// One of the two sides of a hazard.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Side {
     /// The core, as QEMU numbers it.
     pub cpu: u32,
@@ -107,6 +110,7 @@ impl Side {
 /// A place where the image relies on memory that a cache may hide or overwrite:
 /// the harness's own fault.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Hazard {
     /// What is wrong.
     pub kind: Kind,
@@ -120,6 +124,7 @@ pub struct Hazard {
 
 /// A maintenance instruction or barrier that was executed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MaintenanceSite {
     /// `invalidate_range+24`.
     pub at: String,
@@ -134,6 +139,7 @@ pub struct MaintenanceSite {
 
 /// What the checker saw of the whole run, written when the machine ends.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Coverage {
     /// Where the image was found; `None` if it never ran.
     pub image: Option<Hex>,

@@ -35,6 +35,8 @@ pub mod record;
 pub mod recorder;
 pub mod registers;
 pub mod run;
+#[cfg(test)]
+mod schema;
 pub mod shell;
 pub mod symbols;
 mod sync;

@@ -166,6 +166,7 @@ const LARGEST_CORE: u64 = 64 << 10;
 
 /// Where all this is in memory: physical addresses, for a debugger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Marks {
     /// The first byte of the image.
     pub image: Hex,
@@ -173,7 +174,8 @@ pub struct Marks {
     pub symbols: Hex,
     /// The number of the case under way, 32 bits; 0 before the first.
     pub case: Hex,
-    /// The mark of CPU 0: see [`MARK_SIZE`].
+    /// The mark of CPU 0: sequence (odd while an operation is in flight), site,
+    /// address and operations returned, 64 bits each.
     pub mark: Hex,
     /// The stale state that CPU 0 has entered: 1 + its number as one byte, 0 for
     /// none.

@@ -17,8 +17,10 @@ pub const BAUD: u32 = 115_200;
 /// Everything known of one run. Empty or `None` where the run did not get
 /// that far.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Run {
-    /// [`crate::record::SCHEMA`] of the host command that wrote it.
+    /// The version of this format.
+    #[cfg_attr(test, schemars(schema_with = "crate::schema::version"))]
     pub schema: u32,
     /// The host command's version.
     pub version: String,
@@ -30,15 +32,16 @@ pub struct Run {
     pub host: String,
     /// Is the machine emulated, so that the run is about the harness only?
     pub emulated: bool,
-    /// The exit code that the host gave.
+    /// The exit code of the host command.
+    #[cfg_attr(test, schemars(schema_with = "crate::schema::exit_code"))]
     pub exit: u8,
-    /// Why, in one sentence.
+    /// Why, in a sentence or two.
     pub answer: String,
     /// From the start of the machine to its end, in milliseconds.
     pub elapsed_ms: u64,
     /// What came over the console, in bytes.
     pub console_bytes: u64,
-    /// Lines that looked like records and could not be read.
+    /// Lines that looked like records and could not be read, or came twice.
     pub garbled: u64,
     /// The machine.
     pub machine: Option<Machine>,
@@ -93,6 +96,7 @@ pub struct Run {
 
 /// What happened on a serial line.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SerialLine {
     /// Bytes of lines that could not be read.
     pub garbled_bytes: u64,

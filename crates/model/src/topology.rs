@@ -8,6 +8,7 @@ use crate::{cpuset::CpuSet, platform::Place};
 /// The cores of each package and of each cluster. A core of which firmware says
 /// nothing is in none.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Topology {
     /// Physical packages.
     pub sockets: Vec<CpuSet>,

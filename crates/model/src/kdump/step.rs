@@ -15,6 +15,7 @@ use crate::{
 
 /// Something that the crash path does; each is reported before it is done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Step {
@@ -196,6 +197,7 @@ pub fn sequence(kernel: Kernel, failed: bool) -> Vec<Step> {
 
 /// A step was reached.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KdumpRecord {
     /// Which.
     pub step: Step,

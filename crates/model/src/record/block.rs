@@ -13,6 +13,7 @@ use crate::{
 
 /// An operation had not returned when its deadline passed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Block {
     /// Number of the case.
     pub n: u32,
@@ -88,6 +89,7 @@ impl Block {
 
 /// What cores of a block report were doing; equal ones are one entry.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CoreState {
     /// Which.
     pub cpus: CpuSet,
@@ -118,6 +120,7 @@ impl CoreState {
 
 /// One rung of the release ladder.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rung {
     /// `sev`, `unlock`, `sgi`, `el2` or `psci`.
     pub rung: String,
@@ -129,6 +132,7 @@ pub struct Rung {
 
 /// An operation took an exception.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Fault {
     /// Number of the case.
     pub n: u32,
@@ -152,6 +156,7 @@ pub struct Fault {
 
 /// Which of the stale cores a block takes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BisectRecord {
     /// Number of the case that blocked.
     pub n: u32,

@@ -67,8 +67,9 @@ pub enum Record {
 
 /// What the image found out about the machine.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Machine {
-    /// [`SCHEMA`] of this image.
+    /// The version of the image's records.
     pub schema: u32,
     /// The image's version.
     pub version: String,
@@ -106,6 +107,7 @@ pub struct Machine {
 
 /// Cores whose identification registers are the same.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cores {
     /// Which.
     pub cpus: CpuSet,
@@ -131,6 +133,7 @@ pub struct Cores {
 
 /// What the run will do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PlanRecord {
     /// How many cases.
     pub cases: u32,
@@ -150,6 +153,7 @@ pub struct PlanRecord {
 
 /// What the flight recorder kept of a plan that an earlier boot began.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Resume {
     /// How many boots there have been, with this one.
     pub boots: u32,
@@ -168,6 +172,7 @@ pub struct Note {
 
 /// The beginning of a group of cases.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GroupRecord {
     /// The stale state.
     pub state: StaleState,
@@ -179,9 +184,10 @@ pub struct GroupRecord {
     pub cases: u32,
 }
 
-/// What came of a case. Histograms are in ticks of [`Machine::counter`], per
-/// timed block of `batch` operations; empty where there was nothing to time.
+/// What came of a case. Histograms are in ticks of the machine's counter,
+/// per timed block of `batch` operations; empty where there was nothing to time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CaseRecord {
     /// Number in the plan, from 1.
     pub n: u32,
@@ -286,6 +292,7 @@ pub const DEPTHS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
 
 /// One depth of the sweep: operations back to back without a DSB, then the DSB.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Depth {
     /// How many operations: 1, 2, 4 … 64.
     #[serde(rename = "d")]
@@ -300,6 +307,7 @@ pub struct Depth {
 
 /// One initiator's part of a case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InitiatorRecord {
     /// Which core.
     pub cpu: u32,
@@ -314,6 +322,7 @@ pub struct InitiatorRecord {
 }
 /// What the timed block costs, counted in instructions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Icount {
     /// Between the two counter reads of the empty block.
     pub empty: u64,
@@ -334,6 +343,7 @@ pub struct Hold {
 
 /// The run has ended in order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct End {
     /// The exit code.
     pub exit: u8,
