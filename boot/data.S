@@ -1,19 +1,22 @@
 // What the entry code keeps, in memory that is never cleared, and the stacks
 // that the first core starts on.
 
+// Each has lines of its own, of the longest there are (Core's are as long):
+// what is written with the caches off must share none with what is written
+// with them on, which a cache would write back over it.
     .section .boot_data, "aw"
-    .balign 64
+    .balign 256
 elected:                                // who boots + 1; decided?
     .quad   0, 0
-    .balign 64
+    .balign 256
     .global mmu_setup
 mmu_setup:                              // MAIR, TCR, TTBR0, SCTLR
     .quad   0, 0, 0, 0
-    .balign 64
+    .balign 256
     .global pen_release
 pen_release:                            // MPIDR + 1 of the core to go, its Core
     .quad   0, 0
-    .balign 64
+    .balign 256
 
     .section .bss.boot_stacks, "aw", %nobits
     .balign 16

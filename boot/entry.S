@@ -116,6 +116,12 @@ entry:
     stp     x0, x1, [x3]
     stp     x22, x2, [x3, #16]
     dsb     sy
+    // Firmware has cleaned the image, so a cache may still hold the line as it
+    // was: whoever writes a part of it with the caches on would write the rest
+    // of that back (Arm ARM, mismatched memory attributes).
+    mov     x0, x3
+    add     x1, x3, #32
+    bl      invalidate_range
 
     adr     x30, 5f
     b       drop_to_el1

@@ -151,10 +151,14 @@
     end_stuck stale_fault_loop
 
 // MMU and caches off. The words at x0 and x1 have lines of their own, which
-// the other side cleans and invalidates to the point of coherency.
+// the other side cleans and invalidates to the point of coherency. This core's
+// own dirty copies, which that would write over the answer, and which hide the
+// question from it, are gone before.
     stuck   stale_mmu_off
     mrs     x5, sctlr_el1
     ldr     x6, =SCTLR_OFF
+    dc      civac, x0
+    dc      civac, x1
     dsb     sy
     msr     sctlr_el1, x6
     isb

@@ -33,8 +33,9 @@ global_asm!(
     ".set SPSR_EL2H, 0x3c9",
     ".set MPIDR_AFFINITY, {affinity}",
     ".set EL3_WRITE, {el3_write}",
-    // A valid block: attribute 1, inner shareable, accessed, not for EL0.
-    ".set EARLY_BLOCK, 1 | (1 << 2) | (3 << 8) | (1 << 10) | (1 << 54)",
+    // A valid block: attribute 1, inner shareable, accessed, of its ASID alone,
+    // not for EL0.
+    ".set EARLY_BLOCK, 1 | (1 << 2) | (3 << 8) | (1 << 10) | (1 << 11) | (1 << 54)",
     ".set FDT_MAGIC, 0xd00dfeed",
     ".set FDT_MAX_SIZE, 0x200000",
     ".set ELECTION_SPINS, 0x10000",

@@ -12,6 +12,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::{
     alloc::{GlobalAlloc, Layout},
     ptr::NonNull,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use aarch64_paging::{
@@ -75,8 +76,12 @@ pub fn init_heap() {
     unsafe { ALLOCATOR.0.lock().init(space, HEAP_SIZE) }
 }
 
+// Every mapping is of its tables' ASID alone: the next tables may map the same
+// address by a block of another size, and a TLB that holds both under one ASID
+// may abort (Arm ARM, break-before-make).
 const DATA: El1Attributes = El1Attributes::VALID
     .union(El1Attributes::ACCESSED)
+    .union(El1Attributes::NON_GLOBAL)
     .union(El1Attributes::ATTRIBUTE_INDEX_1)
     .union(El1Attributes::INNER_SHAREABLE)
     .union(El1Attributes::PXN)
@@ -86,11 +91,13 @@ const CODE: El1Attributes = CONSTANTS.difference(El1Attributes::PXN);
 /// Normal, never cached: what is written is in memory when the machine is reset.
 const UNCACHED: El1Attributes = El1Attributes::VALID
     .union(El1Attributes::ACCESSED)
+    .union(El1Attributes::NON_GLOBAL)
     .union(El1Attributes::ATTRIBUTE_INDEX_2)
     .union(El1Attributes::PXN)
     .union(El1Attributes::UXN);
 const DEVICE: El1Attributes = El1Attributes::VALID
     .union(El1Attributes::ACCESSED)
+    .union(El1Attributes::NON_GLOBAL)
     .union(El1Attributes::ATTRIBUTE_INDEX_0)
     .union(El1Attributes::PXN)
     .union(El1Attributes::UXN);
@@ -117,9 +124,13 @@ fn at_el2(flags: El1Attributes) -> El23Attributes {
     own
 }
 
+/// The ASID of the next tables; the entry code's have 0.
+static NEXT_ASID: AtomicUsize = AtomicUsize::new(1);
+
 /// The page tables under construction: EL1's, and where there is a fabric
 /// EL2's with the same content.
 pub struct Tables {
+    asid: usize,
     el1: Mapping<IdTranslation<El1Attributes>, El1And0>,
     el2: Option<Mapping<IdTranslation<El23Attributes>, El2>>,
 }
@@ -131,10 +142,12 @@ impl Tables {
     /// # Errors
     /// The mapping crate's.
     pub fn new(with_el2: bool) -> Result<Self, String> {
+        let asid = NEXT_ASID.fetch_add(1, Ordering::Relaxed);
         let mut tables = Self {
+            asid,
             el1: Mapping::with_asid_and_va_range(
                 IdTranslation::new(),
-                0,
+                asid,
                 0,
                 El1And0,
                 VaRange::Lower,
@@ -294,7 +307,7 @@ impl Tables {
         unsafe { mapping.activate() };
         arch::flush_local_tlb();
         arch::forbid_writable_code(boot::SCTLR_WXN);
-        boot::set_tables(mapping.root_address().0 as u64);
+        boot::set_tables(mapping.root_address().0 as u64 | (self.asid as u64) << 48);
         let el2 = self
             .el2
             .map(|el2| alloc::boxed::Box::leak(alloc::boxed::Box::new(el2)));

@@ -15,7 +15,7 @@ use crate::{
     hal::arch,
     routines::{
         area::{Area, PAGE},
-        code, kexec_list,
+        code, kernel, kexec_list,
     },
 };
 
@@ -91,7 +91,8 @@ impl Areas {
     }
 }
 
-/// Fills an area: a function in each line of code, a kexec list, zeros.
+/// Fills an area: a function in each line of code, which each core may execute
+/// from then on, a kexec list, zeros.
 ///
 /// # Safety
 /// The area must be mapped and used by nobody else.
@@ -100,6 +101,9 @@ pub unsafe fn fill(area: &Area) {
         // SAFETY: within the area's code, through its writable view.
         unsafe { code::write_function(area.code_writable + at, 0) }
     }
+    // The executable view has been there for a while, so what was in memory
+    // before may have been fetched.
+    kernel::caches_clean_inval_pou(area.code, area.code + area.size);
     // SAFETY: the caller vouches for the area.
     unsafe { kexec_list::build_list(area) }
 }

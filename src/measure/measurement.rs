@@ -124,12 +124,13 @@ impl Measurement<'_> {
                     // SAFETY: within this initiator's own, mapped buffer.
                     unsafe { arch::dc_civac(line) }
                 }
-                arch::dsb_sy();
             }
             LineState::DirtyHere => lines.for_each(dirty),
             LineState::Shared => lines.for_each(read),
             LineState::DirtyThere | LineState::ExecutedThere => {}
         }
+        // Dirty lines are in the cache by then, and no longer in a store buffer.
+        arch::dsb_sy();
         self.core.mark.after();
     }
 

@@ -14,7 +14,7 @@ use stalecore_model::hazard::Kind;
 
 use crate::{
     decode::DataOp,
-    line::{LINE, Line, PAGE, Pages, What, Who},
+    line::{Line, PAGE, Pages, SMALLEST_LINE, What, Who},
     translate::Memory,
 };
 
@@ -27,12 +27,24 @@ const PATIENCE: u32 = 100_000;
 pub type Sink = Box<dyn Fn(Kind, Who, Who, u64) + Send + Sync>;
 
 /// What the caches of this machine are like.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Traits {
+    /// log2 of the bytes of a line.
+    pub line: u32,
     /// CTR_EL0.IDC: instruction fetch sees data without a clean.
     pub idc: bool,
     /// CTR_EL0.DIC: and without an invalidate of instruction caches.
     pub dic: bool,
+}
+
+impl Default for Traits {
+    fn default() -> Self {
+        Self {
+            line: SMALLEST_LINE,
+            idc: false,
+            dic: false,
+        }
+    }
 }
 
 /// An operation that no DSB has completed yet.
@@ -125,10 +137,11 @@ impl Caches {
     }
 
     fn each_line(&self, physical: u64, size: u64, mut act: impl FnMut(&mut Line, u64)) {
-        let last = (physical + size.max(1) - 1) >> LINE;
-        for at in (physical >> LINE..=last).map(|line| line << LINE) {
+        let shift = self.traits.line;
+        let last = (physical + size.max(1) - 1) >> shift;
+        for at in (physical >> shift..=last).map(|line| line << shift) {
             if let Some(page) = self.pages.of(at) {
-                let mut line = page.line(at).lock();
+                let mut line = page.line(at, shift).lock();
                 self.settle(&mut line);
                 act(&mut line, at);
             }
@@ -181,15 +194,17 @@ impl Caches {
     }
 
     /// A store, or a block that is zeroed.
-    pub fn write(&self, who: Who, physical: u64, size: u64, memory: Memory) {
+    pub fn write(&self, who: Who, physical: u64, stored: &[u8], memory: Memory) {
+        let size = stored.len() as u64;
+        let same = self.store(physical, stored);
+        let whole = who.what == What::Zero && size >= 1 << self.traits.line;
         self.each_line(physical, size, |line, at| {
             if memory.is_cached() {
                 if let Some(writer) = line.bypassed.take()
-                    && who.what != What::Zero
+                    && !whole
                 {
                     (self.sink)(Kind::WriteStale, who, writer, at);
                 }
-                line.unclean = !self.traits.idc;
                 if memory == Memory::WriteBack {
                     let power = self.off[usize::from(who.core)].load(Ordering::Relaxed);
                     line.dirty = Some((who, power));
@@ -202,15 +217,32 @@ impl Caches {
                 line.bypassed = Some(who);
             }
             (line.changed, line.by) = (self.now(), who);
-            line.at_pou = line.changed;
             line.unfinished = None;
+            // The same bytes once more change nothing that is fetched.
+            if !same {
+                (line.renewed, line.author) = (line.changed, who);
+                line.at_pou = line.changed;
+                line.unclean = memory.is_cached() && !self.traits.idc;
+            }
         });
         if let Some(page) = self.pages.of(physical) {
-            page.written.store(true, Ordering::Relaxed);
+            if !same {
+                page.renewed.store(true, Ordering::Relaxed);
+            }
             if page.walked.load(Ordering::Relaxed) {
                 self.tables_written.store(true, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Takes in what was stored; was it there before?
+    fn store(&self, physical: u64, stored: &[u8]) -> bool {
+        // What goes over a page's end is in two.
+        let room = (1 << PAGE) - (physical & ((1 << PAGE) - 1));
+        let (first, second) = stored.split_at(stored.len().min(room as usize));
+        let store = |at: u64, bytes: &[u8]| self.pages.of(at).is_some_and(|p| p.store(at, bytes));
+        let same = store(physical, first);
+        same & (second.is_empty() || store(physical + room, second))
     }
 
     /// Instructions fetched from one line.
@@ -218,12 +250,12 @@ impl Caches {
         let Some(page) = self.pages.of(physical) else {
             return;
         };
-        if !page.written.load(Ordering::Relaxed) {
+        if !page.renewed.load(Ordering::Relaxed) {
             return;
         }
         let core = self.core(who).lock();
         self.each_line(physical, 1, |line, at| {
-            if line.changed == 0 {
+            if line.renewed == 0 {
                 return;
             }
             if !cached {
@@ -233,7 +265,7 @@ impl Caches {
                 return;
             }
             if line.unclean {
-                (self.sink)(Kind::FetchNotClean, who, line.by, at);
+                (self.sink)(Kind::FetchNotClean, who, line.author, at);
                 return;
             }
             // What has completed that made the newest bytes visible.
@@ -247,9 +279,9 @@ impl Caches {
                     .min()
             };
             match done {
-                None => (self.sink)(Kind::FetchNotInvalidated, who, line.by, at),
+                None => (self.sink)(Kind::FetchNotInvalidated, who, line.author, at),
                 Some(done) if core.synced <= done => {
-                    (self.sink)(Kind::FetchNoIsb, who, line.by, at);
+                    (self.sink)(Kind::FetchNoIsb, who, line.author, at);
                 }
                 Some(_) => {}
             }
@@ -408,7 +440,7 @@ impl Caches {
             for line in page.lines() {
                 *line.lock() = Line::default();
             }
-            page.written.store(false, Ordering::Relaxed);
+            page.renewed.store(false, Ordering::Relaxed);
             page.walked.store(false, Ordering::Relaxed);
         }
         for core in &self.cores {
@@ -445,7 +477,7 @@ impl Caches {
             for (index, line) in page.lines().enumerate() {
                 let line = line.lock();
                 if let (Some((writer, _)), Some((reader, _))) = (line.dirty, line.early) {
-                    let at = at + ((index as u64) << LINE);
+                    let at = at + ((index as u64) << self.traits.line);
                     (self.sink)(Kind::ReadPastDirty, reader, writer, at);
                 }
             }
@@ -454,33 +486,36 @@ impl Caches {
 }
 
 fn clean(line: &mut Line, done: u64) {
+    unify(line, done);
+    (line.dirty, line.early) = (None, None);
+}
+
+/// The newest bytes reach the point of unification.
+fn unify(line: &mut Line, done: u64) {
     if line.unclean {
-        line.at_pou = done;
+        (line.unclean, line.at_pou) = (false, done);
     }
-    (line.dirty, line.unclean, line.early) = (None, false, None);
 }
 
 /// What was executed before it has reached where it goes.
 fn complete(line: &mut Line, one: &Pending, done: u64) {
-    if line.changed >= one.at {
-        return;
-    }
-    match one.op {
-        Some(DataOp::Cvau) => {
-            if line.unclean {
-                (line.unclean, line.at_pou) = (false, done);
-            }
-        }
-        Some(DataOp::Cvac) => clean(line, done),
-        Some(DataOp::Ivac | DataOp::Civac) => {
-            clean(line, done);
-            line.bypassed = None;
-        }
-        None => {
+    if line.renewed < one.at {
+        match one.op {
+            Some(_) => unify(line, done),
             // An earlier one that is enough stays: cores may have seen to it since.
-            if !line.unclean && line.invalidated.0 <= line.at_pou {
+            None if !line.unclean && line.invalidated.0 <= line.at_pou => {
                 line.invalidated = (one.at, done);
             }
+            None => {}
+        }
+    }
+    if line.changed < one.at
+        && let Some(op) = one.op
+        && op != DataOp::Cvau
+    {
+        clean(line, done);
+        if op != DataOp::Cvac {
+            line.bypassed = None;
         }
     }
 }

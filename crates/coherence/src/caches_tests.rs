@@ -10,6 +10,7 @@ type Hazards = Arc<Mutex<Vec<(Kind, u16, u16)>>>;
 struct Machine {
     caches: Caches,
     found: Hazards,
+    stored: std::cell::Cell<u64>,
 }
 
 impl Machine {
@@ -21,6 +22,7 @@ impl Machine {
         Self {
             caches: Caches::new(3, traits, sink),
             found,
+            stored: 0.into(),
         }
     }
 
@@ -29,9 +31,17 @@ impl Machine {
         std::mem::take(&mut self.found.lock())
     }
 
+    /// Stores what was not there before.
     fn store(&self, core: u16, memory: Memory) {
+        self.stored.set(self.stored.get() + 1);
+        self.store_again(core, memory);
+    }
+
+    /// Stores what was there before.
+    fn store_again(&self, core: u16, memory: Memory) {
+        let bytes = self.stored.get().to_le_bytes();
         self.caches
-            .write(who(core, What::Store), LINE_AT + 8, 8, memory);
+            .write(who(core, What::Store), LINE_AT + 8, &bytes, memory);
     }
 
     fn load(&self, core: u16, memory: Memory) {
@@ -255,7 +265,8 @@ fn who_invalidates_and_reads_polls() {
 fn a_block_of_zeros_needs_nothing_of_the_line() {
     let m = machine();
     m.store(0, PAST);
-    m.caches.write(who(1, What::Zero), LINE_AT, 64, CACHED);
+    m.caches
+        .write(who(1, What::Zero), LINE_AT, &[0; 64], CACHED);
     m.load(1, CACHED);
     assert_eq!(m.found(), []);
 }
@@ -357,6 +368,7 @@ fn ctr_el0_may_make_steps_needless() {
     let m = Machine::new(Traits {
         idc: true,
         dic: false,
+        ..Traits::default()
     });
     m.store(0, CACHED);
     m.ivau(0);
@@ -367,6 +379,7 @@ fn ctr_el0_may_make_steps_needless() {
     let m = Machine::new(Traits {
         idc: true,
         dic: true,
+        ..Traits::default()
     });
     m.store(0, CACHED);
     m.fetch(0);
@@ -398,7 +411,8 @@ fn live_mappings_agree() {
     assert_eq!(m.found(), [(Kind::Mismatched, 1, 1)]);
     // Once the tables were changed and that is known, the old one is dead.
     m.caches.read(who(0, What::Walk), 0x4000_2000, 8, CACHED);
-    m.caches.write(who(0, What::Store), 0x4000_2000, 8, CACHED);
+    m.caches
+        .write(who(0, What::Store), 0x4000_2000, &[1; 8], CACHED);
     m.caches.tlbi();
     m.caches.mapped(who(0, What::Load), LINE_AT, CACHED);
     assert_eq!(m.found(), []);
@@ -421,9 +435,46 @@ fn a_reset_machine_knows_nothing() {
 fn an_access_over_a_line_s_end_is_in_both() {
     let m = machine();
     m.caches
-        .write(who(0, What::Store), LINE_AT - 4, 8, Memory::Device);
+        .write(who(0, What::Store), LINE_AT - 4, &[1; 8], Memory::Device);
     m.caches.read(who(0, What::Load), LINE_AT - 64, 1, CACHED);
     m.caches.read(who(0, What::Load), LINE_AT, 1, CACHED);
     m.caches.read(who(0, What::Load), LINE_AT + 64, 1, CACHED);
     assert_eq!(m.found().len(), 2);
+}
+
+#[test]
+fn the_same_bytes_once_more_are_no_new_code() {
+    let m = machine();
+    m.store(0, CACHED);
+    for step in [DataOp::Cvau, DataOp::Cvac] {
+        m.dc(0, step);
+    }
+    m.dsb(0);
+    m.ivau(0);
+    m.dsb(0);
+    m.isb(1);
+    m.store_again(0, CACHED);
+    m.fetch(1);
+    assert_eq!(m.found(), []);
+    // Memory has them only once they are clean.
+    m.sev(0);
+    m.load(1, PAST);
+    assert_eq!(m.found(), [(Kind::ReadPastDirty, 1, 0)]);
+    m.store(0, CACHED);
+    m.fetch(1);
+    assert_eq!(m.found(), [(Kind::FetchNotClean, 1, 0)]);
+}
+
+#[test]
+fn two_words_may_share_a_longer_line() {
+    for (line, found) in [(6, 0), (8, 1)] {
+        let m = Machine::new(Traits {
+            line,
+            ..Traits::default()
+        });
+        m.store(0, PAST);
+        m.caches
+            .write(who(1, What::Store), LINE_AT + 64, &[1; 8], CACHED);
+        assert_eq!(m.found().len(), found, "{line}");
+    }
 }

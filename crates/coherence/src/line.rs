@@ -5,9 +5,8 @@ use std::sync::{OnceLock, atomic::AtomicBool};
 
 use crate::{sites::Site, translate::Memory};
 
-/// log2 of the bytes of a line. The smallest that the architecture's common
-/// cores have: two words that share a longer line are not seen to.
-pub const LINE: u32 = 6;
+/// log2 of the bytes of the smallest line that is modelled.
+pub const SMALLEST_LINE: u32 = 6;
 /// log2 of the bytes of a page of lines.
 pub const PAGE: u32 = 12;
 
@@ -49,12 +48,17 @@ pub struct Line {
     pub dirty: Option<(Who, u32)>,
     /// Who wrote it past the caches, with no invalidate since.
     pub bypassed: Option<Who>,
-    /// Are newer bytes than the point of unification's in a data cache?
-    pub unclean: bool,
-    /// When it was last written, and who did.
+    /// When it was last written.
     pub changed: u64,
     /// Who did.
     pub by: Who,
+    /// When it was last written with other bytes than it held: what is fetched
+    /// may be older from then on.
+    pub renewed: u64,
+    /// Who did.
+    pub author: Who,
+    /// Are newer bytes than the point of unification's in a data cache?
+    pub unclean: bool,
     /// When the newest bytes reached the point of unification.
     pub at_pou: u64,
     /// The newest `ic ivau` that came after: when it was executed, and when a
@@ -71,17 +75,24 @@ pub struct Line {
 /// The lines of a page, and what is known of it as a whole.
 #[derive(Default)]
 pub struct Page {
-    /// Has any of it been written?
-    pub written: AtomicBool,
+    /// Has any of it been written with other bytes?
+    pub renewed: AtomicBool,
     /// Are there page tables in it?
     pub walked: AtomicBool,
     /// The memory type that it was last mapped with, in which generation of
     /// the tables, and for whom.
     pub mapped: Mutex<Option<(u64, Memory, Who)>>,
     lines: Lines,
+    bytes: OnceLock<Mutex<Bytes>>,
 }
 
-struct Lines([Mutex<Line>; 1 << (PAGE - LINE)]);
+/// What was stored to a page, as far as it was.
+struct Bytes {
+    bytes: [u8; 1 << PAGE],
+    known: [u64; (1 << PAGE) / 64],
+}
+
+struct Lines([Mutex<Line>; 1 << (PAGE - SMALLEST_LINE)]);
 
 impl Default for Lines {
     fn default() -> Self {
@@ -90,9 +101,29 @@ impl Default for Lines {
 }
 
 impl Page {
-    /// The line of a physical address in this page.
-    pub fn line(&self, physical: u64) -> &Mutex<Line> {
-        &self.lines.0[(physical >> LINE) as usize % self.lines.0.len()]
+    /// The line of a physical address in this page, of `1 << line` bytes.
+    pub fn line(&self, physical: u64, line: u32) -> &Mutex<Line> {
+        &self.lines.0[(physical & ((1 << PAGE) - 1)) as usize >> line]
+    }
+
+    /// Takes in bytes that were stored within the page; are they what was there?
+    pub fn store(&self, physical: u64, stored: &[u8]) -> bool {
+        let page = self.bytes.get_or_init(|| {
+            Mutex::new(Bytes {
+                bytes: [0; 1 << PAGE],
+                known: [0; (1 << PAGE) / 64],
+            })
+        });
+        let mut page = page.lock();
+        let mut same = true;
+        for (at, byte) in (physical as usize..).zip(stored) {
+            let at = at & ((1 << PAGE) - 1);
+            let (word, bit) = (at / 64, 1 << (at % 64));
+            same &= page.known[word] & bit != 0 && page.bytes[at] == *byte;
+            page.known[word] |= bit;
+            page.bytes[at] = *byte;
+        }
+        same
     }
 
     /// All lines.

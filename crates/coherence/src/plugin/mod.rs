@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use crate::{
     caches::{Caches, Traits},
     decode::{self, Event},
-    line::{LINE, What, Who},
+    line::{SMALLEST_LINE, What, Who},
     sites::{Known, Site},
     translate::Memory,
 };
@@ -106,6 +106,7 @@ extern "C" fn on_cpu(_: qemu::Id, _: c_uint) {
         let registers = Registers::find();
         let ctr = registers.ctr();
         let traits = Traits {
+            line: report.line,
             idc: ctr >> 28 & 1 == 1,
             dic: ctr >> 29 & 1 == 1,
         };
@@ -159,7 +160,7 @@ extern "C" fn on_translate(_: qemu::Id, block: *mut qemu::Block) {
         checker.ram.learn(pc, host as usize);
     }
     let mut lines: Vec<u64> = instructions.iter().map(|(_, pc, _)| *pc).collect();
-    lines.dedup_by_key(|pc| *pc >> LINE);
+    lines.dedup_by_key(|pc| *pc >> SMALLEST_LINE);
     let own = Box::leak(Box::new(Block {
         pc,
         site: sites.number(pc, code).0,
@@ -250,9 +251,13 @@ extern "C" fn on_access(core: c_uint, info: qemu::MemoryInfo, address: u64, data
     if found.device {
         checker.caches.learn(who);
     } else if store {
+        // SAFETY: it only looks into `info`.
+        let value = unsafe { qemu::qemu_plugin_mem_get_value(info) };
+        let bytes = (u128::from(value.high) << 64 | u128::from(value.low)).to_le_bytes();
+        let stored = &bytes[..(1 << shift).min(bytes.len())];
         checker
             .caches
-            .write(who, found.physical, 1 << shift, found.data);
+            .write(who, found.physical, stored, found.data);
     } else {
         checker
             .caches
@@ -297,7 +302,8 @@ extern "C" fn on_event(core: c_uint, data: *mut c_void) {
                     ..who
                 };
                 let size = checker.registers.zeroed();
-                caches.write(who, found.physical & !(size - 1), size, found.data);
+                let zeros = vec![0; size as usize];
+                caches.write(who, found.physical & !(size - 1), &zeros, found.data);
             }
         }
         Event::SetWay => caches.set_way(who),

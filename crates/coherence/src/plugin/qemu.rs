@@ -40,6 +40,14 @@ pub struct RegisterName {
     pub feature: *const c_char,
 }
 
+/// What was loaded or stored, up to 16 bytes.
+#[repr(C)]
+pub struct Value {
+    pub kind: c_int,
+    pub low: u64,
+    pub high: u64,
+}
+
 /// GLib's GArray and GByteArray.
 #[repr(C)]
 pub struct Array<T> {
@@ -91,6 +99,7 @@ unsafe extern "C" {
     pub fn qemu_plugin_insn_vaddr(instruction: *const Instruction) -> u64;
     pub fn qemu_plugin_insn_haddr(instruction: *const Instruction) -> *const c_void;
     pub fn qemu_plugin_mem_size_shift(info: MemoryInfo) -> c_uint;
+    pub fn qemu_plugin_mem_get_value(info: MemoryInfo) -> Value;
     pub fn qemu_plugin_mem_is_store(info: MemoryInfo) -> bool;
     pub fn qemu_plugin_get_hwaddr(info: MemoryInfo, address: u64) -> *mut Physical;
     pub fn qemu_plugin_hwaddr_is_io(physical: *const Physical) -> bool;

@@ -27,6 +27,8 @@ const MOST: usize = 1000;
 pub struct Report {
     /// How many cores the machine has at most.
     pub cores: usize,
+    /// log2 of the bytes of a line.
+    pub line: u32,
     /// The instructions and their names.
     pub sites: Sites,
     out: Mutex<Option<File>>,
@@ -54,6 +56,7 @@ impl Report {
         });
         Ok(Self {
             cores,
+            line: settings.line,
             sites: Sites::of(program, settings.ignore),
             out: Mutex::new(out.transpose()?),
             seen: Mutex::default(),

@@ -6,14 +6,17 @@ use std::{
     path::PathBuf,
 };
 
+use crate::line::{PAGE, SMALLEST_LINE};
+
 /// The plugin's settings.
-#[derive(Default)]
 pub struct Settings {
     /// `elf=FILE`: the program whose hazards are wanted; without it everybody's.
     pub elf: Option<PathBuf>,
     /// `out=FILE`: where to write, one record of JSON a line; without it words
     /// on standard error.
     pub out: Option<PathBuf>,
+    /// `line=BYTES`: how long lines are, here as log2; 64 bytes without it.
+    pub line: u32,
     /// `ignore=SYMBOL+OFFSET`, repeatable: an instruction to pass over.
     pub ignore: Vec<String>,
 }
@@ -24,15 +27,27 @@ impl Settings {
     /// # Errors
     /// What is wrong, and what is allowed.
     pub fn read(words: &[String]) -> Result<Self, String> {
-        let mut settings = Self::default();
+        let mut settings = Self {
+            elf: None,
+            out: None,
+            line: SMALLEST_LINE,
+            ignore: Vec::new(),
+        };
         for word in words {
             match word.split_once('=') {
                 Some(("elf", path)) => settings.elf = Some(path.into()),
                 Some(("out", path)) => settings.out = Some(path.into()),
+                Some(("line", bytes)) => {
+                    let line = bytes.parse::<u32>().ok().filter(|n| n.is_power_of_two());
+                    let line = line.map(u32::ilog2);
+                    settings.line = line
+                        .filter(|line| (SMALLEST_LINE..PAGE).contains(line))
+                        .ok_or_else(|| format!("{word}: allowed: 64, 128, 256, 512, 1024, 2048"))?;
+                }
                 Some(("ignore", site)) => settings.ignore.push(site.to_string()),
                 _ => {
                     return Err(format!(
-                        "{word}: allowed: elf=FILE, out=FILE, ignore=SYMBOL+OFFSET"
+                        "{word}: allowed: elf=FILE, out=FILE, line=BYTES, ignore=SYMBOL+OFFSET"
                     ));
                 }
             }
