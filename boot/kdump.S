@@ -72,12 +72,20 @@ kdump_relocate:
     stp     x11, x12, [x10], #16
     cmp     x10, x7
     b.lo    6b
+    // Nor must what a core that still runs has fetched of it meanwhile hide what
+    // is there now.
+    dsb     sy
+    sub     x9, x10, #0x1000
+7:  dc      ivac, x9
+    add     x9, x9, x6
+    cmp     x9, x7
+    b.lo    7b
     b       1b
 2:  mov     x0, x4
     b       1b
 3:  mov     x10, x4
     b       1b
-5:  dsb     nsh
+5:  dsb     sy
     ic      iallu
     dsb     nsh
     isb

@@ -113,6 +113,10 @@ pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> 
         at += pages * PAGE;
     }
     write_head(area.data);
+    // Where they go is memory that this kernel does not use: nothing of it is
+    // dirty when the relocation code invalidates it.
+    let end = area.data + 2 * total * PAGE;
+    dcache_clean_inval_poc(area.data + total * PAGE, end);
     let sums = segments
         .iter()
         .map(|s| image::crc32(words(s.source, s.pages)))

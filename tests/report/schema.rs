@@ -77,6 +77,7 @@ fn full() -> Value {
     run.hazards = Kind::ALL.iter().map(hazard).collect();
     run.coherence = Some(Coverage {
         image: Some(Hex(0x4020_0000)),
+        other: false,
         accesses: 3,
         fetches: 4,
         sites: vec![MaintenanceSite {

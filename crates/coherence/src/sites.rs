@@ -29,6 +29,8 @@ pub struct Program {
     code: std::ops::Range<u64>,
     /// Where the program begins, and its first instructions there.
     entry: (u64, Vec<u32>),
+    /// Instructions by section: linked address, code.
+    text: Vec<(u64, Vec<u32>)>,
     /// What has to be added to a linked address, once that is known.
     bias: OnceLock<u64>,
 }
@@ -79,12 +81,7 @@ impl Program {
                 .sections()
                 .find(|s| (s.address()..s.address() + s.size()).contains(&at))?;
             let bytes = section.data_range(at, SIGNATURE as u64 * 4).ok()??;
-            let words = bytes.chunks_exact(4);
-            Some(
-                words
-                    .map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]))
-                    .collect(),
-            )
+            Some(as_words(bytes))
         };
         let mut entry = file.entry();
         // A header in front of the code is jumped over.
@@ -95,6 +92,11 @@ impl Program {
             entry = entry.wrapping_add_signed(offset);
         }
         program.entry = (entry, words(entry).ok_or("nothing at its entry point")?);
+        program.text = file
+            .sections()
+            .filter(|section| section.kind() == SectionKind::Text)
+            .filter_map(|section| Some((section.address(), as_words(section.data().ok()?))))
+            .collect();
         if file.kind() == ObjectKind::Executable {
             let _ = program.bias.set(0);
         }
@@ -107,6 +109,21 @@ impl Program {
         {
             let _ = self.bias.set(pc.wrapping_sub(self.entry.0));
         }
+    }
+
+    /// Is this instruction, at an address of the program's, another than the
+    /// file has there?
+    pub fn differs(&self, pc: u64, code: u32) -> bool {
+        let Some(bias) = self.bias.get() else {
+            return false;
+        };
+        let linked = pc.wrapping_sub(*bias);
+        let word = |(start, words): &(u64, Vec<u32>)| {
+            let index = usize::try_from(linked.checked_sub(*start)? / 4).ok()?;
+            words.get(index).copied()
+        };
+        let own = self.text.iter().find_map(word);
+        own.is_some_and(|own| own != code)
     }
 
     /// Where the program's first byte is, once it has run.
@@ -127,6 +144,13 @@ impl Program {
             offset => format!("{name}+{offset}"),
         })
     }
+}
+
+fn as_words(bytes: &[u8]) -> Vec<u32> {
+    let words = bytes.chunks_exact(4);
+    words
+        .map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]))
+        .collect()
 }
 
 /// One instruction.
@@ -221,6 +245,7 @@ mod tests {
             symbols: vec![(0x40, "entry".into()), (0x80, "flush_icache_range".into())],
             code: 0x40..0x200,
             entry: (0x40, vec![1, 2, 3, 4]),
+            text: vec![(0x40, vec![1, 2, 3, 4, 5])],
             bias: OnceLock::new(),
         }
     }
@@ -239,6 +264,8 @@ mod tests {
             Some("flush_icache_range+92")
         );
         assert_eq!(program.name(0x4020_0200), None);
+        assert!(!program.differs(0x4020_0044, 2) && program.differs(0x4020_0044, 3));
+        assert!(!program.differs(0x4020_0100, 3));
         assert_eq!(program.start(), Some(0x4020_0040));
     }
 

@@ -143,6 +143,8 @@ pub struct MaintenanceSite {
 pub struct Coverage {
     /// Where the image was found; `None` if it never ran.
     pub image: Option<Hex>,
+    /// Did other code run there than the ELF file has, so that names mean nothing?
+    pub other: bool,
     /// Accesses that were checked.
     pub accesses: u64,
     /// Blocks of instructions whose fetch was checked.

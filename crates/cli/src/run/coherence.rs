@@ -140,6 +140,12 @@ impl Checker {
                 self.elf.display()
             );
         }
+        if coverage.other {
+            bail!(
+                "the image that ran is not {}; 'make dist' makes both",
+                self.elf.display()
+            );
+        }
         let met = |site: &&MaintenanceSite| site.ignored;
         let met: Vec<_> = coverage
             .sites
@@ -198,17 +204,19 @@ mod tests {
 
     #[test]
     fn silence_is_not_taken_for_nothing_found() {
-        let coverage = |image, sites| {
+        let covers = |image, sites, other| {
             format!(
-                "{{\"coverage\":{{\"image\":{image},\"accesses\":1,\"fetches\":1,\
+                "{{\"coverage\":{{\"image\":{image},\"other\":{other},\"accesses\":1,\"fetches\":1,\
                  \"sites\":[{sites}],\"unseen\":[]}}}}\n"
             )
         };
+        let coverage = |image, sites| covers(image, sites, false);
         let site = "{\"at\":\"f+4\",\"instruction\":\"dc ivac\",\"times\":1,\"ignored\":true}";
         let image = "\"0x40200000\"";
         for (found, problem) in [
             (String::new(), Some("did not end")),
             (coverage("null", site), Some("has not seen the image")),
+            (covers(image, site, true), Some("is not stalecore.elf")),
             (coverage(image, ""), Some("ignore=f+4: no maintenance")),
             (coverage(image, site), None),
         ] {

@@ -153,6 +153,12 @@ extern "C" fn on_translate(_: qemu::Id, block: *mut qemu::Block) {
     let codes: Vec<u32> = instructions.iter().map(|(_, _, code)| *code).collect();
     let sites = &report.sites;
     sites.program.recognise(pc, &codes);
+    if instructions
+        .iter()
+        .any(|(_, pc, code)| sites.program.differs(*pc, *code))
+    {
+        report.other_program();
+    }
     let el = checker.registers.level();
     // SAFETY: as above.
     let host = unsafe { qemu::qemu_plugin_insn_haddr(first) };

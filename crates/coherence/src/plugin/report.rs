@@ -34,6 +34,7 @@ pub struct Report {
     out: Mutex<Option<File>>,
     seen: Mutex<HashSet<(Kind, Site, Site)>>,
     unseen: AtomicBool,
+    other: AtomicBool,
     own_only: bool,
 }
 
@@ -61,6 +62,7 @@ impl Report {
             out: Mutex::new(out.transpose()?),
             seen: Mutex::default(),
             unseen: AtomicBool::new(false),
+            other: AtomicBool::new(false),
             own_only: settings.elf.is_some(),
         })
     }
@@ -115,6 +117,11 @@ impl Report {
         self.unseen.store(true, Ordering::Relaxed);
     }
 
+    /// What runs is not what the ELF file has.
+    pub fn other_program(&self) {
+        self.other.store(true, Ordering::Relaxed);
+    }
+
     /// The machine has ended.
     pub fn finish(&self) {
         let sites = self.sites.maintenance();
@@ -143,6 +150,7 @@ impl Report {
                     ignored,
                 })
                 .collect(),
+            other: self.other.load(Ordering::Relaxed),
             unseen,
         }));
     }
