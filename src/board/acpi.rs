@@ -10,7 +10,7 @@ use stalecore_model::{
     platform::{Platform, Region},
 };
 
-use crate::hal::memory::Tables;
+use crate::hal::{arch, memory::Tables};
 
 /// Completes what the loader's device tree says with what the tables say that
 /// it points to, if it points to any.
@@ -28,7 +28,7 @@ pub fn complete(platform: Platform) -> Result<Platform, String> {
         tables.map_constants(region)?;
     }
     tables.activate();
-    acpi::platform(platform, rsdp, |address, length| {
+    acpi::platform(platform, rsdp, arch::midr_el1(), |address, length| {
         bytes(&readable, address, length)
     })
     .map_err(|e| e.to_string())

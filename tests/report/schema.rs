@@ -9,7 +9,7 @@ use stalecore_model::{
     hazard::{Coverage, Hazard, Kind, MaintenanceSite, Side},
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
-    record::{Hex, Resume, SCHEMA},
+    record::{Absent, Hex, Resume, SCHEMA},
     run::{Run, SerialLine},
     topology::Topology,
 };
@@ -56,6 +56,12 @@ fn full() -> Value {
         unfinished: Some(18),
     });
     run.restarts = 1;
+    run.absent.push(Absent {
+        cpus: CpuSet::one(63),
+        why: "PSCI CPU_ON: denied".into(),
+    });
+    run.blocks[0].baseline = true;
+    run.blocks[0].behind = true;
     run.serial = Some(SerialLine {
         garbled_bytes: 3,
         lost_bytes: Some(2),

@@ -77,6 +77,14 @@ pub fn image(image: Region, tree: Region) -> ! {
     unsafe { stalecore_enter_image(image.base, image.end(), tree.base, tree.end()) }
 }
 
+/// This core's MIDR_EL1.
+pub fn midr() -> u64 {
+    let midr: u64;
+    // SAFETY: reads an identification register.
+    unsafe { asm!("mrs {}, midr_el1", out(reg) midr, options(nomem, nostack, preserves_flags)) };
+    midr
+}
+
 /// The exception level that firmware runs at.
 pub fn exception_level() -> u8 {
     let level: u64;

@@ -19,7 +19,7 @@ use uefi::{
     table::cfg::ConfigTableEntry,
 };
 
-use crate::memory;
+use crate::{enter, memory};
 
 /// A flattened device tree (EBBR, chapter 2).
 const DEVICE_TREE: Guid = guid!("b1b621d5-f19c-41a5-830b-d9152c69aae0");
@@ -117,8 +117,10 @@ impl Firmware {
         let platform = devicetree::read(tree)?;
         match platform.rsdp {
             None => Ok(platform),
-            Some(rsdp) => acpi::platform(platform, rsdp, |a, l| self.physical.bytes(a, l))
-                .map_err(|e| e.to_string()),
+            Some(rsdp) => acpi::platform(platform, rsdp, enter::midr(), |a, l| {
+                self.physical.bytes(a, l)
+            })
+            .map_err(|e| e.to_string()),
         }
     }
 }

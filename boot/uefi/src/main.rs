@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod begun;
 mod enter;
 mod firmware;
 mod heap;
@@ -53,13 +54,16 @@ fn load() -> Result<Infallible, String> {
     let tables = firmware.tables(&described)?;
     // Before anything else takes memory: what was there must still be there.
     let recorder = recorder::find()?;
+    let unfinished = recorder.as_ref().is_some_and(|found| found.unfinished);
+    let settled = begun::settle(&options.words.bootargs, unfinished);
     let place = place::Place::find(IMAGE)?;
     let hand_over = |memory: &efi::Memory| {
         Handover {
             described,
-            bootargs: &options.words.bootargs,
+            bootargs: &settled.bootargs,
             firmware: &firmware.name,
-            recorder,
+            recorder: recorder.as_ref().map(|found| found.base),
+            note: settled.note.as_deref(),
             memory: &memory.memory,
             reserved: &memory.reserved,
         }

@@ -21,12 +21,20 @@ use crate::memory;
 /// Files that are written before somebody has to take some away.
 const MOST_FILES: u32 = 999;
 
-/// Gives the recorder's address, if there is memory for one; what it holds has
-/// been written to a file.
+/// The recorder that the image is given.
+pub struct Found {
+    /// Its address.
+    pub base: u64,
+    /// Does it hold a plan that has not ended?
+    pub unfinished: bool,
+}
+
+/// Gives the recorder, if there is memory for one; what it holds has been written
+/// to a file.
 ///
 /// # Errors
 /// Firmware gives no memory map.
-pub fn find() -> Result<Option<u64>, String> {
+pub fn find() -> Result<Option<Found>, String> {
     let free = efi::free(memory::map()?.into_iter());
     let places = recorder::candidates(&free);
     let left = places.iter().find(|at| {
@@ -43,9 +51,11 @@ pub fn find() -> Result<Option<u64>, String> {
     // SAFETY: firmware has just given these pages to nobody else.
     let bytes = unsafe { slice::from_raw_parts_mut(base.as_ptr(), SIZE) };
     println!("  recorder  at {:#x}", base.as_ptr() as u64);
+    let mut unfinished = false;
     match Recorder::resume(bytes, || ()) {
         Ok(None) => {}
         Ok(Some(mut found)) if found.log().is_worth_saving() => {
+            unfinished = !found.log().ended();
             match save(&found.log().to_text()) {
                 Ok(Some(name)) => {
                     found.append(Kind::Saved, "");
@@ -55,10 +65,16 @@ pub fn find() -> Result<Option<u64>, String> {
                 Err(why) => println!("            what it holds cannot be written: {why}"),
             }
         }
-        Ok(Some(_)) => println!("            nothing new in it"),
+        Ok(Some(found)) => {
+            unfinished = !found.log().ended();
+            println!("            nothing new in it");
+        }
         Err(why) => println!("            {why}"),
     }
-    Ok(Some(base.as_ptr() as u64))
+    Ok(Some(Found {
+        base: base.as_ptr() as u64,
+        unfinished,
+    }))
 }
 
 /// Takes the pages at an address, if they can be had.

@@ -81,10 +81,10 @@ fn cores(platform: &Platform) -> String {
 fn gic(gic: &Gic) -> String {
     match gic {
         Gic::V2 { gicd, .. } => format!("v2, distributor at {:#x}", gicd.base),
-        Gic::V3 { gicd, gicr } => format!(
+        Gic::V3(v3) => format!(
             "v3, distributor at {:#x}, {} redistributor regions",
-            gicd.base,
-            gicr.len()
+            v3.gicd.base,
+            v3.regions()
         ),
     }
 }

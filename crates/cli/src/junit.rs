@@ -79,8 +79,20 @@ fn block(block: &Block) -> String {
         Some(rung) => format!("released by {rung}"),
         None => "not released".into(),
     };
+    let (what, parked) = (
+        if block.behind {
+            "stopped behind it"
+        } else {
+            "not returned"
+        },
+        if block.baseline {
+            ", every other core parked"
+        } else {
+            ""
+        },
+    );
     format!(
-        "CPU {} in {} at {}, not returned {}, {released}",
+        "CPU {} in {} at {}, {what} {}{parked}, {released}",
         block.initiator,
         block.instruction,
         block.at,

@@ -13,6 +13,7 @@ extern crate std;
 
 pub mod acpi;
 pub mod bisect;
+pub mod clock;
 pub mod console;
 pub mod cpuset;
 pub mod exit;
@@ -42,4 +43,5 @@ pub mod symbols;
 mod sync;
 pub mod syndrome;
 pub mod topology;
+pub mod uart;
 pub mod verdict;

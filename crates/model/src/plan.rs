@@ -26,12 +26,14 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Gives each of `cpus` cores its role.
+    /// Gives each of `cpus` cores its role, as far as it is `present`: a core
+    /// that does not answer has none, and others take its place where that is
+    /// needed for a run.
     ///
     /// # Errors
-    /// A CPU out of range or with two roles; nothing left to be stale is no
-    /// error.
-    pub fn assign(options: &Options, cpus: usize) -> Result<Self, String> {
+    /// A CPU out of range or with two roles, no initiator; nothing left to be
+    /// stale is no error.
+    pub fn assign(options: &Options, cpus: usize, present: &CpuSet) -> Result<Self, String> {
         let all = CpuSet::first(cpus);
         let within = |set: &CpuSet, key: &str| match set.difference(&all).lowest() {
             Some(cpu) => Err(format!(
@@ -39,35 +41,49 @@ impl Roles {
             )),
             None => Ok(()),
         };
-        let initiators = options.initiators;
-        within(&initiators, "initiators")?;
-        if let Some(stale) = &options.stale_cpus {
-            within(stale, "stale-cpus")?;
-            let both = stale.intersection(&initiators);
-            if !both.is_empty() {
-                return Err(format!(
-                    "CPU {both} is an initiator and stale; a core has one role"
-                ));
-            }
-        }
+        within(&options.initiators, "initiators")?;
         let named = options.stale_cpus.unwrap_or_default();
-        let free = all.difference(&initiators).difference(&named);
-        let sentinel = match options.sentinel {
-            Sentinel::Off => None,
-            Sentinel::Auto => free.highest(),
-            Sentinel::Cpu(cpu) if free.contains(cpu) => Some(cpu),
+        within(&named, "stale-cpus")?;
+        let both = named.intersection(&options.initiators);
+        if !both.is_empty() {
+            return Err(format!(
+                "CPU {both} is an initiator and stale; a core has one role"
+            ));
+        }
+        match options.sentinel {
             Sentinel::Cpu(cpu) if cpu >= cpus => {
                 return Err(format!(
                     "sentinel: CPU {cpu} is out of range: this machine has CPUs {all}"
                 ));
             }
-            Sentinel::Cpu(cpu) => {
+            Sentinel::Cpu(cpu) if options.initiators.contains(cpu) || named.contains(cpu) => {
                 return Err(format!(
                     "sentinel: CPU {cpu} is an initiator or stale; a core has one role"
                 ));
             }
+            _ => {}
+        }
+        let mut initiators = options.initiators.intersection(present);
+        if initiators.is_empty() {
+            let next = present.difference(&named).lowest();
+            let next = next.ok_or_else(|| {
+                format!(
+                    "initiators: CPU {} does not answer, and no other core is left",
+                    options.initiators
+                )
+            })?;
+            initiators.insert(next);
+        }
+        let free = present.difference(&initiators).difference(&named);
+        let sentinel = match options.sentinel {
+            Sentinel::Off => None,
+            Sentinel::Cpu(cpu) if free.contains(cpu) => Some(cpu),
+            Sentinel::Auto | Sentinel::Cpu(_) => free.highest(),
         };
-        let mut stale = options.stale_cpus.unwrap_or(all.difference(&initiators));
+        let mut stale = match options.stale_cpus {
+            Some(stale) => stale.intersection(present),
+            None => present.difference(&initiators),
+        };
         if let Some(cpu) = sentinel {
             stale.remove(cpu);
         }
@@ -134,10 +150,19 @@ impl Plan {
     /// # Errors
     /// As [`Roles::assign`], or more cores than the harness handles.
     pub fn new(options: &Options, cpus: usize) -> Result<Self, String> {
+        Self::among(options, cpus, &CpuSet::first(cpus))
+    }
+
+    /// The same, where of the `cpus` cores that are described only these are
+    /// `present`.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn among(options: &Options, cpus: usize, present: &CpuSet) -> Result<Self, String> {
         if cpus == 0 || cpus > MAX_CPUS {
             return Err(format!("{cpus} CPUs; allowed: 1 to {MAX_CPUS}"));
         }
-        let roles = Roles::assign(options, cpus)?;
+        let roles = Roles::assign(options, cpus, present)?;
         if options.scenario == Scenario::Kdump {
             return Self::crash(options, roles, cpus);
         }

@@ -9,7 +9,7 @@ fn options(text: &str) -> Options {
 
 #[test]
 fn by_default_the_last_core_watches_and_all_others_are_stale() {
-    let roles = Roles::assign(&Options::default(), 8).unwrap();
+    let roles = Roles::assign(&Options::default(), 8, &CpuSet::first(8)).unwrap();
     assert_eq!(
         (
             roles.initiators.to_string(),
@@ -22,16 +22,26 @@ fn by_default_the_last_core_watches_and_all_others_are_stale() {
 
 #[test]
 fn the_last_free_core_watches() {
-    let roles = Roles::assign(&options("initiators=24 stale-cpus=0-23,25-126"), 128).unwrap();
+    let roles = Roles::assign(
+        &options("initiators=24 stale-cpus=0-23,25-126"),
+        128,
+        &CpuSet::first(128),
+    )
+    .unwrap();
     assert_eq!(roles.sentinel, Some(127));
-    let roles = Roles::assign(&options("initiators=24 stale-cpus=0-23,25-127"), 128).unwrap();
+    let roles = Roles::assign(
+        &options("initiators=24 stale-cpus=0-23,25-127"),
+        128,
+        &CpuSet::first(128),
+    )
+    .unwrap();
     assert_eq!(roles.sentinel, None);
     assert_eq!(roles.conductor(), 24);
 }
 
 #[test]
 fn one_core_has_no_sentinel() {
-    let roles = Roles::assign(&Options::default(), 1).unwrap();
+    let roles = Roles::assign(&Options::default(), 1, &CpuSet::first(1)).unwrap();
     assert_eq!((roles.sentinel, roles.conductor()), (None, 0));
 }
 
@@ -115,11 +125,40 @@ proptest! {
             stale_cpus: (!stale.is_empty()).then(|| stale.into_iter().collect()),
             ..Options::default()
         };
-        if let Ok(roles) = Roles::assign(&options, cpus) {
+        if let Ok(roles) = Roles::assign(&options, cpus, &CpuSet::first(cpus)) {
             prop_assert!(roles.initiators.intersection(&roles.stale).is_empty());
             if let Some(cpu) = roles.sentinel {
                 prop_assert!(!roles.initiators.contains(cpu) && !roles.stale.contains(cpu) && cpu < cpus);
             }
         }
     }
+}
+
+#[test]
+fn a_core_that_does_not_answer_has_no_role() {
+    let roles = |text: &str, present: &str| {
+        let present = CpuSet::parse(present).unwrap();
+        let plan = Plan::among(&options(text), 6, &present).map(|plan| plan.roles);
+        plan.map(|r| (r.initiators.to_string(), r.stale.to_string(), r.sentinel))
+    };
+    let are = |initiators: &str, stale: &str, sentinel| {
+        Ok((initiators.to_string(), stale.to_string(), sentinel))
+    };
+    assert_eq!(roles("samples=9", "0-5"), are("0", "1-4", Some(5)));
+    // The sentinel, a stale core, an initiator, the only one.
+    assert_eq!(roles("samples=9", "0-4"), are("0", "1-3", Some(4)));
+    assert_eq!(roles("samples=9", "0-2,4-5"), are("0", "1-2,4", Some(5)));
+    assert_eq!(
+        roles("initiators=0,3", "0-2,4-5"),
+        are("0", "1-2,4", Some(5))
+    );
+    assert_eq!(roles("initiators=3", "0-2,4-5"), are("0", "1-2,4", Some(5)));
+    assert_eq!(roles("sentinel=3", "0-2,4-5"), are("0", "1-2,4", Some(5)));
+    assert_eq!(roles("stale-cpus=1,3", "0-2,4-5"), are("0", "1", Some(5)));
+    assert_eq!(roles("sentinel=off", "0-1"), are("0", "1", None));
+    let error = roles("initiators=3 stale-cpus=0", "0").unwrap_err();
+    assert!(error.contains("CPU 3 does not answer"), "{error}");
+    // What was wrong stays wrong.
+    assert!(roles("initiators=6", "0-5").is_err());
+    assert!(roles("initiators=3 sentinel=3", "0-2").is_err());
 }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::glossary::Verdict;
 use crate::hazard::{Coverage, Hazard};
 use crate::record::{
-    BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
-    PlanRecord, Record, Resume,
+    Absent, BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
+    PlanRecord, Record, Resume, RungRecord,
 };
-use crate::{kdump::KdumpRecord, mark::Marks, topology::Topology};
+use crate::{cpuset::CpuSet, kdump::KdumpRecord, mark::Marks, topology::Topology};
 
 /// The baud rate of most boards' consoles; a byte takes ten bits there.
 pub const BAUD: u32 = 115_200;
@@ -73,6 +73,9 @@ pub struct Run {
     /// The steps of the crash path that were reached, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kdump: Vec<KdumpRecord>,
+    /// Cores that are described and were not to be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
     /// The boots that went on with what an earlier one began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumes: Vec<Resume>,
@@ -167,6 +170,8 @@ impl Run {
             Record::Group(group) if self.restarts > 0 && self.groups.contains(&group) => true,
             Record::Group(group) => push(&mut self.groups, group),
             Record::Block(block) => push(&mut self.blocks, block),
+            Record::Rung(rung) => self.take_rung(rung),
+            Record::Absent(absent) => push(&mut self.absent, absent),
             Record::Bisect(bisection) => push(&mut self.bisections, bisection),
             Record::Fault(fault) => push(&mut self.faults, fault),
             Record::Kdump(step) => push(&mut self.kdump, step),
@@ -183,6 +188,22 @@ impl Run {
         (self.machine, self.marks, self.topology) = (None, None, None);
         (self.plan, self.icount) = (None, None);
         self.cores.clear();
+        self.absent.clear();
+    }
+
+    /// The cores that are described and were not to be had.
+    pub fn absent(&self) -> CpuSet {
+        let sets = self.absent.iter();
+        sets.fold(CpuSet::EMPTY, |all, absent| all.union(&absent.cpus))
+    }
+
+    /// A rung is climbed under the last block of its case.
+    fn take_rung(&mut self, rung: RungRecord) -> bool {
+        let mut blocks = self.blocks.iter_mut().rev();
+        match blocks.find(|block| block.n == rung.n) {
+            Some(block) => push(&mut block.ladder, rung.into()),
+            None => false,
+        }
     }
 
     /// There are never more cases than the glossary has combinations, whatever
@@ -216,7 +237,8 @@ mod tests {
     use crate::{
         glossary::{LineState, StaleState, Subject},
         histogram::Histogram,
-        record::Hex,
+        plan::Case,
+        record::{Hex, Rung},
     };
     use alloc::boxed::Box;
 
@@ -233,6 +255,41 @@ mod tests {
         assert!(run.take(end(4)));
         assert!(!run.take(end(0)));
         assert_eq!((run.end.map(|e| e.exit), run.garbled), (Some(4), 1));
+    }
+
+    #[test]
+    fn rungs_join_the_block_that_they_were_climbed_for() {
+        let mut run = Run::default();
+        let case = Case {
+            number: 4,
+            subject: Subject::IcIvau,
+            state: StaleState::Spin,
+            line: LineState::DirtyHere,
+        };
+        let seen = crate::mark::Seen {
+            sequence: 1,
+            site: None,
+            address: 0,
+            returned: 0,
+        };
+        let rung = |n, rung: &str, released| {
+            let rung = Rung {
+                rung: rung.into(),
+                us: 5,
+                released,
+            };
+            Record::Rung(RungRecord::new(n, rung))
+        };
+        assert!(!run.take(rung(4, "sev", false)), "nothing was blocked");
+        for waited_ms in [100, 200] {
+            assert!(run.take(Record::Block(case.block(0, &seen, waited_ms, "sentinel"))));
+        }
+        assert!(run.take(rung(4, "sev", false)));
+        assert!(run.take(rung(4, "unlock", true)));
+        assert!(!run.take(rung(5, "sev", true)));
+        assert_eq!(run.blocks[0].released_by(), None);
+        assert_eq!(run.blocks[1].released_by(), Some("unlock"));
+        assert_eq!((run.blocks[1].ladder.len(), run.garbled), (2, 2));
     }
 
     #[test]

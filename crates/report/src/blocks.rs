@@ -72,7 +72,10 @@ fn card(view: &View<'_>, nth: usize, at: usize, block: &Block) -> Markup {
                 " at " code { (Said(&block.at)) }
             }
             p {
-                (case_link(view, nth, block.n)) " (" (block.op.name()) "): had not returned " b { (block.waited()) }
+                (case_link(view, nth, block.n)) " (" (block.op.name()) "): "
+                @if block.behind { "it had returned, and its core did not go on; " } @else { "had not returned " }
+                b { (block.waited()) }
+                @if block.baseline { ", with " b { "every other core parked" } " (its baseline)" }
                 @if let Some(address) = &block.address { ", on address " code { (address) } }
                 "; " (grouped(block.returned)) " operations of the case had returned before it. Seen by the "
                 (Said(&block.seen_by)) "."

@@ -20,11 +20,24 @@ pub fn answer(run: &Run, judgement: &Judgement, expect: Option<Verdict>) -> Stri
         Some(problem) => format!("No answer: {problem}."),
         None => format!("{}{}", expectation(run, expect), found(run)),
     };
+    text += &cores(run);
     if run.emulated {
         text += " The machine is emulated: this is about the harness only, and says nothing \
                  about silicon.";
     }
     text
+}
+
+/// How many of the machine's cores took part, where not all of them did.
+fn cores(run: &Run) -> String {
+    let (absent, machine) = (run.absent(), run.machine.as_ref());
+    match machine.map_or(0, |machine| machine.cpus as usize) {
+        all if !absent.is_empty() && all >= absent.len() => format!(
+            " {} of {all} cores took part: CPU {absent} did not answer.",
+            all - absent.len()
+        ),
+        _ => String::new(),
+    }
 }
 
 fn expectation(run: &Run, expect: Option<Verdict>) -> String {
@@ -131,14 +144,12 @@ fn blocked(run: &Run, block: &Block) -> String {
         .released_by()
         .map_or(String::new(), |rung| format!("; released by: {rung}"));
     format!(
-        "Yes: {} on CPU {} had not returned from {} ({}) {}, with the stale cores in \
-         {}{released}.",
+        "Yes: {} on CPU {} {} {}, {}{released}.",
         block.op,
         block.initiator,
-        block.at,
-        block.instruction,
+        block.had_not(),
         block.waited(),
-        state_of(run, block.n),
+        block.situation(&state_of(run, block.n)),
     )
 }
 

@@ -33,6 +33,11 @@ pub fn findings(run: &Run, width: usize) -> String {
     }
     parts.extend(skipped(run));
     parts.extend(run.icount.as_ref().map(icount));
+    parts.extend(
+        run.absent
+            .iter()
+            .map(|absent| format!("note: CPU {} has no role: {}", absent.cpus, absent.why)),
+    );
     parts.extend(run.notes.iter().map(|note| format!("note: {note}")));
     let safe = |part: &String| {
         let lines: Vec<_> = part
@@ -48,12 +53,21 @@ fn block(run: &Run, block: &Block) -> String {
     let address = block
         .address
         .map_or(String::new(), |address| format!(", address {address}"));
+    let under = if block.baseline {
+        "every other core parked (the baseline)".to_string()
+    } else {
+        state_of(run, block.n)
+    };
+    let what = if block.behind {
+        "returned, and its core did not go on;"
+    } else {
+        "not returned"
+    };
     let mut text = format!(
-        "blocked: case {}, {} under {}\n  CPU {} at {}: {}{address}\n  \
-         not returned {}, {} had returned before; seen by the {}\n",
+        "blocked: case {}, {} under {under}\n  CPU {} at {}: {}{address}\n  \
+         {what} {}, {} had returned before; seen by the {}\n",
         block.n,
         block.op,
-        state_of(run, block.n),
         block.initiator,
         block.at,
         block.instruction,
@@ -237,6 +251,8 @@ mod tests {
                     us: 1500,
                     released: false,
                 }],
+                baseline: false,
+                behind: false,
             }],
             ..Run::default()
         };
@@ -250,6 +266,53 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn a_block_in_the_baseline_is_not_told_as_the_state_s() {
+        let mut run = crate::synthetic::run(&crate::synthetic::Shape::default());
+        run.blocks.truncate(1);
+        run.blocks[0].baseline = true;
+        let told = findings(&run, 200);
+        assert!(told.contains("under every other core parked"), "{told}");
+        let judgement = super::super::judge::Judgement {
+            code: stalecore_model::exit::ExitCode::Blocked,
+            problem: None,
+        };
+        let answer = super::super::answer::answer(&run, &judgement, None);
+        assert!(answer.contains("with every other core parked"), "{answer}");
+        assert!(!answer.contains("stale cores in"), "{answer}");
+        run.blocks[0].behind = true;
+        let answer = super::super::answer::answer(&run, &judgement, None);
+        assert!(
+            answer.contains("had not gone on behind flush_icache_range+92 (ic ivau), which had"),
+            "{answer}"
+        );
+    }
+
+    #[test]
+    fn cores_that_do_not_answer_are_named_and_counted() {
+        let mut run = crate::synthetic::run(&crate::synthetic::Shape::default());
+        let cpus = run.machine.as_ref().map_or(0, |machine| machine.cpus);
+        run.absent.push(stalecore_model::record::Absent {
+            cpus: CpuSet::one(3),
+            why: "PSCI CPU_ON: invalid parameters".into(),
+        });
+        let told = findings(&run, 200);
+        assert!(
+            told.contains("note: CPU 3 has no role: PSCI CPU_ON: invalid parameters"),
+            "{told}"
+        );
+        let judgement = super::super::judge::Judgement {
+            code: stalecore_model::exit::ExitCode::Blocked,
+            problem: None,
+        };
+        let answer = super::super::answer::answer(&run, &judgement, None);
+        let counted = format!("{} of {cpus} cores took part: CPU 3", cpus - 1);
+        assert!(answer.contains(&counted), "{answer}");
+        run.absent.clear();
+        let answer = super::super::answer::answer(&run, &judgement, None);
+        assert!(!answer.contains("cores took part"), "{answer}");
     }
 
     #[test]

@@ -22,6 +22,8 @@ const GICD: u8 = 0x0c;
 const MSI_FRAME: u8 = 0x0d;
 const GICR: u8 = 0x0e;
 const ITS: u8 = 0x0f;
+/// Where vendors' own structures begin; Phytium's on the S2500 is the first.
+const VENDOR: u8 = 0x80;
 
 const ENABLED: u32 = 1 << 0;
 const ONLINE_CAPABLE: u32 = 1 << 3;
@@ -119,6 +121,8 @@ pub struct Madt {
     pub gicc: Vec<Gicc>,
     /// The distributor.
     pub gicd: Option<Gicd>,
+    /// The first structure of type 128, read as a GICD: Phytium's are made so.
+    pub vendor_gicd: Option<Gicd>,
     /// Redistributor ranges, in the table's order.
     pub gicr: Vec<Redistributors>,
 }
@@ -145,7 +149,15 @@ impl Madt {
             // Message-signalled interrupts: the harness takes none.
             MSI_FRAME | ITS => {}
             kind => {
-                let whose = if kind < 0x80 {
+                if kind == VENDOR
+                    && let Ok((raw, _)) = RawGicd::ref_from_prefix(subtable.bytes)
+                {
+                    self.vendor_gicd.get_or_insert(Gicd {
+                        base: raw.base.get(),
+                        version: raw.version,
+                    });
+                }
+                let whose = if kind < VENDOR {
                     "unknown"
                 } else {
                     "vendor's own"

@@ -5,13 +5,13 @@ use alloc::{format, string::String, vec::Vec};
 use super::{AcpiError, Description, Gicd, Interface, Spcr, Watchdog, read};
 use crate::{
     cpuset::MAX_CPUS,
-    platform::{self, Conduit, Cpu, Gic, Platform, Region, Source, Start, Uart, UartKind},
+    platform::{
+        self, Conduit, Cpu, Gic, GicV3, Platform, Redistributors, Region, Source, Start, Uart,
+        UartKind,
+        gic::{FRAMES, is_ftc663},
+    },
 };
 
-/// One redistributor's frames where a GICC structure gives only their start:
-/// 64 KiB for LPIs and 64 KiB for SGIs. GICv4 has as much again, which the
-/// harness does not use.
-const REDISTRIBUTOR: u64 = 0x2_0000;
 const GICV3_DISTRIBUTOR: u64 = 0x1_0000;
 const GICV2_DISTRIBUTOR: u64 = 0x1000;
 const GICV2_INTERFACE: u64 = 0x2000;
@@ -20,7 +20,8 @@ const PAGE: u64 = 0x1000;
 
 /// Fills `handover`, which a loader's device tree gave and which has memory
 /// and boot arguments, with what ACPI says: cores, interrupt controller, PSCI,
-/// console and watchdog. `rsdp` and `memory` are as for [`read`].
+/// console and watchdog. `rsdp` and `memory` are as for [`read`]; `midr` is this
+/// core's MIDR_EL1, without which a vendor's own structure has no meaning.
 ///
 /// # Errors
 /// As [`read`], and where there is no enabled CPU, more than [`MAX_CPUS`], or
@@ -28,6 +29,7 @@ const PAGE: u64 = 0x1000;
 pub fn platform<'a>(
     handover: Platform,
     rsdp: u64,
+    midr: u64,
     memory: impl Fn(u64, usize) -> Option<&'a [u8]>,
 ) -> Result<Platform, AcpiError> {
     let mut description = read(rsdp, memory)?;
@@ -37,8 +39,9 @@ pub fn platform<'a>(
     Ok(Platform {
         source: Source::Acpi,
         cpus: cpus(&description, psci, &mut notes)?,
-        gic: gic(&description, &mut notes)?,
+        gic: gic(&description, midr, &mut notes)?,
         psci,
+        psci_functions: None,
         uart: description.spcr.map(uart),
         watchdog: description
             .gtdt
@@ -106,20 +109,25 @@ fn cpus(
     }
 }
 
-fn gic(description: &Description, notes: &mut Vec<String>) -> Result<Gic, AcpiError> {
+fn gic(description: &Description, midr: u64, notes: &mut Vec<String>) -> Result<Gic, AcpiError> {
     let madt = &description.madt;
-    let Gicd { base, version } = madt.gicd.ok_or(AcpiError::NoGic)?;
+    // Phytium's driver takes structures of type 128, made like a GICD, for the
+    // mark of an S2500; another vendor's may be anything.
+    let phytium = madt.vendor_gicd.filter(|_| is_ftc663(midr));
+    let Gicd { base, version } = madt.gicd.or(phytium).ok_or(AcpiError::NoGic)?;
     let gicr = redistributors(description);
     let gicc = madt.gicc.iter().filter(|c| c.enabled).find(|c| c.gicc != 0);
     match (version, gicc) {
         // Tables before ACPI 5.1 say no version.
-        (3.., _) | (0, None) | (0, Some(_)) if !gicr.is_empty() => Ok(Gic::V3 {
+        (3.., _) | (0, None) | (0, Some(_)) if !gicr.is_empty() => Ok(Gic::V3(GicV3 {
             gicd: Region {
                 base,
                 size: GICV3_DISTRIBUTOR,
             },
             gicr,
-        }),
+            stride: None,
+            by_socket: phytium.is_some(),
+        })),
         (0..=2, Some(gicc)) => {
             if version == 0 {
                 notes.push("MADT: the GICD gives no version; taken as GICv2".into());
@@ -139,35 +147,30 @@ fn gic(description: &Description, notes: &mut Vec<String>) -> Result<Gic, AcpiEr
     }
 }
 
-/// The GICR structures' ranges, or where there are none, those of the enabled
-/// GICC structures, neighbours joined.
-fn redistributors(description: &Description) -> Vec<Region> {
+/// The GICR structures' ranges, or where there are none, what the enabled GICC
+/// structures name: the start of one redistributor each, of whose neighbours
+/// nothing is known.
+fn redistributors(description: &Description) -> Vec<Redistributors> {
     let madt = &description.madt;
     if !madt.gicr.is_empty() {
-        return madt
-            .gicr
-            .iter()
-            .map(|r| Region {
+        let several = |r: &super::Redistributors| Redistributors {
+            region: Region {
                 base: r.base,
                 size: r.length.into(),
-            })
-            .collect();
+            },
+            single: false,
+        };
+        return madt.gicr.iter().map(several).collect();
     }
     let enabled = madt.gicc.iter().filter(|c| c.enabled && c.gicr != 0);
     let mut bases: Vec<u64> = enabled.map(|c| c.gicr).collect();
     bases.sort_unstable();
     bases.dedup();
-    let mut regions: Vec<Region> = Vec::new();
-    for base in bases {
-        match regions.last_mut() {
-            Some(last) if last.end() == base => last.size += REDISTRIBUTOR,
-            _ => regions.push(Region {
-                base,
-                size: REDISTRIBUTOR,
-            }),
-        }
-    }
-    regions
+    let single = |base| Redistributors {
+        region: Region { base, size: FRAMES },
+        single: true,
+    };
+    bases.into_iter().map(single).collect()
 }
 
 fn uart(spcr: Spcr) -> Uart {

@@ -7,6 +7,7 @@
 //! console and PSCI then come from them. Either way memory comes from UEFI's
 //! memory map, as only that says what firmware still uses.
 
+pub mod begun;
 pub mod efi;
 pub mod image;
 pub mod smbios;
@@ -55,6 +56,8 @@ pub struct Handover<'a> {
     pub firmware: &'a str,
     /// Where the flight recorder is, if there is room for one.
     pub recorder: Option<u64>,
+    /// What a person should know, for the report.
+    pub note: Option<&'a str>,
     /// Memory, with what of it is reserved.
     pub memory: &'a [Region],
     /// Memory that is to be read and never written: firmware's tables.
@@ -96,6 +99,10 @@ impl Handover<'_> {
         chosen.remove_property("stalecore,recorder");
         if let Some(base) = self.recorder {
             set(&mut chosen, "stalecore,recorder", base);
+        }
+        chosen.remove_property("stalecore,note");
+        if let Some(note) = self.note {
+            set(&mut chosen, "stalecore,note", note);
         }
         tree.root.add_child(chosen);
 

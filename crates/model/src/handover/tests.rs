@@ -27,6 +27,7 @@ fn build(described: Described<'_>, memory: &[Region]) -> Result<Vec<u8>, String>
         bootargs: "stalecore.samples=3",
         firmware: "EDK II",
         recorder: Some(0x5000_0000),
+        note: None,
         memory,
         reserved: &[region(0x4100_0000, 0x3000)],
     };

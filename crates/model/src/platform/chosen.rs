@@ -16,6 +16,8 @@ pub struct Chosen {
     /// recorder.
     pub rsdp: Option<u64>,
     pub recorder: Option<u64>,
+    /// What it wants a person to know.
+    pub note: Option<String>,
     pub kexec: Option<Kexec>,
 }
 
@@ -39,6 +41,7 @@ impl Chosen {
             console: text(&chosen, "stdout-path").map(|path| console(root, &path)),
             rsdp: number(&chosen, "stalecore,acpi-rsdp"),
             recorder: number(&chosen, "stalecore,recorder"),
+            note: text(&chosen, "stalecore,note"),
             kexec: Kexec::read(&chosen, cells)?,
         })
     }

@@ -13,7 +13,8 @@ use dtoolkit::{
 };
 
 use super::{
-    Conduit, Cpu, Gic, Platform, Region, Source, Start, Uart, UartKind, Watchdog,
+    Conduit, Cpu, Gic, GicV3, Platform, PsciFunctions, Redistributors, Region, Source, Start, Uart,
+    UartKind, Watchdog,
     chosen::Chosen,
     cpu_map,
     property::{number, text},
@@ -41,6 +42,7 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
     }
 
     let chosen = Chosen::read(&root)?;
+    found.notes.extend(chosen.note.clone());
     let console = chosen.console.as_ref();
     let uart = console
         .and_then(|path| found.uarts.iter().find(|(p, _)| p == path))
@@ -82,10 +84,12 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
     // With ACPI behind it the tree only hands over memory and arguments.
     let gic = match (found.gic, acpi) {
         (Some(gic), _) => gic,
-        (None, true) => Gic::V3 {
+        (None, true) => Gic::V3(GicV3 {
             gicd: Region { base: 0, size: 0 },
             gicr: Vec::new(),
-        },
+            stride: None,
+            by_socket: false,
+        }),
         (None, false) => return Err("device tree: no GICv2 or GICv3 node".to_string()),
     };
     Ok(Platform {
@@ -99,6 +103,7 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         cpus: found.cpus,
         gic,
         psci: found.psci,
+        psci_functions: found.psci_functions,
         uart,
         memory,
         reserved,
@@ -119,6 +124,7 @@ struct Found {
     phandles: Vec<Option<u32>>,
     gic: Option<Gic>,
     psci: Option<Conduit>,
+    psci_functions: Option<PsciFunctions>,
     uarts: Vec<(String, Uart)>,
     memory: Vec<Region>,
     reserved: Vec<Region>,
@@ -238,6 +244,15 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
                 None
             }
         };
+        // A node that names 0.2 or later too has its numbers, whatever it says.
+        found.psci_functions = (!is(&["arm,psci-0.2", "arm,psci-1.0"])).then(|| {
+            let function = |name| number(node, name).and_then(|n| u32::try_from(n).ok());
+            PsciFunctions {
+                cpu_suspend: function("cpu_suspend"),
+                cpu_off: function("cpu_off"),
+                cpu_on: function("cpu_on"),
+            }
+        });
     } else if is(&["arm,gic-v3", "arm,gic-phytium-2500"]) {
         let all = regions(node, path);
         let count = number(node, "#redistributor-regions").unwrap_or(1);
@@ -245,10 +260,17 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
             .unwrap_or(1)
             .clamp(1, all.len().max(1));
         if let Some((gicd, rest)) = all.split_first() {
-            found.gic = Some(Gic::V3 {
+            let several = |region: &Region| Redistributors {
+                region: *region,
+                single: false,
+            };
+            found.gic = Some(Gic::V3(GicV3 {
                 gicd: *gicd,
-                gicr: rest.iter().take(count).copied().collect(),
-            });
+                gicr: rest.iter().take(count).map(several).collect(),
+                // The binding: a multiple of 64 KiB.
+                stride: number(node, "redistributor-stride").filter(|stride| *stride > 0),
+                by_socket: is(&["arm,gic-phytium-2500"]),
+            }));
         }
     } else if is(&[
         "arm,cortex-a15-gic",

@@ -34,11 +34,18 @@ fn virt_with_gicv3() {
         (uart.kind, uart.registers.base),
         (UartKind::Pl011, 0x900_0000)
     );
-    let Gic::V3 { gicd, gicr } = machine.gic else {
+    let Gic::V3(GicV3 {
+        gicd,
+        gicr,
+        stride,
+        by_socket,
+    }) = machine.gic
+    else {
         panic!("not v3")
     };
+    assert_eq!((stride, by_socket), (None, false));
     assert_eq!(
-        (gicd.base, gicr.len(), gicr[0].base),
+        (gicd.base, gicr.len(), gicr[0].region.base),
         (0x800_0000, 1, 0x80a_0000)
     );
 }
@@ -60,7 +67,7 @@ fn virt_with_gicv2() {
 fn above_123_cores_there_are_two_redistributor_regions() {
     let machine = read(VIRT_128).unwrap();
     assert_eq!(machine.cpus.len(), 128);
-    let Gic::V3 { gicr, .. } = machine.gic else {
+    let Gic::V3(GicV3 { gicr, .. }) = machine.gic else {
         panic!("not v3")
     };
     assert_eq!(gicr.len(), 2);
@@ -73,11 +80,12 @@ fn addresses_go_through_the_bus_and_names_through_the_aliases() {
     assert_eq!(uart.kind, UartKind::Ns16550);
     assert_eq!(uart.registers.base, 0x80_2800_1000);
     assert_eq!((uart.reg_shift, uart.io_width), (2, 4));
-    let Gic::V3 { gicd, gicr } = machine.gic else {
+    let Gic::V3(GicV3 { gicd, gicr, .. }) = machine.gic else {
         panic!("not v3")
     };
+    assert!(gicr.iter().all(|r| !r.single));
     assert_eq!(
-        (gicd.base, gicr.len(), gicr[1].base),
+        (gicd.base, gicr.len(), gicr[1].region.base),
         (0x80_3000_0000, 2, 0x80_3020_0000)
     );
     assert_eq!(machine.watchdog.unwrap().refresh.base, 0x80_2800_b000);
@@ -99,6 +107,58 @@ fn a_raspberry_pi_s_small_uart_has_word_registers() {
     let compatible = uart.property_mut("compatible").unwrap();
     compatible.set_value("brcm,bcm2835-aux-uart");
     assert_eq!(shape(&tree), (UartKind::Ns16550, 2, 4));
+}
+
+#[test]
+fn a_stride_and_the_s2500_are_named() {
+    let gic = |change: &dyn Fn(&mut dtoolkit::model::DeviceTreeNode)| {
+        let mut tree = DeviceTree::from_fdt(&Fdt::new(SOC).unwrap());
+        change(tree.find_node_mut("/soc/gic@200000").unwrap());
+        let Gic::V3(v3) = read(&tree.to_dtb()).unwrap().gic else {
+            panic!("not v3")
+        };
+        (v3.stride, v3.by_socket)
+    };
+    assert_eq!(gic(&|_| ()), (None, false));
+    let stride = |cells: &[u8]| {
+        let property =
+            dtoolkit::model::DeviceTreeProperty::new("redistributor-stride", cells).unwrap();
+        gic(&|node| node.add_property(property.clone())).0
+    };
+    assert_eq!(stride(&0x4_0000_u64.to_be_bytes()), Some(0x4_0000));
+    assert_eq!(stride(&0x4_0000_u32.to_be_bytes()), Some(0x4_0000));
+    assert_eq!(stride(&0_u64.to_be_bytes()), None);
+    let phytium = |node: &mut dtoolkit::model::DeviceTreeNode| {
+        let compatible = node.property_mut("compatible").unwrap();
+        compatible.set_value("arm,gic-phytium-2500");
+    };
+    assert_eq!(gic(&phytium), (None, true));
+}
+
+#[test]
+fn a_psci_before_0_2_has_numbers_of_its_own() {
+    assert_eq!(read(VIRT_8).unwrap().psci_functions, None);
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(VIRT_8).unwrap());
+    let psci = tree.find_node_mut("/psci").unwrap();
+    psci.property_mut("compatible")
+        .unwrap()
+        .set_value("arm,psci");
+    psci.remove_property("cpu_off");
+    for (name, id) in [("cpu_on", 0x8400_0002_u32), ("cpu_suspend", 0x95c1_ba5e)] {
+        psci.remove_property(name);
+        let property = dtoolkit::model::DeviceTreeProperty::new(name, id.to_be_bytes()).unwrap();
+        psci.add_property(property);
+    }
+    let machine = read(&tree.to_dtb()).unwrap();
+    assert_eq!(machine.psci, Some(Conduit::Hvc));
+    assert_eq!(
+        machine.psci_functions,
+        Some(PsciFunctions {
+            cpu_suspend: Some(0x95c1_ba5e),
+            cpu_off: None,
+            cpu_on: Some(0x8400_0002),
+        })
+    );
 }
 
 #[test]

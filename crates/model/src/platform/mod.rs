@@ -4,9 +4,13 @@
 mod chosen;
 mod cpu_map;
 pub mod devicetree;
+pub mod gic;
+pub mod gic_setup;
 pub(crate) mod property;
 
 use alloc::{string::String, vec::Vec};
+
+pub use gic::{Gic, GicV3, Redistributors};
 
 use crate::kexec::Kexec;
 
@@ -124,23 +128,16 @@ impl Conduit {
     }
 }
 
-/// The interrupt controller.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Gic {
-    /// GICv2.
-    V2 {
-        /// Distributor.
-        gicd: Region,
-        /// CPU interface.
-        gicc: Region,
-    },
-    /// GICv3 and later.
-    V3 {
-        /// Distributor.
-        gicd: Region,
-        /// Redistributor regions: each holds the frames of several cores.
-        gicr: Vec<Region>,
-    },
+/// PSCI 0.1: each firmware has its own function numbers, and says them in its
+/// device tree (binding `arm,psci`). 0.2 gave every function one number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PsciFunctions {
+    /// CPU_SUSPEND.
+    pub cpu_suspend: Option<u32>,
+    /// CPU_OFF.
+    pub cpu_off: Option<u32>,
+    /// CPU_ON.
+    pub cpu_on: Option<u32>,
 }
 
 /// What kind of UART.
@@ -188,6 +185,8 @@ pub struct Platform {
     pub gic: Gic,
     /// PSCI, if there is one.
     pub psci: Option<Conduit>,
+    /// The function numbers of a PSCI before 0.2, which has nothing else.
+    pub psci_functions: Option<PsciFunctions>,
     /// The console, if one is named.
     pub uart: Option<Uart>,
     /// Memory.
@@ -261,6 +260,7 @@ pub(crate) mod tests {
                 gicc: region(0, 0),
             },
             psci: None,
+            psci_functions: None,
             uart: None,
             memory,
             reserved,

@@ -36,10 +36,29 @@ pub struct Block {
     pub seen_by: String,
     /// The other cores.
     pub cores: Vec<CoreState>,
-    /// The rungs of the release ladder that were tried, in order.
+    /// Did this happen in the baseline, with every other core parked?
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub baseline: bool,
+    /// Had the operation returned, and its core stopped before the next? What it
+    /// had posted may be what holds the core up.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub behind: bool,
+    /// The rungs of the release ladder that were tried, in order. On the console
+    /// they follow, as a record each: see [`RungRecord`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<Rung>,
 }
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Why a case blocked that blocked in its baseline.
+pub const BASELINE_BLOCKED: &str = "blocked with every other core parked";
 
 impl Case {
     /// Where an operation of this case is: `flush_icache_range+92`.
@@ -63,12 +82,35 @@ impl Case {
             returned: seen.returned,
             seen_by: seen_by.into(),
             cores: Vec::new(),
+            baseline: false,
+            behind: false,
             ladder: Vec::new(),
         }
     }
 }
 
 impl Block {
+    /// What the operation had not done, in words: `had not returned from
+    /// flush_icache_range+92 (ic ivau)`.
+    pub fn had_not(&self) -> String {
+        let (at, instruction) = (&self.at, &self.instruction);
+        if self.behind {
+            format!("had not gone on behind {at} ({instruction}), which had returned,")
+        } else {
+            format!("had not returned from {at} ({instruction})")
+        }
+    }
+
+    /// How the other cores were, in words, where the stale state of its case is
+    /// `state`: `with the stale cores in spin`.
+    pub fn situation(&self, state: &str) -> String {
+        if self.baseline {
+            "with every other core parked".into()
+        } else {
+            format!("with the stale cores in {state}")
+        }
+    }
+
     /// How long it had not returned, in words: `after 2400 ms`.
     pub fn waited(&self) -> String {
         if self.waited_ms == 0 {
@@ -128,6 +170,53 @@ pub struct Rung {
     pub us: u64,
     /// Did the mark move?
     pub released: bool,
+}
+
+/// A rung of the ladder under a block that was reported before: the ladder is
+/// climbed only once that report is out, and what a rung did is written before
+/// the next is tried.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RungRecord {
+    /// Number of the case.
+    pub n: u32,
+    /// The rung.
+    pub rung: String,
+    /// As [`Rung::us`].
+    pub us: u64,
+    /// As [`Rung::released`].
+    pub released: bool,
+}
+
+impl RungRecord {
+    /// The record of a rung under the block of case `n`.
+    pub fn new(n: usize, rung: Rung) -> Self {
+        let Rung { rung, us, released } = rung;
+        Self {
+            n: n as u32,
+            rung,
+            us,
+            released,
+        }
+    }
+}
+
+impl From<RungRecord> for Rung {
+    fn from(
+        RungRecord {
+            rung, us, released, ..
+        }: RungRecord,
+    ) -> Self {
+        Self { rung, us, released }
+    }
+}
+
+/// A core that the description promises and that is not to be had: it has no role.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Absent {
+    /// Which; several with the same reason are one record.
+    pub cpus: CpuSet,
+    /// What firmware answered, or what did not happen.
+    pub why: String,
 }
 
 /// An operation took an exception.

@@ -8,7 +8,9 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 pub use crate::hex::Hex;
-pub use block::{BisectRecord, Block, CoreState, Fault, Rung};
+pub use block::{
+    Absent, BASELINE_BLOCKED, BisectRecord, Block, CoreState, Fault, Rung, RungRecord,
+};
 
 use crate::{
     cpuset::CpuSet,
@@ -49,8 +51,12 @@ pub enum Record {
     Group(GroupRecord),
     /// A case has ended. (Boxed: its histograms are large.)
     Case(Box<CaseRecord>),
+    /// Cores that are described and are not to be had.
+    Absent(Absent),
     /// An operation had not returned when its deadline passed.
     Block(Block),
+    /// A rung of the release ladder under the last block of its case.
+    Rung(RungRecord),
     /// An operation took an exception.
     Fault(Fault),
     /// Which stale cores a block takes.

@@ -96,6 +96,13 @@ impl<'a> Log<'a> {
             .max_by_key(|words| words[0])
     }
 
+    /// CNTVCT_EL0 at entry of the boot that began the plan.
+    pub fn first_entered(&self) -> Option<u64> {
+        let mut entries = self.entries();
+        let (_, text) = entries.find(|(kind, _)| *kind == Kind::Boot)?;
+        text.parse().ok()
+    }
+
     /// Has the run ended in order?
     pub fn ended(&self) -> bool {
         self.entries().any(|(kind, _)| kind == Kind::End)
@@ -144,8 +151,13 @@ impl<'a> Log<'a> {
                 format!(", at {}, address {:#x}", site.place(), flight.seen.address)
             });
             say(&format!(
-                "stalecore: in flight when the machine was reset: case {} on CPU {}{at}",
-                flight.case, flight.cpu
+                "stalecore: in flight when the machine was reset: case {} on CPU {}{at}{}",
+                flight.case,
+                flight.cpu,
+                match flight.still_ms {
+                    0 => String::new(),
+                    ms => format!(", still for {ms} ms"),
+                }
             ));
         }
         text

@@ -6,7 +6,7 @@
 //! ```text
 //! offset  bytes
 //!      0     32  header: magic, version, length and checksum of the plan, its own checksum
-//!     64  2 x 64 flight: two slots, written in turn
+//!     64  2 x 96 flight: two slots, written in turn
 //!    256   3840  plan: text
 //!   4096    ...  journal: entries, each length, checksum, kind and text; a length of 0 ends it
 //! ```
@@ -25,6 +25,7 @@ pub use log::{Entries, Log};
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 use crate::{
+    clock,
     cpuset::CpuSet,
     mark::{Seen, Site},
     platform::{Platform, Region},
@@ -38,11 +39,11 @@ pub const ALIGN: u64 = 2 << 20;
 pub const MOST_IDLE_BOOTS: u32 = 3;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"stalerec");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 const HEADER: usize = 28;
-const FLIGHTS: [usize; 2] = [64, 128];
+const FLIGHTS: [usize; 2] = [64, 160];
 const PLAN: usize = 256;
 const JOURNAL: usize = 4096;
 /// Length and checksum.
@@ -51,7 +52,7 @@ const ENTRY_HEAD: usize = 8;
 /// What an entry of the journal is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// The plan was begun, or gone on with. No text.
+    /// The plan was begun, or gone on with. The text is CNTVCT_EL0 at entry.
     Boot,
     /// A record of what is measured on what, as the console has it, without the
     /// `# `.
@@ -142,14 +143,20 @@ pub struct Flight {
     pub cpu: u32,
     /// Its mark, as far as it was seen.
     pub seen: Seen,
+    /// How long the mark was seen to stand still, in milliseconds: 0 until the
+    /// operation's deadline had passed. Without it a reset proves nothing of the
+    /// operation: a hand, a baseboard controller or firmware may reset a machine.
+    pub still_ms: u64,
+    /// CNTVCT_EL0 when this was written.
+    pub at: u64,
 }
 
 impl Flight {
     /// Number of a case, and of words in a slot: what is checked, and the check.
-    const WORDS: usize = 6;
+    const WORDS: usize = 8;
 
     fn words(flight: Option<&Self>, nth: u64) -> [u64; Self::WORDS] {
-        flight.map_or([nth, 0, 0, 0, 0, 0], |flight| {
+        flight.map_or([nth, 0, 0, 0, 0, 0, 0, 0], |flight| {
             [
                 nth,
                 u64::from(flight.case) | u64::from(flight.cpu) << 32,
@@ -157,11 +164,15 @@ impl Flight {
                 flight.seen.site.map_or(u64::MAX, Site::pack),
                 flight.seen.address,
                 flight.seen.returned,
+                flight.still_ms,
+                flight.at,
             ]
         })
     }
 
-    fn from_words([_, who, sequence, site, address, returned]: [u64; Self::WORDS]) -> Option<Self> {
+    fn from_words(
+        [_, who, sequence, site, address, returned, still_ms, at]: [u64; Self::WORDS],
+    ) -> Option<Self> {
         let case = who as u32;
         (case != 0).then_some(Self {
             case,
@@ -172,9 +183,78 @@ impl Flight {
                 address,
                 returned,
             },
+            still_ms,
+            at,
         })
     }
+
+    /// What this says of the operation, after `reset`.
+    pub fn after(&self, reset: &Reset) -> AfterReset {
+        let place = self.seen.site.filter(|_| self.seen.in_flight());
+        let place = place.map_or_else(String::new, |site| format!(" at {}", site.place()));
+        if self.still_ms > 0 {
+            return AfterReset::Blocked(format!(
+                "its mark{place} had stood still for {} ms when the machine was reset",
+                self.still_ms
+            ));
+        }
+        if reset.by_watchdog {
+            return AfterReset::Blocked(format!(
+                "its mark{place} was the last when the watchdog reset the machine"
+            ));
+        }
+        match reset.still_ms(self.at) {
+            Some(ms) if self.seen.in_flight() && ms >= reset.deadline_ms => {
+                AfterReset::Blocked(format!(
+                    "its mark{place} had stood still for {ms} ms at least when the machine was \
+                     reset, by the counter that went on"
+                ))
+            }
+            _ => AfterReset::Inconclusive(format!(
+                "reset while running: nobody saw its mark{place} stand still for the deadline"
+            )),
+        }
+    }
 }
+
+/// A reset, as far as the boot after it knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reset {
+    /// Does the watchdog say that it reset the machine? Whoever refreshes it had
+    /// stopped.
+    pub by_watchdog: bool,
+    /// CNTVCT_EL0 at entry of the image in this boot.
+    pub entered: u64,
+    /// The same in the boot that began the plan: where the counter began with the
+    /// machine, that is how long the machine takes to boot.
+    pub first_entered: Option<u64>,
+    /// The counter's frequency.
+    pub hz: u64,
+    /// The operation's deadline.
+    pub deadline_ms: u64,
+}
+
+impl Reset {
+    /// How long, at least, nothing had been written after a mark that was written at
+    /// `at`, before the machine was reset. Many machines' counters go on over a
+    /// reset. Of the time since then, what this boot took is not known: twice what
+    /// the first took is left off.
+    fn still_ms(&self, at: u64) -> Option<u64> {
+        let boot = self.first_entered?.checked_mul(2)?;
+        let still = self.entered.checked_sub(at)?.checked_sub(boot)?;
+        Some(clock::microseconds(still, self.hz) / 1000)
+    }
+}
+
+/// What is known of a case that was in flight when the machine was reset.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AfterReset {
+    /// It had not returned, for this reason.
+    Blocked(String),
+    /// It may have been on its way, or not.
+    Inconclusive(String),
+}
+
 /// A region in use.
 #[derive(Debug)]
 pub struct Recorder<'a> {

@@ -27,6 +27,8 @@ fn flight(case: u32, sequence: u64) -> Flight {
         case,
         cpu: 24,
         seen: seen(sequence),
+        still_ms: 0,
+        at: 0,
     }
 }
 
@@ -62,6 +64,78 @@ fn what_was_written_is_read_and_gone_on_with() {
     let recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
     assert_eq!(texts(recorder.log()), []);
     assert_eq!(recorder.log().flight(), None);
+}
+
+/// A boot that took a second, then one in which the counter went on.
+fn reset(entered_ms: u64) -> Reset {
+    Reset {
+        by_watchdog: false,
+        entered: entered_ms * 1000,
+        first_entered: Some(1_000_000),
+        hz: 1_000_000,
+        deadline_ms: 2000,
+    }
+}
+
+#[test]
+fn a_reset_proves_a_block_only_where_the_mark_had_stood_still() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    let mut after = |flight: &Flight, reset: &Reset| {
+        recorder.fly(Some(flight));
+        recorder.log().flight().unwrap().after(reset)
+    };
+    let moving = flight(7, 41);
+    let AfterReset::Inconclusive(why) = after(&moving, &reset(0)) else {
+        panic!("a hand may have reset it");
+    };
+    assert!(why.starts_with("reset while running: "), "{why}");
+    assert!(
+        why.contains("ic_ivau+92") || why.contains("ic ivau+92"),
+        "{why}"
+    );
+    // The watchdog's word, and the sentinel's.
+    let watchdog = Reset {
+        by_watchdog: true,
+        ..reset(0)
+    };
+    assert!(matches!(after(&moving, &watchdog), AfterReset::Blocked(_)));
+    let still = Flight {
+        still_ms: 2400,
+        ..moving
+    };
+    let AfterReset::Blocked(why) = after(&still, &reset(0)) else {
+        panic!("it stood still");
+    };
+    assert!(why.contains("still for 2400 ms when"), "{why}");
+    // The counter's: written at 10 s; two boots and the deadline later it is known.
+    let written = Flight {
+        at: 10_000_000,
+        ..moving
+    };
+    for (entered_ms, proved) in [(13_999, false), (14_000, true), (9_000, false)] {
+        let found = after(&written, &reset(entered_ms));
+        assert_eq!(matches!(found, AfterReset::Blocked(_)), proved, "{found:?}");
+    }
+    // Not where the boot took unknown time, or between two operations.
+    let unknown = Reset {
+        first_entered: None,
+        ..reset(90_000)
+    };
+    assert!(matches!(
+        after(&written, &unknown),
+        AfterReset::Inconclusive(_)
+    ));
+    let between = Flight {
+        seen: seen(42),
+        ..written
+    };
+    assert!(matches!(
+        after(&between, &reset(90_000)),
+        AfterReset::Inconclusive(_)
+    ));
+    recorder.fly(Some(&still));
+    assert!(recorder.log().to_text().contains("still for 2400 ms"));
 }
 
 #[test]

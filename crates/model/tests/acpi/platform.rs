@@ -3,8 +3,8 @@
 use stalecore_model::{
     acpi::{AcpiError, platform},
     platform::{
-        Conduit, Cpu, Gic, Place, Platform, Region, Source, Start, Uart, UartKind, Watchdog,
-        devicetree,
+        Conduit, Cpu, Gic, GicV3, Place, Platform, Redistributors, Region, Source, Start, Uart,
+        UartKind, Watchdog, devicetree,
     },
 };
 
@@ -23,11 +23,14 @@ fn handover() -> Platform {
         source: Source::DeviceTree,
         model: "a board".into(),
         cpus: vec![],
-        gic: Gic::V3 {
+        gic: Gic::V3(GicV3 {
             gicd: region(0, 0),
             gicr: vec![],
-        },
+            stride: None,
+            by_socket: false,
+        }),
         psci: None,
+        psci_functions: None,
         uart: None,
         memory: vec![region(0x4000_0000, 0x1000_0000)],
         reserved: vec![region(0x4100_0000, 0x1000)],
@@ -45,7 +48,12 @@ fn region(base: u64, size: u64) -> Region {
 }
 
 fn of(memory: &Memory) -> Result<Platform, AcpiError> {
-    platform(handover(), memory.rsdp, |a, l| memory.bytes(a, l))
+    on(memory, 0x410f_d083)
+}
+
+/// On a core of this MIDR.
+fn on(memory: &Memory, midr: u64) -> Result<Platform, AcpiError> {
+    platform(handover(), memory.rsdp, midr, |a, l| memory.bytes(a, l))
 }
 
 #[test]
@@ -128,7 +136,7 @@ fn only_enabled_cpus_count_each_once() {
 }
 
 #[test]
-fn redistributors_named_per_cpu_are_joined_where_they_touch() {
+fn redistributors_named_per_cpu_are_one_frame_each() {
     let p = of(&machine(&[madt(&[
         gicd(0x1000, 4),
         gicc(0, 0, 1, 0xae14_0000),
@@ -140,20 +148,57 @@ fn redistributors_named_per_cpu_are_joined_where_they_touch() {
     .unwrap();
     assert_eq!(
         p.gic,
-        Gic::V3 {
+        Gic::V3(GicV3 {
             gicd: region(0x1000, 0x1_0000),
-            gicr: vec![
-                region(0xae10_0000, 0x6_0000),
-                region(0x400_ae10_0000, 0x2_0000)
-            ],
-        }
+            gicr: [0xae10_0000, 0xae12_0000, 0xae14_0000, 0x400_ae10_0000]
+                .map(|base| Redistributors {
+                    region: region(base, 0x2_0000),
+                    single: true,
+                })
+                .into(),
+            stride: None,
+            by_socket: false,
+        })
     );
+}
+
+#[test]
+fn phytium_s_own_structures_make_it_an_s2500_only_on_its_cores() {
+    let vendor = |socket: u64| {
+        let mut own = gicd(socket << 41 | 0x2900_0000, 3);
+        own[0] = 128;
+        own
+    };
+    let cores = [
+        vendor(0),
+        vendor(1),
+        gicc(0, 0, 1, 0),
+        gicc(64, 0x1_0000, 1, 0),
+        gicr(0x2980_0000, 0x80_0000),
+        gicr(1 << 41 | 0x2980_0000, 0x80_0000),
+    ];
+    let with_gicd: Vec<Vec<u8>> = [gicd(0x2900_0000, 3)]
+        .into_iter()
+        .chain(cores.clone())
+        .collect();
+    for tables in [&cores[..], &with_gicd] {
+        let Gic::V3(v3) = on(&machine(&[madt(tables)]), 0x701f_6633).unwrap().gic else {
+            panic!("not v3")
+        };
+        assert!(v3.by_socket);
+        assert_eq!(v3.gicd, region(0x2900_0000, 0x1_0000));
+    }
+    let Gic::V3(v3) = of(&machine(&[madt(&with_gicd)])).unwrap().gic else {
+        panic!("not v3")
+    };
+    assert!(!v3.by_socket);
+    assert_eq!(of(&machine(&[madt(&cores)])).unwrap_err(), AcpiError::NoGic);
 }
 
 #[test]
 fn an_unversioned_distributor_is_known_by_its_company() {
     let v3 = of(&machine(&[madt(&[gicd(0x1000, 0), gicc(0, 0, 1, 0x2000)])])).unwrap();
-    assert!(matches!(v3.gic, Gic::V3 { .. }));
+    assert!(matches!(v3.gic, Gic::V3(_)));
     let mut with_gicc = gicc(0, 0, 1, 0);
     with_gicc[32..40].copy_from_slice(&0x9000_u64.to_le_bytes());
     let v2 = of(&machine(&[madt(&[gicd(0x1000, 0), with_gicc])])).unwrap();

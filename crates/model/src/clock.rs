@@ -1,0 +1,80 @@
+//! A counter that may be read wrongly. On some chips a read of the system counter
+//! is off now and then, by up to the bits that were just changing (HiSilicon
+//! erratum 161010101 on Hip05 to Hip07; Cortex-A73's 858921, A-008585, Allwinner
+//! A64 are relatives). No deadline may pass by one such read.
+
+/// How far apart two reads in a row may be, in ticks, to be believed: 32, as
+/// Linux has it for the erratum; a core that was interrupted between them reads
+/// again.
+const NEAR: u64 = 32;
+/// How often it is tried. Two reads that are far apart each time are a slow or
+/// emulated counter, not a wrong one.
+const TRIES: u32 = 50;
+
+/// The counter's value: the second of two reads in a row that agree.
+pub fn believed(mut read: impl FnMut() -> u64) -> u64 {
+    let mut first = read();
+    for _ in 0..TRIES {
+        let second = read();
+        if second.wrapping_sub(first) < NEAR {
+            return second;
+        }
+        first = second;
+    }
+    first
+}
+
+/// Ticks from `start` to `now`: 0 where time seems to run backwards, as it does
+/// where `start` was read too high, or on another core.
+pub const fn elapsed(start: u64, now: u64) -> u64 {
+    now.saturating_sub(start)
+}
+
+/// Microseconds in so many ticks of a counter of `hz`.
+pub fn microseconds(ticks: u64, hz: u64) -> u64 {
+    let us = u128::from(ticks) * 1_000_000 / u128::from(hz.max(1));
+    u64::try_from(us).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A counter that a read may get wrong.
+    fn reads(values: &[u64]) -> u64 {
+        let mut values = values.iter().copied();
+        believed(|| values.next().expect("more reads than needed"))
+    }
+
+    #[test]
+    fn one_wrong_read_is_not_believed() {
+        assert_eq!(reads(&[1000, 1001]), 1001);
+        // Too high, too low, first or second, and twice.
+        assert_eq!(reads(&[0xffff_0000, 1001, 1002]), 1002);
+        assert_eq!(reads(&[1000, 0xffff_0000, 1002, 1003]), 1003);
+        assert_eq!(reads(&[0, 1001, 1002]), 1002);
+        assert_eq!(reads(&[1000, 512, 1002, 1003]), 1003);
+        assert_eq!(reads(&[1000, 0, 0xffff_0000, 1003, 1003]), 1003);
+    }
+
+    #[test]
+    fn a_slow_counter_ends_it_too() {
+        let mut now = 0;
+        let mut count = 0;
+        let value = believed(|| {
+            count += 1;
+            now += 1000;
+            now
+        });
+        assert_eq!((value, count), (now, TRIES + 1));
+    }
+
+    #[test]
+    fn time_never_runs_backwards() {
+        assert_eq!(elapsed(1000, 1500), 500);
+        assert_eq!(elapsed(1000, 999), 0);
+        assert_eq!(microseconds(elapsed(u64::MAX, 5), 1_000_000), 0);
+        assert_eq!(microseconds(62_500, 62_500_000), 1000);
+        assert_eq!(microseconds(u64::MAX, 0), u64::MAX);
+    }
+}

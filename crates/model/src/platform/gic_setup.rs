@@ -1,0 +1,174 @@
+//! Brings the interrupt controller from wherever firmware, a boot loader or a
+//! kernel left it to what the harness needs: a few private interrupts, nothing
+//! else enabled, nothing active, nothing pending. The registers are handed in, so
+//! that what firmware may leave is a host test.
+//!
+//! Offsets and rules are those of Arm IHI 0069 (GICv3) and IHI 0048 (GICv2).
+
+/// The controller's 32-bit registers, by address.
+pub trait Registers {
+    /// Reads one.
+    fn read(&self, address: u64) -> u32;
+    /// Writes one.
+    fn write(&self, address: u64, value: u32);
+}
+
+const GICD_CTLR: u64 = 0x0;
+const GICD_TYPER: u64 = 0x4;
+const GICD_IIDR: u64 = 0x8;
+const GICD_IGROUPR: u64 = 0x80;
+const GICD_ISENABLER: u64 = 0x100;
+const GICD_ICENABLER: u64 = 0x180;
+const GICD_ICPENDR: u64 = 0x280;
+const GICD_ICACTIVER: u64 = 0x380;
+const GICD_IPRIORITYR: u64 = 0x400;
+const GICD_CPENDSGIR: u64 = 0xf10;
+const GICD_ICENABLER_E: u64 = 0x1400;
+
+const GICR_CTLR: u64 = 0x0;
+const GICR_TYPER: u64 = 0x8;
+const GICR_WAKER: u64 = 0x14;
+/// The frame of SGIs and PPIs.
+const SGI_FRAME: u64 = 0x1_0000;
+const ICFGR1: u64 = 0xc04;
+
+const GICC_CTLR: u64 = 0x0;
+const GICC_PMR: u64 = 0x4;
+const GICC_BPR: u64 = 0x8;
+const GICC_APR: u64 = 0xd0;
+
+/// GICD_CTLR as the non-secure world sees it, or with one security state:
+/// EnableGrp1A (or EnableGrp1), ARE_NS (or ARE), RWP.
+const CTLR_GROUPS: u32 = 0b11;
+const CTLR_GROUP_1: u32 = 1 << 1;
+const CTLR_ARE: u32 = 1 << 4;
+const CTLR_RWP: u32 = 1 << 31;
+/// GICD_TYPER.ESPI.
+const TYPER_ESPI: u32 = 1 << 8;
+/// GICR_CTLR: EnableLPIs, RWP.
+const GICR_LPIS: u32 = 1;
+const GICR_RWP: u32 = 1 << 3;
+/// GICR_WAKER: ProcessorSleep, ChildrenAsleep.
+const PROCESSOR_SLEEP: u32 = 1 << 1;
+const CHILDREN_ASLEEP: u32 = 1 << 2;
+
+const ALL: u32 = u32::MAX;
+/// The highest priority of the non-secure world, of four interrupts.
+const PRIORITIES: u32 = 0x8080_8080;
+/// How often a register is read that should change in microseconds; each read is
+/// one over the interconnect.
+const LOOKS: u32 = 100_000;
+
+/// Waits until a register's bits are 0; says whether they became so.
+fn cleared(registers: &impl Registers, address: u64, bits: u32) -> bool {
+    (0..LOOKS).any(|_| registers.read(address) & bits == 0)
+}
+
+/// Words of 32 interrupts that the distributor has, with the first, which is the
+/// private ones'.
+fn words(registers: &impl Registers, gicd: u64) -> u64 {
+    u64::from(registers.read(gicd + GICD_TYPER) & 0x1f) + 1
+}
+
+/// Turns off and forgets every shared interrupt: firmware that used one may have
+/// left it enabled, and a device that nobody serves would be taken for ever.
+fn quiet_spis(registers: &impl Registers, gicd: u64) {
+    for word in 1..words(registers, gicd) {
+        registers.write(gicd + GICD_ICENABLER + 4 * word, ALL);
+        registers.write(gicd + GICD_ICPENDR + 4 * word, ALL);
+        registers.write(gicd + GICD_ICACTIVER + 4 * word, ALL);
+    }
+}
+
+/// A GICv3's distributor: affinity routing and group 1 on, every shared interrupt
+/// off.
+pub fn distributor_v3(registers: &impl Registers, gicd: u64) {
+    // Affinity routing may be turned on only with the groups off.
+    let ctlr = registers.read(gicd + GICD_CTLR) & !CTLR_GROUPS;
+    registers.write(gicd + GICD_CTLR, ctlr);
+    cleared(registers, gicd + GICD_CTLR, CTLR_RWP);
+    registers.write(gicd + GICD_CTLR, ctlr | CTLR_ARE);
+    cleared(registers, gicd + GICD_CTLR, CTLR_RWP);
+    quiet_spis(registers, gicd);
+    let typer = registers.read(gicd + GICD_TYPER);
+    // HIP07's says that it has extended interrupts and does not say who it is
+    // (erratum 161010803): there are none.
+    if typer & TYPER_ESPI != 0 && registers.read(gicd + GICD_IIDR) != 0 {
+        for word in 0..=u64::from(typer >> 27) {
+            registers.write(gicd + GICD_ICENABLER_E + 4 * word, ALL);
+        }
+    }
+    cleared(registers, gicd + GICD_CTLR, CTLR_RWP);
+    registers.write(gicd + GICD_CTLR, ctlr | CTLR_ARE | CTLR_GROUP_1);
+    cleared(registers, gicd + GICD_CTLR, CTLR_RWP);
+}
+
+/// A GICv3 core's own redistributor at `frame`: awake, no LPIs, of its private
+/// interrupts the `wanted` ones on (a bit each), nothing pending or active. Says
+/// whether it took them.
+pub fn redistributor(registers: &impl Registers, frame: u64, wanted: u32) -> bool {
+    let waker = registers.read(frame + GICR_WAKER);
+    // Where the secure world owns it this reads as 0, and it is awake.
+    registers.write(frame + GICR_WAKER, waker & !PROCESSOR_SLEEP);
+    cleared(registers, frame + GICR_WAKER, CHILDREN_ASLEEP);
+    let ctlr = registers.read(frame + GICR_CTLR);
+    if ctlr & GICR_LPIS != 0 {
+        // A kernel's tables may be anywhere, the harness's memory included.
+        registers.write(frame + GICR_CTLR, ctlr & !GICR_LPIS);
+        cleared(registers, frame + GICR_CTLR, GICR_RWP);
+    }
+    let own = frame + SGI_FRAME;
+    // And the extended private interrupts, where there are any.
+    let extended = u64::from(registers.read(frame + GICR_TYPER) >> 27).min(2);
+    for word in 0..=extended {
+        registers.write(own + GICD_ICENABLER + 4 * word, ALL);
+    }
+    cleared(registers, frame + GICR_CTLR, GICR_RWP);
+    registers.write(own + GICD_IGROUPR, ALL);
+    registers.write(own + GICD_ICPENDR, ALL);
+    registers.write(own + GICD_ICACTIVER, ALL);
+    for word in 0..8 {
+        registers.write(own + GICD_IPRIORITYR + 4 * word, PRIORITIES);
+    }
+    registers.write(own + ICFGR1, 0);
+    registers.write(own + GICD_ISENABLER, wanted);
+    registers.read(own + GICD_ISENABLER) & wanted == wanted
+}
+
+/// A GICv2's distributor: every shared interrupt off. The forwarding of group 0, as
+/// this world sees it, is turned on.
+pub fn distributor_v2(registers: &impl Registers, gicd: u64) {
+    registers.write(gicd + GICD_CTLR, 0);
+    quiet_spis(registers, gicd);
+    // Where there is a secure world, what it calls group 0 is the bit by which the
+    // non-secure one turns its own group on (IHI 0048, 4.3.1).
+    registers.write(gicd + GICD_CTLR, 1);
+}
+
+/// A GICv2 core's own interrupts and its interface. Whether a software generated
+/// interrupt can be disabled at all is the implementation's: GIC-400 has them on
+/// for good.
+pub fn interface_v2(registers: &impl Registers, gicd: u64, gicc: u64, wanted: u32) {
+    registers.write(gicd + GICD_ICENABLER, ALL);
+    registers.write(gicd + GICD_ICPENDR, ALL);
+    registers.write(gicd + GICD_ICACTIVER, ALL);
+    for word in 0..4 {
+        registers.write(gicd + GICD_CPENDSGIR + 4 * word, ALL);
+    }
+    for word in 0..8 {
+        registers.write(gicd + GICD_IPRIORITYR + 4 * word, PRIORITIES);
+    }
+    registers.write(gicd + GICD_ISENABLER, wanted);
+    // An interrupt that firmware took and never ended would mask all of them.
+    for word in 0..4 {
+        registers.write(gicc + GICC_APR + 4 * word, 0);
+    }
+    registers.write(gicc + GICC_BPR, 0);
+    registers.write(gicc + GICC_PMR, 0xff);
+    // Signals interrupts; EOImode 0: the end of one deactivates it.
+    registers.write(gicc + GICC_CTLR, 1);
+}
+
+#[cfg(test)]
+#[path = "gic_setup_tests.rs"]
+mod tests;

@@ -1,0 +1,173 @@
+//! A controller as firmware may leave it, and what becomes of it.
+
+use alloc::collections::BTreeMap;
+use core::cell::RefCell;
+
+use super::*;
+
+const GICD: u64 = 0x800_0000;
+const GICR: u64 = 0x80a_0000;
+const GICC: u64 = 0x801_0000;
+
+/// Registers that behave as these do: enable, pending and active bits are set by
+/// one address and cleared by another; all others keep what is written.
+#[derive(Default)]
+struct Fake {
+    words: RefCell<BTreeMap<u64, u32>>,
+    /// Reads of a register whose write takes a while.
+    looks: RefCell<u32>,
+}
+
+impl Fake {
+    fn set(&self, address: u64, value: u32) {
+        self.words.borrow_mut().insert(address, value);
+    }
+
+    fn get(&self, address: u64) -> u32 {
+        self.words.borrow().get(&address).copied().unwrap_or(0)
+    }
+}
+
+/// The address that sets what `address` clears, if it clears something.
+fn set_of(address: u64) -> Option<u64> {
+    let offset = address & 0xffff;
+    [(0x180, 0x80), (0x280, 0x80), (0x380, 0x80)]
+        .into_iter()
+        .find(|(start, _)| (*start..*start + 0x80).contains(&offset))
+        .map(|(_, back)| address - back)
+        .or((0x1400..0x1480).contains(&offset).then(|| address - 0x200))
+}
+
+impl Registers for Fake {
+    fn read(&self, address: u64) -> u32 {
+        if let Some(set) = set_of(address) {
+            return self.get(set);
+        }
+        // What waits for a write to take effect sees that it takes a while.
+        if address == GICD || address == GICR {
+            *self.looks.borrow_mut() += 1;
+            let pending = *self.looks.borrow() % 3 == 1;
+            let rwp = if address == GICD { CTLR_RWP } else { GICR_RWP };
+            return self.get(address) | if pending { rwp } else { 0 };
+        }
+        self.get(address)
+    }
+
+    fn write(&self, address: u64, value: u32) {
+        match set_of(address) {
+            Some(set) => self.set(set, self.get(set) & !value),
+            None if (0x100..0x180).contains(&(address & 0xffff)) => {
+                self.set(address, self.get(address) | value);
+            }
+            // The controller says itself that its children sleep.
+            None if address == GICR + GICR_WAKER => self.set(address, 0),
+            None => self.set(address, value),
+        }
+    }
+}
+
+#[test]
+fn what_firmware_left_of_a_gicv3_is_gone() {
+    let gic = Fake::default();
+    gic.set(GICD + GICD_TYPER, 5);
+    gic.set(GICD, CTLR_GROUPS);
+    for word in 0..6 {
+        for what in [0x100, 0x200, 0x300] {
+            gic.set(GICD + what + 4 * word, 0x8000_0101);
+        }
+    }
+    distributor_v3(&gic, GICD);
+    assert_eq!(gic.get(GICD) & 0x7fff_ffff, CTLR_ARE | CTLR_GROUP_1);
+    for word in 1..6 {
+        for what in [0x100, 0x200, 0x300] {
+            assert_eq!(gic.get(GICD + what + 4 * word), 0, "{what:#x} {word}");
+        }
+    }
+
+    gic.set(GICR + GICR_WAKER, PROCESSOR_SLEEP | CHILDREN_ASLEEP);
+    gic.set(GICR, GICR_LPIS);
+    let own = GICR + SGI_FRAME;
+    for what in [0x100, 0x200, 0x300] {
+        gic.set(own + what, ALL);
+    }
+    assert!(redistributor(&gic, GICR, 0b111));
+    assert_eq!(gic.get(GICR + GICR_WAKER), 0);
+    assert_eq!(gic.get(GICR) & GICR_LPIS, 0, "LPIs are off");
+    let bits = [0x100, 0x200, 0x300].map(|what| gic.get(own + what));
+    assert_eq!(bits, [0b111, 0, 0], "enabled, pending, active");
+    assert_eq!(gic.get(own + GICD_IGROUPR), ALL);
+    assert_eq!(gic.get(own + GICD_IPRIORITYR), PRIORITIES);
+}
+
+#[test]
+fn hip07_is_not_asked_for_extended_interrupts() {
+    for (iidr, disabled) in [(0, false), (0x43b, true)] {
+        let gic = Fake::default();
+        gic.set(GICD + GICD_TYPER, 5 | TYPER_ESPI | 1 << 27);
+        gic.set(GICD + GICD_IIDR, iidr);
+        for word in 0..2 {
+            gic.set(GICD + 0x1200 + 4 * word, 7);
+        }
+        distributor_v3(&gic, GICD);
+        let left = [0, 4].map(|at| gic.get(GICD + 0x1200 + at));
+        assert_eq!(left == [0, 0], disabled, "{left:?}");
+    }
+}
+
+#[test]
+fn a_redistributor_that_does_not_take_them_says_so() {
+    /// Interrupts that stay off.
+    struct Off(Fake);
+    impl Registers for Off {
+        fn read(&self, address: u64) -> u32 {
+            self.0.read(address)
+        }
+        fn write(&self, address: u64, value: u32) {
+            if address != GICR + SGI_FRAME + GICD_ISENABLER {
+                self.0.write(address, value);
+            }
+        }
+    }
+    assert!(!redistributor(&Off(Fake::default()), GICR, 0b11));
+}
+
+#[test]
+fn what_firmware_left_of_a_gicv2_is_gone() {
+    let gic = Fake::default();
+    gic.set(GICD + GICD_TYPER, 2);
+    for word in 0..3 {
+        for what in [0x100, 0x200, 0x300] {
+            gic.set(GICD + what + 4 * word, 0x8000_0101);
+        }
+    }
+    for (register, value) in [
+        (GICC_APR, 4),
+        (GICC_BPR, 7),
+        (GICC_CTLR, 0x201),
+        (GICC_PMR, 0),
+    ] {
+        gic.set(GICC + register, value);
+    }
+    distributor_v2(&gic, GICD);
+    interface_v2(&gic, GICD, GICC, 0b101);
+    for word in 0..3 {
+        let bits = [0x100, 0x200, 0x300].map(|what| gic.get(GICD + what + 4 * word));
+        assert_eq!(bits, [if word == 0 { 0b101 } else { 0 }, 0, 0]);
+    }
+    let interface = [GICC_APR, GICC_BPR, GICC_CTLR, GICC_PMR].map(|at| gic.get(GICC + at));
+    assert_eq!(interface, [0, 0, 1, 0xff]);
+    assert_eq!(gic.get(GICD), 1);
+}
+
+#[test]
+fn registers_that_never_settle_are_not_waited_for_for_ever() {
+    struct Stuck;
+    impl Registers for Stuck {
+        fn read(&self, _: u64) -> u32 {
+            ALL
+        }
+        fn write(&self, _: u64, _: u32) {}
+    }
+    distributor_v3(&Stuck, GICD);
+    assert!(redistributor(&Stuck, GICR, 1));
+}
