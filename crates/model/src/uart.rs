@@ -175,7 +175,9 @@ mod tests {
         let (mut drain, mut now) = (Drain::new(), 0);
         // Room every 50 ms: 200 baud.
         let text = "# a record\n";
-        let (out, lost) = write(&mut drain, &mut now, text, |now| now / MS % 50 == 0);
+        let (out, lost) = write(&mut drain, &mut now, text, |now| {
+            (now / MS).is_multiple_of(50)
+        });
         assert_eq!((out.as_str(), lost), (text, 0));
         assert!(!drain.is_given_up());
     }

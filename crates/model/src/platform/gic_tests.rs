@@ -10,6 +10,11 @@ use crate::platform::Start;
 /// The frames of a machine, by address.
 struct Machine(BTreeMap<u64, Frame>);
 
+/// Four cores a cluster: the `nth` of a socket or die.
+const fn affinity(socket: u64, nth: u64) -> u64 {
+    (socket << 16) | ((nth / 4) << 8) | (nth % 4)
+}
+
 /// GICR_PIDR2 of a GICv3.
 const V3: u32 = 0x3b;
 
@@ -69,11 +74,7 @@ fn s2500() -> (Machine, GicV3) {
     for socket in 0..2_u64 {
         for nth in 0..68_u64 {
             let at = region(socket).region.base + nth * FRAMES;
-            let affinity = if nth < 64 {
-                nth / 4 << 8 | nth % 4
-            } else {
-                0xffff
-            };
+            let affinity = if nth < 64 { affinity(0, nth) } else { 0xffff };
             machine.add(at, affinity, if nth == 67 { TYPER_LAST } else { 0 });
         }
     }
@@ -89,7 +90,7 @@ fn s2500_tells_sockets_apart_by_address() {
     let (machine, gic) = s2500();
     for socket in 0..2_u64 {
         for nth in 0..64_u64 {
-            let mpidr = socket << 16 | nth / 4 << 8 | nth % 4;
+            let mpidr = affinity(socket, nth);
             let frame = (socket << 41 | 0x2980_0000) + nth * FRAMES;
             assert_eq!(machine.find(&gic, mpidr), Some(frame), "{mpidr:#x}");
         }
@@ -155,8 +156,8 @@ fn kunpeng_920_is_looked_at_frame_by_frame() {
     for die in 0..2_u64 {
         let base = die << 30 | 0xae10_0000;
         for nth in 0..24_u64 {
-            let affinity = (die + 1) << 16 | nth / 4 << 8 | nth % 4;
-            machine.add(base + nth * FRAMES_V4, affinity, TYPER_VLPIS);
+            let own = affinity(die + 1, nth);
+            machine.add(base + nth * FRAMES_V4, own, TYPER_VLPIS);
             gicr.push(single(base + nth * FRAMES_V4));
         }
     }
@@ -193,8 +194,8 @@ fn hip07_steps_by_its_property_and_stops_at_the_end() {
         let mut machine = Machine::new();
         for (nth, base) in bases.iter().enumerate() {
             for core in 0..16_u64 {
-                let affinity = (2 * nth as u64 + 1) << 16 | core / 4 << 8 | core % 4;
-                machine.add(base + core * FRAMES_V4, affinity, flags);
+                let own = affinity(2 * nth as u64 + 1, core);
+                machine.add(base + core * FRAMES_V4, own, flags);
             }
         }
         let gic = GicV3 {
