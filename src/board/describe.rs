@@ -57,7 +57,7 @@ pub fn machine(board: &Board, counter: Counter, empty: Histogram, plan: &Plan) {
     let platform = &board.platform;
     let (gic, gicr_regions) = match &platform.gic {
         Gic::V2 { .. } => ("gicv2", 0),
-        Gic::V3 { gicr, .. } => ("gicv3", gicr.len() as u32),
+        Gic::V3(v3) => ("gicv3", v3.regions() as u32),
     };
     report::boxed(
         Record::Machine,

@@ -160,7 +160,7 @@ impl Board {
         if let (Some(fabric), Some(ttbr0)) = (&fabric, el2_tables) {
             fabric::set_up(fabric, platform.cpus.len(), ttbr0, &platform.gic);
         }
-        gic::init_distributor(&platform.gic, entry_el == 3);
+        gic::init_distributor(&platform.gic, &platform.cpus, entry_el == 3);
         Ok(BOARD.call_once(|| Self {
             platform,
             options,

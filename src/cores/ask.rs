@@ -7,7 +7,7 @@ use stalecore_model::cpuset::CpuSet;
 
 use super::{
     command::Command,
-    percpu::{Core, core},
+    percpu::{self, Core, core},
 };
 use crate::hal::{
     arch,
@@ -31,9 +31,7 @@ pub fn ask(cpus: &CpuSet, command: Command, argument: impl Fn(&Core) -> usize) {
         core.argument.store(argument(core), Ordering::Relaxed);
         core.mailbox.ask(command as u32);
     }
-    for cpu in cpus.iter() {
-        core(cpu).call();
-    }
+    percpu::call(cpus.iter().map(core));
 }
 
 /// Waits until all cores have done what they were asked.

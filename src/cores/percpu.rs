@@ -145,6 +145,9 @@ pub struct Core {
     pub answer: AtomicU32,
     /// Is it up, in the image's hands?
     pub online: AtomicBool,
+    /// Does it look for orders by itself, told by events? So it begins; a core that
+    /// has taken its first interrupt sleeps until it is called.
+    pub polls: AtomicBool,
     /// Its identification registers, once it is up.
     pub identity: Once<Identity>,
     /// What to run, if it is an initiator.
@@ -194,6 +197,7 @@ impl Core {
             argument: AtomicUsize::new(0),
             answer: AtomicU32::new(0),
             online: AtomicBool::new(false),
+            polls: AtomicBool::new(true),
             identity: Once::new(),
             job: Job::new(),
             results: Once::new(),
@@ -202,12 +206,13 @@ impl Core {
 
     /// Sends the core a software generated interrupt.
     pub fn send(&self, interrupt: IntId) {
-        gic::send(self.index, self.cpu.mpidr, interrupt);
+        gic::send([(self.index, self.cpu.mpidr)], interrupt);
     }
 
-    /// Calls the core: it takes, or has pending, the interrupt.
+    /// Calls the core: it takes, or has pending, the interrupt; one that takes none
+    /// sees an event.
     pub fn call(&self) {
-        self.send(gic::CALL);
+        call([self]);
     }
 
     /// Kicks the core: EL2 takes the interrupt there, where it takes them first.
@@ -248,6 +253,19 @@ impl Core {
         slot.taken
             .swap(false, Ordering::Relaxed)
             .then(|| [&slot.esr, &slot.far, &slot.elr].map(|field| field.load(Ordering::Relaxed)))
+    }
+}
+
+/// Calls several cores, behind one barrier for all.
+pub fn call<'a>(cores: impl IntoIterator<Item = &'a Core>) {
+    let mut polls = false;
+    let targets = cores.into_iter().map(|core| {
+        polls |= core.polls.load(Ordering::Relaxed);
+        (core.index, core.cpu.mpidr)
+    });
+    gic::send(targets, gic::CALL);
+    if polls {
+        arch::sev();
     }
 }
 

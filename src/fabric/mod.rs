@@ -37,7 +37,7 @@ const TCR_EL2: u64 = 16 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 1 << 31;
 
 /// Makes the model and what EL2 needs; `ttbr0` is the root of EL2's tables.
 pub fn set_up(options: &FabricOptions, cpus: usize, ttbr0: u64, gic: &Gic) {
-    let kicks = matches!(gic, Gic::V3 { .. });
+    let kicks = matches!(gic, Gic::V3(_));
     let size = arch::id_aa64mmfr0_el1() & 0xf;
     let hcr = boot::HCR | trap::traps_for(Some(options)) | if kicks { HCR_IMO } else { 0 };
     let shared = Box::leak(Box::new(Shared {

@@ -113,6 +113,69 @@ registers! {
     pmcr_el0: "pmcr_el0";
 }
 
+/// Defines functions that read, or write, a register of the interrupt controller's
+/// interface or of the core's own state.
+macro_rules! state {
+    (read: $($(#[$doc:meta])* $name:ident: $register:literal;)*) => {$(
+        $(#[$doc])*
+        pub fn $name() -> u64 {
+            let value: u64;
+            // SAFETY: a register whose reading has no effect; not `nomem`, as what
+            // it says changes.
+            unsafe {
+                asm!(
+                    concat!("mrs {}, ", $register),
+                    out(reg) value,
+                    options(nostack, preserves_flags)
+                )
+            }
+            value
+        }
+    )*};
+    (write: $($(#[$doc:meta])* $name:ident: $register:literal;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(value: u64) {
+            // SAFETY: a register of this core's interface to the interrupt
+            // controller: what it changes is which interrupts are taken.
+            unsafe {
+                asm!(
+                    concat!("msr ", $register, ", {}"),
+                    in(reg) value,
+                    options(nostack, preserves_flags)
+                )
+            }
+        }
+    )*};
+}
+
+state! { read:
+    /// ICC_SRE_EL1.
+    icc_sre_el1: "S3_0_C12_C12_5";
+    /// ICC_CTLR_EL1.
+    icc_ctlr_el1: "S3_0_C12_C12_4";
+    /// ISR_EL1: what is pending on this core, A (bit 8), I (7), F (6).
+    isr_el1: "isr_el1";
+}
+
+state! { write:
+    /// ICC_SRE_EL1.
+    set_icc_sre_el1: "S3_0_C12_C12_5";
+    /// ICC_CTLR_EL1.
+    set_icc_ctlr_el1: "S3_0_C12_C12_4";
+    /// ICC_BPR1_EL1.
+    set_icc_bpr1_el1: "S3_0_C12_C12_3";
+    /// ICC_AP1R0_EL1.
+    set_icc_ap1r0_el1: "S3_0_C12_C9_0";
+    /// ICC_AP1R1_EL1: there with six priority bits and more.
+    set_icc_ap1r1_el1: "S3_0_C12_C9_1";
+    /// ICC_AP1R2_EL1: there with seven.
+    set_icc_ap1r2_el1: "S3_0_C12_C9_2";
+    /// ICC_AP1R3_EL1: there with seven.
+    set_icc_ap1r3_el1: "S3_0_C12_C9_3";
+    /// ICC_SGI1R_EL1: calls cores.
+    set_icc_sgi1r_el1: "S3_0_C12_C11_5";
+}
+
 /// TPIDR_EL1, which the image keeps a pointer in.
 #[inline(always)]
 pub fn tpidr_el1() -> u64 {

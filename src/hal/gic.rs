@@ -3,11 +3,8 @@
 
 #![expect(unsafe_code, reason = "the controller's registers")]
 
-use alloc::string::String;
-use core::{
-    ptr::NonNull,
-    sync::atomic::{AtomicU8, Ordering},
-};
+use alloc::{string::String, vec::Vec};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use arm_gic::{
     IntId, InterruptGroup,
@@ -15,15 +12,14 @@ use arm_gic::{
         GicV2, SgiTarget as SgiTargetV2, SgiTargetListFilter,
         registers::{Gicc, Gicd as GicdV2},
     },
-    gicv3::{
-        GicCpuInterface, GicDistributor, GicRedistributor, GicRedistributorIterator, SgiTarget,
-        SgiTargetGroup,
-        registers::{Gicd, GicrSgi},
-    },
+    gicv3::GicCpuInterface,
 };
-use safe_mmio::UniqueMmioPointer;
 use spin::Once;
-use stalecore_model::platform::Gic;
+use stalecore_model::platform::{
+    Cpu, Gic,
+    gic::{Frame, is_interrupt, sgi1r},
+    gic_setup::{self, Registers},
+};
 
 use super::arch;
 
@@ -42,6 +38,32 @@ static GIC: Once<Gic> = Once::new();
 /// GICv2 numbers cores by its own interfaces: the bit of each core.
 static V2_TARGETS: [AtomicU8; 8] = [const { AtomicU8::new(0) }; 8];
 
+/// The controller's registers, where they are mapped.
+struct Mapped;
+
+impl Registers for Mapped {
+    fn read(&self, address: u64) -> u32 {
+        // SAFETY: the callers hand in addresses of the controller's frames, which
+        // `Tables::map_platform` has mapped as Device memory.
+        unsafe { (address as *const u32).read_volatile() }
+    }
+
+    fn write(&self, address: u64, value: u32) {
+        // SAFETY: as above; each register is written by one core, or is banked.
+        unsafe { (address as *mut u32).write_volatile(value) }
+    }
+}
+
+/// What says whose redistributor a frame is.
+fn look(frame: u64) -> Frame {
+    // SAFETY: as in `Mapped`; a 64-bit register.
+    let typer = unsafe { ((frame + 0x8) as *const u64).read_volatile() };
+    Frame {
+        typer,
+        pidr2: Mapped.read(frame + 0xffe8),
+    }
+}
+
 fn v2(gicd: u64, gicc: u64) -> GicV2<'static> {
     // SAFETY: both regions are mapped as Device memory. Several cores may hold
     // such a value at once; each uses only registers that are banked for it,
@@ -54,7 +76,7 @@ fn v2(gicd: u64, gicc: u64) -> GicV2<'static> {
 /// IHI 0048.
 mod secure {
     use smccc::smc64;
-    use stalecore_model::platform::Gic;
+    use stalecore_model::platform::{Gic, Region};
 
     use crate::hal::boot::EL3_WRITE;
 
@@ -73,11 +95,13 @@ mod secure {
     }
 
     /// Affinity routing on in both worlds, group 1 on, all interrupts of the
-    /// non-secure world.
-    pub fn init_distributor(gic: &Gic) {
+    /// non-secure world. `distributors` are a GICv3's.
+    pub fn init_distributor(gic: &Gic, distributors: &[Region]) {
         match gic {
             // EnableGrp1NS, ARE_S, ARE_NS
-            Gic::V3 { gicd, .. } => write(gicd.base + GICD_CTLR, 1 << 1 | 1 << 4 | 1 << 5),
+            Gic::V3(_) => distributors
+                .iter()
+                .for_each(|gicd| write(gicd.base + GICD_CTLR, 1 << 1 | 1 << 4 | 1 << 5)),
             // EnableGrp0, EnableGrp1
             Gic::V2 { gicd, .. } => write(gicd.base + GICD_CTLR, 3),
         }
@@ -86,7 +110,7 @@ mod secure {
     /// This core's own interrupts, and for GICv2 its interface.
     pub fn init_core(gic: &Gic, redistributor: Option<u64>) {
         match (gic, redistributor) {
-            (Gic::V3 { .. }, Some(frame)) => {
+            (Gic::V3(_), Some(frame)) => {
                 write(frame + GICR_IGROUPR0, u32::MAX);
                 write(frame + GICR_IGRPMODR0, 0);
             }
@@ -107,72 +131,64 @@ fn at_el3() -> bool {
     AT_EL3.get().copied().unwrap_or(false)
 }
 
-/// Sets up the distributor; the controller's registers must be mapped. With
-/// `at_el3` nobody has set up the secure side.
-pub fn init_distributor(gic: &Gic, at_el3: bool) {
+/// Sets up the distributors of the sockets that these cores are on; the
+/// controller's registers must be mapped. With `at_el3` nobody has set up the secure
+/// side.
+pub fn init_distributor(gic: &Gic, cpus: &[Cpu], at_el3: bool) {
     AT_EL3.call_once(|| at_el3);
+    let distributors = match gic {
+        Gic::V3(v3) => v3.distributors(cpus),
+        Gic::V2 { .. } => Vec::new(),
+    };
     if at_el3 {
-        secure::init_distributor(gic);
+        secure::init_distributor(gic, &distributors);
     }
-    if let Gic::V3 { gicd, .. } = gic
-        && let Some(registers) = NonNull::new(gicd.base as *mut Gicd)
-    {
-        // SAFETY: the region is mapped as Device memory, and only the boot
-        // core does this, once.
-        let registers = unsafe { UniqueMmioPointer::new(registers) };
-        GicDistributor::new(registers).configure_default_settings();
+    match gic {
+        Gic::V3(_) => distributors
+            .iter()
+            .for_each(|gicd| gic_setup::distributor_v3(&Mapped, gicd.base)),
+        Gic::V2 { gicd, .. } => gic_setup::distributor_v2(&Mapped, gicd.base),
     }
     GIC.call_once(|| gic.clone());
 }
 
-/// Sets up the part of the controller of the core that runs this, CPU `index`,
-/// so that it can be called.
+/// The private interrupts that the harness uses from the start, a bit each.
+const WANTED: u32 = 1 << 0 | 1 << KICK_NUMBER | 1 << 2;
+
+/// Sets up the part of the controller of the core that runs this, CPU `index`, so
+/// that it can be called.
 ///
 /// # Errors
-/// One line if the controller has no redistributor for this core.
-pub fn init_core(index: usize, mpidr: u64) -> Result<(), String> {
+/// Why it cannot be, in a few words.
+pub fn init_core(index: usize, mpidr: u64) -> Result<(), &'static str> {
     match GIC.get() {
-        Some(Gic::V2 { gicd, gicc }) => {
-            if at_el3()
-                && let Some(gic) = GIC.get()
-            {
+        Some(gic @ Gic::V2 { gicd, gicc }) => {
+            if at_el3() {
                 secure::init_core(gic, None);
             }
-            let mut own = v2(gicd.base, gicc.base);
-            own.setup();
-            // Where there is a secure world, what it calls group 0 is the bit by
-            // which the non-secure one turns its own group on (IHI 0048, 4.3.1).
-            own.enable_group0(true);
+            gic_setup::interface_v2(&Mapped, gicd.base, gicc.base, WANTED);
             // GICD_ITARGETSR0 reads as this core's own bit.
-            // SAFETY: a mapped, banked, read-only register.
-            let own = unsafe { ((gicd.base + 0x800) as *const u32).read_volatile() };
+            let own = Mapped.read(gicd.base + 0x800);
             if let Some(slot) = V2_TARGETS.get(index) {
                 slot.store(own as u8, Ordering::Relaxed);
             }
             Ok(())
         }
-        Some(Gic::V3 { gicr, .. }) => {
-            GicCpuInterface::enable_system_register_el1();
+        Some(gic @ Gic::V3(_)) => {
+            arch::set_icc_sre_el1(arch::icc_sre_el1() | 1);
             arch::isb();
-            let (frame, mut redistributor) = gicr
-                .iter()
-                .find_map(|region| find_redistributor(region.base, mpidr))
-                .ok_or_else(|| {
-                    alloc::format!("CPU {index}: the GIC has no redistributor for MPIDR {mpidr:#x}")
-                })?;
-            if at_el3()
-                && let Some(gic) = GIC.get()
-            {
+            // Where a level above keeps it 0 the other registers are undefined.
+            if arch::icc_sre_el1() & 1 == 0 {
+                return Err("its ICC_SRE_EL1.SRE cannot be set");
+            }
+            let frame = redistributor(mpidr).ok_or("the GIC has no redistributor for it")?;
+            if at_el3() {
                 secure::init_core(gic, Some(frame));
             }
-            // Firmware may have woken it already.
-            let _ = redistributor.mark_core_awake();
-            redistributor.configure_default_settings();
-            for interrupt in [CALL, KICK] {
-                redistributor
-                    .enable_interrupt(interrupt, true)
-                    .map_err(|e| alloc::format!("CPU {index}: {e}"))?;
+            if !gic_setup::redistributor(&Mapped, frame, WANTED) {
+                return Err("its redistributor does not enable SGIs");
             }
+            quiet_interface();
             GicCpuInterface::set_priority_mask(0xff);
             GicCpuInterface::enable_group1(true);
             arch::isb();
@@ -182,26 +198,31 @@ pub fn init_core(index: usize, mpidr: u64) -> Result<(), String> {
     }
 }
 
-/// The frame of the core of that MPIDR in a region: its address and driver.
-fn find_redistributor(region: u64, mpidr: u64) -> Option<(u64, GicRedistributor<'static>)> {
-    let base = NonNull::new(region as *mut GicrSgi)?;
-    // SAFETY: the region is mapped as Device memory and ends with a frame that
-    // says so; each core keeps only its own frame.
-    let frames = unsafe { GicRedistributorIterator::new(base) }.ok()?;
-    let mut frame = region;
-    for redistributor in frames {
-        let typer = redistributor.typer();
-        if typer.core_mpidr() == mpidr {
-            return Some((frame, redistributor));
-        }
-        // Virtual LPIs (GICv4) take two more pages of 64 KiB.
-        frame += if typer.virtual_lpis_supported() {
-            0x4_0000
-        } else {
-            0x2_0000
-        };
+/// Forgets what whoever ran before left of this core's interface. ICC_CTLR_EL1.EOImode
+/// is UNKNOWN at a warm reset, and 1 would leave an interrupt active for ever;
+/// an active priority that was never dropped masks all that are not higher (IHI
+/// 0069, 4.8).
+fn quiet_interface() {
+    let priority_bits = (arch::icc_ctlr_el1() >> 8 & 7) + 1;
+    arch::set_icc_bpr1_el1(0);
+    arch::set_icc_ctlr_el1(0);
+    if priority_bits >= 7 {
+        arch::set_icc_ap1r3_el1(0);
+        arch::set_icc_ap1r2_el1(0);
     }
-    None
+    if priority_bits >= 6 {
+        arch::set_icc_ap1r1_el1(0);
+    }
+    arch::set_icc_ap1r0_el1(0);
+    arch::isb();
+}
+
+/// The address of the redistributor of the core of this MPIDR.
+fn redistributor(mpidr: u64) -> Option<u64> {
+    match GIC.get() {
+        Some(Gic::V3(v3)) => v3.redistributor(mpidr, look),
+        _ => None,
+    }
 }
 
 /// Lets a private interrupt through to the core that runs this, CPU `index`.
@@ -209,26 +230,35 @@ fn find_redistributor(region: u64, mpidr: u64) -> Option<(u64, GicRedistributor<
 /// # Errors
 /// One line if the controller does not know it.
 pub fn enable(index: usize, mpidr: u64, interrupt: IntId) -> Result<(), String> {
-    let refused = |e: &dyn core::fmt::Display| alloc::format!("CPU {index}: {interrupt:?}: {e}");
-    match GIC.get() {
-        Some(Gic::V2 { gicd, gicc }) => v2(gicd.base, gicc.base)
-            .enable_interrupt(interrupt, true)
-            .map_err(|e| refused(&e)),
-        Some(Gic::V3 { gicr, .. }) => gicr
-            .iter()
-            .find_map(|region| find_redistributor(region.base, mpidr))
-            .ok_or_else(|| refused(&"no redistributor"))?
-            .1
-            .enable_interrupt(interrupt, true)
-            .map_err(|e| refused(&e)),
-        None => Err(refused(&"no interrupt controller")),
+    let refused = |e: &str| alloc::format!("CPU {index}: {interrupt:?}: {e}");
+    let base = match GIC.get() {
+        Some(Gic::V2 { gicd, .. }) => gicd.base,
+        Some(Gic::V3(_)) => {
+            redistributor(mpidr).ok_or_else(|| refused("no redistributor"))? + gic_setup::SGI_FRAME
+        }
+        None => return Err(refused("no interrupt controller")),
+    };
+    let bit = 1_u32.checked_shl(interrupt.into()).unwrap_or(0);
+    if gic_setup::enable(&Mapped, base, bit) {
+        Ok(())
+    } else {
+        Err(refused("it stays off"))
     }
 }
 
-/// Sends CPU `index` a software generated interrupt.
-pub fn send(index: usize, mpidr: u64, interrupt: IntId) {
-    // What was written before must be seen by the core that is called.
+/// Sends cores, by number and MPIDR, a software generated interrupt, behind one
+/// barrier: while the first carries out what it was asked, nobody executes another
+/// for the last.
+pub fn send(targets: impl IntoIterator<Item = (usize, u64)>, interrupt: IntId) {
+    // What was written before must be seen by the cores that are called.
     arch::dsb_ishst();
+    for (index, mpidr) in targets {
+        signal(index, mpidr, interrupt);
+    }
+    arch::isb();
+}
+
+fn signal(index: usize, mpidr: u64, interrupt: IntId) {
     match GIC.get() {
         Some(Gic::V2 { gicd, gicc }) => {
             let target = V2_TARGETS
@@ -242,20 +272,9 @@ pub fn send(index: usize, mpidr: u64, interrupt: IntId) {
                 },
             );
         }
-        Some(Gic::V3 { .. }) => {
-            let [aff0, aff1, aff2, _, aff3, ..] = mpidr.to_le_bytes();
-            let target = SgiTarget::List {
-                affinity3: aff3,
-                affinity2: aff2,
-                affinity1: aff1,
-                target_list: 1 << (aff0 & 0xf),
-            };
-            // Only an interrupt that is no SGI is refused.
-            let _ = GicCpuInterface::send_sgi(interrupt, target, SgiTargetGroup::CurrentGroup1);
-        }
+        Some(Gic::V3(_)) => arch::set_icc_sgi1r_el1(sgi1r(mpidr, interrupt.into())),
         None => {}
     }
-    arch::isb();
 }
 
 /// Acknowledges and ends the pending interrupt; `false` if there was none.
@@ -271,7 +290,7 @@ pub fn acknowledge_which() -> Option<IntId> {
             // The acknowledged value keeps the calling core's number, as the
             // end of a GICv2 SGI needs it.
             match gic.get_and_acknowledge_interrupt(InterruptGroup::Group0) {
-                Some(interrupt) if interrupt.raw_value() & 0x3ff < 1020 => {
+                Some(interrupt) if is_interrupt(interrupt.raw_value() & 0x3ff) => {
                     gic.end_interrupt(interrupt, InterruptGroup::Group0);
                     // Without the number of the core that sent it.
                     Some(private(interrupt.raw_value() & 0x3ff))
@@ -279,13 +298,13 @@ pub fn acknowledge_which() -> Option<IntId> {
                 _ => None,
             }
         }
-        Some(Gic::V3 { .. }) => {
+        Some(Gic::V3(_)) => {
             match GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) {
-                Some(interrupt) => {
+                Some(interrupt) if is_interrupt(interrupt.into()) => {
                     GicCpuInterface::end_interrupt(interrupt, InterruptGroup::Group1);
                     Some(interrupt)
                 }
-                None => None,
+                _ => None,
             }
         }
         None => None,

@@ -288,10 +288,12 @@ impl Tables {
                 self.map_device(gicd)?;
                 self.map_device(gicc)?;
             }
-            Gic::V3 { gicd, gicr } => {
-                self.map_device(gicd)?;
-                for region in gicr {
-                    self.map_device(region)?;
+            Gic::V3(v3) => {
+                for gicd in v3.distributors(&platform.cpus) {
+                    self.map_device(&gicd)?;
+                }
+                for redistributors in &v3.gicr {
+                    self.map_device(&redistributors.region)?;
                 }
             }
         }

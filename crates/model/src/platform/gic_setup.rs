@@ -28,8 +28,8 @@ const GICD_ICENABLER_E: u64 = 0x1400;
 const GICR_CTLR: u64 = 0x0;
 const GICR_TYPER: u64 = 0x8;
 const GICR_WAKER: u64 = 0x14;
-/// The frame of SGIs and PPIs.
-const SGI_FRAME: u64 = 0x1_0000;
+/// The frame of SGIs and PPIs, from the start of a redistributor's.
+pub const SGI_FRAME: u64 = 0x1_0000;
 const ICFGR1: u64 = 0xc04;
 
 const GICC_CTLR: u64 = 0x0;
@@ -43,6 +43,8 @@ const CTLR_GROUPS: u32 = 0b11;
 const CTLR_GROUP_1: u32 = 1 << 1;
 const CTLR_ARE: u32 = 1 << 4;
 const CTLR_RWP: u32 = 1 << 31;
+/// GICD_TYPER.SecurityExtn (GICv2).
+const TYPER_SECURITY: u32 = 1 << 10;
 /// GICD_TYPER.ESPI.
 const TYPER_ESPI: u32 = 1 << 8;
 /// GICR_CTLR: EnableLPIs, RWP.
@@ -135,6 +137,13 @@ pub fn redistributor(registers: &impl Registers, frame: u64, wanted: u32) -> boo
     registers.read(own + GICD_ISENABLER) & wanted == wanted
 }
 
+/// Turns private interrupts on (a bit each) in a GICv3 core's SGI frame or a GICv2's
+/// distributor; says whether they are.
+pub fn enable(registers: &impl Registers, base: u64, bits: u32) -> bool {
+    registers.write(base + GICD_ISENABLER, bits);
+    bits != 0 && registers.read(base + GICD_ISENABLER) & bits == bits
+}
+
 /// A GICv2's distributor: every shared interrupt off. The forwarding of group 0, as
 /// this world sees it, is turned on.
 pub fn distributor_v2(registers: &impl Registers, gicd: u64) {
@@ -152,6 +161,10 @@ pub fn interface_v2(registers: &impl Registers, gicd: u64, gicc: u64, wanted: u3
     registers.write(gicd + GICD_ICENABLER, ALL);
     registers.write(gicd + GICD_ICPENDR, ALL);
     registers.write(gicd + GICD_ICACTIVER, ALL);
+    if registers.read(gicd + GICD_TYPER) & TYPER_SECURITY == 0 {
+        // One world: group 0, which is signalled as an interrupt and not a fast one.
+        registers.write(gicd + GICD_IGROUPR, 0);
+    }
     for word in 0..4 {
         registers.write(gicd + GICD_CPENDSGIR + 4 * word, ALL);
     }
