@@ -77,6 +77,7 @@ fn run() -> Result<(), String> {
             region,
             board.platform.cpus.len(),
             &board.options.to_bootargs(),
+            board.started(),
             &plan,
             &mut |note| notes.push(note),
         )?,

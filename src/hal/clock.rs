@@ -1,5 +1,9 @@
 //! Deadlines by CNTVCT_EL0: every wait has one.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use stalecore_model::clock;
+
 use super::arch;
 
 /// A moment by which something must have happened.
@@ -13,7 +17,7 @@ impl Deadline {
     /// That many milliseconds from now.
     pub fn after_ms(ms: u64) -> Self {
         Self {
-            start: arch::cntvct(),
+            start: now(),
             ms,
         }
     }
@@ -43,14 +47,36 @@ pub fn wait_ms(ms: u64, mut reached: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Milliseconds since CNTVCT_EL0 was `start`.
+/// CNTVCT_EL0, read until two reads agree: on some chips one is wrong now and then.
+pub fn now() -> u64 {
+    clock::believed(arch::cntvct)
+}
+
+/// Milliseconds since [`now`] was `start`.
 pub fn ms_since(start: u64) -> u64 {
     us_since(start) / 1000
 }
 
-/// Microseconds since CNTVCT_EL0 was `start`.
+/// Microseconds since [`now`] was `start`; time never runs backwards.
 pub fn us_since(start: u64) -> u64 {
-    let ticks = u128::from(arch::cntvct().wrapping_sub(start));
-    let frequency = u128::from(arch::cntfrq_el0().max(1));
-    u64::try_from(ticks * 1_000_000 / frequency).unwrap_or(u64::MAX)
+    clock::microseconds(clock::elapsed(start, now()), frequency())
+}
+
+/// The frequency of CNTVCT_EL0 in Hz: one for all cores, as there is one counter.
+static FREQUENCY: AtomicU64 = AtomicU64::new(UNKNOWN_HZ);
+
+/// Where the core that booted says 0: faster than any counter, so that no deadline
+/// passes early.
+const UNKNOWN_HZ: u64 = 1_000_000_000;
+
+/// Takes the frequency that the core that runs this has in CNTFRQ_EL0: the one that
+/// booted, which firmware has set up for certain. Another core's may be 0 there.
+pub fn set_frequency() {
+    let hz = arch::cntfrq_el0();
+    FREQUENCY.store(if hz == 0 { UNKNOWN_HZ } else { hz }, Ordering::Relaxed);
+}
+
+/// The counter's frequency in Hz.
+pub fn frequency() -> u64 {
+    FREQUENCY.load(Ordering::Relaxed)
 }

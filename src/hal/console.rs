@@ -3,23 +3,58 @@
 
 #![expect(unsafe_code, reason = "the UART's registers")]
 
-use core::{fmt, ptr::NonNull};
+use core::{
+    fmt,
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use arm_pl011_uart::{PL011Registers, Uart as Pl011};
 use safe_mmio::UniqueMmioPointer;
 use spin::Mutex;
-use stalecore_model::platform::{Uart, UartKind};
+use stalecore_model::{
+    platform::{Uart, UartKind},
+    uart::{Drain, Next, Takeover, write_resumed},
+};
 
-use super::arch;
+use super::{arch, clock};
 
-/// How long one character may wait for room, in ticks of CNTVCT_EL0 per Hz of
-/// CNTFRQ_EL0: a tenth of a second, a hundred times what 1,200 baud needs.
-const ROOM_WAIT: u64 = 10;
+/// How long it may take until a UART's FIFO is empty, in milliseconds: 32 bytes at
+/// 1,200 baud.
+const FLUSH_MS: u64 = 300;
 
 enum Device {
     Pl011(Pl011<'static>),
     Ns16550(Ns16550),
 }
+
+impl Device {
+    fn has_room(&self) -> bool {
+        match self {
+            Self::Pl011(uart) => !uart.is_tx_fifo_full(),
+            Self::Ns16550(uart) => uart.status() & LSR_ROOM != 0,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        match self {
+            Self::Pl011(uart) => uart.is_busy(),
+            Self::Ns16550(uart) => uart.status() & LSR_EMPTY == 0,
+        }
+    }
+
+    fn write(&mut self, byte: u8) {
+        match self {
+            Self::Pl011(uart) => uart.write_word(byte),
+            Self::Ns16550(uart) => uart.write(byte),
+        }
+    }
+}
+
+/// A 16550's line status: room in the transmitter's holding register.
+const LSR_ROOM: u32 = 1 << 5;
+/// The transmitter is empty.
+const LSR_EMPTY: u32 = 1 << 6;
 
 /// A 16550 whose registers may be spread and wide, as on DesignWare's.
 struct Ns16550 {
@@ -29,18 +64,17 @@ struct Ns16550 {
 }
 
 impl Ns16550 {
-    /// Line status: room in the transmitter's holding register.
-    fn has_room(&self) -> bool {
+    /// Line status.
+    fn status(&self) -> u32 {
         let address = self.base + (5 << self.shift);
-        let status = if self.wide {
+        if self.wide {
             // SAFETY: `base` is the UART's, mapped as Device for the image's
             // lifetime; reading the line status has no effect on output.
             unsafe { (address as *const u32).read_volatile() }
         } else {
             // SAFETY: as above.
             u32::from(unsafe { (address as *const u8).read_volatile() })
-        };
-        status & (1 << 5) != 0
+        }
     }
 
     fn write(&self, byte: u8) {
@@ -58,6 +92,7 @@ impl Ns16550 {
 /// A console.
 pub struct Console {
     device: Device,
+    drain: Drain,
 }
 
 impl Console {
@@ -81,27 +116,39 @@ impl Console {
                 wide: uart.io_width == 4,
             }),
         };
-        Some(Self { device })
+        Some(Self {
+            device,
+            drain: Drain::new(),
+        })
     }
 
     fn put(&mut self, byte: u8) {
-        let start = arch::cntvct();
-        let wait = arch::cntfrq_el0() / ROOM_WAIT;
+        let hz = clock::frequency();
         loop {
-            let room = match &self.device {
-                Device::Pl011(uart) => !uart.is_tx_fifo_full(),
-                Device::Ns16550(uart) => uart.has_room(),
-            };
-            if room {
-                break;
-            }
-            if arch::cntvct().wrapping_sub(start) > wait {
-                return; // a dead line must not hold up the run
+            let device = &self.device;
+            let next = self
+                .drain
+                .next(byte, clock::now(), hz, || device.has_room());
+            match next {
+                Next::Wait => arch::pause(),
+                Next::Write => break self.device.write(byte),
+                Next::Drop => {
+                    LOST.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
+                Next::Resume(lost) => {
+                    // Writing to a console cannot fail.
+                    let _ = write_resumed(self, lost);
+                }
             }
         }
-        match &mut self.device {
-            Device::Pl011(uart) => uart.write_word(byte),
-            Device::Ns16550(uart) => uart.write(byte),
+        PROGRESS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits for a moment until what was written has left the UART.
+    fn flush(&self) {
+        if !self.drain.is_given_up() {
+            clock::wait_ms(FLUSH_MS, || !self.device.is_busy());
         }
     }
 }
@@ -117,6 +164,14 @@ impl fmt::Write for Console {
         Ok(())
     }
 }
+
+/// Bytes that were written or dropped: whether a core that holds the console goes on.
+static PROGRESS: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes that were dropped, in all. Nothing in the image reads it: whoever looks at
+/// the memory of a machine that said nothing does.
+#[used]
+static LOST: AtomicU64 = AtomicU64::new(0);
 
 static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
 
@@ -139,23 +194,38 @@ pub fn print(text: fmt::Arguments<'_>) {
 /// ends the run write; a core that was stopped in the middle of a line does
 /// not hold up the one that reports it.
 pub fn with(write: impl FnOnce(&mut dyn fmt::Write)) {
-    let mut tries = 0;
+    let progress = || PROGRESS.load(Ordering::Relaxed);
+    let mut wait = None;
     let mut guard = loop {
         if let Some(guard) = CONSOLE.try_lock() {
             break guard;
         }
-        tries += 1;
-        if tries > 1_000_000 {
-            // SAFETY: whoever holds the lock has not let go of it within a
-            // million tries, so it is stuck, and this core is about to end the
-            // run: two writers of a UART garble a line, no more.
+        let now = clock::now();
+        if wait
+            .get_or_insert(Takeover::new(now, progress()))
+            .is_due(now, clock::frequency(), progress())
+        {
+            // SAFETY: whoever holds the lock has written nothing for a second, or
+            // has had it for longer than any record takes, so it is gone, and
+            // this core is about to end the run: two writers of a UART garble a
+            // line, no more.
             unsafe { CONSOLE.force_unlock() }
-            tries = 0;
+            wait = None;
         }
         arch::pause();
     };
     if let Some(console) = guard.as_mut() {
         write(console);
+    }
+}
+
+/// Waits for a moment until what was printed has left the machine: what comes next
+/// may be the last thing that it does.
+pub fn flush() {
+    if let Some(console) = CONSOLE.try_lock()
+        && let Some(console) = console.as_ref()
+    {
+        console.flush();
     }
 }
 

@@ -4,7 +4,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use stalecore_model::exit::ExitCode;
 
-use super::{arch, console::println, psci, watchdog};
+use super::{
+    arch,
+    console::{self, println},
+    psci, watchdog,
+};
 
 static SEMIHOSTING: AtomicBool = AtomicBool::new(false);
 
@@ -17,6 +21,7 @@ pub fn allow_semihosting() {
 pub fn end(code: ExitCode) -> ! {
     watchdog::disarm();
     println!("stalecore: exit {}", code as u8);
+    console::flush();
     if SEMIHOSTING.load(Ordering::Relaxed) {
         semihosting::process::exit(i32::from(code as u8));
     }

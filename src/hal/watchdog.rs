@@ -4,12 +4,12 @@
 
 #![expect(unsafe_code, reason = "the watchdog's registers")]
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use spin::Once;
 use stalecore_model::platform::Watchdog;
 
-use super::{arch, clock};
+use super::clock;
 
 /// Control frame, 32 bits: bit 0 enables it.
 const WCS: u64 = 0x000;
@@ -23,19 +23,28 @@ const WRR: u64 = 0x000;
 /// seldom to be seen in any figure.
 const REFRESH_MS: u64 = 500;
 
+/// WCS.WS1: the second stage has passed, so that it reset the machine. Linux's
+/// driver takes it for the cause of a reset too; it is gone once the frame is
+/// written to.
+const WCS_WS1: u32 = 1 << 2;
+
 static ARMED: Once<Watchdog> = Once::new();
+static HAS_RESET: AtomicBool = AtomicBool::new(false);
 /// CNTVCT_EL0 at the last refresh.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
 /// Arms it with two stages of `stage_ms` each, less where its register has no
 /// room for that; says how long a stage is, in milliseconds.
 pub fn arm(watchdog: &Watchdog, stage_ms: u64) -> u64 {
-    let hz = arch::cntfrq_el0().max(1);
+    if read(watchdog.control.base + WCS) & WCS_WS1 != 0 {
+        HAS_RESET.store(true, Ordering::Relaxed);
+    }
+    let hz = clock::frequency();
     let ticks = u32::try_from(stage_ms.saturating_mul(hz) / 1000).unwrap_or(u32::MAX);
     write(watchdog.control.base + WOR, ticks);
     write(watchdog.control.base + WCS, 1);
     ARMED.call_once(|| *watchdog);
-    LAST.store(arch::cntvct(), Ordering::Relaxed);
+    LAST.store(clock::now(), Ordering::Relaxed);
     u64::from(ticks) * 1000 / hz
 }
 
@@ -43,9 +52,14 @@ pub fn arm(watchdog: &Watchdog, stage_ms: u64) -> u64 {
 pub fn refresh() {
     let Some(watchdog) = ARMED.get() else { return };
     if clock::ms_since(LAST.load(Ordering::Relaxed)) >= REFRESH_MS {
-        LAST.store(arch::cntvct(), Ordering::Relaxed);
+        LAST.store(clock::now(), Ordering::Relaxed);
         write(watchdog.refresh.base + WRR, 1);
     }
+}
+
+/// Did it reset the machine before this boot, as far as it says?
+pub fn has_reset() -> bool {
+    HAS_RESET.load(Ordering::Relaxed)
 }
 
 /// The run is over.
@@ -53,6 +67,11 @@ pub fn disarm() {
     if let Some(watchdog) = ARMED.get() {
         write(watchdog.control.base + WCS, 0);
     }
+}
+
+fn read(address: u64) -> u32 {
+    // SAFETY: as in `write`.
+    unsafe { (address as *const u32).read_volatile() }
 }
 
 fn write(address: u64, value: u32) {

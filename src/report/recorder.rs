@@ -19,7 +19,7 @@ use stalecore_model::{
     glossary::Verdict,
     plan::Plan,
     platform::Region,
-    record::{BisectRecord, Record},
+    record::{BisectRecord, Block, Record},
     recorder::{Flight, Kind, MOST_IDLE_BOOTS, Recorder, Trial},
 };
 
@@ -29,7 +29,7 @@ use crate::{
         mark::{self, Seen},
         percpu::Core,
     },
-    hal::{arch, watchdog},
+    hal::{arch, clock, watchdog},
 };
 
 /// The recorder has no room for more, and has been given up.
@@ -52,8 +52,12 @@ pub struct Left {
     pub finished: BTreeMap<usize, (Verdict, Option<String>)>,
     /// What the searches for culprits that have ended found.
     pub bisected: Vec<BisectRecord>,
+    /// Blocks that were reported.
+    pub blocks: Vec<Block>,
     /// What was in flight.
     pub flight: Option<Flight>,
+    /// CNTVCT_EL0 at entry of the boot that began the plan.
+    pub first_entered: Option<u64>,
 }
 
 /// Is there nobody who watches, so that the initiator that conducts the run
@@ -76,8 +80,8 @@ pub fn empty_caches(region: &Region) {
     arch::dsb_sy();
 }
 
-/// Takes the recorder into use; gives what an earlier boot has left, if this
-/// one is to go on with it. `say` is told what a person should know. A plan is the same if the machine
+/// Takes the recorder into use, in a boot that entered the image when CNTVCT_EL0 was
+/// `entered`; gives what an earlier boot has left, if this one is to go on with it. `say` is told what a person should know. A plan is the same if the machine
 /// has as many cores and the options, as boot arguments, are equal.
 ///
 /// # Errors
@@ -86,6 +90,7 @@ pub fn begin(
     region: &Region,
     cpus: usize,
     bootargs: &str,
+    entered: u64,
     plan: &Plan,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<Left>, String> {
@@ -109,7 +114,7 @@ pub fn begin(
     if let Some(open) = &mut recorder {
         open.set_in_flight(None);
         // Boots that cannot be counted could go on for ever.
-        if !open.append(Kind::Boot, "") {
+        if !open.append(Kind::Boot, &entered.to_string()) {
             say(Full.to_string());
             recorder = None;
         }
@@ -154,7 +159,9 @@ fn left(
         boots: 1,
         finished: BTreeMap::new(),
         bisected: Vec::new(),
+        blocks: Vec::new(),
         flight: log.flight(),
+        first_entered: log.first_entered(),
     };
     for (kind, text) in log.entries() {
         match kind {
@@ -165,6 +172,7 @@ fn left(
                         .insert(case.n as usize, (case.verdict, case.why));
                 }
                 Ok(Record::Bisect(bisect)) => left.bisected.push(bisect),
+                Ok(Record::Block(block)) => left.blocks.push(block),
                 _ => {}
             },
             Kind::Context | Kind::Trial | Kind::End | Kind::Saved => {}
@@ -184,11 +192,16 @@ pub fn is_on() -> bool {
 /// The recorder is full.
 pub fn keep(record: &Record, json: &str) -> Result<(), Full> {
     let kind = match record {
-        Record::Case(_) | Record::Block(_) | Record::Fault(_) | Record::Bisect(_) => Kind::Record,
+        Record::Case(_)
+        | Record::Block(_)
+        | Record::Rung(_)
+        | Record::Fault(_)
+        | Record::Bisect(_) => Kind::Record,
         Record::Machine(_)
         | Record::Cores(_)
         | Record::Topology(_)
         | Record::Plan(_)
+        | Record::Absent(_)
         | Record::Group(_)
             if !GOES_ON.load(Ordering::Relaxed) =>
         {
@@ -234,10 +247,18 @@ fn append(kind: Kind, text: &str) -> Result<(), Full> {
 /// Writes that an operation of the case under way is in flight, as its mark
 /// says.
 pub fn set_in_flight(cpu: usize, seen: Seen) {
+    stood_still(cpu, seen, 0);
+}
+
+/// Writes that its mark has not moved for so many milliseconds, which is what makes
+/// it a block should the machine be reset now.
+pub fn stood_still(cpu: usize, seen: Seen, still_ms: u64) {
     write_flight(Some(&Flight {
         case: mark::case(),
         cpu: u32::try_from(cpu).unwrap_or(0),
         seen,
+        still_ms,
+        at: clock::now(),
     }));
 }
 

@@ -2,6 +2,8 @@
 //! waited for, and whether a lock is held by a core that is gone. Time is a
 //! counter's ticks, handed in.
 
+use core::fmt;
+
 /// How long one byte may wait for room, in milliseconds: a hundred times what
 /// 9,600 baud needs. Each wait that is in vain costs as much, once.
 pub const ROOM_MS: u64 = 100;
@@ -12,6 +14,18 @@ pub const SILENT_MS: u64 = 1000;
 /// How long it may hold it in all: the longest record at 9,600 baud takes five
 /// seconds.
 pub const HELD_MS: u64 = 20_000;
+
+/// Ends the line that was cut off, and says as a record that so many bytes were lost.
+/// Nothing is allocated: whoever prints may be a core that is about to end the run.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_resumed(out: &mut dyn fmt::Write, lost: u64) -> fmt::Result {
+    writeln!(
+        out,
+        "\n# {{\"note\":{{\"text\":\"the console had stopped: {lost} bytes of its output were lost\"}}}}"
+    )
+}
 
 /// What is to be done with a byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -208,6 +222,18 @@ mod tests {
         assert_eq!(all.len() as u64 + told[0], 400 * record.len() as u64);
         assert!(whole >= 195, "{whole}");
         assert_eq!((drain.lost(), drain.is_given_up()), (0, false));
+    }
+
+    #[test]
+    fn what_was_lost_is_a_record() {
+        let mut text = String::new();
+        write_resumed(&mut text, 4711).unwrap();
+        let line = text.strip_prefix("\n# ").unwrap().trim_end();
+        let record = crate::record::Record::from_json(line).unwrap();
+        let crate::record::Record::Note(note) = record else {
+            panic!("{line}")
+        };
+        assert!(note.text.contains("4711 bytes"));
     }
 
     #[test]
