@@ -35,7 +35,17 @@ pub extern "C" fn handle(frame: &mut Frame, vector: u64) {
     match vector % 4 {
         0 if vector < 8 => synchronous(frame),
         1 | 2 if vector < 8 => interrupt(frame),
-        _ => fatal(frame, "serror or a wrong exception level"),
+        3 if vector < 8 => serror(frame),
+        _ => fatal(frame, "from a wrong exception level"),
+    }
+}
+
+/// Notes an asynchronous abort, and goes on: what it says of the machine is for the
+/// report, and the operation that it belongs to is for the core to finish, or not.
+fn serror(frame: &Frame) {
+    if let Some(core) = percpu::this() {
+        core.status.serror.store(frame.esr, Ordering::Relaxed);
+        core.status.serrors.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -51,6 +61,8 @@ fn interrupt(frame: &mut Frame) {
         .interrupted_at
         .store(frame.elr, Ordering::Relaxed);
     core.status.interrupts.fetch_add(1, Ordering::Release);
+    // It can be called by interrupt from now on.
+    core.polls.store(false, Ordering::Relaxed);
     kdump::on_interrupt(core, frame, interrupt);
     leave_if_released(core, frame);
 }

@@ -5,6 +5,7 @@ use alloc::{string::String, vec::Vec};
 
 use stalecore_model::{
     cpuset::CpuSet, exit::ExitCode, glossary::StaleState, ktap, options::DEFAULT_SLOWDOWN,
+    plan::Plan,
 };
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
         start,
     },
     hal::{
-        arch,
+        clock,
         console::{self, println},
         exit, memory,
     },
@@ -29,7 +30,7 @@ use crate::{
 /// Enters Rust on the core that booted: MMU on, on the boot stacks. `tree` is
 /// the device tree's address or 0, `entry_el` the exception level of entry.
 pub extern "C" fn primary_main(tree: usize, entry_el: u64) -> ! {
-    let started = arch::cntvct();
+    let started = clock::now();
     memory::init_heap();
     match Board::set_up(tree, entry_el) {
         // On its own stacks from here, with a guard page below each.
@@ -51,9 +52,8 @@ pub extern "C" fn boot_core_main() -> ! {
 fn run() -> Result<(), String> {
     let board = board::get();
     let own = core(board.boot_cpu);
-    worker::init(own)?;
-    let plan = board.plan.clone()?;
-    let roles = plan.roles;
+    worker::init(own);
+    let mut plan = board.plan.clone()?;
 
     // Cores that are to be found never started must not be.
     let spare = if plan
@@ -61,12 +61,24 @@ fn run() -> Result<(), String> {
         .iter()
         .any(|g| g.state == StaleState::NeverStarted)
     {
-        roles.stale
+        plan.roles.stale
     } else {
         CpuSet::EMPTY
     };
-    start::start_all(&CpuSet::first(percpu::all().len()).difference(&spare))?;
-    board.set_up_areas()?;
+    let all = CpuSet::first(percpu::all().len());
+    let mut missing = start::start_all(&all.difference(&spare));
+    missing.extend(start::unknown(&spare));
+    let present = all.difference(&missing.iter().map(|missing| missing.cpu).collect());
+    if present != all {
+        plan = Plan::among(&board.options, all.len(), &present)?;
+    }
+    let roles = plan.roles;
+    let up = present
+        .iter()
+        .filter(|cpu| core(*cpu).is_online())
+        .collect();
+    let silent = start::without_interrupts(&up);
+    board.set_up_areas(&roles.initiators)?;
 
     let (counter, empty) = measure::counter(board.options.counter, own)?;
     let resolution = stalecore_model::verdict::resolution(&empty);
@@ -91,6 +103,12 @@ fn run() -> Result<(), String> {
     }
     describe::machine(board, counter, empty, &plan);
     notes.into_iter().for_each(report::note);
+    report::absent(
+        missing
+            .into_iter()
+            .map(|missing| (missing.cpu, missing.why)),
+    );
+    describe::oddities(&silent);
     describe::arm_watchdog(board, &plan);
     if board.options.icount {
         measure::instructions(counter);
@@ -108,12 +126,13 @@ fn run() -> Result<(), String> {
         bisect: board.options.bisect,
         after_block: board.options.after_block,
         left,
+        present,
         counts_instructions: board.options.icount,
         boot_cpu: board.boot_cpu,
         started: board.started(),
     });
     if conductor == board.boot_cpu {
-        scenarios::conduct();
+        board.conduct(scenarios::conduct);
     }
     ask(&CpuSet::one(conductor), Command::Conduct, |_| 0);
     Ok(())

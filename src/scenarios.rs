@@ -18,7 +18,7 @@ pub fn install(conductor: Conductor) {
 }
 
 /// Conducts the run that was installed, and ends the image.
-pub fn conduct() -> ! {
+pub extern "C" fn conduct() -> ! {
     let Some(conductor) = CONDUCTOR.lock().take() else {
         exit::end(ExitCode::Harness);
     };

@@ -8,13 +8,14 @@ use core::sync::atomic::Ordering;
 use stalecore_model::exit::ExitCode;
 
 use crate::{
+    board,
     cores::{
         command::{Command, StaleOrder},
         identity::Identity,
         percpu::{self, Core},
     },
     fabric,
-    hal::{arch, console::println, exit, gic},
+    hal::{arch, exit, gic},
     kdump,
     measure::{self, AREAS},
     scenarios, stuck,
@@ -25,30 +26,30 @@ pub extern "C" fn secondary_main(core: *const Core) -> ! {
     // SAFETY: the entry code passes on what `cores::start` gave PSCI: one of
     // the static cores.
     let core = unsafe { &*core };
-    if let Err(error) = init(core) {
-        println!("stalecore: {error}");
-        exit::end(ExitCode::Harness);
-    }
+    init(core);
     command_loop(core)
 }
 
-/// Readies this core: interrupts, counters, identity.
-///
-/// # Errors
-/// One line if the interrupt controller does not know the core.
-pub fn init(core: &'static Core) -> Result<(), alloc::string::String> {
+/// Readies this core: interrupts, counters, identity. Without interrupts it still
+/// works.
+pub fn init(core: &'static Core) {
     core.identity.call_once(Identity::read);
     // Before the interrupts: where EL2 takes them first, the core's own
     // controller becomes a virtual one.
     fabric::install(core);
-    gic::init_core(core.index, core.cpu.mpidr)?;
+    if let Err(why) = gic::init_core(core.index, core.cpu.mpidr) {
+        core.trouble.call_once(|| why);
+        core.polls.store(true, Ordering::Relaxed);
+    }
     if core.identity.get().is_some_and(|i| i.pmu.is_some()) {
         arch::start_cycle_counter();
     }
     core.mailbox.reset();
     core.set_state(None);
-    core.online.store(true, Ordering::Release);
-    Ok(())
+    // From here an asynchronous abort is taken, and noted: it is what a broken
+    // interconnect reports first.
+    arch::serror_open();
+    core.set_online(true);
 }
 
 /// Carries out orders for ever.
@@ -63,7 +64,11 @@ pub fn command_loop(core: &'static Core) -> ! {
                 core.mailbox.finish();
             }
             None => {
-                arch::wfi();
+                if core.polls() {
+                    arch::wfe();
+                } else {
+                    arch::wfi();
+                }
                 arch::irq_open();
                 arch::isb();
             }
@@ -89,7 +94,7 @@ fn dispatch(core: &'static Core, command: u32) {
                 .store(seen.map_or(u32::MAX, u32::from), Ordering::Relaxed);
         }
         Some(Command::Drain) => fabric::drain(),
-        Some(Command::Conduct) => scenarios::conduct(),
+        Some(Command::Conduct) => board::get().conduct(scenarios::conduct),
         Some(Command::Kdump) => kdump::play_part(core),
         None => {}
     }

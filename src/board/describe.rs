@@ -20,7 +20,7 @@ use crate::{
         percpu::{self, Core},
         survey,
     },
-    hal::{arch, counter::Counter, layout, psci, watchdog},
+    hal::{arch, clock, counter::Counter, layout, psci, watchdog},
     measure,
     report::{self, recorder},
 };
@@ -49,6 +49,34 @@ pub fn arm_watchdog(board: &Board, plan: &Plan) {
                 .into(),
         ),
         None => {}
+    }
+}
+
+/// Says what is odd about cores that are up: `silent` ones take no interrupt, and
+/// some have another idea of the counter's frequency.
+pub fn oddities(silent: &CpuSet) {
+    for cpu in silent.iter() {
+        let why = percpu::core(cpu).trouble.get();
+        report::note(format!(
+            "CPU {cpu} takes no interrupt ({}): it is called by events, and cannot be stale where \
+             an interrupt is the proof",
+            why.unwrap_or(&"none of those sent to it was seen")
+        ));
+    }
+    let differs = |core: &&Core| {
+        let known = core.identity.get();
+        known.is_some_and(|identity| identity.cntfrq != clock::frequency())
+    };
+    let cpus: CpuSet = percpu::all()
+        .iter()
+        .filter(differs)
+        .map(|c| c.index)
+        .collect();
+    if !cpus.is_empty() {
+        report::note(format!(
+            "CNTFRQ_EL0 of CPU {cpus} is not {} Hz, which is what counts for all",
+            clock::frequency()
+        ));
     }
 }
 

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::{Mutex, Once};
 use stalecore_model::{
+    cpuset::CpuSet,
     options::{Options, Scenario},
     plan::Plan,
     platform::{Platform, Region, Start, devicetree},
@@ -28,6 +29,7 @@ use crate::{
     hal::{
         arch,
         boot::{self, MPIDR_AFFINITY},
+        clock,
         console::{self, Console},
         exit, gic, layout,
         memory::{self, Arena, Tables, executable},
@@ -57,14 +59,13 @@ pub struct Board {
     pub boot_cpu: usize,
     /// The exception level of entry.
     pub entry_el: u64,
-    areas: InitiatorAreas,
+    areas: Vec<Area>,
+    /// Top of the stack of whoever conducts the run.
+    conductor_stack: usize,
     /// Where the flight recorder is, if there is room and one is wanted.
     pub recorder: Option<Region>,
     started: AtomicU64,
 }
-
-/// CPU numbers, each with what it works on.
-type InitiatorAreas = Vec<(usize, Area)>;
 
 static BOARD: Once<Board> = Once::new();
 
@@ -97,7 +98,8 @@ impl Board {
             base: tree as u64,
             size: bytes.len() as u64,
         };
-        psci::set_conduit(platform.psci);
+        clock::set_frequency();
+        psci::set_up(&platform);
         let options = Options::from_bootargs(&platform.bootargs);
         if options.as_ref().is_ok_and(|o| o.semihosting) || says_semihosting(&platform.bootargs) {
             exit::allow_semihosting();
@@ -139,11 +141,11 @@ impl Board {
             console::install(console);
         }
         let options = options?;
-        let (cores, areas) = built?;
+        let (cores, areas, conductor_stack) = built?;
         if let Some(region) = &recorder {
             recorder::empty_caches(region);
         }
-        for (_, area) in &areas {
+        for area in &areas {
             // SAFETY: just taken from free memory and mapped.
             unsafe { memory::zero(area.data, AREA_SIZE) }
             // SAFETY: as above.
@@ -168,6 +170,7 @@ impl Board {
             boot_cpu,
             entry_el,
             areas,
+            conductor_stack,
             recorder,
             started: AtomicU64::new(0),
         }))
@@ -186,24 +189,34 @@ impl Board {
         self.started.load(Ordering::Relaxed)
     }
 
-    /// Publishes the initiators' areas, with the smallest line of the cores
-    /// that are up.
+    /// Has this core, which is to conduct the run, go on in `conduct`, on a stack with
+    /// room for records: whichever core that is, as not every core that was meant to
+    /// may have come up. What it has done before is forgotten.
+    pub fn conduct(&self, conduct: extern "C" fn() -> !) -> ! {
+        // SAFETY: the stack is mapped, with a guard page below it, and only one core
+        // conducts.
+        unsafe { boot::go_on(self.conductor_stack, conduct) }
+    }
+
+    /// Publishes the areas of these initiators, no more than the plan had that the
+    /// board was set up for; with the smallest line of the cores that are up.
     ///
     /// # Errors
     /// A line larger than what the areas were laid out for.
-    pub fn set_up_areas(&self) -> Result<(), String> {
+    pub fn set_up_areas(&self, initiators: &CpuSet) -> Result<(), String> {
         let (data_line, instruction_line, differ) = survey::smallest_lines();
         if data_line.max(instruction_line) > BUFFER_SIZE / 128 {
             return Err(format!(
                 "cache lines of {data_line} and {instruction_line} bytes are larger than the harness handles"
             ));
         }
-        for (cpu, _) in &self.areas {
-            percpu::all()[*cpu]
+        for cpu in initiators.iter() {
+            percpu::all()[cpu]
                 .results
                 .call_once(|| Box::new(Mutex::new(Results::new())));
         }
-        AREAS.call_once(|| Areas::new(self.areas.clone(), data_line, instruction_line));
+        let areas = initiators.iter().zip(self.areas.iter().cloned()).collect();
+        AREAS.call_once(|| Areas::new(areas, data_line, instruction_line));
         if differ {
             report::note(format!(
                 "cores differ in CTR_EL0: lines of {data_line} (data) and {instruction_line} (instruction) bytes are used"
@@ -228,7 +241,7 @@ fn build(
     boot_cpu: Option<usize>,
     taken: &[Region],
     tables: &mut Tables,
-) -> Result<(Vec<Core>, InitiatorAreas), String> {
+) -> Result<(Vec<Core>, Vec<Area>, usize), String> {
     let plan = plan.as_ref().map_err(Clone::clone)?;
     let roles = &plan.roles;
     let with_el2 = tables.has_el2();
@@ -239,7 +252,7 @@ fn build(
             + guarded(EXCEPTION_STACK)
             + SCRATCH_SIZE
             + if with_el2 { guarded(EL2_STACK) } else { 0 })
-        + 2 * CONDUCTOR_STACK
+        + 3 * guarded(CONDUCTOR_STACK)
         + roles.initiators.len() * guarded(AREA_SIZE)
         + PAGE;
     let mut arena = Arena::take(platform, size, taken)?;
@@ -267,22 +280,20 @@ fn build(
             },
         ));
     }
+    let conductor_stack = arena.pages(tables, CONDUCTOR_STACK, true)? + CONDUCTOR_STACK;
     let mut areas = Vec::new();
-    for cpu in roles.initiators.iter() {
+    for _ in roles.initiators.iter() {
         let start = arena.pages(tables, AREA_SIZE, true)?;
         let code = start + BUFFER_SIZE + PAGE;
         tables.map_code_view(code, BUFFER_SIZE + PAGE)?;
-        areas.push((
-            cpu,
-            Area {
-                data: start,
-                data_size: BUFFER_SIZE,
-                code: executable(code),
-                code_writable: code,
-                size: BUFFER_SIZE,
-                list: code + BUFFER_SIZE + PAGE,
-            },
-        ));
+        areas.push(Area {
+            data: start,
+            data_size: BUFFER_SIZE,
+            code: executable(code),
+            code_writable: code,
+            size: BUFFER_SIZE,
+            list: code + BUFFER_SIZE + PAGE,
+        });
     }
-    Ok((cores, areas))
+    Ok((cores, areas, conductor_stack))
 }

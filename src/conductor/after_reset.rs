@@ -1,7 +1,10 @@
 //! A plan over several boots: what the flight recorder has kept of it is taken
 //! over, the case that was in flight is reported, and what is left is run.
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 
 use stalecore_model::{
     cpuset::CpuSet,
@@ -9,12 +12,12 @@ use stalecore_model::{
     mark::Seen,
     plan::{Case, Group},
     record::{Block, CaseRecord, CoreState, Record, Resume},
-    recorder::Flight,
+    recorder::{AfterReset, Flight, Reset},
 };
 
 use super::{cases::Effort, run::Run};
 use crate::{
-    hal::psci,
+    hal::{clock, console, psci, watchdog},
     report::{self, recorder},
 };
 
@@ -46,10 +49,42 @@ impl Run<'_> {
             unfinished: lost.map(|(case, _)| case.number as u32),
         }));
         if let Some((case, flight)) = lost {
-            report::record(&Record::Block(self.describe_lost(&case, &flight)));
-            let why = "it was in flight when the machine was reset".to_string();
-            self.finish(&case, CaseRecord::blank(&case, Verdict::Blocked, Some(why)));
+            let (verdict, why) = self.judge_lost(&case, &flight);
+            if verdict == Verdict::Blocked && !self.was_told(&case) {
+                report::record(&Record::Block(self.describe_lost(&case, &flight)));
+            }
+            self.finish(&case, CaseRecord::blank(&case, verdict, Some(why)));
         }
+    }
+
+    /// What a reset proves of the case that it hit.
+    fn judge_lost(&self, case: &Case, flight: &Flight) -> (Verdict, String) {
+        if self.was_told(case) {
+            let why = "it had been reported when the machine was reset".to_string();
+            return (Verdict::Blocked, why);
+        }
+        let left = self.conductor.left.as_ref();
+        let reset = Reset {
+            by_watchdog: watchdog::has_reset(),
+            entered: self.conductor.started,
+            first_entered: left.and_then(|left| left.first_entered),
+            hz: clock::frequency(),
+            deadline_ms: self.conductor.plan.deadline_ms.into(),
+        };
+        match flight.after(&reset) {
+            AfterReset::Blocked(why) => (Verdict::Blocked, why),
+            AfterReset::Inconclusive(why) => (Verdict::Inconclusive, why),
+        }
+    }
+
+    /// Was the block of this case reported before the reset?
+    fn was_told(&self, case: &Case) -> bool {
+        let left = self.conductor.left.as_ref();
+        left.is_some_and(|left| {
+            left.blocks
+                .iter()
+                .any(|block| block.n as usize == case.number)
+        })
     }
 
     /// The block report of a case that was in flight, as far as it was kept.
@@ -109,10 +144,7 @@ impl Run<'_> {
 
     /// Searches for the culprits of cases that an earlier boot found blocked
     /// and had no time to.
-    pub(super) fn search_what_is_left(
-        &mut self,
-        group: &Group,
-    ) -> Result<(), alloc::string::String> {
+    pub(super) fn search_what_is_left(&mut self, group: &Group) -> Result<(), String> {
         let Some(left) = self
             .conductor
             .left
@@ -149,6 +181,14 @@ impl Run<'_> {
         }
         report::note("restarting the machine to go on after the case".into());
         recorder::clear_in_flight();
+        if !psci::has_warm_reset() {
+            report::note(
+                "PSCI has no SYSTEM_RESET2, which keeps memory: if this machine's reset loses it, the \
+                 plan is lost with it"
+                    .into(),
+            );
+        }
+        console::flush();
         if let Err(error) = psci::system_reset() {
             report::note(alloc::format!(
                 "the machine cannot be restarted: PSCI says {error:?}"

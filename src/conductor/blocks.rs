@@ -8,7 +8,7 @@ use stalecore_model::{
     glossary::{StaleState, Subject, Verdict},
     options::AfterBlock,
     plan::{Case, Group},
-    record::{BisectRecord, CaseRecord, Record},
+    record::{BASELINE_BLOCKED, BisectRecord, CaseRecord, Record, RungRecord},
     recorder::Trial,
 };
 
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     cores::percpu::core,
+    hal::console,
     report::{self, recorder},
     stuck::StaleSet,
 };
@@ -74,6 +75,12 @@ impl Run<'_> {
                     false
                 }
                 Outcome::Blocked(held) => {
+                    // Before anything is done about it.
+                    report::note(format!(
+                        "search for the culprits of case {}, trial {trials}: CPU {tried}: blocked",
+                        case.number
+                    ));
+                    console::flush();
                     self.let_go(&held, &mut entered);
                     true
                 }
@@ -85,8 +92,11 @@ impl Run<'_> {
                 why = Some("an initiator did not come back".into());
                 break;
             }
-            entered.release()?;
-            self.drain()?;
+            if let Err(lost) = entered.release().and_then(|()| self.drain()) {
+                self.lost_after_block(&lost);
+                why = Some(lost);
+                break;
+            }
             if cut {
                 // It may have returned only because it was not asked often enough.
                 why = Some(format!(
@@ -99,11 +109,12 @@ impl Run<'_> {
             report::keep_trial(&trial);
             // A search among many cores is long, and nothing else tells that it
             // goes on.
-            report::note(format!(
-                "search for the culprits of case {}, trial {trials}: CPU {tried}: {}",
-                case.number,
-                if blocked { "blocked" } else { "returned" }
-            ));
+            if !blocked {
+                report::note(format!(
+                    "search for the culprits of case {}, trial {trials}: CPU {tried}: returned",
+                    case.number
+                ));
+            }
             if let Err(contradiction) = search.record(tried, blocked) {
                 why = Some(contradiction);
                 break;
@@ -131,22 +142,49 @@ impl Run<'_> {
         }
     }
 
-    /// An operation did not return: the ladder, the block report, and the end
-    /// of the run if its initiator stays lost.
-    pub(super) fn blocked(&mut self, case: &Case, held: &Held, entered: &mut StaleSet) {
-        // First of all, should nothing more come.
+    /// An operation did not return: the block report, then the ladder, and the end
+    /// of the run if its initiator stays lost. `baseline` says that every other core
+    /// was parked.
+    pub(super) fn blocked(
+        &mut self,
+        case: &Case,
+        held: &Held,
+        entered: &mut StaleSet,
+        baseline: bool,
+    ) {
+        // First of all, should nothing more come: until this is out nobody executes a
+        // barrier, maintenance or a call to firmware.
         let place = sentinel::place(case, held);
+        let roles = &self.conductor.plan.roles;
+        report::record(&Record::Block(sentinel::describe(
+            case, held, entered, roles, baseline,
+        )));
         report::note(format!(
-            "case {} has not returned from {place}: climbing the release ladder",
-            case.number
+            "case {} {} {place}: climbing the release ladder",
+            case.number,
+            if held.is_behind() {
+                "has not gone on behind"
+            } else {
+                "has not returned from"
+            },
         ));
+        console::flush();
         report::pause_for_debugger("an operation is held up");
-        let ladder = escalation::escalate(held, entered, self.conductor.plan.deadline_ms);
-        let block = sentinel::describe(case, held, entered, &self.conductor.plan.roles, ladder);
-        let released = block.released_by().is_some();
-        report::record(&Record::Block(block));
-        self.finish(case, CaseRecord::blank(case, Verdict::Blocked, None));
+        let deadline_ms = self.conductor.plan.deadline_ms;
+        let released = escalation::escalate(held, entered, deadline_ms, |rung| {
+            report::record(&Record::Rung(RungRecord::new(case.number, rung)));
+        });
+        let why = baseline.then(|| BASELINE_BLOCKED.into());
+        self.finish(case, CaseRecord::blank(case, Verdict::Blocked, why));
+        let released = released.is_some();
         self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
+    }
+
+    /// A core stays away after a block: that is part of the finding, and the end of
+    /// the run.
+    pub(super) fn lost_after_block(&mut self, why: &str) {
+        report::note(format!("after the block: {why}; nothing more can be run"));
+        self.ended = true;
     }
 
     /// Has EL2 complete the operation, unless the machine is to be reset for it
@@ -162,8 +200,8 @@ impl Run<'_> {
 
     /// Lets a held operation go without a report, for the bisection.
     fn let_go(&mut self, held: &Held, entered: &mut StaleSet) {
-        let ladder = escalation::escalate(held, entered, self.conductor.plan.deadline_ms);
-        let released = ladder.last().is_some_and(|rung| rung.released);
+        let deadline_ms = self.conductor.plan.deadline_ms;
+        let released = escalation::escalate(held, entered, deadline_ms, |_| ()).is_some();
         self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
     }
 
@@ -179,10 +217,10 @@ impl Run<'_> {
             .collect();
         loop {
             match sentinel::watch(&initiators, self.conductor.plan.deadline_ms) {
-                Ok(Watched::Returned) => return true,
+                Watched::Returned => return true,
                 // The next operation of the same case: let go too.
-                Ok(Watched::Held(held)) if self.forces_completion(&held) => {}
-                _ => return false,
+                Watched::Held(held) if self.forces_completion(&held) => {}
+                Watched::Held(_) => return false,
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One case: all initiators run it at once, somebody watches, and what they
 //! bring back is judged.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{
@@ -113,9 +113,10 @@ impl Run<'_> {
         {
             measure::run_order(core);
         }
-        match sentinel::watch(&others, self.conductor.plan.deadline_ms)? {
+        match sentinel::watch(&others, self.conductor.plan.deadline_ms) {
             Watched::Returned => {
                 recorder::clear_in_flight();
+                self.tell_serrors(case.number);
                 let measured = findings::collect(&roles.initiators);
                 if measured.cut && effort == Effort::Case {
                     self.cut.push(case.number);
@@ -123,6 +124,26 @@ impl Run<'_> {
                 Ok(Outcome::Done(Box::new(measured)))
             }
             Watched::Held(held) => Ok(Outcome::Blocked(held)),
+        }
+    }
+
+    /// Says what asynchronous aborts cores have taken since they were told of last.
+    fn tell_serrors(&mut self, case: usize) {
+        let all = percpu::all();
+        let count = all.iter().map(|core| core.serrors().0).sum();
+        if count == self.serrors {
+            return;
+        }
+        self.serrors = count;
+        for core in all {
+            let (count, esr) = core.serrors();
+            if count > 0 {
+                report::note(format!(
+                    "CPU {} has taken {count} SErrors by the end of case {case}, the last with \
+                     ESR_EL1 {esr:#x}",
+                    core.index
+                ));
+            }
         }
     }
 

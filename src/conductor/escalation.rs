@@ -2,7 +2,6 @@
 //! other is tried on the stale cores, each timed, until its mark moves. What
 //! released it is the finding.
 
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{fabric, record::Rung};
@@ -20,28 +19,35 @@ use crate::{
 /// first get its turn on the host.
 const TIMEOUT_MS: (u64, u64) = (600, 1000);
 
-/// One rung after the other until the held operation's mark moves; the rungs that were tried.
-pub fn escalate(held: &Held, entered: &mut StaleSet, deadline_ms: u32) -> Vec<Rung> {
+/// One rung after the other until the held operation's mark moves; gives the rung that
+/// released it. `tried` is told of each before the next: a rung may hold up the core
+/// that climbs, as an interrupt is sent behind a barrier and firmware, which is asked
+/// last, does maintenance of its own.
+pub fn escalate(
+    held: &Held,
+    entered: &mut StaleSet,
+    deadline_ms: u32,
+    mut tried: impl FnMut(Rung),
+) -> Option<fabric::Rung> {
     let timeout_ms = (u64::from(deadline_ms) / 4).clamp(TIMEOUT_MS.0, TIMEOUT_MS.1);
-    let mut tried = Vec::new();
     for rung in fabric::Rung::ALL {
-        let start = arch::cntvct();
+        let start = clock::now();
         if !step(*rung, entered) {
             continue;
         }
         at_el2::release(*rung, &entered.cpus);
         let mark = &core(held.cpu).mark;
         let released = clock::wait_ms(timeout_ms, || mark.read().sequence != held.seen.sequence);
-        tried.push(Rung {
+        tried(Rung {
             rung: rung.name().into(),
             us: clock::us_since(start),
             released,
         });
         if released {
-            break;
+            return Some(*rung);
         }
     }
-    tried
+    None
 }
 
 /// Does what a rung is; `false` where it is none for this state or machine.

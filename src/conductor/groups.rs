@@ -5,9 +5,10 @@ use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use stalecore_model::{
     cpuset::CpuSet,
+    exit::ExitCode,
     glossary::{LineState, StaleState, Subject, Verdict},
     plan::{Case, Group},
-    record::{CaseRecord, GroupRecord, Record},
+    record::{BASELINE_BLOCKED, CaseRecord, GroupRecord, Record},
 };
 
 use super::{
@@ -22,7 +23,7 @@ use crate::{
     },
     hal::psci,
     report,
-    stuck::{self, Needs, StaleSet},
+    stuck::{self, Needs, Proof, StaleSet},
 };
 
 /// Runs the plan, and ends the image.
@@ -66,11 +67,14 @@ impl Run<'_> {
 
     /// The stale cores of a group: those of the plan that can be in its state.
     pub(super) fn stale(&self, state: StaleState) -> CpuSet {
-        let mut stale = self.conductor.plan.roles.stale;
-        if state == StaleState::NeverStarted {
-            stale = stale.iter().filter(|cpu| !core(*cpu).is_online()).collect();
-        }
-        stale
+        let stale = self.conductor.plan.roles.stale.intersection(&self.present);
+        let by_interrupt = stuck::row(state).proof == Proof::Interrupt;
+        let can = |cpu: &usize| match state {
+            StaleState::NeverStarted => !core(*cpu).is_online(),
+            // One that takes none can show nothing there.
+            _ => !(by_interrupt && core(*cpu).polls()),
+        };
+        stale.iter().filter(can).collect()
     }
 
     /// Why this machine cannot do a group, if it cannot.
@@ -99,6 +103,18 @@ impl Run<'_> {
             && group.state != StaleState::NeverStarted
         {
             return Some("this machine has no PSCI".into());
+        }
+        let first = self.stale(group.state).lowest();
+        if row.needs == Needs::Psci
+            && group.state.powered_off()
+            && first.is_some_and(|cpu| !psci::tells_affinity(core(cpu).cpu.mpidr))
+        {
+            return Some("PSCI has no AFFINITY_INFO: nothing tells that a core is off".into());
+        }
+        if group.state == StaleState::CpuSuspend
+            && let Err(why) = psci::may_standby()
+        {
+            return Some(why.into());
         }
         if group.state == StaleState::NeverStarted && group.line.needs_stale_core() {
             return Some("a core that was never started cannot have touched the lines".into());
@@ -180,10 +196,23 @@ impl Run<'_> {
                         CaseRecord::blank(case, Verdict::Inconclusive, Some(why.clone())),
                     );
                 }
-                stuck::recover(stale)?;
+                if let Err(lost) = stuck::recover(stale) {
+                    if self.exit == ExitCode::Blocked {
+                        self.lost_after_block(&lost);
+                    } else {
+                        self.go_on_without(stale, &lost)?;
+                    }
+                }
                 return Ok(cases.len());
             }
         };
+        if group.state == StaleState::CpuSuspend
+            && let Some(error) = stuck::refused()
+        {
+            entered.release()?;
+            self.skip(cases, &format!("PSCI CPU_SUSPEND: {error}"));
+            return Ok(cases.len());
+        }
         self.set_lines(group.line, stale);
         let mut measured = Vec::new();
         let mut block = None;
@@ -199,7 +228,7 @@ impl Run<'_> {
         let run = measured.len() + usize::from(block.is_some());
         let mut doubt = None;
         if let Some((case, held)) = &block {
-            self.blocked(case, held, &mut entered);
+            self.blocked(case, held, &mut entered, false);
             if self.ended {
                 // The initiator is lost; what was measured before still counts.
                 self.judge(measured, baselines, None, None);
@@ -208,8 +237,16 @@ impl Run<'_> {
         } else {
             doubt = entered.verify().err();
         }
-        entered.release()?;
-        self.drain()?;
+        if let Err(lost) = entered.release().and_then(|()| self.drain()) {
+            if block.is_none() {
+                self.go_on_without(stale, &lost)?;
+                doubt = Some(lost);
+            } else {
+                self.lost_after_block(&lost);
+                self.judge(measured, baselines, None, None);
+                return Ok(run);
+            }
+        }
         let mut late = Vec::new();
         let mut baselines = baselines;
         if group.state == StaleState::NeverStarted {
@@ -220,11 +257,19 @@ impl Run<'_> {
             }
             baselines = &late;
         }
-        let old = self.check_released(stale)?;
+        let old = match self.check_released(stale) {
+            Ok(old) => old,
+            Err(lost) if block.is_some() => {
+                self.lost_after_block(&lost);
+                None
+            }
+            Err(lost) => return Err(lost),
+        };
         self.judge(measured, baselines, doubt, old);
         drop(late);
         if let Some((case, held)) = block
             && self.conductor.bisect
+            && !self.ended
         {
             let (samples, sweep) = (self.conductor.samples, self.conductor.plan.sweep);
             let effort = Effort::of_trial(&held, samples, sweep);
@@ -233,14 +278,44 @@ impl Run<'_> {
         Ok(run)
     }
 
-    /// Brings up every core that is not, and reports those that are new.
+    /// Brings up every core that is not, and reports those that are new; a core that
+    /// does not come up has no role from then on.
+    ///
+    /// # Errors
+    /// It was an initiator.
     pub fn start_everybody(&mut self) -> Result<(), String> {
         let all = CpuSet::first(percpu::all().len());
-        start::start_all(&all)?;
+        let missing = start::start_all(&self.present);
+        let cpus: CpuSet = missing.iter().map(|missing| missing.cpu).collect();
+        self.present = self.present.difference(&cpus);
+        report::absent(
+            missing
+                .into_iter()
+                .map(|missing| (missing.cpu, missing.why)),
+        );
+        let initiators = cpus.intersection(&self.conductor.plan.roles.initiators);
+        if !initiators.is_empty() {
+            return Err(format!("initiator CPU {initiators} does not come up"));
+        }
         for cores in survey::groups(&all.difference(&self.reported)) {
             report::record(&Record::Cores(cores));
         }
         self.reported = all;
+        Ok(())
+    }
+
+    /// Goes on without those of the stale cores that did not come back.
+    ///
+    /// # Errors
+    /// `why`, if it is none of them that is missing.
+    fn go_on_without(&mut self, stale: &CpuSet, why: &str) -> Result<(), String> {
+        let away = |cpu: &usize| !core(*cpu).is_online() || !core(*cpu).mailbox.is_done();
+        let lost: CpuSet = stale.iter().filter(away).collect();
+        if lost.is_empty() {
+            return Err(why.into());
+        }
+        self.present = self.present.difference(&lost);
+        report::absent(lost.iter().map(|cpu| (cpu, why.into())));
         Ok(())
     }
 
@@ -250,7 +325,7 @@ impl Run<'_> {
         group: &Group,
         cases: &[Case],
     ) -> Result<Option<Vec<Box<Measured>>>, String> {
-        let others = self.conductor.plan.roles.stale;
+        let others = self.stale(StaleState::Parked);
         if group.state == StaleState::Parked && !group.line.needs_stale_core() {
             return Ok(Some(Vec::new()));
         }
@@ -268,18 +343,19 @@ impl Run<'_> {
             match self.measure(case, &CpuSet::EMPTY, Effort::Baseline)? {
                 Outcome::Done(done) => found.push(done),
                 Outcome::Blocked(held) => {
-                    self.blocked(case, &held, &mut entered);
+                    self.blocked(case, &held, &mut entered, true);
+                    if !self.ended
+                        && let Err(lost) = entered.release()
+                    {
+                        self.lost_after_block(&lost);
+                    }
                     if !self.ended {
-                        entered.release()?;
                         let rest: Vec<Case> = cases
                             .iter()
                             .filter(|c| c.number != case.number)
                             .copied()
                             .collect();
-                        self.skip(
-                            &rest,
-                            &format!("{} blocked with every other core parked", case.subject),
-                        );
+                        self.skip(&rest, &format!("{} {BASELINE_BLOCKED}", case.subject));
                     }
                     return Ok(None);
                 }

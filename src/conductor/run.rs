@@ -28,6 +28,8 @@ pub struct Conductor {
     pub after_block: AfterBlock,
     /// What an earlier boot has left of this plan.
     pub left: Option<Left>,
+    /// The cores that answer.
+    pub present: CpuSet,
     /// Does the emulator count instructions, all cores sharing one thread?
     pub counts_instructions: bool,
     /// The core that booted: it was started, whatever the plan wants.
@@ -51,6 +53,10 @@ pub struct Run<'a> {
     pub(super) exit: ExitCode,
     /// Cores whose registers have been reported.
     pub(super) reported: CpuSet,
+    /// The cores that answer, as far as is known.
+    pub(super) present: CpuSet,
+    /// Asynchronous aborts that have been told of.
+    pub(super) serrors: u64,
     /// The culprits of cases before, for the next search to look into first.
     pub(super) suspects: Vec<CpuSet>,
     /// The cases whose time was over before all their samples were taken.
@@ -67,6 +73,8 @@ impl<'a> Run<'a> {
             outcomes: BTreeMap::new(),
             exit: ExitCode::Expected,
             reported: survey::known(),
+            present: conductor.present,
+            serrors: 0,
             suspects: Vec::new(),
             cut: Vec::new(),
             ended: false,

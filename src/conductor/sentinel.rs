@@ -9,7 +9,7 @@ use stalecore_model::{
     cpuset::CpuSet,
     glossary::StaleState,
     plan::{Case, Roles},
-    record::{Block, CoreState, Rung},
+    record::{Block, CoreState},
 };
 
 use crate::{
@@ -40,29 +40,38 @@ pub struct Held {
     pub waited_ms: u64,
 }
 
+impl Held {
+    /// Had its operation returned, and the core stopped before the next? What it had
+    /// posted may hold it up.
+    pub const fn is_behind(&self) -> bool {
+        !self.seen.in_flight()
+    }
+}
+
+/// How many deadlines an initiator may be between two operations: it needs nothing
+/// there but to run, and an emulator may not let it for a while.
+const BETWEEN: u64 = 4;
+
 /// Watches the initiators until each has done what it was asked, or the mark
-/// of one has not moved for the deadline.
-///
-/// # Errors
-/// An initiator that has nothing in flight and does not go on either: the
-/// harness has lost it.
-pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Result<Watched, String> {
+/// of one has not moved for the deadline. The recorder then knows: should the machine
+/// be reset before anything is said, that was a block.
+pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
     let mut watched: Vec<(usize, u64, u64)> = initiators
         .iter()
-        .map(|cpu| (cpu, core(cpu).mark.read().sequence, arch::cntvct()))
+        .map(|cpu| (cpu, core(cpu).mark.read().sequence, clock::now()))
         .collect();
     let mut recorded = None;
     loop {
         watchdog::refresh();
         watched.retain(|(cpu, ..)| !core(*cpu).mailbox.is_done());
         if watched.is_empty() {
-            return Ok(Watched::Returned);
+            return Watched::Returned;
         }
         for (cpu, sequence, since) in &mut watched {
             let seen = core(*cpu).mark.read();
             if seen.sequence != *sequence {
                 *sequence = seen.sequence;
-                *since = arch::cntvct();
+                *since = clock::now();
                 report::running(mark::case());
                 continue;
             }
@@ -71,23 +80,25 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Result<Watched, String> {
                 recorded = Some((*cpu, seen.sequence));
                 recorder::set_in_flight(*cpu, seen);
             }
+            let deadline_ms = match u64::from(deadline_ms) {
+                ms if seen.in_flight() => ms,
+                ms => BETWEEN * ms,
+            };
             let waited_ms = clock::ms_since(*since);
-            if waited_ms < u64::from(deadline_ms) {
+            if waited_ms < deadline_ms {
                 continue;
             }
-            if seen.in_flight() {
-                return Ok(Watched::Held(Held {
-                    cpu: *cpu,
-                    seen,
-                    waited_ms,
-                }));
+            // The mark once more, after the time was read: it may have moved while
+            // this core itself did not run.
+            if core(*cpu).mark.read().sequence != seen.sequence {
+                continue;
             }
-            // Between operations it needs nothing but to run.
-            if waited_ms >= 4 * u64::from(deadline_ms) {
-                return Err(format!(
-                    "CPU {cpu} has stopped between two operations for {waited_ms} ms"
-                ));
-            }
+            recorder::stood_still(*cpu, seen, waited_ms);
+            return Watched::Held(Held {
+                cpu: *cpu,
+                seen,
+                waited_ms,
+            });
         }
         arch::pause();
     }
@@ -98,17 +109,19 @@ pub fn place(case: &Case, held: &Held) -> String {
     case.place(&held.seen)
 }
 
-/// The block report, with the rungs that were tried.
+/// The block report: from plain loads alone, before anything is done about it.
+/// `baseline` says that every other core was parked.
 pub fn describe(
     case: &Case,
     held: &Held,
     entered: &StaleSet,
     roles: &Roles,
-    ladder: Vec<Rung>,
+    baseline: bool,
 ) -> Block {
     Block {
         cores: states(held, entered, roles),
-        ladder,
+        baseline,
+        behind: held.is_behind(),
         ..case.block(held.cpu, &held.seen, held.waited_ms, "sentinel")
     }
 }
@@ -169,10 +182,28 @@ fn states(held: &Held, entered: &StaleSet, roles: &Roles) -> Vec<CoreState> {
             };
             one(cpu, "stale", doing.into(), "none asked for".into(), None)
         };
-        state.join(&mut states);
+        with_serrors(core, state).join(&mut states);
     }
     states
 }
+
+/// Adds the asynchronous aborts that a core has taken; of the core that runs this,
+/// also one that it is about to take. Others' ISR_EL1 cannot be asked.
+fn with_serrors(core: &Core, state: CoreState) -> CoreState {
+    let mut proof = state.proof;
+    let (count, esr) = core.serrors();
+    if count > 0 {
+        proof += &format!("; {count} SErrors so far, the last with ESR_EL1 {esr:#x}");
+    }
+    let own = percpu::this().is_some_and(|own| own.index == core.index);
+    if own && arch::isr_el1() & ISR_A != 0 {
+        proof += "; an SError is pending";
+    }
+    CoreState { proof, ..state }
+}
+
+/// ISR_EL1.A.
+const ISR_A: u64 = 1 << 8;
 
 fn one(cpu: usize, role: &str, doing: String, proof: String, at: Option<String>) -> CoreState {
     CoreState {

@@ -54,7 +54,7 @@ pub fn wait_for(
     retry: impl Fn(&Core),
 ) -> Result<(), String> {
     let deadline = timeout(cpus);
-    let mut retried = arch::cntvct();
+    let mut retried = clock::now();
     let mut waiting = *cpus;
     loop {
         watchdog::refresh();
@@ -72,7 +72,7 @@ pub fn wait_for(
             for cpu in waiting.iter() {
                 retry(core(cpu));
             }
-            retried = arch::cntvct();
+            retried = clock::now();
         }
         arch::pause();
     }

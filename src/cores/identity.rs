@@ -19,7 +19,8 @@ pub struct Identity {
     clidr: u64,
     ccsidr: Vec<u64>,
     dczid: u64,
-    cntfrq: u64,
+    /// CNTFRQ_EL0.
+    pub cntfrq: u64,
     /// Event counters, if there is a PMU.
     pub pmu: Option<u32>,
 }

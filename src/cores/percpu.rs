@@ -62,6 +62,10 @@ pub struct Status {
     pub interrupts: AtomicU64,
     /// Where the last one hit.
     pub interrupted_at: AtomicU64,
+    /// Asynchronous aborts taken.
+    pub serrors: AtomicU64,
+    /// ESR_EL1 of the last one.
+    pub serror: AtomicU64,
 }
 
 /// A fault taken inside a timed block or a routine.
@@ -127,6 +131,8 @@ pub struct Core {
     pub mark: Line<Mark>,
     /// Where it is.
     pub status: Line<Status>,
+    /// Why it takes no interrupts, if it knows.
+    pub trouble: Once<&'static str>,
     /// Is it to get stuck with interrupts masked, whatever the state says?
     pub irqs_masked: AtomicBool,
     /// The fault it took, if any.
@@ -177,7 +183,10 @@ impl Core {
                 state: AtomicU8::new(0),
                 interrupts: AtomicU64::new(0),
                 interrupted_at: AtomicU64::new(0),
+                serrors: AtomicU64::new(0),
+                serror: AtomicU64::new(0),
             }),
+            trouble: Once::new(),
             irqs_masked: AtomicBool::new(false),
             fault: Line(FaultSlot {
                 taken: AtomicBool::new(false),
@@ -220,6 +229,16 @@ impl Core {
         self.send(gic::KICK);
     }
 
+    /// Says whether it is up.
+    pub fn set_online(&self, online: bool) {
+        self.online.store(online, Ordering::Release);
+    }
+
+    /// Does it look for orders by itself, as it takes no interrupts?
+    pub fn polls(&self) -> bool {
+        self.polls.load(Ordering::Relaxed)
+    }
+
     /// Is it up, in the image's hands?
     pub fn is_online(&self) -> bool {
         self.online.load(Ordering::Acquire)
@@ -235,6 +254,12 @@ impl Core {
     pub fn set_state(&self, state: Option<StaleState>) {
         let number = state.map_or(0, |state| state as u8 + 1);
         self.status.state.store(number, Ordering::Release);
+    }
+
+    /// Asynchronous aborts that it has taken, and ESR_EL1 of the last.
+    pub fn serrors(&self) -> (u64, u64) {
+        let count = self.status.serrors.load(Ordering::Acquire);
+        (count, self.status.serror.load(Ordering::Relaxed))
     }
 
     /// Interrupts that it has taken.
@@ -260,7 +285,7 @@ impl Core {
 pub fn call<'a>(cores: impl IntoIterator<Item = &'a Core>) {
     let mut polls = false;
     let targets = cores.into_iter().map(|core| {
-        polls |= core.polls.load(Ordering::Relaxed);
+        polls |= core.polls();
         (core.index, core.cpu.mpidr)
     });
     gic::send(targets, gic::CALL);

@@ -1,39 +1,50 @@
-//! Brings cores up, and up again after they were turned off.
+//! Brings cores up, and up again after they were turned off. No core is needed that
+//! does not answer: what firmware said of it is kept, and the run goes on.
 
 #![expect(unsafe_code, reason = "the spin table's mailbox is a physical address")]
 
-use alloc::{format, string::String};
-use core::sync::atomic::Ordering;
+use alloc::{format, string::String, vec::Vec};
 
+use smccc::psci::{AffinityState, error::Error};
 use stalecore_model::{cpuset::CpuSet, platform::Start};
 
-use smccc::psci::error::Error;
-
-use super::{
-    ask::wait_for,
-    percpu::{Core, core},
+use super::percpu::{Core, core};
+use crate::hal::{
+    arch, boot,
+    clock::{self, Deadline},
+    psci, watchdog,
 };
-use crate::hal::{arch, boot, psci};
 
-/// Starts a core; it is up once [`Core::online`] says so.
+/// How long after its last answer firmware is asked again to start a core that is
+/// not off yet.
+const ASK_AGAIN_MS: u64 = 10;
+/// How long a core may take from its pen, once another has not come out of it: where
+/// nothing starts cores, one that is there is there at once.
+const PEN_MS: u64 = 100;
+
+/// A core that did not come up.
+pub struct Missing {
+    /// Which.
+    pub cpu: usize,
+    /// What firmware answered, or what did not happen.
+    pub why: String,
+}
+
+/// Asks firmware once to start a core; it is up once [`Core::online`] says so.
 ///
 /// # Errors
-/// One line with the firmware's answer.
-pub fn start(core: &'static Core) -> Result<(), String> {
-    core.online.store(false, Ordering::Relaxed);
+/// The firmware's.
+pub fn start(core: &'static Core) -> Result<(), Error> {
+    core.set_online(false);
     // The core reads its stacks with its caches on, but let nothing depend on
     // that.
     boot::clean(core.address());
     match core.cpu.start {
-        Start::Psci => match psci::cpu_on(
+        Start::Psci => psci::cpu_on(
             core.cpu.mpidr,
             boot::secondary_entry_address(),
             core.address() as u64,
-        ) {
-            // Or on its way already, by a rung of the release ladder.
-            Ok(()) | Err(Error::AlreadyOn | Error::OnPending) => Ok(()),
-            Err(error) => Err(format!("CPU {}: PSCI CPU_ON: {error}", core.index)),
-        },
+        ),
         Start::SpinTable(address) => {
             let slot = address as *mut u64;
             // SAFETY: firmware says that it polls this word, and
@@ -51,22 +62,196 @@ pub fn start(core: &'static Core) -> Result<(), String> {
     }
 }
 
-/// Starts cores and waits until they are up.
-///
-/// # Errors
-/// One line that names the cores that did not come.
-pub fn start_all(cpus: &CpuSet) -> Result<(), String> {
+/// Starts cores and waits until they are up; gives those that are not.
+pub fn start_all(cpus: &CpuSet) -> Vec<Missing> {
     let waiting: CpuSet = cpus.iter().filter(|cpu| !core(*cpu).is_online()).collect();
+    let by_psci = |cpu: &usize| core(*cpu).cpu.start == Start::Psci;
+    let mut missing = start_by_psci(waiting.iter().filter(by_psci).collect());
+    let mut patience = timeout_ms(1);
     // A pen lets out one core at a time: its word names one.
-    for cpu in waiting.iter() {
-        start(core(cpu))?;
-        if core(cpu).cpu.start != Start::Psci {
-            wait_up(&CpuSet::one(cpu))?;
+    for cpu in waiting.iter().filter(|cpu| !by_psci(cpu)) {
+        // A pen refuses nobody.
+        let _ = start(core(cpu));
+        let came = clock::wait_ms(patience, || {
+            watchdog::refresh();
+            // Again: an event that came just before the core slept is lost.
+            arch::sev();
+            core(cpu).is_online()
+        });
+        if !came {
+            let why = match core(cpu).cpu.start {
+                Start::SpinTable(_) => "it does not come out of its spin table".into(),
+                _ => "nothing starts it, and it has not entered the image by itself".into(),
+            };
+            missing.push(Missing { cpu, why });
+            if core(cpu).cpu.start == Start::Pen {
+                patience = PEN_MS;
+            }
         }
     }
-    wait_up(&waiting)
+    missing
 }
 
-fn wait_up(cpus: &CpuSet) -> Result<(), String> {
-    wait_for(cpus, "to come up", Core::is_online, |_| ())
+/// The same for cores that were up before.
+///
+/// # Errors
+/// Names those that did not come up, and why.
+pub fn bring_back(cpus: &CpuSet) -> Result<(), String> {
+    let missing = start_all(cpus);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let text: Vec<String> = missing
+        .iter()
+        .map(|missing| format!("CPU {}: {}", missing.cpu, missing.why))
+        .collect();
+    Err(text.join("; "))
+}
+
+/// How long cores may take to come up: emulated, all of them may share one core of
+/// the host.
+const fn timeout_ms(cpus: usize) -> u64 {
+    5000 + 100 * cpus as u64
+}
+
+/// A core on its way up.
+struct Starting {
+    cpu: usize,
+    /// CNTVCT_EL0 when firmware was asked last.
+    asked: Option<u64>,
+    /// Has firmware agreed to start it?
+    agreed: bool,
+    /// What it answered last, where it did not agree.
+    answer: String,
+}
+
+fn start_by_psci(cpus: CpuSet) -> Vec<Missing> {
+    let deadline = Deadline::after_ms(timeout_ms(cpus.len()));
+    let mut missing = Vec::new();
+    let mut waiting: Vec<Starting> = cpus
+        .iter()
+        .map(|cpu| Starting {
+            cpu,
+            asked: None,
+            agreed: false,
+            answer: String::new(),
+        })
+        .collect();
+    loop {
+        watchdog::refresh();
+        waiting.retain_mut(|starting| {
+            if core(starting.cpu).is_online() {
+                return false;
+            }
+            match starting.ask() {
+                Ok(()) => true,
+                Err(why) => {
+                    missing.push(Missing {
+                        cpu: starting.cpu,
+                        why,
+                    });
+                    false
+                }
+            }
+        });
+        if waiting.is_empty() {
+            return missing;
+        }
+        if deadline.has_passed() {
+            missing.extend(waiting.into_iter().map(|starting| Missing {
+                cpu: starting.cpu,
+                why: format!(
+                    "{} did not come up within {} ms",
+                    if starting.agreed {
+                        "PSCI CPU_ON: started, and it".into()
+                    } else {
+                        format!("{}, and it", starting.answer)
+                    },
+                    deadline.ms()
+                ),
+            }));
+            return missing;
+        }
+        arch::pause();
+    }
+}
+
+impl Starting {
+    /// Asks firmware to start the core, if it is time to. A core that is still on its
+    /// way off is on for firmware, which refuses to start it: it is asked again once
+    /// the core is off, as Linux does.
+    ///
+    /// # Errors
+    /// A refusal for good.
+    fn ask(&mut self) -> Result<(), String> {
+        let soon = |asked: u64| clock::ms_since(asked) < ASK_AGAIN_MS;
+        if self.agreed || self.asked.is_some_and(soon) {
+            return Ok(());
+        }
+        self.asked = Some(clock::now());
+        let core = core(self.cpu);
+        // Not where this image never had it: then only CPU_ON's own answer tells.
+        let was_ours = core.identity.get().is_some();
+        match psci::affinity(core.cpu.mpidr) {
+            Ok(AffinityState::On) if was_ours => {
+                self.answer = "PSCI AFFINITY_INFO: still on".into();
+                return Ok(());
+            }
+            // A rung of the release ladder has started it.
+            Ok(AffinityState::OnPending) => {
+                self.answer = "PSCI AFFINITY_INFO: on its way".into();
+                return Ok(());
+            }
+            _ => {}
+        }
+        match start(core) {
+            Ok(()) => {
+                self.agreed = true;
+                Ok(())
+            }
+            Err(error @ (Error::AlreadyOn | Error::OnPending)) => {
+                self.answer = format!("PSCI CPU_ON: {error}");
+                Ok(())
+            }
+            Err(error) => Err(format!("PSCI CPU_ON: {error}")),
+        }
+    }
+}
+
+/// Whether firmware knows cores that are not to be started yet: gives those of which
+/// it says that there are none.
+pub fn unknown(cpus: &CpuSet) -> Vec<Missing> {
+    cpus.iter()
+        .filter(|cpu| core(*cpu).cpu.start == Start::Psci && !core(*cpu).is_online())
+        .filter_map(|cpu| match psci::affinity(core(cpu).cpu.mpidr) {
+            Err(error @ (Error::InvalidParameters | Error::NotPresent | Error::Disabled)) => {
+                Some(Missing {
+                    cpu,
+                    why: format!("PSCI AFFINITY_INFO: {error}"),
+                })
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// Waits until cores that are up have taken an interrupt; gives those that take none.
+/// They look for their orders by themselves, and are told by events.
+pub fn without_interrupts(cpus: &CpuSet) -> CpuSet {
+    let silent = || -> CpuSet {
+        let polls = |cpu: &usize| core(*cpu).polls();
+        cpus.iter().filter(polls).collect()
+    };
+    let calls = || super::percpu::call(silent().iter().map(core));
+    calls();
+    let mut called = clock::now();
+    clock::wait_ms(1000 + 20 * cpus.len() as u64, || {
+        watchdog::refresh();
+        if clock::ms_since(called) >= 100 {
+            calls();
+            called = clock::now();
+        }
+        silent().is_empty()
+    });
+    silent()
 }

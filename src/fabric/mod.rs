@@ -24,7 +24,7 @@ use stalecore_model::{
 
 use crate::{
     cores::percpu::Core,
-    hal::{arch, boot},
+    hal::{arch, boot, clock},
 };
 use shared::{FABRIC, Install, PRESENCE, Shared};
 
@@ -41,7 +41,7 @@ pub fn set_up(options: &FabricOptions, cpus: usize, ttbr0: u64, gic: &Gic) {
     let size = arch::id_aa64mmfr0_el1() & 0xf;
     let hcr = boot::HCR | trap::traps_for(Some(options)) | if kicks { HCR_IMO } else { 0 };
     let shared = Box::leak(Box::new(Shared {
-        model: Fabric::new(options, CpuSet::first(cpus), arch::cntfrq_el0()),
+        model: Fabric::new(options, CpuSet::first(cpus), clock::frequency()),
         install: Install {
             mair: AtomicU64::new(boot::MAIR),
             tcr: AtomicU64::new(TCR_EL2 | size.min(5) << 16),

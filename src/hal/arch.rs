@@ -32,10 +32,14 @@ instructions! {
     isb: "isb";
     /// Waits for an interrupt.
     wfi: "wfi";
+    /// Waits for an event.
+    wfe: "wfe";
     /// Signals an event to all cores.
     sev: "sev";
     /// Tells an emulator or another thread that this one only polls.
     pause: "yield";
+    /// Opens SErrors (PSTATE.A), for which the vectors have a handler.
+    serror_open: "msr DAIFClr, #4";
     /// Masks debug exceptions, SError, IRQ and FIQ.
     daif_mask: "msr DAIFSet, #0xf";
     /// Opens IRQ.

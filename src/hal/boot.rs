@@ -3,7 +3,10 @@
 
 #![expect(unsafe_code, reason = "what the entry code reads")]
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    arch::asm,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use super::arch;
 
@@ -74,6 +77,26 @@ pub unsafe fn switch_stacks(core: usize) -> ! {
     // SAFETY: the caller vouches for the stacks; what is on the boot stacks is
     // static or not needed any more.
     unsafe { enter_on_own_stacks(core) }
+}
+
+/// Goes on at `entry` with the program's stack at `stack`.
+///
+/// # Safety
+/// `stack` must be the top of a stack that is mapped and used by nobody.
+pub unsafe fn go_on(stack: usize, entry: extern "C" fn() -> !) -> ! {
+    // SAFETY: the program runs on SP_EL0, which SP is; nothing of what is on the
+    // stack before is used again.
+    unsafe {
+        asm!(
+            "mov sp, {stack}",
+            "mov x29, #0",
+            "mov x30, #0",
+            "br {entry}",
+            stack = in(reg) stack,
+            entry = in(reg) entry,
+            options(noreturn)
+        )
+    }
 }
 
 /// Writes a line back to memory, for a core whose caches are off.

@@ -16,10 +16,7 @@ pub struct Deadline {
 impl Deadline {
     /// That many milliseconds from now.
     pub fn after_ms(ms: u64) -> Self {
-        Self {
-            start: now(),
-            ms,
-        }
+        Self { start: now(), ms }
     }
 
     /// Is it over?

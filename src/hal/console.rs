@@ -201,10 +201,11 @@ pub fn with(write: impl FnOnce(&mut dyn fmt::Write)) {
             break guard;
         }
         let now = clock::now();
-        if wait
-            .get_or_insert(Takeover::new(now, progress()))
-            .is_due(now, clock::frequency(), progress())
-        {
+        if wait.get_or_insert(Takeover::new(now, progress())).is_due(
+            now,
+            clock::frequency(),
+            progress(),
+        ) {
             // SAFETY: whoever holds the lock has written nothing for a second, or
             // has had it for longer than any record takes, so it is gone, and
             // this core is about to end the run: two writers of a UART garble a

@@ -1,26 +1,51 @@
-//! PSCI through the conduit that the firmware names.
+//! PSCI through the conduit that the firmware names (Arm DEN0022).
 
 use smccc::{
     Hvc, Smc,
     psci::{self, AffinityState, LowestAffinityLevel, error::Error},
 };
 use spin::Once;
-use stalecore_model::platform::Conduit;
+use stalecore_model::platform::{Conduit, Platform, PsciFunctions};
 
-static CONDUIT: Once<Option<Conduit>> = Once::new();
+/// CPU_SUSPEND, SMC64.
+const CPU_SUSPEND: u32 = 0xc400_0001;
+/// SYSTEM_RESET2, SMC64 (PSCI 1.1).
+const SYSTEM_RESET2: u32 = 0xc400_0012;
+/// SYSTEM_RESET2's reset type: architectural, SYSTEM_WARM_RESET.
+const WARM_RESET: u32 = 0;
 
-/// Says which conduit there is, once.
-pub fn set_conduit(conduit: Option<Conduit>) {
-    CONDUIT.call_once(|| conduit);
+/// How firmware is reached, and by which numbers if they are its own.
+#[derive(Clone, Copy)]
+struct Firmware {
+    conduit: Conduit,
+    functions: Option<PsciFunctions>,
+}
+
+static FIRMWARE: Once<Option<Firmware>> = Once::new();
+
+/// Takes what the description says of PSCI, once.
+pub fn set_up(platform: &Platform) {
+    FIRMWARE.call_once(|| {
+        platform.psci.map(|conduit| Firmware {
+            conduit,
+            functions: platform.psci_functions,
+        })
+    });
 }
 
 /// Is there PSCI?
 pub fn is_available() -> bool {
-    conduit().is_some()
+    firmware().is_some()
 }
 
+fn firmware() -> Option<Firmware> {
+    FIRMWARE.get().copied().flatten()
+}
+
+/// The conduit of a firmware that has the numbers which PSCI 0.2 gave out.
 fn conduit() -> Option<Conduit> {
-    CONDUIT.get().copied().flatten()
+    let firmware = firmware()?;
+    firmware.functions.is_none().then_some(firmware.conduit)
 }
 
 /// Calls a function of `smccc::psci` through the conduit of this machine.
@@ -34,9 +59,42 @@ macro_rules! call {
     };
 }
 
+/// Calls one of the functions that a PSCI 0.1 has its own numbers for. Outside is
+/// `None` where this is no such firmware.
+fn own(
+    number: impl Fn(&PsciFunctions) -> Option<u32>,
+    arguments: [u64; 3],
+) -> Option<Result<(), Error>> {
+    let Firmware { conduit, functions } = firmware()?;
+    let Some(number) = number(&functions?) else {
+        return Some(Err(Error::NotSupported));
+    };
+    let mut all = [0; 17];
+    all[..3].copy_from_slice(&arguments);
+    let answer = match conduit {
+        Conduit::Hvc => smccc::hvc64(number, all),
+        Conduit::Smc => smccc::smc64(number, all),
+    };
+    Some(match answer[0] as i32 {
+        0 => Ok(()),
+        code => Err(code.into()),
+    })
+}
+
 /// The firmware's PSCI version, major and minor.
 pub fn version() -> Option<(u16, u16)> {
+    if firmware()?.functions.is_some() {
+        return Some((0, 1));
+    }
     call!(version()).ok().map(|v| (v.major, v.minor))
+}
+
+/// Does firmware say that it has a function? PSCI_FEATURES itself came with 1.0.
+///
+/// # Errors
+/// The firmware's, which says that it has not.
+fn features(function: u32) -> Result<u32, Error> {
+    call!(psci_features(function))
 }
 
 /// Starts a core at `entry` with `context` in x0.
@@ -44,7 +102,8 @@ pub fn version() -> Option<(u16, u16)> {
 /// # Errors
 /// The firmware's.
 pub fn cpu_on(mpidr: u64, entry: u64, context: u64) -> Result<(), Error> {
-    call!(cpu_on(mpidr, entry, context))
+    own(|f| f.cpu_on, [mpidr, entry, context])
+        .unwrap_or_else(|| call!(cpu_on(mpidr, entry, context)))
 }
 
 /// Turns this core off; returns only if that failed.
@@ -52,7 +111,26 @@ pub fn cpu_on(mpidr: u64, entry: u64, context: u64) -> Result<(), Error> {
 /// # Errors
 /// The firmware's.
 pub fn cpu_off() -> Result<(), Error> {
-    call!(cpu_off())
+    own(|f| f.cpu_off, [0; 3]).unwrap_or_else(|| call!(cpu_off()))
+}
+
+/// Would [`cpu_standby`] be understood? A firmware of 1.0 and later is asked; an
+/// older one has to have the function, and is tried.
+///
+/// # Errors
+/// Why not, for the report.
+pub fn may_standby() -> Result<(), &'static str> {
+    if firmware().is_some_and(|f| f.functions.is_some()) {
+        // A power state of 0.1 is the platform's own.
+        return Err("this machine's PSCI is 0.1, whose power states are the platform's own");
+    }
+    if version().is_none_or(|(major, _)| major < 1) {
+        return Ok(());
+    }
+    match features(CPU_SUSPEND) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("PSCI_FEATURES says that there is no CPU_SUSPEND"),
+    }
 }
 
 /// Enters standby until an interrupt is pending.
@@ -60,16 +138,28 @@ pub fn cpu_off() -> Result<(), Error> {
 /// # Errors
 /// The firmware's.
 pub fn cpu_standby() -> Result<(), Error> {
-    // Power state 0: standby, the core's own level, state keeps its registers.
+    // Power state 0: standby, the core's own level, state keeps its registers. In
+    // the extended format (bit 1 of PSCI_FEATURES) 0 is a standby state's number
+    // too, if the platform has one of it.
     call!(cpu_suspend(0, 0, 0))
+}
+
+/// Is a core off, as firmware sees it?
+///
+/// # Errors
+/// The firmware's: it has no AFFINITY_INFO, or no such core.
+pub fn affinity(mpidr: u64) -> Result<AffinityState, Error> {
+    call!(affinity_info(mpidr, LowestAffinityLevel::All))
 }
 
 /// Is the core off?
 pub fn is_off(mpidr: u64) -> bool {
-    matches!(
-        call!(affinity_info(mpidr, LowestAffinityLevel::All)),
-        Ok(AffinityState::Off)
-    )
+    matches!(affinity(mpidr), Ok(AffinityState::Off))
+}
+
+/// Does firmware tell whether a core is off? Of a core that there is.
+pub fn tells_affinity(mpidr: u64) -> bool {
+    !matches!(affinity(mpidr), Err(Error::NotSupported))
 }
 
 /// Turns the machine off; returns only if that failed.
@@ -80,10 +170,21 @@ pub fn system_off() -> Result<(), Error> {
     call!(system_off())
 }
 
-/// Resets the machine, its memory kept; returns only if that failed.
+/// Is there a reset that keeps memory? Only SYSTEM_RESET2's warm one promises to;
+/// SYSTEM_RESET is "equivalent to a hardware power-cycle sequence".
+pub fn has_warm_reset() -> bool {
+    features(SYSTEM_RESET2).is_ok()
+}
+
+/// Resets the machine, by the reset that keeps memory if there is one; returns only
+/// if that failed.
 ///
 /// # Errors
 /// The firmware's.
 pub fn system_reset() -> Result<(), Error> {
+    if has_warm_reset() {
+        // Where it is refused all the same, the other is better than none.
+        let _ = call!(system_reset2(WARM_RESET, 0));
+    }
     call!(system_reset())
 }

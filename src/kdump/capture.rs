@@ -24,7 +24,7 @@ use crate::{
         mark::{Phase, Site},
         percpu::{self, Core},
     },
-    hal::{arch, clock, exit},
+    hal::{clock, exit},
     report,
     routines::{
         area::PAGE,
@@ -88,7 +88,7 @@ fn broadcasts(setup: &Setup, own: &Core) {
 fn timed(setup: &Setup, own: &Core, subject: Subject, routine: Routine, operand: usize) {
     let name = log::step().symbol(subject);
     log::say(format_args!("capture: {name}; dsb ish ..."));
-    let start = arch::cntvct();
+    let start = clock::now();
     own.mark.before(Site::of(subject, Phase::Routine), operand);
     let returned = stepped::run(routine, operand, 0);
     own.mark.after();

@@ -43,7 +43,7 @@ pub fn watch(setup: &'static Setup, run: &mut Run<'_>) -> ! {
     let between = BETWEEN * (deadline + setup.threshold_ms) + BETWEEN_MS;
     let crashing = core(setup.cpu);
     let mut sequence = 0;
-    let mut since = arch::cntvct();
+    let mut since = clock::now();
     let mut step = log::step();
     loop {
         if crashing.mailbox.is_done() {
@@ -53,7 +53,7 @@ pub fn watch(setup: &'static Setup, run: &mut Run<'_>) -> ! {
         if seen.sequence != sequence || log::step() != step {
             sequence = seen.sequence;
             step = log::step();
-            since = arch::cntvct();
+            since = clock::now();
         }
         let waited = clock::ms_since(since);
         if seen.in_flight() && waited >= deadline {

@@ -26,7 +26,7 @@ const LOOKS: u64 = 5;
 
 fn arm(setup: &Setup) {
     let period_us = setup.threshold_ms * STUCK * 1000 / LOOKS;
-    let ticks = u128::from(period_us) * u128::from(arch::cntfrq_el0()) / 1_000_000;
+    let ticks = u128::from(period_us) * u128::from(clock::frequency()) / 1_000_000;
     arch::start_virtual_timer(arch::cntvct() + u64::try_from(ticks).unwrap_or(u64::MAX / 2));
 }
 

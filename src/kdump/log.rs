@@ -15,7 +15,7 @@ use stalecore_model::{
 
 use crate::{
     board,
-    hal::{arch, clock, console::println},
+    hal::{clock, console::println},
     report,
 };
 
@@ -34,7 +34,7 @@ pub fn start(cpu: usize) {
 
 /// Starts the clock of the crash kernel: now.
 pub fn start_again() {
-    EPOCH.store(arch::cntvct(), Ordering::Relaxed);
+    EPOCH.store(clock::now(), Ordering::Relaxed);
 }
 
 /// Prints a line.

@@ -184,7 +184,7 @@ impl Measurement<'_> {
             self.before(Phase::Routine, self.area.data);
             let from = self.order.counter.now();
             if self.order.stale > 0 {
-                let wait = arch::cntfrq_el0() * SLOW_MICROSECONDS / 1_000_000;
+                let wait = clock::frequency() * SLOW_MICROSECONDS / 1_000_000;
                 let start = arch::cntvct();
                 while arch::cntvct().wrapping_sub(start) < wait {}
             }

@@ -6,15 +6,17 @@ pub mod recorder;
 use alloc::{
     boxed::Box,
     string::{String, ToString},
+    vec::Vec,
 };
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use stalecore_model::{
-    record::{Hold, Note, Record},
+    cpuset::CpuSet,
+    record::{Absent, Hold, Note, Record},
     recorder::Trial,
 };
 
-use crate::hal::{arch, clock, console::println, watchdog};
+use crate::hal::{clock, console::println, watchdog};
 
 /// Is the image to wait for a debugger at the moments that are worth a look?
 static PAUSES: AtomicBool = AtomicBool::new(false);
@@ -36,14 +38,14 @@ pub fn running(case: u32) {
     let said = SAID.load(Ordering::Relaxed);
     if clock::ms_since(said) >= QUIET_MS {
         println!("# case {case} goes on");
-        SAID.store(arch::cntvct(), Ordering::Relaxed);
+        SAID.store(clock::now(), Ordering::Relaxed);
     }
 }
 
 /// Writes a record.
 pub fn record(record: &Record) {
     watchdog::refresh();
-    SAID.store(arch::cntvct(), Ordering::Relaxed);
+    SAID.store(clock::now(), Ordering::Relaxed);
     match record.to_json() {
         Ok(json) => {
             println!("# {json}");
@@ -57,6 +59,25 @@ pub fn record(record: &Record) {
 /// Writes a note for a person.
 pub fn note(text: String) {
     record(&Record::Note(Note { text }));
+}
+
+/// Says of cores why they have no role, those with the same reason together.
+pub fn absent(cores: impl Iterator<Item = (usize, String)>) {
+    let mut records: Vec<Absent> = Vec::new();
+    for (cpu, why) in cores {
+        match records.iter_mut().find(|record| record.why == why) {
+            Some(record) => {
+                record.cpus.insert(cpu);
+            }
+            None => records.push(Absent {
+                cpus: CpuSet::one(cpu),
+                why,
+            }),
+        }
+    }
+    for absent in records {
+        record(&Record::Absent(absent));
+    }
 }
 
 /// A boxed record, for the large ones.

@@ -22,8 +22,12 @@ use crate::{
         start,
     },
     fabric,
-    hal::psci,
+    hal::{clock, psci},
 };
+
+/// From what AFFINITY_INFO calls off to what is: milliseconds at most in what power
+/// controllers' manuals say.
+const OFF_MS: u64 = 5;
 
 /// Cores in a stale state, and what holds them there.
 pub struct StaleSet {
@@ -134,6 +138,10 @@ impl StaleSet {
                         |core| psci::is_off(core.cpu.mpidr),
                         |_| (),
                     )?;
+                    // Firmware says so before it hands the core to the power
+                    // controller, which takes it out of coherency: TF-A marks it
+                    // off, cleans its caches and waits.
+                    clock::wait_ms(OFF_MS, || false);
                 } else if self.cpus.iter().any(|cpu| core(cpu).is_online()) {
                     return Err(format!("a core that was to be {} is up", self.state));
                 }
@@ -203,7 +211,7 @@ impl StaleSet {
         match table::row(state).release {
             Release::Word => post_release(&cpus),
             Release::Unlock => self.unlock(),
-            Release::CpuOn => return start::start_all(&cpus),
+            Release::CpuOn => return start::bring_back(&cpus),
         }
         let what = format!("to come back from {state}");
         wait_for(
@@ -237,7 +245,7 @@ pub fn recover(cpus: &CpuSet) -> Result<(), String> {
         .iter()
         .filter(|cpu| psci::is_off(core(*cpu).cpu.mpidr))
         .collect();
-    start::start_all(&off)?;
+    start::bring_back(&off)?;
     wait_for(
         cpus,
         "to come back",

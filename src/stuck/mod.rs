@@ -10,5 +10,5 @@ mod loops;
 pub use entered::{StaleSet, recover};
 pub use locks::{hold_qspinlock, hold_ticket_lock};
 pub use loops::SCRATCH_SIZE;
-pub use power::{crash_stopped, release_cpu_off};
+pub use power::{crash_stopped, refused, release_cpu_off};
 pub use table::{Needs, Proof, Release, enter, row};

@@ -2,6 +2,9 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use smccc::psci::error::Error;
+use spin::Once;
+
 use super::loops::{released, stale_park_loop, stay, wait_masked};
 use crate::{
     cores::percpu::Core,
@@ -11,10 +14,20 @@ use crate::{
 /// In PSCI CPU_SUSPEND, interrupts masked.
 pub fn cpu_suspend(core: &Core) {
     wait_masked(core, || {
-        // A firmware that refuses returns at once, and the answers prove no
-        // less: the conductor asks before whether it can.
-        let _ = psci::cpu_standby();
+        if let Err(error) = psci::cpu_standby() {
+            // It spins here, and says so: see `refused`.
+            REFUSED.call_once(|| error);
+        }
     });
+}
+
+/// What firmware answered to a core that asked to be suspended.
+static REFUSED: Once<Error> = Once::new();
+
+/// Did firmware refuse to suspend a core? Asked before, it may have said that it can,
+/// and still not know the power state.
+pub fn refused() -> Option<&'static Error> {
+    REFUSED.get()
 }
 
 /// PSCI CPU_OFF.
