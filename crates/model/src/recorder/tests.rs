@@ -82,7 +82,7 @@ fn a_reset_proves_a_block_only_where_the_mark_had_stood_still() {
     let mut bytes = vec![0; SIZE];
     let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
     let mut after = |flight: &Flight, reset: &Reset| {
-        recorder.fly(Some(flight));
+        recorder.set_in_flight(Some(flight));
         recorder.log().flight().unwrap().after(reset)
     };
     let moving = flight(7, 41);
@@ -134,7 +134,7 @@ fn a_reset_proves_a_block_only_where_the_mark_had_stood_still() {
         after(&between, &reset(90_000)),
         AfterReset::Inconclusive(_)
     ));
-    recorder.fly(Some(&still));
+    recorder.set_in_flight(Some(&still));
     assert!(recorder.log().to_text().contains("still for 2400 ms"));
 }
 
