@@ -101,6 +101,7 @@ impl Bare {
             }
         });
         let text = format!("{}{}", ended.err, String::from_utf8_lossy(&console));
+        assert!(run.absent.is_empty(), "{:?}", run.absent);
         (ended.code, text, run)
     }
 }

@@ -48,8 +48,22 @@ impl Booted {
         Self::with(args, |_| {})
     }
 
-    /// The same, with the command changed further.
+    /// The same, with the command changed further. Fails where a core of the machine
+    /// took no part: the run goes on without it, and no test would notice.
     pub fn with(args: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let booted = Self::with_odd_cores(args, change);
+        assert!(booted.run.absent.is_empty(), "{:?}", booted.run.absent);
+        let odd = booted
+            .run
+            .notes
+            .iter()
+            .find(|n| n.contains("takes no interrupt"));
+        assert_eq!(odd, None);
+        booted
+    }
+
+    /// The same, on a machine where cores are missing or odd.
+    pub fn with_odd_cores(args: &str, change: impl FnOnce(&mut Command)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Finds the image beside itself.
         let mut command = Command::new(built("stalecore"));

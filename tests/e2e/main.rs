@@ -14,6 +14,7 @@ mod input;
 mod kdump;
 mod listing;
 mod mishaps;
+mod odd_machines;
 mod outputs;
 mod reset;
 mod saved_log;
