@@ -175,6 +175,7 @@ pen:
     ldr     x3, =MPIDR_AFFINITY
     and     x2, x2, x3
     add     x2, x2, #1
+    sevl                                // look first: the event may have been
 1:  wfe
     ldr     x4, [x1]
     cmp     x4, x2

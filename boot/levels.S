@@ -18,7 +18,20 @@ drop_to_el1:
 1:  address x0, el3_vectors
     msr     vbar_el3, x0
     ldr     x0, =SCR_EL3_VALUE
-    msr     scr_el3, x0
+    // EL2 may write the registers of fine-grained traps and HCRX_EL2, where there
+    // are any: FGTEn, FGTEn2, HXEn.
+    mrs     x1, id_aa64mmfr0_el1
+    ubfx    x1, x1, #56, #4             // FGT
+    cbz     x1, 4f
+    orr     x0, x0, #(1 << 27)
+    cmp     x1, #2
+    b.lo    4f
+    orr     x0, x0, #(1 << 59)
+4:  mrs     x1, id_aa64mmfr1_el1
+    ubfx    x1, x1, #40, #4             // HCX
+    cbz     x1, 5f
+    orr     x0, x0, #(1 << 38)
+5:  msr     scr_el3, x0
     msr     cptr_el3, xzr
     msr     mdcr_el3, xzr
     mrs     x0, id_aa64pfr0_el1
@@ -47,18 +60,56 @@ drop_to_el1:
     eret
 
 from_el2:
+    // First of all, whatever is undefined below comes to us: firmware's vectors may
+    // be gone.
+    address x0, el2_vectors
+    msr     vbar_el2, x0
+    isb
     // Nothing is trapped: EL1 sees the machine as if it had been entered there.
     ldr     x0, =HCR_VALUE
     msr     hcr_el2, x0
     isb
+    mrs     x5, hcr_el2
+    ubfx    x5, x5, #34, #1             // E2H is RES1 where FEAT_E2H0 is missing
     ldr     x0, =SCTLR_EL2_OFF
     msr     sctlr_el2, x0
     isb
-    mov     x0, #3                      // EL1 may use the physical timer
-    msr     cnthctl_el2, x0
+    // EL1 may use the physical timer, and SIMD is not trapped; both registers have
+    // another layout with E2H.
+    mov     x0, #3                      // EL1PCTEN, EL1PCEN
+    mov     x1, #CPTR_EL2_RES1
+    cbz     x5, 6f
+    mov     x0, #(3 << 10)              // EL1PCTEN, EL1PTEN
+    mov     x1, #(3 << 20)              // FPEN
+6:  msr     cnthctl_el2, x0
+    msr     cptr_el2, x1
     msr     cntvoff_el2, xzr
-    mov     x0, #CPTR_EL2_RES1
-    msr     cptr_el2, x0
+    // UNKNOWN after a warm reset with EL3, and firmware may know nothing of them:
+    // fine-grained traps could take just what is measured (HFGITR_EL2.ICIVAU).
+    mrs     x0, id_aa64mmfr0_el1
+    ubfx    x0, x0, #56, #4             // FGT
+    cbz     x0, 7f
+    msr     S3_4_C1_C1_4, xzr           // HFGRTR_EL2
+    msr     S3_4_C1_C1_5, xzr           // HFGWTR_EL2
+    msr     S3_4_C1_C1_6, xzr           // HFGITR_EL2
+    msr     S3_4_C3_C1_4, xzr           // HDFGRTR_EL2
+    msr     S3_4_C3_C1_5, xzr           // HDFGWTR_EL2
+    mrs     x1, id_aa64pfr0_el1
+    ubfx    x1, x1, #44, #4             // AMU
+    cbz     x1, 8f
+    msr     S3_4_C3_C1_6, xzr           // HAFGRTR_EL2
+8:  cmp     x0, #2
+    b.lo    7f
+    msr     S3_4_C3_C1_2, xzr           // HFGRTR2_EL2
+    msr     S3_4_C3_C1_3, xzr           // HFGWTR2_EL2
+    msr     S3_4_C3_C1_7, xzr           // HFGITR2_EL2
+    msr     S3_4_C3_C1_0, xzr           // HDFGRTR2_EL2
+    msr     S3_4_C3_C1_1, xzr           // HDFGWTR2_EL2
+7:  mrs     x0, id_aa64mmfr1_el1
+    ubfx    x0, x0, #40, #4             // HCX
+    cbz     x0, 9f
+    msr     S3_4_C1_C2_2, xzr           // HCRX_EL2
+9:
     msr     hstr_el2, xzr
     msr     vttbr_el2, xzr
     mrs     x0, midr_el1
@@ -82,11 +133,15 @@ from_el2:
     orr     x0, x0, x1
     msr     S3_4_C12_C9_5, x0
     isb
+    mrs     x0, S3_4_C12_C9_5           // where EL3 keeps SRE 0 it does not stick,
+    tbz     x0, #0, 2f                  // and the next register is undefined
     msr     S3_4_C12_C11_0, xzr         // ICH_HCR_EL2
-2:  address x0, el2_vectors
-    msr     vbar_el2, x0
-    ldr     x0, =SCTLR_OFF
-    msr     sctlr_el1, x0
+2:  ldr     x0, =SCTLR_OFF
+    cbz     x5, 3f
+    msr     S3_5_C1_C0_0, x0            // SCTLR_EL12: with E2H that name is EL2's
+    b       4f
+3:  msr     sctlr_el1, x0
+4:
     mov     x0, #SPSR_EL1H
     msr     spsr_el2, x0
     msr     elr_el2, x30

@@ -260,10 +260,12 @@ fn build(
     for (index, cpu) in platform.cpus.iter().enumerate() {
         let talks = index == roles.conductor() || Some(index) == boot_cpu;
         let stack = if talks { CONDUCTOR_STACK } else { STACK };
-        let thread = arena.pages(tables, stack, true)? + stack;
+        // What overflows the exceptions' stack goes on below the guard page, frame by
+        // frame, and then reports: below it is what nobody needs.
+        let scratch = arena.pages(tables, SCRATCH_SIZE, false)?;
         let guard = arena.end_of_used();
         let exceptions = arena.pages(tables, EXCEPTION_STACK, true)? + EXCEPTION_STACK;
-        let scratch = arena.pages(tables, SCRATCH_SIZE, false)?;
+        let thread = arena.pages(tables, stack, true)? + stack;
         let el2_stack = if with_el2 {
             arena.pages(tables, EL2_STACK, true)? + EL2_STACK
         } else {

@@ -131,7 +131,7 @@ fn report_cores(setup: &Setup, own: &Core) {
                 SymbolOffset(own.status.interrupted_at.load(Ordering::Relaxed))
             )
         } else {
-            doing(setup, other.index)
+            doing(setup, other.index, true)
         };
         match groups.iter_mut().find(|(known, _)| *known == doing) {
             Some((_, cpus)) => {

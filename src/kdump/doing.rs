@@ -8,20 +8,21 @@ use stalecore_model::glossary::StaleState;
 use super::{backtrace::SymbolOffset, setup::Setup};
 use crate::{cores::percpu::core, hal::psci};
 
-/// What another core was doing.
-pub fn doing(setup: &Setup, cpu: usize) -> String {
+/// What another core was doing, from plain loads alone; with `power`, also what
+/// firmware says of it, which does maintenance of its own for the answer.
+pub fn doing(setup: &Setup, cpu: usize, power: bool) -> String {
     if setup.sentinel() == Some(cpu) {
         return "sentinel; no part of the kernel that crashed".into();
     }
     let watch = setup.watch(cpu);
     if watch.stopped.load(Ordering::Acquire) {
         let at = SymbolOffset(watch.stopped_at.load(Ordering::Relaxed));
-        let power = if psci::is_off(core(cpu).cpu.mpidr) {
-            "off"
-        } else {
-            "not off yet"
+        let power = match power.then(|| psci::is_off(core(cpu).cpu.mpidr)) {
+            None => "",
+            Some(true) => "; AFFINITY_INFO: off",
+            Some(false) => "; AFFINITY_INFO: not off yet",
         };
-        return format!("stopped at {at}; AFFINITY_INFO: {power}");
+        return format!("stopped at {at}{power}");
     }
     let core = core(cpu);
     let state = core.state().map_or("running", StaleState::name);

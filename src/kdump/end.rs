@@ -2,6 +2,7 @@
 //! the run.
 
 use alloc::{format, string::String, vec::Vec};
+use core::sync::atomic::Ordering;
 
 use spin::Once;
 use stalecore_model::{
@@ -18,7 +19,7 @@ use crate::{
         mark::Seen,
         percpu::{self, core},
     },
-    hal::{arch, clock, exit, symbols},
+    hal::{arch, clock, console, exit, symbols},
     report,
 };
 
@@ -100,16 +101,32 @@ pub fn fault(setup: &Setup, subject: Subject, [esr, far, elr]: [u64; 3], returne
 /// Something did not return: the block report and the end.
 fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
     let step = log::step();
-    report::pause_for_debugger("the crash path is held up");
     let case = &setup.case;
+    // First of all, should nothing more come: nobody executes a barrier, maintenance
+    // or a call to firmware before this is out.
     report::record(&Record::Block(Block {
         cores: states(setup, waited_ms),
         ..step.block(setup.kernel, case, setup.cpu, seen, waited_ms, "sentinel")
     }));
+    console::flush();
+    report::pause_for_debugger("the crash path is held up");
+    tell_power(setup);
     let why = Some(format!("the log ends at: {}", step.about()));
     let record = CaseRecord::blank(&setup.case, Verdict::Blocked, why);
     run.finish(&setup.case, record);
     run.close(false)
+}
+
+/// Says which of the cores that stopped firmware calls off, one after the other: each
+/// question may be the one that is not answered.
+fn tell_power(setup: &Setup) {
+    for core in percpu::all() {
+        let cpu = core.index;
+        let stopped = setup.watch(cpu).stopped.load(Ordering::Acquire);
+        if stopped && cpu != setup.cpu && setup.sentinel() != Some(cpu) {
+            report::note(format!("CPU {cpu}: {}", doing(setup, cpu, true)));
+        }
+    }
 }
 
 /// What each core was doing, equal ones together.
@@ -128,7 +145,7 @@ fn states(setup: &Setup, waited_ms: u64) -> Vec<CoreState> {
         } else {
             (
                 "stale",
-                doing(setup, cpu),
+                doing(setup, cpu, false),
                 "asked to stop by interrupt".into(),
             )
         };
