@@ -55,21 +55,25 @@ fn run() -> Result<(), String> {
     worker::init(own);
     let mut plan = board.plan.clone()?;
 
-    // Cores that are to be found never started must not be.
-    let spare = if plan
-        .groups
-        .iter()
-        .any(|g| g.state == StaleState::NeverStarted)
-    {
-        plan.roles.stale
-    } else {
-        CpuSet::EMPTY
-    };
     let all = CpuSet::first(percpu::all().len());
-    let mut missing = start::start_all(&all.difference(&spare));
-    missing.extend(start::unknown(&spare));
-    let present = all.difference(&missing.iter().map(|missing| missing.cpu).collect());
-    if present != all {
+    let mut present = all;
+    let mut missing = Vec::new();
+    loop {
+        // Cores that are to be found never started must not be.
+        let mut states = plan.groups.iter().map(|group| group.state);
+        let spare = if states.any(|state| state == StaleState::NeverStarted) {
+            plan.roles.stale
+        } else {
+            CpuSet::EMPTY
+        };
+        let mut more = start::start_all(&present.difference(&spare));
+        more.extend(start::unknown(&spare));
+        if more.is_empty() {
+            break;
+        }
+        present = present.difference(&more.iter().map(|missing| missing.cpu).collect());
+        missing.append(&mut more);
+        // Others take their place, who may be among those not started yet.
         plan = Plan::among(&board.options, all.len(), &present)?;
     }
     let roles = plan.roles;

@@ -68,7 +68,9 @@ impl Run<'_> {
     /// The stale cores of a group: those of the plan that can be in its state.
     pub(super) fn stale(&self, state: StaleState) -> CpuSet {
         let stale = self.conductor.plan.roles.stale.intersection(&self.present);
-        let by_interrupt = stuck::row(state).proof == Proof::Interrupt;
+        // Where a core shows itself, or looks for its way out, by an interrupt.
+        let by_interrupt = stuck::row(state).proof == Proof::Interrupt
+            || matches!(state, StaleState::WfiMasked | StaleState::CpuSuspend);
         let can = |cpu: &usize| match state {
             StaleState::NeverStarted => !core(*cpu).is_online(),
             // One that takes none can show nothing there.
