@@ -161,5 +161,7 @@ pub fn block(case: &CaseRecord, shape: &Shape, stale: CpuSet, released: bool) ->
             rung("sgi", 1000, false),
             rung("el2", 38, released),
         ],
+        baseline: false,
+        behind: false,
     }
 }

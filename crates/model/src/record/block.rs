@@ -212,6 +212,7 @@ impl From<RungRecord> for Rung {
 
 /// A core that the description promises and that is not to be had: it has no role.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Absent {
     /// Which; several with the same reason are one record.
     pub cpus: CpuSet,
