@@ -5,6 +5,7 @@ CARGO ?= cargo
 ARGS ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 IMAGE_TARGET := aarch64-unknown-none
+LINUX_TARGET := aarch64-unknown-linux-musl
 UEFI_TARGET := aarch64-unknown-uefi
 HOST_CRATES := --workspace --exclude stalecore-image --exclude stalecore-uefi
 
@@ -38,6 +39,7 @@ run: deps-run build
 # With the firmware of tools/deps, and GRUB.
 test: deps-test venv dist grub qemu
 	$(CARGO) test --locked --release $(HOST_CRATES)
+	$(CARGO) test --locked --release -p stalecore-routines --target $(LINUX_TARGET)
 	$(PYTEST) docs/ci/labgrid/qemu.yaml docs/ci/labgrid tests/ci
 
 host-test: deps-build

@@ -10,6 +10,7 @@ use stalecore_model::{
     glossary::Subject,
     syndrome::{self, SOFTWARE_STEP},
 };
+use stalecore_routines::kernel::EFAULT;
 
 use crate::{
     cores::percpu::{self, Core, RELEASE},
@@ -17,11 +18,7 @@ use crate::{
     hal::{arch, console::println, exit, frame::Frame, gic, layout, symbols},
     kdump,
     report::recorder,
-    routines::{
-        extable,
-        kernel::{self, EFAULT},
-        trace,
-    },
+    routines::{extable, kernel, trace},
 };
 
 /// SPSR_EL1.SS: execute one instruction, then step.

@@ -12,6 +12,7 @@ use stalecore_model::{
     record::{Hex, Machine, PlanRecord, Record, SCHEMA},
     topology::Topology,
 };
+use stalecore_routines::counter::Counter;
 
 use super::setup::Board;
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
         percpu::{self, Core},
         survey,
     },
-    hal::{arch, clock, counter::Counter, layout, psci, watchdog},
+    hal::{arch, clock, layout, psci, watchdog},
     measure,
     report::{self, recorder},
 };

@@ -17,6 +17,7 @@ use stalecore_model::{
     platform::{Platform, Region, Start, devicetree},
     recorder as log,
 };
+use stalecore_routines::area::{Area, PAGE};
 
 use super::acpi;
 use crate::{
@@ -37,7 +38,6 @@ use crate::{
     },
     measure::{self, AREA_SIZE, AREAS, Areas, BUFFER_SIZE},
     report::{self, recorder},
-    routines::area::{Area, PAGE},
     stuck::SCRATCH_SIZE,
 };
 

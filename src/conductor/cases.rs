@@ -11,6 +11,7 @@ use stalecore_model::{
     plan::Case,
     record::Record,
 };
+use stalecore_routines::probe::batch_of;
 
 use super::{
     findings::{self, Measured},
@@ -85,7 +86,7 @@ impl Run<'_> {
             line: case.line,
             samples,
             counter: self.conductor.judge.counter,
-            batch: measure::batch_of(case.subject, self.conductor.judge.counter),
+            batch: batch_of(case.subject, self.conductor.judge.counter),
             sweep,
             stepped: real,
             stale: stale.len() as u32,

@@ -11,12 +11,9 @@ use stalecore_model::{
     record::{CaseRecord, Depth, Fault, Hex, InitiatorRecord},
     syndrome, verdict,
 };
+use stalecore_routines::{counter::Counter, probe::batch_of};
 
-use crate::{
-    cores::percpu::core,
-    hal::{counter::Counter, symbols},
-    measure::batch_of,
-};
+use crate::{cores::percpu::core, hal::symbols};
 
 /// What was measured of a case on all initiators.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use stalecore_model::{
     record::{DEPTHS, Depth},
 };
 
-use crate::hal::counter::Counter;
+use stalecore_routines::counter::Counter;
 
 /// The conductor's order: plain words, so that no lock is needed.
 pub struct Job {

@@ -1,4 +1,5 @@
-//! One function per instruction, named after it. No policy in here.
+//! One function per instruction, named after it. No policy in here. What EL0 may
+//! execute too comes from the crate of the routines.
 //!
 //! None of the barriers, cache operations and counter reads is `nomem`: the
 //! compiler must not move memory accesses over them. `nomem` is for the
@@ -7,6 +8,11 @@
 #![expect(unsafe_code, reason = "each function is one instruction")]
 
 use core::arch::asm;
+
+pub use stalecore_routines::instructions::{
+    cntfrq_el0, cntvct, ctr_el0, dc_civac, dczid_el0, dmb_st, dsb_ishst, dsb_sy, isb, pause,
+    pmccntr, sev,
+};
 
 /// Defines functions that execute one instruction without operands.
 macro_rules! instructions {
@@ -22,22 +28,10 @@ macro_rules! instructions {
 }
 
 instructions! {
-    /// Waits for all accesses and maintenance, full system.
-    dsb_sy: "dsb sy";
-    /// Waits for all stores, inner shareable.
-    dsb_ishst: "dsb ishst";
-    /// Orders stores before against stores after.
-    dmb_st: "dmb st";
-    /// Discards what was fetched.
-    isb: "isb";
     /// Waits for an interrupt.
     wfi: "wfi";
     /// Waits for an event.
     wfe: "wfe";
-    /// Signals an event to all cores.
-    sev: "sev";
-    /// Tells an emulator or another thread that this one only polls.
-    pause: "yield";
     /// Opens SErrors (PSTATE.A), for which the vectors have a handler.
     serror_open: "msr DAIFClr, #4";
     /// Masks debug exceptions, SError, IRQ and FIQ.
@@ -50,27 +44,6 @@ instructions! {
     debug_open: "msr DAIFClr, #8";
     /// Masks debug exceptions.
     debug_mask: "msr DAIFSet, #8";
-}
-
-/// Defines functions that execute one maintenance instruction on an address.
-macro_rules! maintenance {
-    ($($(#[$doc:meta])* $name:ident: $text:literal;)*) => {$(
-        $(#[$doc])*
-        ///
-        /// # Safety
-        /// The address must be mapped: a fault here is a fault of the harness.
-        #[inline(always)]
-        pub unsafe fn $name(address: usize) {
-            // SAFETY: cleaning or invalidating a coherent line changes no value
-            // that a program can read; the caller vouches for the mapping.
-            unsafe { asm!($text, in(reg) address, options(nostack, preserves_flags)) }
-        }
-    )*};
-}
-
-maintenance! {
-    /// Cleans and invalidates a data line to the point of coherency.
-    dc_civac: "dc civac, {}";
 }
 
 /// Defines functions that read a register.
@@ -101,14 +74,8 @@ registers! {
     revidr_el1: "revidr_el1";
     /// MPIDR_EL1: where it is.
     mpidr_el1: "mpidr_el1";
-    /// CTR_EL0: cache line sizes, IDC and DIC.
-    ctr_el0: "ctr_el0";
     /// CLIDR_EL1: cache levels.
     clidr_el1: "clidr_el1";
-    /// DCZID_EL0: the block that DC ZVA zeroes.
-    dczid_el0: "dczid_el0";
-    /// CNTFRQ_EL0 in Hz.
-    cntfrq_el0: "cntfrq_el0";
     /// ID_AA64DFR0_EL1: debug features.
     id_aa64dfr0_el1: "id_aa64dfr0_el1";
     /// ID_AA64MMFR0_EL1: memory features.
@@ -187,24 +154,6 @@ pub fn tpidr_el1() -> u64 {
     // SAFETY: reads a register without effects; not `nomem`, as it is written
     // once in between.
     unsafe { asm!("mrs {}, tpidr_el1", out(reg) value, options(nostack, preserves_flags)) }
-    value
-}
-
-/// CNTVCT_EL0, not before what precedes it.
-#[inline(always)]
-pub fn cntvct() -> u64 {
-    let value: u64;
-    // SAFETY: reads a counter; the isb keeps it from being read early.
-    unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) value, options(nostack, preserves_flags)) }
-    value
-}
-
-/// PMCCNTR_EL0, not before what precedes it.
-#[inline(always)]
-pub fn pmccntr() -> u64 {
-    let value: u64;
-    // SAFETY: reads a counter; the isb keeps it from being read early.
-    unsafe { asm!("isb", "mrs {}, pmccntr_el0", out(reg) value, options(nostack, preserves_flags)) }
     value
 }
 

@@ -9,7 +9,6 @@ pub mod memory;
 pub mod boot;
 pub mod psci;
 pub mod clock;
-pub mod counter;
 pub mod frame;
 pub mod layout;
 pub mod arch;

@@ -11,6 +11,7 @@ use stalecore_model::{
     glossary::{Subject, Verdict},
     kdump::{Step, image},
 };
+use stalecore_routines::{area::PAGE, kernel::Routine};
 
 use super::{
     backtrace::SymbolOffset,
@@ -26,10 +27,7 @@ use crate::{
     },
     hal::{clock, exit},
     report,
-    routines::{
-        area::PAGE,
-        kernel::{Routine, capture_ic_ialluis, capture_tlbi_vaale1is},
-    },
+    routines::kernel::{capture_ic_ialluis, capture_tlbi_vaale1is},
 };
 
 /// What the crash kernel does on the core that it came up on. Does not return

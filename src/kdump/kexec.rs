@@ -15,6 +15,14 @@ use stalecore_model::{
         message,
     },
 };
+use stalecore_routines::{
+    area::PAGE,
+    kernel::{
+        __flush_dcache_area, __flush_icache_range, Routine, dcache_clean_inval_poc,
+        flush_icache_range, icache_inval_pou,
+    },
+    kexec_list,
+};
 
 use super::{
     backtrace, end, log,
@@ -28,14 +36,6 @@ use crate::{
     },
     hal::{arch, frame::Frame},
     measure::AREAS,
-    routines::{
-        area::PAGE,
-        kernel::{
-            __flush_dcache_area, __flush_icache_range, Routine, dcache_clean_inval_poc,
-            flush_icache_range, icache_inval_pou,
-        },
-        kexec_list,
-    },
 };
 
 unsafe extern "C" {

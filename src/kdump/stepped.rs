@@ -1,13 +1,12 @@
 //! A routine, instruction by instruction, so that the mark always says where it
 //! is.
 
+use stalecore_routines::kernel::Routine;
+
 use crate::{
     fabric,
     hal::arch,
-    routines::{
-        kernel::{Routine, run_stepped},
-        trace,
-    },
+    routines::{kernel::run_stepped, trace},
 };
 
 /// Runs a routine step by step; what it returned.

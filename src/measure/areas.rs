@@ -10,14 +10,12 @@ use core::{
 
 use spin::Once;
 use stalecore_model::glossary::LineState;
-
-use crate::{
-    hal::arch,
-    routines::{
-        area::{Area, PAGE},
-        code, kernel, kexec_list,
-    },
+use stalecore_routines::{
+    area::{Area, PAGE},
+    code, kernel, kexec_list,
 };
+
+use crate::hal::arch;
 
 /// Bytes of data, and of code, that each initiator works on.
 pub const BUFFER_SIZE: usize = 64 * 1024;

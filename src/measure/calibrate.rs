@@ -8,14 +8,15 @@ use stalecore_model::{
     options::CounterChoice,
     record::{Icount, Record},
 };
-
-use super::{
-    areas::AREAS,
+use stalecore_routines::{
+    counter::Counter,
     probe::{self, WRITTEN},
 };
+
+use super::areas::AREAS;
 use crate::{
     cores::percpu::Core,
-    hal::{arch, clock, counter::Counter},
+    hal::{arch, clock},
     report,
 };
 

@@ -5,8 +5,9 @@
 use core::sync::atomic::Ordering;
 
 use stalecore_model::glossary::Subject;
+use stalecore_routines::probe;
 
-use super::{areas::AREAS, measurement::Measurement, probe};
+use super::{areas::AREAS, measurement::Measurement};
 use crate::cores::percpu::Core;
 
 /// Runs the order of this core, noting what it does on its mark.

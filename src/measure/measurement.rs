@@ -8,6 +8,7 @@ use stalecore_model::{
     glossary::{LineState, Subject},
     plan::ClassTime,
 };
+use stalecore_routines::area::{Area, PAGE};
 
 use super::areas::{Areas, BUFFER_SIZE, dirty, read};
 use crate::{
@@ -19,7 +20,6 @@ use crate::{
     fabric,
     hal::{arch, clock::Deadline},
     report::recorder,
-    routines::area::{Area, PAGE},
 };
 
 /// Samples of a class that are taken unless not even they can be had in time.

@@ -6,9 +6,7 @@ mod operation;
 mod routine;
 mod measurement;
 mod areas;
-mod probe;
 
 pub use areas::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, check_newest, fill, touch};
 pub use calibrate::{counter, frequency, instructions};
 pub use initiator::run_order;
-pub use probe::batch_of;

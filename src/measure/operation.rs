@@ -5,11 +5,9 @@ use stalecore_model::{
     histogram::Histogram,
     record::{DEPTHS, Depth},
 };
+use stalecore_routines::probe::{Block, Probe};
 
-use super::{
-    measurement::{FEWEST, Measurement},
-    probe::{Block, Probe},
-};
+use super::measurement::{FEWEST, Measurement};
 use crate::{
     cores::{job::Results, mark::Phase},
     hal::{arch, clock},

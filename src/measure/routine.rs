@@ -4,6 +4,11 @@
 #![expect(unsafe_code, reason = "buffers under test are raw memory")]
 
 use stalecore_model::glossary::{LineState, Subject};
+use stalecore_routines::{
+    area::{Area, PAGE},
+    code, kernel,
+    run::{makes_code_visible, run},
+};
 
 use super::{
     areas::{BUFFER_SIZE, dirty, read},
@@ -17,11 +22,6 @@ use crate::{
     fabric,
     hal::{arch, clock},
     report::recorder,
-    routines::{
-        area::{Area, PAGE},
-        code, kernel,
-        run::{makes_code_visible, run},
-    },
     stuck,
 };
 

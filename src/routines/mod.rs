@@ -1,9 +1,6 @@
-//! The kernel's routines: run, stepped through, and what they run over.
+//! The routines in the image: traced, caught where they fault, and those that
+//! only the image has. What they are is in the crate of the routines.
 
 pub mod trace;
-pub mod run;
-pub mod kexec_list;
-pub mod code;
-pub mod area;
 pub mod extable;
 pub mod kernel;

@@ -5,7 +5,10 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::kernel::{__flush_dcache_area, __flush_icache_range, Routine, flush_icache_range};
+use stalecore_routines::kernel::{
+    __flush_dcache_area, __flush_icache_range, Routine, flush_icache_range,
+};
+
 use crate::hal::console::println;
 
 /// Is the trace wanted?

@@ -10,7 +10,7 @@ use core::arch::asm;
 
 use stalecore_model::glossary::Subject;
 
-use crate::hal::counter::Counter;
+use crate::counter::Counter;
 
 /// Times one block on an address; ticks of the counter.
 pub type Block = fn(usize) -> u64;
@@ -159,7 +159,7 @@ macro_rules! alone {
 }
 
 /// How an operation is timed; `None` for routines and self-tests that are not
-/// one instruction.
+/// one instruction, and for what this exception level may not execute.
 ///
 /// The barriers are the kernel's: `dsb sy` behind maintenance to the point of
 /// coherency, `dsb ish` behind the rest, `dsb nsh` behind local maintenance.
@@ -172,11 +172,16 @@ pub fn of(subject: Subject) -> Option<&'static Probe> {
         Subject::DcCvac => operation!("dc cvac, {address}", "dsb sy"),
         Subject::DcCvau => operation!("dc cvau, {address}", "dsb ish"),
         Subject::IcIvau => operation!("ic ivau, {address}", "dsb ish"),
+        #[cfg(target_os = "none")]
         Subject::IcIalluis => operation!("ic ialluis", "dsb ish"),
         // The operand is a page number; the buffers are below 2^48.
+        #[cfg(target_os = "none")]
         Subject::TlbiVaae1is => operation!("tlbi vaae1is, {address}", "dsb ish"),
+        #[cfg(target_os = "none")]
         Subject::TlbiVmalle1is => operation!("tlbi vmalle1is", "dsb ish"),
+        #[cfg(target_os = "none")]
         Subject::IcIallu => operation!("ic iallu", "dsb nsh"),
+        #[cfg(target_os = "none")]
         Subject::TlbiVmalle1 => operation!("tlbi vmalle1", "dsb nsh"),
         Subject::DsbIsh => alone!("ic ivau, {address}", "dsb ish"),
         Subject::DsbSy => alone!("ic ivau, {address}", "dsb sy"),

@@ -1,6 +1,6 @@
 //! What times the samples.
 
-use super::arch;
+use crate::instructions;
 
 /// Which counter times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,8 +17,8 @@ impl Counter {
     #[inline(always)]
     pub fn now(self) -> u64 {
         match self {
-            Self::Pmccntr => arch::pmccntr(),
-            Self::Cntvct => arch::cntvct(),
+            Self::Pmccntr => instructions::pmccntr(),
+            Self::Cntvct => instructions::cntvct(),
         }
     }
 

@@ -8,17 +8,6 @@
 
     .section .routines, "ax"
 
-    .macro  routine name
-    .balign 64
-    .global \name
-    .type   \name, %function
-\name:
-    .endm
-
-    .macro  end_routine name
-    .size   \name, . - \name
-    .endm
-
 // A fault at \from continues at \to: the kernel's exception table.
     .macro  fixup from, to
     .pushsection __ex_table, "a"
@@ -185,12 +174,3 @@
     isb
     ret
     end_routine icache_inval_pou
-
-// The self-test that must be found: masks everything and never returns.
-    routine selftest_hang
-    msr     DAIFSet, #0xf
-    isb
-    .global selftest_hang_here
-selftest_hang_here:
-    b       selftest_hang_here
-    end_routine selftest_hang

@@ -1,0 +1,106 @@
+//! One function per instruction, named after it. No policy in here.
+//!
+//! None of the barriers, cache operations and counter reads is `nomem`: the
+//! compiler must not move memory accesses over them. `nomem` is for the
+//! identification registers alone.
+
+#![expect(unsafe_code, reason = "each function is one instruction")]
+
+use core::arch::asm;
+
+/// Defines functions that execute one instruction without operands.
+macro_rules! instructions {
+    ($($(#[$doc:meta])* $name:ident: $text:literal;)*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $name() {
+            // SAFETY: a barrier, hint or mask changes no memory and no register
+            // that Rust relies on.
+            unsafe { asm!($text, options(nostack, preserves_flags)) }
+        }
+    )*};
+}
+
+instructions! {
+    /// Waits for all accesses and maintenance, full system.
+    dsb_sy: "dsb sy";
+    /// Waits for all stores, inner shareable.
+    dsb_ishst: "dsb ishst";
+    /// Orders stores before against stores after.
+    dmb_st: "dmb st";
+    /// Discards what was fetched.
+    isb: "isb";
+    /// Signals an event to all cores.
+    sev: "sev";
+    /// Tells an emulator or another thread that this one only polls.
+    pause: "yield";
+}
+
+/// Defines functions that execute one maintenance instruction on an address.
+macro_rules! maintenance {
+    ($($(#[$doc:meta])* $name:ident: $text:literal;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// The address must be mapped: a fault here is a fault of the harness.
+        #[inline(always)]
+        pub unsafe fn $name(address: usize) {
+            // SAFETY: cleaning or invalidating a coherent line changes no value
+            // that a program can read; the caller vouches for the mapping.
+            unsafe { asm!($text, in(reg) address, options(nostack, preserves_flags)) }
+        }
+    )*};
+}
+
+maintenance! {
+    /// Cleans and invalidates a data line to the point of coherency.
+    dc_civac: "dc civac, {}";
+}
+
+/// Defines functions that read a register.
+macro_rules! registers {
+    ($($(#[$doc:meta])* $name:ident: $register:literal;)*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $name() -> u64 {
+            let value: u64;
+            // SAFETY: reading an identification or status register has no
+            // effect.
+            unsafe {
+                asm!(
+                    concat!("mrs {}, ", $register),
+                    out(reg) value,
+                    options(nomem, nostack, preserves_flags)
+                )
+            }
+            value
+        }
+    )*};
+}
+
+registers! {
+    /// CTR_EL0: cache line sizes, IDC and DIC.
+    ctr_el0: "ctr_el0";
+    /// DCZID_EL0: the block that DC ZVA zeroes.
+    dczid_el0: "dczid_el0";
+    /// CNTFRQ_EL0 in Hz.
+    cntfrq_el0: "cntfrq_el0";
+}
+
+/// CNTVCT_EL0, not before what precedes it.
+#[inline(always)]
+pub fn cntvct() -> u64 {
+    let value: u64;
+    // SAFETY: reads a counter; the isb keeps it from being read early.
+    unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) value, options(nostack, preserves_flags)) }
+    value
+}
+
+/// PMCCNTR_EL0, not before what precedes it.
+#[inline(always)]
+pub fn pmccntr() -> u64 {
+    let value: u64;
+    // SAFETY: reads a counter; the isb keeps it from being read early.
+    unsafe { asm!("isb", "mrs {}, pmccntr_el0", out(reg) value, options(nostack, preserves_flags)) }
+    value
+}
