@@ -10,14 +10,18 @@ use stalecore_model::{
     platform::{Platform, Region},
 };
 
+use super::uefi;
 use crate::hal::{arch, memory::Tables};
 
 /// Completes what the loader's device tree says with what the tables say that
-/// it points to, if it points to any.
+/// it points to, if it points to any; or what a kernel's says, as [`uefi`] does.
 ///
 /// # Errors
 /// One line: the mapping crate's, or the reader's.
 pub fn complete(platform: Platform) -> Result<Platform, String> {
+    if let Some(uefi) = platform.kexec.as_ref().and_then(|kexec| kexec.uefi) {
+        return uefi::complete(platform, uefi);
+    }
     let Some(rsdp) = platform.rsdp else {
         return Ok(platform);
     };

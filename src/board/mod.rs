@@ -3,5 +3,6 @@
 pub mod describe;
 mod setup;
 mod acpi;
+mod uefi;
 
 pub use setup::{Board, get};

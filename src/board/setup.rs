@@ -12,9 +12,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use spin::{Mutex, Once};
 use stalecore_model::{
     cpuset::CpuSet,
+    kexec::earlycon,
     options::{Options, Scenario},
     plan::Plan,
-    platform::{Platform, Region, Start, devicetree},
+    platform::{Platform, Region, Start, Uart, devicetree},
     recorder as log,
 };
 use stalecore_routines::area::{Area, PAGE};
@@ -82,7 +83,23 @@ impl Board {
     pub fn set_up(tree: usize, entry_el: u64) -> Result<&'static Self, String> {
         // SAFETY: the entry code passes 0 or what it found to be a tree.
         let bytes = unsafe { memory::device_tree(tree) }.ok_or("no device tree")?;
-        let mut platform = acpi::complete(devicetree::read(bytes)?)?;
+        clock::set_frequency();
+        let named = earlycon::console(&devicetree::bootargs(bytes));
+        let described = devicetree::read(bytes).and_then(acpi::complete);
+        let mut platform = match (described, &named) {
+            (Ok(platform), _) => platform,
+            (Err(error), Ok(Some(uart))) => {
+                let mut tables = Tables::new(false)?;
+                tables.map_device(&uart.registers)?;
+                tables.activate();
+                open_console(uart);
+                return Err(error);
+            }
+            (Err(error), _) => return Err(error),
+        };
+        if let Ok(Some(uart)) = &named {
+            platform.uart = Some(*uart);
+        }
         if entry_el == 3 {
             // Whatever the description promises, nobody above is left to keep
             // it: the image has taken EL3 over.
@@ -98,9 +115,8 @@ impl Board {
             base: tree as u64,
             size: bytes.len() as u64,
         };
-        clock::set_frequency();
         psci::set_up(&platform);
-        let options = Options::from_bootargs(&platform.bootargs);
+        let options = named.and_then(|_| Options::from_bootargs(&platform.bootargs));
         if options.as_ref().is_ok_and(|o| o.semihosting) || says_semihosting(&platform.bootargs) {
             exit::allow_semihosting();
         }
@@ -113,14 +129,20 @@ impl Board {
         if fabric.is_some() && entry_el < 2 {
             plan = Err("fabric: the image was entered at EL1; the fabric needs EL2".into());
         }
-        let mut tables = Tables::new(fabric.is_some())?;
-        tables.map_platform(&platform)?;
-        let own = arch::mpidr_el1() & MPIDR_AFFINITY;
-        let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
         let image = Region {
             base: layout::image_start() as u64,
             size: (layout::image_end() - layout::image_start()) as u64,
         };
+        if let Some(kexec) = &platform.kexec
+            && !kexec.may_use(&image)
+        {
+            // It has been written there; that is all that will be.
+            plan = Err(kexec.outside(&image));
+        }
+        let mut tables = Tables::new(fabric.is_some())?;
+        tables.map_platform(&platform)?;
+        let own = arch::mpidr_el1() & MPIDR_AFFINITY;
+        let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
         let recorder = options
             .as_ref()
             .ok()
@@ -133,12 +155,8 @@ impl Board {
         let built = build(&platform, &plan, boot_cpu, &taken, &mut tables);
         // Whatever went wrong, from here it can be said.
         let el2_tables = tables.activate();
-        if let Some(uart) = &platform.uart
-            // SAFETY: `map_platform` has mapped the UART as Device memory, and
-            // this is the only driver.
-            && let Some(console) = unsafe { Console::new(uart) }
-        {
-            console::install(console);
+        if let Some(uart) = &platform.uart {
+            open_console(uart);
         }
         let options = options?;
         let (cores, areas, conductor_stack) = built?;
@@ -223,6 +241,15 @@ impl Board {
             ));
         }
         Ok(())
+    }
+}
+
+/// Opens the console on a UART that is mapped.
+fn open_console(uart: &Uart) {
+    // SAFETY: both callers have mapped the UART as Device memory, and this is the only
+    // driver.
+    if let Some(console) = unsafe { Console::new(uart) } {
+        console::install(console);
     }
 }
 

@@ -8,7 +8,7 @@
 
 #![expect(unsafe_code, reason = "page tables and the heap")]
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec};
 use core::{
     alloc::{GlobalAlloc, Layout},
     ptr::NonNull,
@@ -303,18 +303,70 @@ impl Tables {
     /// Switches this core to the tables for good, and every core started from
     /// now on. Gives the root of EL2's tables, if there are any.
     pub fn activate(self) -> Option<u64> {
-        let mapping = alloc::boxed::Box::leak(alloc::boxed::Box::new(self.el1));
-        // SAFETY: the tables map the image as it is linked, the boot stacks in
-        // it and the devices in use; they are leaked, so never freed.
-        unsafe { mapping.activate() };
-        arch::flush_local_tlb();
-        arch::forbid_writable_code(boot::SCTLR_WXN);
-        boot::set_tables(mapping.root_address().0 as u64 | (self.asid as u64) << 48);
-        let el2 = self
-            .el2
-            .map(|el2| alloc::boxed::Box::leak(alloc::boxed::Box::new(el2)));
+        use_tables(Box::leak(Box::new(self.el1)), self.asid);
+        let el2 = self.el2.map(|el2| Box::leak(Box::new(el2)));
         el2.map(|el2| el2.root_address().0 as u64)
     }
+}
+
+/// Tables in use that show the image's own memory, and of what is only read as much
+/// as is asked for: firmware's tables, while the machine is being described.
+pub struct Window {
+    el1: &'static mut Mapping<IdTranslation<El1Attributes>, El1And0>,
+    /// Pages that have been mapped.
+    shown: BTreeSet<usize>,
+}
+
+impl Window {
+    /// Switches this core to tables that show the image's own memory.
+    ///
+    /// # Errors
+    /// The mapping crate's.
+    pub fn open() -> Result<Self, String> {
+        let tables = Tables::new(false)?;
+        let el1 = Box::leak(Box::new(tables.el1));
+        use_tables(el1, tables.asid);
+        Ok(Self {
+            el1,
+            shown: BTreeSet::new(),
+        })
+    }
+
+    /// The bytes of `region`, which must be memory that nobody writes to, for as
+    /// long as these tables are in use.
+    pub fn show(&mut self, region: &Region) -> Option<&'static [u8]> {
+        let start = usize::try_from(region.base).ok()?;
+        let size = usize::try_from(region.size).ok()?;
+        let last = start.checked_add(size.checked_sub(1)?)?;
+        let image = layout::image_start()..layout::image_end();
+        if start == 0 || (start < image.end && image.start <= last) {
+            return None;
+        }
+        for page in (start & !(PAGE_SIZE - 1)..=last).step_by(PAGE_SIZE) {
+            if self.shown.insert(page) {
+                let range = MemoryRegion::new(page, page + PAGE_SIZE);
+                let at = PhysicalAddress(page);
+                let mapped = self
+                    .el1
+                    .map_range(&range, at, CONSTANTS, Constraints::empty());
+                mapped.ok()?;
+            }
+        }
+        arch::isb();
+        // SAFETY: just mapped, readable; the caller vouches that it is memory and
+        // that nobody writes to it.
+        Some(unsafe { core::slice::from_raw_parts(start as *const u8, size) })
+    }
+}
+
+/// Switches this core to the tables, and every core started from now on.
+fn use_tables(mapping: &Mapping<IdTranslation<El1Attributes>, El1And0>, asid: usize) {
+    // SAFETY: the tables map the image as it is linked, the boot stacks in it and the
+    // devices in use; both callers have leaked them, so they are never freed.
+    unsafe { mapping.activate() };
+    arch::flush_local_tlb();
+    arch::forbid_writable_code(boot::SCTLR_WXN);
+    boot::set_tables(mapping.root_address().0 as u64 | (asid as u64) << 48);
 }
 
 /// Hands out the arena from its start; the page in front of a stack stays unmapped.

@@ -9,6 +9,7 @@ pub mod earlycon;
 pub mod uefi;
 
 use alloc::{format, string::String, vec::Vec};
+use core::fmt::Write;
 
 use dtoolkit::{Node, Property, fdt::FdtNode};
 
@@ -95,6 +96,19 @@ impl Kexec {
     pub fn may_use(&self, region: &Region) -> bool {
         let inside = |range: &Region| range.common(region) == Some(*region);
         self.usable.is_empty() || self.usable.iter().any(inside)
+    }
+
+    /// Why an image that lies at `region` may not run.
+    pub fn outside(&self, region: &Region) -> String {
+        let mut usable = String::new();
+        for range in &self.usable {
+            let _ = write!(usable, " {:#x} to {:#x}", range.base, range.end());
+        }
+        format!(
+            "the image lies at {:#x} to {:#x}; allowed by /chosen/linux,usable-memory-range:{usable}",
+            region.base,
+            region.end()
+        )
     }
 }
 

@@ -81,7 +81,19 @@ fn only_a_crash_kernel_s_reservation_is_memory() {
     assert!(machine.reserved.contains(&region(0x8800_0000, 0x10_0000)));
     let kexec = machine.kexec.unwrap();
     assert!(kexec.may_use(&reservation));
-    assert!(!kexec.may_use(&region(0x85ff_f000, 0x2000)));
+    let outside = region(0x85ff_f000, 0x2000);
+    assert!(!kexec.may_use(&outside));
+    let why = kexec.outside(&outside);
+    assert!(why.starts_with("the image lies at 0x85fff000 to 0x86001000; allowed"));
+    assert!(why.ends_with(": 0x86000000 to 0x8a000000"), "{why}");
+    // Its word lies at 0x8000_fff8, which nobody may write to.
+    assert!(machine.cpus.iter().all(|cpu| cpu.mpidr != 0x100));
+    assert!(
+        machine
+            .notes
+            .iter()
+            .any(|n| n.contains("MPIDR 0x100 is held"))
+    );
     assert!(!kexec.may_use(&region(0x8900_0000, 0x100_0001)));
 }
 
@@ -104,6 +116,11 @@ fn a_reservation_may_have_two_parts() {
 #[test]
 fn a_range_that_cannot_be_read_is_refused() {
     let name = "linux,usable-memory-range";
+    // Where to say so stands in the arguments, which are read nevertheless.
+    let arguments = ("bootargs", b"earlycon=pl011,1\0".to_vec());
+    let wrong = tree(&[(name, vec![]), arguments], &[]);
+    assert_eq!(devicetree::bootargs(&wrong), "earlycon=pl011,1");
+    assert_eq!(devicetree::bootargs(&[]), "");
     for (value, what) in [
         (vec![], "has 0 bytes"),
         (vec![0; 8], "has 8 bytes"),
@@ -321,6 +338,13 @@ fn a_machine_that_uefi_booted_needs_neither_cores_nor_memory_in_its_tree() {
     let machine = devicetree::read(&tree(&chosen, &cut)).unwrap();
     assert_eq!(machine.kexec.unwrap().uefi, Some(PLACE));
     assert_eq!((machine.cpus.len(), machine.memory.len()), (0, 0));
+    // Its reservation is cut out of UEFI's memory, once that is known.
+    let crash = ("linux,usable-memory-range", cells(&[0x10_0000, 0x1000]));
+    let crashed = [&chosen[..], &[crash]].concat();
+    let machine = devicetree::read(&tree(&crashed, &cut)).unwrap();
+    let all = [region(0, 1 << 32)];
+    let usable = machine.kexec.unwrap().usable_of(&all).unwrap();
+    assert_eq!(usable, [region(0x10_0000, 0x1000)]);
     // One property less, and there is nothing to go by.
     assert!(devicetree::read(&tree(&chosen[1..], &cut)).is_err());
     // The loader's own tree is not taken for a kernel's.

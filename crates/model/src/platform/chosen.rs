@@ -48,7 +48,7 @@ impl Chosen {
 }
 
 /// The boot arguments end at the first NUL: kexec-tools leaves several.
-fn bootargs(chosen: &FdtNode<'_>) -> String {
+pub fn bootargs(chosen: &FdtNode<'_>) -> String {
     let Some(property) = chosen.property("bootargs") else {
         return String::new();
     };

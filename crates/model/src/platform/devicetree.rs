@@ -15,11 +15,11 @@ use dtoolkit::{
 use super::{
     Conduit, Cpu, Gic, GicV3, Platform, PsciFunctions, Redistributors, Region, Source, Start, Uart,
     UartKind, Watchdog,
-    chosen::Chosen,
+    chosen::{self, Chosen},
     cpu_map,
     property::{number, text},
 };
-use crate::cpuset::MAX_CPUS;
+use crate::{cpuset::MAX_CPUS, kexec::Kexec};
 
 /// Nodes deeper than this are passed over: real trees have a handful of levels.
 const MAX_DEPTH: usize = 16;
@@ -57,15 +57,17 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         })
         .collect();
     reserved.extend(&found.reserved);
-    let mut memory = found.memory;
-    if let Some(kexec) = &chosen.kexec {
-        reserved.extend(kexec.elfcorehdr);
-        memory = kexec.usable_of(&memory)?;
-    }
-
     // A Linux that UEFI booted says where its tables are: memory comes from
     // them, and where no core is described here, everything.
     let uefi = chosen.kexec.as_ref().is_some_and(|k| k.uefi.is_some());
+    let mut memory = found.memory;
+    if let Some(kexec) = &chosen.kexec {
+        reserved.extend(kexec.elfcorehdr);
+        if !uefi {
+            memory = kexec.usable_of(&memory)?;
+        }
+        leave_held(&mut found.cpus, kexec, &mut found.notes);
+    }
     let acpi = chosen.rsdp.is_some() || (uefi && found.cpus.is_empty());
     if !acpi {
         if found.cpus.is_empty() {
@@ -114,6 +116,29 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         kexec: chosen.kexec,
         notes: found.notes,
     })
+}
+
+/// The boot arguments alone, of a tree that may be wrong elsewhere: they can say where
+/// that is to be told.
+pub fn bootargs(data: &[u8]) -> String {
+    let tree = Fdt::new(data).ok();
+    let chosen = tree.as_ref().and_then(|fdt| fdt.root().child("chosen"));
+    chosen.map_or_else(String::new, |chosen| chosen::bootargs(&chosen))
+}
+
+/// Takes out the cores that firmware holds by a word in memory that is not to be
+/// written.
+fn leave_held(cpus: &mut Vec<Cpu>, kexec: &Kexec, notes: &mut Vec<String>) {
+    cpus.retain(|cpu| match cpu.start {
+        Start::SpinTable(base) if !kexec.may_use(&Region { base, size: 8 }) => {
+            notes.push(format!(
+                "the core of MPIDR {:#x} is held by a word at {base:#x}, outside the usable memory, so it is not used",
+                cpu.mpidr
+            ));
+            false
+        }
+        _ => true,
+    });
 }
 
 /// What the walk has found so far.

@@ -1,0 +1,53 @@
+//! A machine that UEFI booted into a Linux, which handed over by kexec: memory comes
+//! from UEFI's memory map, and where the device tree has no cores, everything else
+//! from the ACPI tables that UEFI's system table leads to.
+
+use alloc::string::{String, ToString};
+use core::cell::RefCell;
+
+use stalecore_model::{
+    acpi,
+    handover::efi,
+    kexec::{earlycon, uefi::Uefi},
+    platform::{Platform, Region},
+};
+
+use crate::hal::{arch, memory::Window};
+
+/// Completes what the kernel's device tree says.
+///
+/// # Errors
+/// One line: what of UEFI's tables cannot be followed, or as the ACPI reader's.
+pub fn complete(mut platform: Platform, uefi: Uefi) -> Result<Platform, String> {
+    uefi.check()?;
+    let window = RefCell::new(Window::open()?);
+    let place = uefi.map;
+    let bytes = window.borrow_mut().show(&place);
+    let map = uefi.map(bytes.ok_or("UEFI's memory map lies in no memory")?)?;
+    let readable = efi::readable(map.entries());
+    let read = |base: u64, length: usize| {
+        let region = Region {
+            base,
+            size: u64::try_from(length).ok()?,
+        };
+        let inside = |r: &Region| r.common(&region) == Some(region);
+        readable
+            .iter()
+            .any(inside)
+            .then(|| window.borrow_mut().show(&region))?
+    };
+    let tables = uefi.tables(&map, read)?;
+    let memory = efi::memory(map.entries(), &[]);
+    platform.memory = match &platform.kexec {
+        Some(kexec) => kexec.usable_of(&memory.memory)?,
+        None => memory.memory,
+    };
+    platform.reserved.extend(memory.reserved);
+    platform.reserved.extend(tables.reserved);
+    if !platform.cpus.is_empty() {
+        return Ok(platform);
+    }
+    let rsdp = earlycon::rsdp(&platform.bootargs)?.or(tables.rsdp);
+    let rsdp = rsdp.ok_or("the device tree names no cores, and UEFI no ACPI tables")?;
+    acpi::platform(platform, rsdp, arch::midr_el1(), read).map_err(|e| e.to_string())
+}
