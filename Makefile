@@ -14,9 +14,11 @@ VENV := $(TARGET_DIR)/venv
 REQUIREMENTS := docs/ci/labgrid/requirements.txt
 LG_ENV ?= docs/ci/labgrid/qemu.yaml
 JUNIT ?= $(TARGET_DIR)/labgrid.xml
+# Of 5.10, 6.1, 6.12, newest: what kexec is tried from.
+KERNELS ?= 6.1 newest
 PYTEST := PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q -p no:cacheprovider --lg-env
 
-.PHONY: help run test host-test labgrid ktap schema build dist grub qemu deps deps-run deps-test venv clean
+.PHONY: help run test host-test labgrid ktap linux schema build dist grub qemu deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +28,7 @@ help:
 	@echo 'make labgrid    boot by labgrid (LG_ENV=qemu.yaml or a board, JUNIT=results.xml)'
 	@echo 'make ktap       have the parser of the kernel read what the image prints'
 	@echo 'make schema     write docs/run.schema.json anew'
+	@echo "make linux      hand over from Debian's own kernels by kexec (KERNELS=...)"
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
@@ -58,6 +61,11 @@ ktap: deps-test venv build
 # docs/run.schema.json, from the types that write run.json.
 schema:
 	STALECORE_WRITE_SCHEMA=1 $(CARGO) test --locked --release -q -p stalecore-model --lib schema
+
+linux: deps-test venv build
+	@tools/linux $(TARGET_DIR)/linux $(KERNELS)
+	LINUX=$(TARGET_DIR)/linux KERNELS='$(KERNELS)' PYTHONDONTWRITEBYTECODE=1 \
+		$(VENV)/bin/pytest -q -p no:cacheprovider tests/linux
 
 build: deps-build
 	$(CARGO) build --locked --release -p stalecore-cli -p stalecore-coherence
