@@ -229,6 +229,19 @@ fn the_machine_resets_itself_for_what_nothing_releases() {
     assert_eq!((booted.run.blocks.len(), booted.run.restarts), (1, 0));
 }
 
+/// QEMU's loader device takes the recorder's head away at each reset: memory is lost.
+/// The loader knows by its volume that the plan was begun, and it ends.
+#[test]
+fn a_machine_whose_reset_loses_memory_does_not_begin_for_ever() {
+    built("stalecore.efi");
+    let booted = Booted::new(
+        "--boot uefi --cpus 4 --ops selftest-hang --stale spin,wfe --after-block reset \
+         --deadline-ms 1000 --qemu-arg -device --qemu-arg loader,addr=0x60000000,data=0,data-len=8",
+    )
+    .ends(4, &["this plan was begun before"]);
+    assert_eq!((booted.run.restarts, booted.run.resumes.len()), (1, 0));
+}
+
 #[test]
 fn a_search_for_culprits_goes_on_over_resets() {
     let booted = Booted::new(
