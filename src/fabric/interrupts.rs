@@ -55,7 +55,7 @@ registers! {
 /// ICC_SGI1R_EL1 as a trap names it: op0, op1, CRn, CRm, op2.
 const SGI1R: (u8, u8, u8, u8, u8) = (3, 0, 12, 11, 5);
 
-/// ICH_LR<n>_EL2: pending, group 1, the physical interrupt behind it.
+/// `ICH_LR<n>_EL2`: pending, group 1, the physical interrupt behind it.
 const LR_PENDING: u64 = 1 << 62;
 const LR_STATE: u64 = 3 << 62;
 const LR_HW: u64 = 1 << 61;

@@ -1,7 +1,7 @@
 //! The scenario `kdump`: a kernel's crash path from soft lockup to crash
 //! kernel, played with real stuck cores, real interrupts and real maintenance.
 //!
-//! Whoever conducts the run sets the stage ([`stage`]) and, if it is a
+//! Whoever conducts the run sets the stage ([`stage()`]) and, if it is a
 //! sentinel, watches. The crashing core gets stuck in the lock like all others
 //! until its watchdog finds it ([`lockup`]), stops the other cores ([`stop`]),
 //! leaves through [`kexec`] and comes back as the crash kernel ([`capture`]).
