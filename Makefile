@@ -18,7 +18,33 @@ JUNIT ?= $(TARGET_DIR)/labgrid.xml
 KERNELS ?= 6.1 newest
 PYTEST := PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q -p no:cacheprovider --lg-env
 
-.PHONY: help run test host-test labgrid ktap linux schema build dist grub qemu deps deps-run deps-test venv clean
+# Where `make install` puts things; DESTDIR goes before it, for who packs them.
+PREFIX ?= /usr/local
+DESTDIR ?=
+ROOT := $(DESTDIR)$(PREFIX)
+COMMANDS := $(ROOT)/bin
+PAGES := $(ROOT)/share/man/man1
+DATA := $(ROOT)/share/stalecore
+LIBRARY := $(ROOT)/lib/stalecore
+DOCS := $(ROOT)/share/doc/stalecore
+BASH := $(ROOT)/share/bash-completion/completions/stalecore
+ZSH := $(ROOT)/share/zsh/site-functions/_stalecore
+FISH := $(ROOT)/share/fish/vendor_completions.d/stalecore.fish
+
+# What a build is told of itself. A copy without git names no commit.
+COMMIT = $(shell git describe --always --abbrev=12 --dirty 2>/dev/null)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+# With FLAGS of its own, a build says nothing of where it was made: only
+# `make release`, as it compiles everything anew.
+FLAGS ?=
+SYSROOT = $(shell rustc --print sysroot)
+PLAIN_PATHS := dist/plain-paths.toml
+BUILD = $(CARGO) build --locked --release $(FLAGS)
+
+.PHONY: help run test host-test labgrid ktap linux schema build dist grub qemu carry cargo-install install
+.PHONY: uninstall stage deb release reproduce deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +59,12 @@ help:
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
 	@echo 'make qemu       leave a QEMU with newer plugins in dist/ (run --check-coherence)'
+	@echo 'make install    install the command, image and loader inside (PREFIX=..., DESTDIR=...)'
+	@echo 'make uninstall  remove what make install has installed'
+	@echo 'make cargo-install  the command alone, by cargo install'
+	@echo 'make deb        leave a Debian package in dist/release/'
+	@echo 'make release    leave archive, package, SBOM and SHA256SUMS in dist/release/'
+	@echo 'make reproduce  make release in two clones, compare every byte'
 	@echo 'make deps       install what building, running and testing need'
 	@echo 'make clean      remove dist/ and what cargo built'
 
@@ -68,8 +100,8 @@ linux: deps-test venv build
 		$(VENV)/bin/pytest -q -p no:cacheprovider tests/linux
 
 build: deps-build
-	$(CARGO) build --locked --release -p stalecore-cli -p stalecore-coherence
-	$(CARGO) build --locked --release -p stalecore-image --target $(IMAGE_TARGET)
+	$(BUILD) -p stalecore-cli -p stalecore-coherence
+	$(BUILD) -p stalecore-image --target $(IMAGE_TARGET)
 	mkdir -p dist
 	install $(TARGET_DIR)/release/stalecore dist/stalecore
 	install $(TARGET_DIR)/release/libstalecore_coherence.so dist/libstalecore_coherence.so
@@ -79,11 +111,80 @@ build: deps-build
 # The loader carries the image inside; the disk image goes on a USB stick by dd.
 dist: deps-dist build
 	STALECORE_IMG=$(CURDIR)/dist/stalecore.img \
-		$(CARGO) build --locked --release -p stalecore-uefi --target $(UEFI_TARGET)
+		$(BUILD) -p stalecore-uefi --target $(UEFI_TARGET)
 	install -m 644 $(TARGET_DIR)/$(UEFI_TARGET)/release/stalecore-uefi.efi dist/stalecore.efi
-	$(CARGO) run --locked --release -q -p stalecore-disk -- dist/stalecore-esp.img \
+	$(CARGO) run --locked --release $(FLAGS) -q -p stalecore-disk -- dist/stalecore-esp.img \
 		EFI/BOOT/BOOTAA64.EFI=dist/stalecore.efi
 	cd dist && sha256sum stalecore stalecore.elf stalecore.img stalecore.efi stalecore-esp.img > SHA256SUMS
+
+# The command with image and loader inside, and the commit in its --version.
+CARRY = STALECORE_COMMIT=$(COMMIT) \
+	STALECORE_IMG=$(CURDIR)/dist/stalecore.img STALECORE_EFI=$(CURDIR)/dist/stalecore.efi
+
+carry: dist
+	$(CARRY) $(BUILD) -p stalecore-cli --features carry
+	mkdir -p dist/carry
+	install -s $(TARGET_DIR)/release/stalecore dist/carry/stalecore
+	rm -rf dist/carry/man && dist/carry/stalecore man dist/carry/man
+	for shell in bash zsh fish; do \
+		dist/carry/stalecore completions $$shell > dist/carry/stalecore.$$shell || exit; done
+
+cargo-install: dist
+	$(CARRY) $(CARGO) install --locked --path crates/cli --features carry $(ARGS)
+
+# sudo's root seldom has a toolchain: what the user has built is installed then.
+install:
+	@if [ -z "$$SUDO_USER" ]; then $(MAKE) --no-print-directory carry; \
+	elif [ ! -x dist/carry/stalecore ]; then \
+		echo 'stalecore: nothing is built yet; run first, without sudo: make carry' >&2; exit 2; fi
+	@$(MAKE) --no-print-directory stage
+
+stage:
+	install -d $(COMMANDS) $(PAGES) $(DATA) $(LIBRARY) $(DOCS) $(dir $(BASH) $(ZSH) $(FISH))
+	install dist/carry/stalecore $(COMMANDS)/stalecore
+	install -m 644 dist/carry/man/*.1 $(PAGES)
+	install -m 644 dist/carry/stalecore.bash $(BASH)
+	install -m 644 dist/carry/stalecore.zsh $(ZSH)
+	install -m 644 dist/carry/stalecore.fish $(FISH)
+	install -m 644 dist/stalecore.elf dist/stalecore.img dist/stalecore.efi $(DATA)
+	install -m 644 dist/libstalecore_coherence.so $(LIBRARY)
+	install -m 644 README.md LICENSE-MIT LICENSE-APACHE docs/*.md docs/run.schema.json $(DOCS)
+
+uninstall:
+	rm -f $(COMMANDS)/stalecore $(PAGES)/stalecore.1 $(PAGES)/stalecore-*.1
+	rm -f $(BASH) $(ZSH) $(FISH)
+	rm -rf $(DATA) $(LIBRARY) $(DOCS)
+
+# What a release is made from: nothing says where it was built.
+RELEASE := dist/release
+NAME = stalecore-$(VERSION)-$(shell rustc -vV | sed -n 's/^host: //p')
+STAGED := $(CURDIR)/dist/staged
+
+deb: carry
+	rm -rf $(STAGED) && mkdir -p $(RELEASE)
+	$(MAKE) --no-print-directory stage DESTDIR=$(STAGED) PREFIX=/usr
+	tools/deb $(STAGED) $(VERSION) $(RELEASE)
+	rm -rf $(STAGED)
+
+release:
+	rm -rf $(RELEASE) $(STAGED) && mkdir -p dist
+	printf "[target.'cfg(all())']\\nrustflags = [\\n" > $(PLAIN_PATHS)
+	printf '"--remap-path-prefix=%s",\\n' $(CURDIR)=/stalecore \
+		$(abspath $(TARGET_DIR))=/target $(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo \
+		$(SYSROOT)/lib/rustlib/src/rust=/rust >> $(PLAIN_PATHS)
+	echo ']' >> $(PLAIN_PATHS)
+	$(MAKE) --no-print-directory deb FLAGS='--config $(PLAIN_PATHS)'
+	$(MAKE) --no-print-directory stage DESTDIR=$(STAGED)/$(NAME) PREFIX=
+	cp dist/stalecore-esp.img $(STAGED)/$(NAME)/share/stalecore
+	chmod -R u=rwX,go=rX $(STAGED)
+	tar --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner \
+		--format=ustar -C $(STAGED) -cf - $(NAME) | gzip -9n > $(RELEASE)/$(NAME).tar.gz
+	rm -rf $(STAGED)
+	CARGO=$(CARGO) tools/sbom $(RELEASE)/$(NAME).cdx.json $(NAME:stalecore-$(VERSION)-%=%)
+	cd $(RELEASE) && sha256sum $$(ls | grep -v SHA256SUMS) > SHA256SUMS
+
+reproduce:
+	tools/reproduce
 
 grub: dist/grubaa64.efi
 
