@@ -11,6 +11,7 @@ mod dist;
 mod fabric;
 mod fake;
 mod input;
+mod install;
 mod kdump;
 mod listing;
 mod mishaps;

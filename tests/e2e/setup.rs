@@ -274,6 +274,42 @@ fn failures_are_named() {
 }
 
 #[test]
+fn another_system_is_told_its_own_command() {
+    for (manager, says) in [
+        ("dnf", "run as root: dnf install -y qemu-system-aarch64 dtc"),
+        (
+            "pacman",
+            "run as root: pacman -S --needed qemu-system-aarch64 dtc",
+        ),
+        ("zypper", "run as root: zypper install -y qemu-arm dtc"),
+        ("brew", "run brew install qemu dtc"),
+    ] {
+        let installed = [
+            "cc",
+            "cargo",
+            "aarch64-linux-gnu-objdump",
+            "gdb-multiarch",
+            "python3",
+            "chromium",
+            "xz",
+            manager,
+        ];
+        let system = System::new(false, &installed);
+        system.link("tr");
+        let ended = system.deps();
+        assert_eq!(ended.code, 2, "{ended:?}");
+        ended.one_line(&["missing, and here is no apt-get", "qemu-system-arm", says]);
+        // It is said, not done.
+        assert!(!system.calls().contains(manager), "{}", system.calls());
+    }
+    let system = System::new(false, &["cargo"]);
+    system.link("tr");
+    let ended = system.deps();
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["here is no apt-get: Debian's gcc"]);
+}
+
+#[test]
 fn python_s_packages_are_fetched_once() {
     let system = System::new(true, &[]);
     system.python(0);

@@ -84,7 +84,7 @@ const WALK: &str = "
     const wide=d.documentElement.scrollWidth-d.documentElement.clientWidth;
     if(wide>0)bad.push(wide+' px too wide');
     const small=cells[0].getBoundingClientRect();
-    if(small.width<10||small.height<16)bad.push('cells too small '+small.width+'x'+small.height);
+    if(small.width<24||small.height<24)bad.push('cells too small '+small.width+'x'+small.height);
     if(!d.documentElement.classList.contains('js'))bad.push('no script');
     return bad.length?bad.join('; '):cells.length+' cells'";
 
@@ -102,6 +102,67 @@ fn each_cell_opens_its_case_on_a_phone_and_on_a_desktop() {
             assert_eq!(found, format!("{cases} cells"), "{width} px wide");
         }
     }
+}
+
+/// A case by its address, its command to be copied, and the map from the
+/// keyboard.
+const BY_HAND: &str = "
+    const wait=()=>new Promise(r=>setTimeout(r,60));
+    const bad=[];
+    const shown=()=>[...d.querySelectorAll('#cases article')].filter(a=>w.getComputedStyle(a).display!='none').map(a=>a.id).join();
+    if(shown()!='case-17')bad.push('shown '+shown());
+    const at=d.querySelector('.heat a.on');
+    if(!at||at.getAttribute('href')!='#case-17')bad.push('not marked');
+    const key=(a,k)=>a.dispatchEvent(new w.KeyboardEvent('keydown',{key:k,bubbles:true}));
+    const pre=d.querySelector('#case-17 .alone'),button=pre.querySelector('button'),box=button.getBoundingClientRect();
+    if(!pre.textContent.includes('--ops '))bad.push('no command');
+    if(box.height<24||box.width<24)bad.push('button too small');
+    let copied='';
+    Object.defineProperty(w.navigator,'clipboard',{value:{writeText:t=>{copied=t;return Promise.resolve()}}});
+    button.click();await wait();
+    if(copied!=pre.querySelector('code').textContent)bad.push('copied '+copied);
+    if(button.textContent!='Copied')bad.push('button says '+button.textContent);
+    key(d.body,'Escape');await wait();
+    if(shown())bad.push('open after Escape');
+    if(d.activeElement!=at)bad.push('the focus is lost');
+    const stops=[...d.querySelectorAll('.heat td a')].filter(a=>a.tabIndex==0);
+    if(stops.length!=1||stops[0]!=at)bad.push(stops.length+' tab stops');
+    key(at,'ArrowRight');await wait();
+    const next=d.activeElement;
+    if(next==at||!next.matches('.heat td a'))bad.push('the arrow does not move');
+    if(shown())bad.push('the arrow opens');
+    next.click();await wait();
+    if('#'+shown()!=next.getAttribute('href'))bad.push('not opened');
+    key(next,'ArrowDown');await wait();
+    if('#'+shown()!=d.activeElement.getAttribute('href'))bad.push('the case does not go along');
+    return bad.length?bad.join('; '):'well'";
+
+#[test]
+fn a_case_has_an_address_a_command_and_a_way_by_the_keyboard() {
+    let dir = run_of(&Shape::default());
+    report(dir.path());
+    for width in [390, 1280] {
+        let page = dir.path().join("report.html#case-17");
+        assert_eq!(probe(&page, width, BY_HAND), "well", "{width} px wide");
+    }
+}
+
+/// Ink on paper: the pages of the printed report, as PDF.
+#[test]
+fn it_is_printed() {
+    let dir = run_of(&Shape::default());
+    report(dir.path());
+    let file = dir.path().join("report.pdf");
+    let to = format!("--print-to-pdf={}", file.display());
+    chromium(&dir.path().join("report.html"), "", &[&to]);
+    let pdf = fs::read(file).expect("a PDF");
+    let pages = String::from_utf8_lossy(&pdf)
+        .matches("/Type /Page\n")
+        .count();
+    assert!(
+        pdf.starts_with(b"%PDF") && (2..40).contains(&pages),
+        "{pages}"
+    );
 }
 
 #[test]

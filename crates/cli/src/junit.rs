@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use anyhow::{Context, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use stalecore_model::{
+    alone::alone,
     glossary::{Subject, Verdict},
     ktap,
     record::{Block, CaseRecord, Fault},
@@ -68,6 +69,7 @@ fn test_case(run: &Run, case: &CaseRecord, strict: bool) -> TestCase {
     let name = format!("{}/{}", case.state, case.line);
     let mut test = TestCase::new(name, status);
     test.set_classname(format!("stalecore.{}", case.op));
+    test.add_property(("command", alone(run, case).as_str()));
     if passed && case.verdict != Verdict::Completed {
         test.set_system_out(format!("{}\n", case.verdict));
     }
@@ -176,6 +178,13 @@ mod tests {
         }
         assert!(text(&run).contains("type=\"slowed\""));
         assert!(!text(&whole()).contains("type=\"slowed\""));
+    }
+
+    #[test]
+    fn each_case_has_the_command_that_runs_it_alone() {
+        let text = text(&whole());
+        assert_eq!(text.matches("<property name=\"command\" ").count(), 3000);
+        assert!(text.contains("--ops ic-ivau --stale spin --lines dirty-here"));
     }
 
     #[test]

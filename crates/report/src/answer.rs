@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use stalecore_model::{exit::ExitCode, run::Run, shell};
 
 use super::{
+    differ,
     text::{Said, grouped, mark, ratio, time},
     view::{Key, View, count_verdicts, label, slowdown},
 };
@@ -33,6 +34,7 @@ pub fn section(view: &View<'_>) -> Markup {
                         }
                     }
                 }
+                (differ::table(view.runs))
                 @if let Some(run) = view.runs.iter().find(|r| r.emulated) { (caveat(run)) }
             }
             (slowest(view))
@@ -160,7 +162,7 @@ fn slowest(view: &View<'_>) -> Markup {
                 "Latest against their own baselines: "
                 @for (i, (milli, nth, case)) in found.iter().enumerate() {
                     @if i > 0 { ", " }
-                    a href={ "#c" (view.cases.get(&Key::of(case)).map_or(0, |e| e.id)) } {
+                    a href={ "#case-" (view.cases.get(&Key::of(case)).map_or(0, |e| e.id)) } {
                         @if view.runs.len() > 1 { (label(*nth)) " " }
                         (case.op.name()) " under " (case.state.name())
                     }

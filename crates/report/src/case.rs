@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use maud::Render;
 use stalecore_model::{
+    alone::alone,
     glossary::Verdict,
     histogram::Histogram,
     record::{CaseRecord, InitiatorRecord},
@@ -61,7 +62,7 @@ fn article(
     let worth = cases().any(|c| !matches!(c.verdict, Verdict::Completed | Verdict::Skipped));
     let _ = write!(
         out,
-        "<article id=c{}{}><h3>{} <small>{}, {}</small></h3><nav>",
+        "<article id=case-{}{}><h3>{} <small>{}, {}</small></h3><nav>",
         entry.id,
         if worth { " class=worth" } else { "" },
         key.op,
@@ -70,7 +71,7 @@ fn article(
     );
     for (id, arrow) in [(before, "‹"), (after, "›")] {
         if let Some(id) = id {
-            let _ = write!(out, "<a href=#c{id}>{arrow}</a>");
+            let _ = write!(out, "<a href=#case-{id}>{arrow}</a>");
         }
     }
     out.push_str("<a href=#closed>×</a></nav>");
@@ -83,6 +84,9 @@ fn article(
             let _ = write!(out, "<b class=run>{}</b> ", label(nth));
         }
         finding(out, view, nth, case);
+        out.push_str("<pre class=alone><code>");
+        Said(&alone(&view.runs[nth], case)).render_to(out);
+        out.push_str("</code></pre>");
         percentiles(out, case, view.clocks[nth]);
         if strips {
             initiators(out, &case.initiators, view.clocks[nth]);
@@ -215,7 +219,7 @@ mod tests {
             ..Shape::default()
         });
         for id in 1..=40 {
-            assert!(text.contains(&format!("<article id=c{id}")), "{id}");
+            assert!(text.contains(&format!("<article id=case-{id}")), "{id}");
         }
         assert_eq!(text.matches("</article>").count(), 40);
     }

@@ -202,7 +202,7 @@ fn initiators(view: &View<'_>, nth: usize) -> Markup {
                                 @if let Some((p99, key)) = &share.worst {
                                     td.num { (time(*p99)) }
                                     td {
-                                        a href={ "#c" (view.cases.get(key).map_or(0, |e| e.id)) } {
+                                        a href={ "#case-" (view.cases.get(key).map_or(0, |e| e.id)) } {
                                             (key.op.name()) " under " (key.state.name())
                                         }
                                     }

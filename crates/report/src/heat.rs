@@ -35,11 +35,19 @@ fn step(milli: Milli) -> usize {
 
 /// The section with one heat map for each run.
 pub fn section(view: &View<'_>) -> Markup {
-    if view.cases.is_empty() {
+    let nothing = if view.cases.is_empty() {
+        Some("No case ended in this run, so there is nothing to compare.")
+    } else if !view.runs.iter().any(says_something) {
+        Some("Nothing was timed, so there is nothing to compare; what was done is below.")
+    } else {
+        None
+    };
+    if let Some(nothing) = nothing {
         return html! {
             section id="heat" {
                 h2 { "Cases" }
-                p { "No case ended in this run, so there is nothing to compare." }
+                p { (nothing) }
+                @for entry in view.cases.values() { a href={ "#case-" (entry.id) } { "case " (entry.id) } " " }
             }
         };
     }
@@ -58,7 +66,7 @@ pub fn section(view: &View<'_>) -> Markup {
             }
             (legend())
             div.maps {
-                @for (nth, run) in view.runs.iter().enumerate() {
+                @for (nth, run) in view.runs.iter().enumerate().filter(|(_, run)| says_something(run)) {
                     figure.map {
                         @if view.runs.len() > 1 {
                             figcaption { b.run { (label(nth)) } " " code { (Said(&shell::quoted(&run.command))) } }
@@ -69,6 +77,14 @@ pub fn section(view: &View<'_>) -> Markup {
             }
         }
     }
+}
+
+/// Would the map of this run show anything: a number, or a verdict's mark?
+fn says_something(run: &Run) -> bool {
+    let timed = |case: &CaseRecord| slowdown(run, case).is_some();
+    run.cases
+        .iter()
+        .any(|case| case.verdict != Verdict::Completed || timed(case))
 }
 
 fn legend() -> Markup {
@@ -153,7 +169,7 @@ fn cell(out: &mut String, run: &Run, id: u32, case: Option<&CaseRecord>) {
     let verdict = case.verdict;
     let slowdown =
         slowdown(run, case).filter(|_| matches!(verdict, Verdict::Completed | Verdict::Slowed));
-    let _ = write!(out, "<td><a href=#c{id} class=\"");
+    let _ = write!(out, "<td><a href=#case-{id} class=\"");
     if let Some(milli) = slowdown {
         let _ = write!(out, "h{} ", step(milli));
     }
@@ -185,13 +201,35 @@ mod tests {
         let runs = [synthetic::run(&Shape::default())];
         let view = View::new(&runs);
         let map = map(&view, 0);
-        assert_eq!(map.matches("<a href=#c").count(), 432);
+        assert_eq!(map.matches("<a href=#case-").count(), 432);
         for row in map.split("<tr").filter(|r| r.contains("scope=row")) {
             assert_eq!(row.matches("<td>").count(), 24, "{row}");
         }
         for verdict in [Verdict::Blocked, Verdict::Slowed, Verdict::Inconclusive] {
             assert!(map.contains(&format!(">{}<", mark(verdict))), "{verdict}");
         }
+    }
+
+    #[test]
+    fn a_map_on_which_nothing_would_stand_is_not_drawn() {
+        let mut run = synthetic::run(&Shape {
+            cases: 2,
+            ..Shape::default()
+        });
+        for case in &mut run.cases {
+            *case = CaseRecord {
+                verdict: Verdict::Completed,
+                complete: Default::default(),
+                issue: Default::default(),
+                ..case.clone()
+            };
+        }
+        let timed = synthetic::run(&Shape::default());
+        let text = section(&View::new(&[run.clone()])).into_string();
+        assert!(!text.contains("<table"), "{text}");
+        assert!(text.contains("Nothing was timed") && text.contains("#case-1"));
+        let text = section(&View::new(&[run, timed])).into_string();
+        assert_eq!(text.matches("<table").count(), 1);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod blocks;
 mod case;
 mod cores;
 mod crash;
+mod differ;
 mod heat;
 mod how;
 mod lines;

@@ -18,7 +18,7 @@ pub const GENERATOR: &str = "<meta name=\"generator\" content=\"stalecore ";
 /// script whose hash this is. Escaping keeps foreign text out of the markup;
 /// this is the second lock.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
-                      script-src 'sha256-PAornzeiMjNhSofHuhKnwZA2LTDnx4mz2r/QmdffHJY='";
+                      script-src 'sha256-rTBTOT6vjgUjDURg9qPNTbLRakIZQwOIaTbcjrDe94g='";
 
 /// The sections that have something to show, with the words that lead there.
 const CONTENTS: [(&str, &str); 9] = [

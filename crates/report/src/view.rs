@@ -75,7 +75,7 @@ impl Key {
 
 /// A case as the page names it.
 pub struct Entry<'a> {
-    /// The number after `#c` in the page's links: the case's own number, where
+    /// The number after `#case-` in the page's links: the case's own number, where
     /// there is one run.
     pub id: u32,
     /// The case in each run, in the order of the runs.
@@ -132,7 +132,7 @@ impl<'a> View<'a> {
     pub fn link(&self, run: usize, number: u32) -> Option<String> {
         let case = self.runs.get(run)?.cases.iter().find(|c| c.n == number)?;
         let entry = self.cases.get(&Key::of(case))?;
-        Some(format!("#c{}", entry.id))
+        Some(format!("#case-{}", entry.id))
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
             ..Shape::default()
         })];
         let view = View::new(&runs);
-        assert_eq!(view.link(0, 3).as_deref(), Some("#c3"));
+        assert_eq!(view.link(0, 3).as_deref(), Some("#case-3"));
         assert_eq!(view.link(0, 99), None);
         assert_eq!(view.link(1, 3), None);
     }
