@@ -40,6 +40,7 @@ fn tree() -> TempDir {
         "stalecore.elf",
         "stalecore.img",
         "stalecore.efi",
+        "libstalecore_coherence.so",
     ] {
         fs::write(to("dist").join(name), name).unwrap();
     }
@@ -85,6 +86,7 @@ fn everything_is_installed_and_goes_again() {
         "usr/share/zsh/site-functions/_stalecore",
         "usr/share/fish/vendor_completions.d/stalecore.fish",
         "usr/share/stalecore/stalecore.efi",
+        "usr/lib/stalecore/libstalecore_coherence.so",
         "usr/share/doc/stalecore/LICENSE-MIT",
         "usr/share/doc/stalecore/my-machine-hung.md",
     ] {

@@ -43,17 +43,20 @@ pub fn image(asked: Option<&Path>, scratch: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// The file of that name beside this command.
+/// The file of that name beside this command, or where `make install` puts it.
 ///
 /// # Errors
-/// It is not there; then `otherwise` says what to do.
+/// It is in none of them; then `otherwise` says what to do.
 pub fn beside(name: &str, otherwise: &str) -> anyhow::Result<PathBuf> {
     let command = std::env::current_exe().context("the path of this command")?;
     let path = command.with_file_name(name);
-    if !path.exists() {
-        bail!("{} is missing; {otherwise}", path.display());
+    let installed = ["../lib/stalecore", "../share/stalecore"]
+        .map(|dir| command.with_file_name(dir).join(name));
+    let mut places = [path.clone()].into_iter().chain(installed);
+    match places.find(|place| place.exists()) {
+        Some(there) => Ok(there),
+        None => bail!("{} is missing; {otherwise}", path.display()),
     }
-    Ok(path)
 }
 
 /// A file that somebody named by this flag.
