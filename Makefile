@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 IMAGE_TARGET := aarch64-unknown-none
 LINUX_TARGET := aarch64-unknown-linux-musl
 UEFI_TARGET := aarch64-unknown-uefi
-HOST_CRATES := --workspace --exclude stalecore-image --exclude stalecore-uefi
+HOST_CRATES := --workspace --exclude stalecore-image --exclude stalecore-uefi --exclude stalecore-routines
 
 # labgrid and what checks the examples of docs/ci, pinned; made once.
 VENV := $(TARGET_DIR)/venv
