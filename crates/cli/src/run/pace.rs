@@ -9,7 +9,7 @@ use stalecore_model::{options::Options, plan::Plan};
 const BOOT: Duration = Duration::from_millis(700);
 
 /// What a case and a group take on an emulator that has a host core for each two
-/// of its own, and what each sample adds: measured with 8 cores on 2.
+/// of its own, and what each sample adds: a guess, which the first cases correct.
 const CASE: Duration = Duration::from_millis(12);
 const SAMPLE: Duration = Duration::from_micros(4);
 const GROUP: Duration = Duration::from_millis(120);
