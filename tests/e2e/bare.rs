@@ -96,7 +96,7 @@ impl Bare {
         let mut run = Run::default();
         let mut lines = Lines::default();
         lines.feed(&console, &mut |line| {
-            if let Line::Record(record) = line {
+            if let Line::Record(record, _) = line {
                 run.take(record);
             }
         });

@@ -106,7 +106,7 @@ fn a_deaf_core_blocks_whoever_booted_the_image() {
     for firmware in WAYS {
         let way = firmware.name;
         let booted = firmware.boot("--fabric deaf=spin --stale spin --ops ic-ivau");
-        let booted = booted.ends(4, &["Yes: ic-ivau on CPU 0"]);
+        let booted = booted.ends(4, &["Made by the fabric, a model: ic-ivau on CPU 0"]);
         assert_eq!(booted.run.blocks[0].seen_by, "sentinel", "{way}");
     }
 }

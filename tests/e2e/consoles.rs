@@ -1,20 +1,22 @@
 //! Consoles as an image would write them, from the model's own types.
 
 use stalecore_model::{
-    cpuset::CpuSet,
     exit::ExitCode,
     glossary::Verdict,
     histogram::Histogram,
     ktap::{self, Outcome},
     options::Options,
     plan::{Case, Plan},
-    record::{CaseRecord, End, Machine, PlanRecord, Record},
+    record::{CaseRecord, End, Machine, PlanRecord, Record, Seal},
 };
 
 use crate::synthetic::machine;
 
 /// The plan of these consoles: two operations under two states, four cores.
 pub const PLAN: &str = "--ops ic-ivau,dc-civac --stale spin,wfe --cpus 4";
+
+/// The same as boot arguments.
+const OPTIONS: &str = "stalecore.ops=ic-ivau,dc-civac stalecore.stale=spin,wfe";
 
 /// A console cut into its parts, so that a test can break one.
 pub struct Console {
@@ -35,18 +37,26 @@ pub struct Console {
 impl Console {
     /// A run in which each case ends as `found` says.
     pub fn new(found: impl Fn(&Case) -> Verdict) -> Self {
-        let text = "stalecore.ops=ic-ivau,dc-civac stalecore.stale=spin,wfe";
-        let plan = Plan::new(&Options::from_bootargs(text).unwrap(), 4).unwrap();
+        Self::of(OPTIONS, 4, found)
+    }
+
+    /// The same for the plan of these options on a machine of so many cores.
+    pub fn of(options: &str, cpus: usize, found: impl Fn(&Case) -> Verdict) -> Self {
+        let options = Options::from_bootargs(options).unwrap();
+        let strict = options.max_slowdown.is_some();
+        let plan = Plan::new(&options, cpus).unwrap();
         let all: Vec<_> = plan.groups.iter().flat_map(|g| &g.cases).collect();
         let (mut head, mut tree, mut exit) = (String::new(), String::new(), String::new());
         ktap::write_head(&mut head, &plan).unwrap();
-        ktap::write_tree(&mut tree, &plan, false, |case| {
+        ktap::write_tree(&mut tree, &plan, strict, |case| {
             let verdict = found(case);
             Some(Outcome { verdict, why: None })
         })
         .unwrap();
         let code = all.iter().fold(ExitCode::Expected, |code, case| {
-            code.worse(ExitCode::of_verdict(found(case)))
+            let slow = strict && found(case) == Verdict::Slowed;
+            let slow = if slow { ExitCode::Slowed } else { code };
+            code.worse(slow).worse(ExitCode::of_verdict(found(case)))
         });
         ktap::write_exit(&mut exit, code).unwrap();
         let count = |v| all.iter().filter(|c| found(c) == v).count() as u32;
@@ -56,8 +66,8 @@ impl Console {
             begin: line(&Record::Machine(Box::new(Machine {
                 // None of QEMU's.
                 model: "a board".into(),
-                ..machine(4, histogram(12))
-            }))) + &line(&plan_record(&plan)),
+                ..machine(cpus, histogram(12))
+            }))) + &line(&plan_record(&plan, strict)),
             cases: all.iter().map(|c| line(&case(c, found(c)))).collect(),
             tree,
             end: line(&Record::End(End {
@@ -69,7 +79,7 @@ impl Console {
         }
     }
 
-    /// All of it.
+    /// All of it, each record with its number and checksum.
     pub fn text(&self) -> String {
         let Self {
             head,
@@ -79,8 +89,22 @@ impl Console {
             end,
             exit,
         } = self;
-        format!("{head}{begin}{}{tree}{end}{exit}", cases.concat())
+        sealed(&format!("{head}{begin}{}{tree}{end}{exit}", cases.concat()))
     }
+}
+
+/// A console of one boot with number and checksum behind each record.
+pub fn sealed(text: &str) -> String {
+    let mut number = 0;
+    let seal = |line: &str| match line.strip_prefix("# ").filter(|l| l.starts_with('{')) {
+        Some(record) => {
+            number += 1;
+            let json = record.trim_end();
+            format!("# {json}{}\n", Seal::new(json.as_bytes(), number))
+        }
+        None => line.to_string(),
+    };
+    text.split_inclusive('\n').map(seal).collect()
 }
 
 /// Everything completed.
@@ -90,13 +114,19 @@ pub fn fine() -> Console {
 
 /// The first case blocked.
 pub fn blocked() -> Console {
+    first(Verdict::Blocked)
+}
+
+/// The first case ended so, the others completed.
+pub fn first(verdict: Verdict) -> Console {
     Console::new(|case| match case.number {
-        1 => Verdict::Blocked,
+        1 => verdict,
         _ => Verdict::Completed,
     })
 }
 
-fn line(record: &Record) -> String {
+/// A record as a line, without number and checksum.
+pub fn line(record: &Record) -> String {
     format!("# {}\n", record.to_json().unwrap())
 }
 
@@ -107,31 +137,24 @@ fn histogram(value: u64) -> Histogram {
 }
 
 fn case(case: &Case, verdict: Verdict) -> Record {
-    Record::Case(Box::new(CaseRecord {
-        n: case.number as u32,
-        op: case.subject,
-        state: case.state,
-        line: case.line,
-        verdict,
-        why: None,
-        batch: 1,
-        issue: Histogram::new(),
-        complete: histogram(150),
-        base_issue: Histogram::new(),
-        base_complete: histogram(100),
-        sweep: vec![],
-        initiators: vec![],
-    }))
+    let timed = matches!(verdict, Verdict::Completed | Verdict::Slowed);
+    let mut record = CaseRecord::blank(case, verdict, None);
+    if timed {
+        let late = if verdict == Verdict::Slowed { 700 } else { 150 };
+        record.complete = histogram(late);
+        record.base_complete = histogram(100);
+    }
+    Record::Case(Box::new(record))
 }
 
-fn plan_record(plan: &Plan) -> Record {
+fn plan_record(plan: &Plan, strict: bool) -> Record {
     Record::Plan(PlanRecord {
         cases: plan.len() as u32,
-        initiators: CpuSet::one(0),
+        initiators: plan.roles.initiators,
         stale: plan.roles.stale,
         samples: 64,
         deadline_ms: plan.deadline_ms,
         threshold: 2000,
-        strict: false,
+        strict,
     })
 }

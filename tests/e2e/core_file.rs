@@ -143,7 +143,10 @@ fn a_core_file_that_cannot_be_written_is_an_error_and_the_results_are_kept() {
         "--sentinel off --cpus 2 --mem 128M --stale spin --ops selftest-hang --deadline-ms 500 \
          --core /dev/full",
     )
-    .ends(2, &["Yes: selftest-hang", "selftest_hang+8"]);
+    .ends(
+        2,
+        &["Made by a self-test: selftest-hang", "selftest_hang+8"],
+    );
     assert!(
         booted.ended.err.contains("--core: /dev/full: ")
             && booted.ended.err.contains("No space left"),

@@ -107,7 +107,7 @@ fn late_answers_are_slowed_and_grow_with_the_cores_as_the_model_says() {
             "--icount --fabric delay=50us --stale wfi-masked --ops ic-ivau,ic-iallu --samples 16 \
              --max-slowdown 2 --cpus {cpus} --sweep off"
         ))
-        .ends(1, &["Yes, delayed"]);
+        .ends(1, &["Made by the fabric, a model: delayed: "]);
         let case = |op| booted.run.cases.iter().find(|c| c.op == op).unwrap();
         let ivau = case(Subject::IcIvau);
         assert_eq!(ivau.verdict, Verdict::Slowed, "{cpus} CPUs: {ivau:?}");
@@ -131,7 +131,7 @@ fn late_answers_are_seen_by_the_real_clock_too() {
         "--fabric delay=500us --stale wfi-masked --ops ic-ivau --samples 32 --max-slowdown 2 \
          --cpus 8 --sweep off",
     )
-    .ends(1, &["Yes, delayed"]);
+    .ends(1, &["Made by the fabric, a model: delayed: "]);
     let case = &booted.run.cases[0];
     assert_eq!(case.verdict, Verdict::Slowed, "{case:?}");
     // A busy host makes it later still, never earlier.
@@ -231,7 +231,7 @@ fn as_late_as_it_can_be_without_a_block_is_slowed() {
     let booted = Booted::new(
         "--cpus 4 --stale spin --ops ic-ivau --samples 16 --max-slowdown 2 --fabric delay=250ms",
     )
-    .ends(1, &["Yes, delayed"]);
+    .ends(1, &["Made by the fabric, a model: delayed: "]);
     let case = &booted.run.cases[0];
     assert_eq!(case.verdict, Verdict::Slowed, "{case:?}");
     assert!(booted.says_fewer_samples(), "{:?}", booted.run.notes);

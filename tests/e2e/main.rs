@@ -4,6 +4,7 @@
 
 mod bare;
 mod boot;
+mod codes;
 mod consoles;
 mod core_file;
 mod dependencies;

@@ -96,7 +96,7 @@ fn reports(console: &str) -> BTreeMap<u32, usize> {
     let mut seen = BTreeMap::new();
     let mut lines = Lines::default();
     lines.feed(console.as_bytes(), &mut |line| {
-        if let Line::Record(Record::Case(case)) = line {
+        if let Line::Record(Record::Case(case), _) = line {
             *seen.entry(case.n).or_default() += 1;
         }
     });
@@ -109,10 +109,12 @@ fn finished(console: &str) -> Vec<(usize, usize)> {
     let (mut told, mut boots) = (BTreeSet::new(), Vec::new());
     let mut lines = Lines::default();
     lines.feed(console.as_bytes(), &mut |line| match line {
-        Line::Record(Record::Case(case)) => {
+        Line::Record(Record::Case(case), _) => {
             told.insert(case.n);
         }
-        Line::Record(Record::Resume(resume)) => boots.push((told.len(), resume.finished as usize)),
+        Line::Record(Record::Resume(resume), _) => {
+            boots.push((told.len(), resume.finished as usize))
+        }
         _ => {}
     });
     boots

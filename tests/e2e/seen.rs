@@ -105,8 +105,9 @@ fn the_other_self_tests() {
     let fault = &faulted.run.faults[0];
     assert_eq!(fault.esr.0 >> 26, 0x25, "no data abort: {:?}", fault.esr);
     Booted::new("--ops selftest-stale --stale spin").ends(5, &["incoherent"]);
-    Booted::new("--ops selftest-slow --stale spin --max-slowdown 2").ends(1, &["Yes, delayed"]);
-    Booted::new("--ops selftest-slow --stale spin").ends(0, &["Not blocked"]);
+    Booted::new("--ops selftest-slow --stale spin --max-slowdown 2")
+        .ends(1, &["Made by a self-test: delayed: "]);
+    Booted::new("--ops selftest-slow --stale spin").ends(0, &["With a self-test: not blocked: "]);
     // Under every state: also that of cores on their way out.
     Booted::new("--ops selftest-slow,selftest-stale --max-slowdown 2 --samples 8").ends(5, &[]);
     Booted::new("--ops selftest-hang --stale spin --expect blocked").ends(0, &["As expected"]);
@@ -218,6 +219,34 @@ fn one_core_has_nobody_to_watch_it() {
         .iter()
         .find(|c| c.state == StaleState::Spin);
     assert_eq!(spin.unwrap().verdict, Verdict::Skipped);
+}
+
+/// Where no core can be stale only the control runs, and that is no answer.
+#[test]
+fn without_a_stale_core_nothing_is_decided() {
+    for (args, why) in [
+        (
+            "--cpus 1 --ops ic-ivau",
+            "Undecided: only the control ran, and no core was stale",
+        ),
+        (
+            "--cpus 2 --ops ic-ivau",
+            "Undecided: only the control ran, and no core was stale",
+        ),
+        (
+            "--initiators 0-7 --ops ic-ivau",
+            "Undecided: only the control ran, and no core was stale",
+        ),
+        (
+            "--scenario kdump --cpus 1",
+            "Undecided: the crash path was walked to the crash kernel; no core was stale.",
+        ),
+    ] {
+        let booted = Booted::new(args).ends(6, &[why]);
+        assert_eq!(booted.run.end.unwrap().exit, 6, "{args}");
+    }
+    // Who asks for the control alone gets it, and is told that it is that.
+    Booted::new("--stale parked --ops ic-ivau").ends(0, &["The control only: the case returned"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use stalecore_model::{
     hazard::{Coverage, Hazard, Kind, MaintenanceSite, Side},
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
-    record::{Absent, Hex, Resume, SCHEMA},
+    record::{Absent, Hex, Maker, Resume, SCHEMA},
     run::{Run, SerialLine},
     topology::Topology,
 };
@@ -62,6 +62,10 @@ fn full() -> Value {
     });
     run.blocks[0].baseline = true;
     run.blocks[0].behind = true;
+    run.made_by = Maker::ALL.to_vec();
+    run.lost = vec![[4, 4], [7, 9]];
+    run.unchecked = 1;
+    run.followed_by = 2;
     run.serial = Some(SerialLine {
         garbled_bytes: 3,
         lost_bytes: Some(2),

@@ -12,9 +12,10 @@ use stalecore_model::{
     ktap,
     record::{Block, CaseRecord, Fault},
     run::Run,
+    words,
 };
 
-use crate::whole_file;
+use crate::{run::lacks, whole_file};
 
 /// The file's name within a run's directory.
 pub const FILE: &str = "junit.xml";
@@ -53,11 +54,15 @@ fn test_case(run: &Run, case: &CaseRecord, strict: bool) -> TestCase {
         _ => TestCaseStatus::non_success(NonSuccessKind::Failure),
     };
     let passed = matches!(status, TestCaseStatus::Success { .. });
+    let maker = run
+        .maker(case.op)
+        .filter(|_| case.verdict != Verdict::Skipped);
+    let by = maker.map_or(String::new(), |m| format!(", made by {}", m.about()));
     if !passed {
         status.set_type(case.verdict.name());
         status.set_message(match &case.why {
-            Some(why) => format!("{}: {why}", case.verdict),
-            None => case.verdict.name().into(),
+            Some(why) => format!("{}{by}: {why}", case.verdict),
+            None => format!("{}{by}", case.verdict),
         });
         let blocks = run.blocks.iter().filter(|b| b.n == case.n).map(block);
         let faults = run.faults.iter().filter(|f| f.n == case.n).map(fault);
@@ -70,8 +75,8 @@ fn test_case(run: &Run, case: &CaseRecord, strict: bool) -> TestCase {
     let mut test = TestCase::new(name, status);
     test.set_classname(format!("stalecore.{}", case.op));
     test.add_property(("command", alone(run, case).as_str()));
-    if passed && case.verdict != Verdict::Completed {
-        test.set_system_out(format!("{}\n", case.verdict));
+    if passed && (case.verdict != Verdict::Completed || maker.is_some()) {
+        test.set_system_out(format!("{}{by}\n", case.verdict));
     }
     test
 }
@@ -113,16 +118,25 @@ fn fault(fault: &Fault) -> String {
 /// because the cases that it did reach did.
 fn the_run_itself(run: &Run) -> TestSuite {
     let mut suite = TestSuite::new("run");
-    let missing = run.plan.as_ref().map_or(0, |p| {
-        u64::from(p.cases).saturating_sub(run.cases.len() as u64)
-    });
+    let missing = run
+        .plan
+        .as_ref()
+        .map_or(0, |p| (p.cases as usize).saturating_sub(run.cases.len()));
+    let unread = run.unread();
     let status = if run.end.is_none() && !run.closed_by_host() {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status.set_message(format!("the run did not end in order: {}", run.answer));
         status
+    } else if let Some(unread) = unread {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(lacks(run, &unread));
+        status
     } else if missing > 0 {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_message(format!("{missing} planned cases were not reached"));
+        status.set_message(format!(
+            "{missing} planned {} not reached",
+            words::with(missing, "case was", "cases were")
+        ));
         status
     } else {
         TestCaseStatus::success()
@@ -133,6 +147,13 @@ fn the_run_itself(run: &Run) -> TestSuite {
     suite.add_property(("exit", run.exit.to_string().as_str()));
     suite.add_property(("host", run.host.as_str()));
     suite.add_property(("version", run.version.as_str()));
+    for maker in run.makers() {
+        suite.add_property(("made-by", maker.about()));
+    }
+    let emulated = run
+        .emulated
+        .map_or("unknown", |yes| if yes { "yes" } else { "no" });
+    suite.add_property(("emulated", emulated));
     suite.set_system_out(format!("{}\n", run.answer));
     suite
 }
@@ -204,7 +225,7 @@ mod tests {
         assert_eq!(text(&run).matches("<error ").count(), 0);
         let mut run = whole();
         run.cases.pop();
-        assert!(text(&run).contains("1 planned cases were not reached"));
+        assert!(text(&run).contains("of 3000 cases 2999 were read"));
     }
 
     #[test]

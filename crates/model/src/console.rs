@@ -9,7 +9,7 @@ use alloc::{
 
 use crate::{
     ktap::{EXIT, Ktap},
-    record::Record,
+    record::{Record, Seal},
 };
 
 /// Lines longer than this many bytes are skipped and counted.
@@ -17,13 +17,13 @@ pub const LINE_LIMIT: usize = 64 * 1024;
 
 /// What a record's line holds before its JSON. No string inside a record can
 /// contain it, as a quote is escaped there.
-const RECORD: &str = "# {\"";
+const RECORD: &[u8] = b"# {\"";
 
 /// One line of a console.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Line {
-    /// A record.
-    Record(Record),
+    /// A record, and its seal where it has one.
+    Record(Record, Option<Seal>),
     /// A line of KTAP that is no record.
     Ktap(Ktap),
     /// The last line, with the exit code.
@@ -47,13 +47,13 @@ pub enum Line {
 impl Line {
     /// Reads one line, without its newline. An empty one is `None`.
     pub fn read(bytes: &[u8]) -> Option<Self> {
+        if let Some(record) = read_record(bytes) {
+            return Some(record);
+        }
         let text = printable(bytes);
         let text = text.trim_end();
         if text.trim_start().is_empty() {
             return None;
-        }
-        if let Some(record) = read_record(text, bytes.len() as u64) {
-            return Some(record);
         }
         if let Some(ktap) = Ktap::read(text) {
             return Some(Self::Ktap(ktap));
@@ -67,16 +67,18 @@ impl Line {
 
 /// Reads the record on a line. Something cut off may stand before it, even the
 /// beginning of another record: a board that was reset in the middle of a line.
-fn read_record(text: &str, bytes: u64) -> Option<Line> {
-    let last = text.rfind(RECORD)?;
-    let json = &text[last + 2..];
-    Some(match Record::from_json(json) {
-        Ok(record) => Line::Record(record),
-        Err(error) => Line::Garbled {
-            why: format!("{error}"),
-            bytes,
-        },
-    })
+fn read_record(line: &[u8]) -> Option<Line> {
+    let last = line.windows(RECORD.len()).rposition(|w| w == RECORD)?;
+    let read = Seal::split(line[last + 2..].trim_ascii_end())
+        .map_err(|why| why.to_string())
+        .and_then(|(json, seal)| match Record::from_json(&printable(json)) {
+            Ok(record) => Ok(Line::Record(record, seal)),
+            Err(error) => Err(format!("{error}")),
+        });
+    Some(read.unwrap_or_else(|why| Line::Garbled {
+        why,
+        bytes: line.len() as u64,
+    }))
 }
 
 /// Console bytes as text: what is not UTF-8 and what would steer a terminal
@@ -176,7 +178,7 @@ mod tests {
                 Line::Ktap(Ktap::Version),
                 Line::Ktap(Ktap::Plan(1)),
                 Line::Text("UEFI firmware\u{fffd}[2J".into()),
-                Line::Record(end),
+                Line::Record(end, None),
                 Line::Exit(4)
             ]
         );
@@ -185,7 +187,10 @@ mod tests {
     #[test]
     fn a_record_after_a_cut_one_on_its_line_is_read() {
         let text = format!("# {{\"note\":{{\"te{}", line_of(&note("x")));
-        assert_eq!(Line::read(text.as_bytes()), Some(Line::Record(note("x"))));
+        assert_eq!(
+            Line::read(text.as_bytes()),
+            Some(Line::Record(note("x"), None))
+        );
     }
 
     #[test]
@@ -195,7 +200,7 @@ mod tests {
         ));
         assert!(matches!(
             Line::read(text.as_bytes()),
-            Some(Line::Record(Record::Note(_)))
+            Some(Line::Record(Record::Note(_), None))
         ));
         // Nor when the line's own end is lost.
         let cut = &text[..text.len() - 2];
@@ -275,7 +280,7 @@ mod tests {
             }
             let records: Vec<_> = read(text.as_bytes(), chunk)
                 .into_iter()
-                .filter_map(|line| match line { Line::Record(record) => Some(Box::new(record)), _ => None })
+                .filter_map(|line| match line { Line::Record(record, _) => Some(Box::new(record)), _ => None })
                 .collect();
             let expected: Vec<_> = (0..noise.len()).map(|n| Box::new(note(&format!("{n}")))).collect();
             prop_assert_eq!(records, expected);

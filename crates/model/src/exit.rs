@@ -48,24 +48,26 @@ impl ExitCode {
         ),
         (
             Self::Inconclusive,
-            "inconclusive: nothing was decisively tested",
+            "inconclusive: a case proves nothing, or no core was stale",
         ),
         (Self::Expected, "every case ended as expected"),
     ];
 
     /// The more serious of two codes.
     pub fn worse(self, other: Self) -> Self {
-        let rank = |code| {
-            Self::BY_SERIOUSNESS
-                .iter()
-                .position(|(c, _)| *c == code)
-                .unwrap_or(usize::MAX)
-        };
-        if rank(other) < rank(self) {
+        if other.rank() < self.rank() {
             other
         } else {
             self
         }
+    }
+
+    /// Its place in [`Self::BY_SERIOUSNESS`]: the most serious is 0.
+    pub fn rank(self) -> usize {
+        Self::BY_SERIOUSNESS
+            .iter()
+            .position(|(code, _)| *code == self)
+            .unwrap_or(usize::MAX)
     }
 
     /// The code of that number.

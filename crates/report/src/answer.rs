@@ -2,7 +2,12 @@
 //! many cases ended how.
 
 use maud::{Markup, html};
-use stalecore_model::{exit::ExitCode, run::Run, shell};
+use stalecore_model::{
+    exit::ExitCode,
+    record::Maker,
+    run::{Run, Unread},
+    shell, words,
+};
 
 use super::{
     differ,
@@ -35,7 +40,10 @@ pub fn section(view: &View<'_>) -> Markup {
                     }
                 }
                 (differ::table(view.runs))
-                @if let Some(run) = view.runs.iter().find(|r| r.emulated) { (caveat(run)) }
+                @if let Some(run) = view.runs.iter().find(|r| r.emulated == Some(true)) { (caveat(run)) }
+                @for (nth, run) in view.runs.iter().enumerate().filter(|(_, r)| !r.makers().is_empty()) {
+                    p.caveat.made { b { (label(nth)) ": made by " (makers_named(&run.makers())) ". " } "No finding about the machine." }
+                }
             }
             (slowest(view))
         }
@@ -62,23 +70,69 @@ fn rest(run: &Run) -> Markup {
     let (_, rest) = answer(run).split_once(". ").unwrap_or_default();
     let kept: Vec<_> = rest
         .split_inclusive(". ")
-        .filter(|sentence| !(run.emulated && sentence.contains("emulated")))
+        .filter(|sentence| !(run.emulated == Some(true) && sentence.contains("emulated")))
         .collect();
     html! {
         @if !kept.is_empty() { p.lead { (Said(&kept.concat())) } }
     }
 }
 
-/// What figures from an emulator are worth.
+/// What figures from an emulator, and results that somebody made, are worth.
 fn caveat(run: &Run) -> Markup {
+    let makers = run.makers();
     html! {
-        @if run.emulated {
-            p.caveat {
+        @if !makers.is_empty() {
+            p.caveat.made {
+                b { "Made by " (makers_named(&makers)) ". " }
+                "What this run shows was brought about to prove that the harness sees it: it is no finding about "
+                "the machine."
+            }
+        }
+        @match run.emulated {
+            Some(true) => p.caveat {
                 b { "Emulated. " }
                 "An emulator does nothing, or something else, for cache maintenance: these figures prove the "
                 "harness and say nothing about silicon (" (Said(&run.host)) ")."
+            },
+            None => p.caveat {
+                b { "Emulated or not is unknown. " }
+                "The record that tells was lost on the way."
+            },
+            Some(false) => {},
+        }
+        @if let Some(unread) = run.unread() {
+            p.caveat.unread {
+                b { "Not all of it was read. " }
+                (lacks(run, &unread))
             }
         }
+    }
+}
+
+fn makers_named(makers: &[Maker]) -> String {
+    let names: Vec<_> = makers.iter().map(|m| m.about().to_string()).collect();
+    words::list(&names)
+}
+
+/// How many cases were read, and how many records lost.
+fn lacks(run: &Run, unread: &Unread) -> String {
+    let of = unread
+        .of
+        .map_or("a number that is not known".to_string(), |of| {
+            grouped(of as u64)
+        });
+    let mut text = format!("{} of {of} cases were read", grouped(unread.read as u64));
+    if unread.of == Some(unread.read) && unread.results {
+        text += ", and the closing record counts other results";
+    }
+    match run.lost_records() {
+        0 => text + ".",
+        n => format!(
+            "{text}; {} of the console {} lost ({}).",
+            words::count(n as usize, "record", "records"),
+            words::with(n as usize, "was", "were"),
+            words::ranges(&run.lost)
+        ),
     }
 }
 
@@ -187,16 +241,55 @@ mod tests {
         assert!(text.contains("say nothing about silicon"));
         assert!(text.contains("exit code 4 (blocked)"));
         let mut on_silicon = runs[0].clone();
-        on_silicon.emulated = false;
+        on_silicon.emulated = Some(false);
         let text = section(&View::new(&[on_silicon])).into_string();
         assert!(!text.contains("Emulated"));
+    }
+
+    #[test]
+    fn what_somebody_made_is_said_before_all_figures() {
+        let plain = Run {
+            emulated: Some(false),
+            ..synthetic::run(&Shape::default())
+        };
+        let text = |runs: &[Run]| section(&View::new(runs)).into_string();
+        assert!(!text(std::slice::from_ref(&plain)).contains("Made by"));
+        let made = Run {
+            made_by: vec![Maker::Fabric, Maker::Plugin],
+            ..plain.clone()
+        };
+        let one = text(std::slice::from_ref(&made));
+        assert!(
+            one.contains("Made by the fabric, a model and a plugin of QEMU's. "),
+            "{one}"
+        );
+        let several = text(&[plain, made]);
+        assert!(
+            several.contains("B: made by the fabric, a model"),
+            "{several}"
+        );
+    }
+
+    #[test]
+    fn what_was_lost_is_a_caveat() {
+        let run = Run {
+            emulated: None,
+            lost: vec![[7, 8]],
+            ..synthetic::run(&Shape::default())
+        };
+        let text = section(&View::new(&[run])).into_string();
+        assert!(
+            text.contains("432 of 432 cases were read; 2 records of the console were lost (7-8)."),
+            "{text}"
+        );
+        assert!(text.contains("Emulated or not is unknown"));
     }
 
     #[test]
     fn a_long_answer_is_a_headline_and_the_rest() {
         let run = Run {
             answer: "Not blocked: all returned. See v1.2 of it. It is emulated.".into(),
-            emulated: true,
+            emulated: Some(true),
             ..Run::default()
         };
         assert_eq!(headline(&run), "Not blocked: all returned");

@@ -10,7 +10,7 @@ use super::{text::Said, view::label};
 type Fact = (&'static str, fn(&Run) -> String);
 
 const FACTS: [Fact; 14] = [
-    ("emulated", |run| yes(run.emulated)),
+    ("emulated", |run| run.emulated.map_or("unknown".into(), yes)),
     ("host", |run| run.host.clone()),
     ("machine", |run| of(run.machine.as_ref().map(|m| &m.model))),
     ("cores", |run| of(run.machine.as_ref().map(|m| m.cpus))),
@@ -94,7 +94,7 @@ mod tests {
         let text = table(&[one.clone(), one.clone()]).into_string();
         assert!(text.contains("the same in all"), "{text}");
         let mut other = one.clone();
-        other.emulated = !one.emulated;
+        other.emulated = one.emulated.map(|emulated| !emulated);
         other.host = "serial /dev/ttyUSB0".into();
         if let Some(machine) = &mut other.machine {
             machine.model = "<b>a board</b>".into();

@@ -55,7 +55,7 @@ pub fn page(runs: &[Run]) -> String {
         sections.iter().any(|s| s.0.contains(&attribute))
     };
     let title = match runs {
-        [run] => Said(&run.answer).clean(),
+        [run] => short(&Said(&run.answer).clean()),
         _ => format!("{} runs", runs.len()),
     };
     html! {
@@ -89,6 +89,22 @@ pub fn page(runs: &[Run]) -> String {
     .into_string()
 }
 
+/// The most characters of a title: a tab shows a few words of it, a bookmark
+/// little more.
+const TITLE: usize = 70;
+
+/// The first words of an answer, if it is long.
+fn short(answer: &str) -> String {
+    if answer.chars().count() <= TITLE {
+        return answer.into();
+    }
+    let cut: String = answer.chars().take(TITLE - 1).collect();
+    let words = cut
+        .rsplit_once(' ')
+        .map_or(cut.as_str(), |(words, _)| words);
+    format!("{}…", words.trim_end_matches([',', ':', ';', '.']))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +135,19 @@ mod tests {
     fn the_policy_names_the_script() {
         let hash = format!("'sha256-{}'", base64(&Sha256::digest(SCRIPT)));
         assert!(POLICY.contains(&hash), "script-src {hash}");
+    }
+
+    #[test]
+    fn a_title_is_short() {
+        assert_eq!(
+            short("No: all 9 cases returned."),
+            "No: all 9 cases returned."
+        );
+        let long = short(&"word, ".repeat(40));
+        assert!(
+            long.chars().count() <= TITLE && long.ends_with("word…"),
+            "{long}"
+        );
     }
 
     #[test]

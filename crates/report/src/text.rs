@@ -142,6 +142,7 @@ pub fn short_ratio(milli: Milli) -> String {
         m if m < 95 => format!("{:.2}", f64::from(m) / 1e3),
         m if m < 9950 => format!("{:.1}", f64::from(m) / 1e3),
         m if m < 999_500 => format!("{:.0}", f64::from(m) / 1e3),
+        m if m < 9_950_000 => format!("{:.1}k", f64::from(m) / 1e6),
         m => format!("{:.0}k", f64::from(m) / 1e6),
     }
 }
@@ -193,6 +194,7 @@ mod tests {
         assert_eq!(bytes(49_152).replace('\u{a0}', " "), "48 KiB");
         assert_eq!(short_ratio(1049), "1.0");
         assert_eq!(short_ratio(240_400), "240");
+        assert_eq!(short_ratio(1_601_000), "1.6k");
         assert_eq!(short_ratio(u32::MAX), "4295k");
         assert_eq!(short_ratio(20), "0.02");
         assert_eq!(ratio(3210), "3.21×");

@@ -80,7 +80,7 @@ pub fn run(shape: &Shape) -> Run {
         .map(Into::into)
         .into(),
         host: "qemu 7.2.22 (tcg)".into(),
-        emulated: true,
+        emulated: Some(true),
         exit: 4,
         answer: "ic ivau is blocked by cores stuck in dmb-loop; 1 of 432 cases blocked, 31 slowed."
             .into(),

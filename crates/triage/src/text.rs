@@ -74,7 +74,7 @@ fn title(out: &mut impl Write, head: &Head) -> io::Result<()> {
     if let Some(cpu) = head.stuck_cpu {
         write!(out, ": CPU {cpu} stuck")?;
         if let Some(seconds) = head.stuck_s {
-            write!(out, " for {seconds} s")?;
+            write!(out, " for {}", span(seconds))?;
         }
         task(out)?;
         if let Some(other) = head.cpu.filter(|c| *c != cpu) {
@@ -149,13 +149,21 @@ fn facts(out: &mut impl Write, reading: &Reading) -> io::Result<()> {
     fact("outcome", reading.head.outcome.words())
 }
 
+/// How long, as far as whole seconds tell.
+fn span(seconds: u32) -> String {
+    match seconds {
+        0 => "less than a second".into(),
+        seconds => format!("{seconds} s"),
+    }
+}
+
 fn words_of(other: &Other) -> String {
     let mut words = format!("CPU {}", other.cpu);
     if other.complained {
         words.push_str(" stuck");
     }
     if let Some(seconds) = other.stuck_s {
-        words.push_str(&format!(" for {seconds} s"));
+        words.push_str(&format!(" for {}", span(seconds)));
     }
     if let (Some(comm), Some(pid)) = (&other.comm, other.pid) {
         words.push_str(&format!(" [{comm}:{pid}]"));

@@ -39,6 +39,11 @@ fn lockup(text: &[u8], complete: bool) -> Option<Message<'_>> {
     if let Some(rest) = text.strip_prefix(b"BUG: soft lockup - CPU#") {
         let (cpu, rest) = fields::number(rest)?;
         let (stuck_s, rest) = fields::number(rest.strip_prefix(b" stuck for ")?)?;
+        // No kernel's, but the played one's watchdog may be faster than a second.
+        let rest = match rest.strip_prefix(b".") {
+            Some(fraction) => fields::number(fraction)?.1,
+            None => rest,
+        };
         return Some(Message::SoftLockup {
             cpu,
             stuck_s,
@@ -241,6 +246,8 @@ mod tests {
             let text = format!("{start}BUG: soft lockup - CPU#24 stuck for 23s! [containerd:2333]");
             assert_eq!(read(&text), Some(soft.clone()));
         }
+        let played = "watchdog: BUG: soft lockup - CPU#24 stuck for 23.4s! [containerd:2333]";
+        assert_eq!(read(played), Some(soft));
         for start in ["NMI watchdog: ", "watchdog: ", "watchdog: CPU7: "] {
             let text = format!("{start}Watchdog detected hard LOCKUP on cpu 3");
             assert_eq!(read(&text), Some(Message::HardLockup { cpu: Some(3) }));

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
-use stalecore_model::run::Run;
+use stalecore_model::{run::Run, words};
 
 use super::{
     judge::{Change, Compared, Comparison},
     shift::Shift,
 };
+use crate::run::lacks;
 
 /// Writes the table: the cases that changed, or all of them.
 pub fn table(found: &Comparison, all: bool) -> String {
@@ -70,7 +71,7 @@ fn ratio(value: f64) -> String {
 /// The sentences under the table.
 pub fn summary(found: &Comparison) -> String {
     let count = |change: Change| found.cases.iter().filter(|c| c.change == change).count();
-    let mut out = format!("{} cases in both runs:", found.cases.len());
+    let mut out = format!("{} in both runs:", words::cases(found.cases.len()));
     let changes = [
         Change::Worse,
         Change::Slower,
@@ -158,8 +159,22 @@ pub fn warnings(base: &Run, new: &Run) -> Vec<String> {
         found.push("the stale cores or initiators differ".into());
     }
     for (name, run) in [("base", base), ("new", new)] {
+        let makers = run.makers();
+        if !makers.is_empty() {
+            let makers: Vec<_> = makers.iter().map(|m| m.about().to_string()).collect();
+            found.push(format!(
+                "the {name} run was made by {}: it is no finding about the machine",
+                words::list(&makers)
+            ));
+        }
         if run.end.is_none() {
             found.push(format!("the {name} run has no closing record"));
+        }
+        if let Some(unread) = run.unread() {
+            found.push(format!(
+                "the {name} run lacks something: {}",
+                lacks(run, &unread)
+            ));
         }
     }
     found
@@ -225,8 +240,10 @@ mod tests {
         let (base, mut new) = pair(5);
         new.host = "serial \u{1b}[31m/dev/ttyUSB0".into();
         new.end = None;
+        new.made_by = vec![stalecore_model::record::Maker::Fabric];
         let text = warnings(&base, &new).join("\n");
         assert!(text.contains("no closing record") && text.contains("hosts differ"));
+        assert!(text.contains("the new run was made by the fabric, a model: it is no finding"));
         assert!(!text.contains('\u{1b}'));
     }
 }

@@ -6,6 +6,7 @@ use clap::{Arg, ArgMatches, Command, Error, FromArgMatches, error::ErrorKind};
 use stalecore_model::{
     glossary::Verdict,
     options::{KEYS, Options},
+    record::Maker,
 };
 
 use super::{
@@ -53,7 +54,8 @@ pub struct Args {
 /// What is expected of a run, and where its results go.
 #[derive(clap::Args)]
 pub struct OutputArgs {
-    /// End with 0 if a case has this verdict, with 1 if none has
+    /// End with 0 if a case has this verdict, with 1 if none has; what cases of other verdicts
+    /// ask for (3 faulted, 4 blocked, 5 incoherent, 6 inconclusive) counts all the same
     #[arg(long, value_name = "VERDICT", value_parser = Verdict::from_name)]
     pub expect: Option<Verdict>,
     /// Where run.json, console.log and report.html go: a new or empty directory, or one that
@@ -84,6 +86,13 @@ impl Args {
         // So that there is time to save the core file.
         options.hold = self.core.is_some();
         options
+    }
+
+    /// Who makes results in this machine besides its cores, or may.
+    pub fn makers(&self) -> Vec<Maker> {
+        let fabric = self.plan.0.fabric.is_some().then_some(Maker::Fabric);
+        let plugin = self.machine.has_plugin().then_some(Maker::Plugin);
+        fabric.into_iter().chain(plugin).collect()
     }
 
     /// Checks what each flag for itself cannot.

@@ -1,9 +1,12 @@
 //! What is made of a console that was read to its end, whoever wrote it: the
 //! judgement, the files, the words on the screen.
 
-use std::io::{IsTerminal, stdout};
+use std::{
+    collections::HashSet,
+    io::{IsTerminal, stdout},
+};
 
-use stalecore_model::{console::printable, glossary::Verdict, run::Run};
+use stalecore_model::{console::printable, exit::ExitCode, run::Run, words};
 
 use super::{
     answer,
@@ -16,7 +19,8 @@ use super::{
 };
 use crate::{colour, report, stderr, stdout};
 
-use stalecore_model::exit::ExitCode;
+/// Far more than there are combinations.
+const MOST_CASES: u32 = 100_000;
 
 /// Judges, saves and shows, and gives the exit code; of the core file, if one
 /// was wanted, it says what came of it.
@@ -94,27 +98,31 @@ fn what_was_odd(session: &Session) -> Vec<String> {
     let mut note = |text: String| notes.push(format!("host: {text}"));
     let run: &Run = &session.run;
     if run.garbled > 0 {
+        let lines = words::count(run.garbled as usize, "line", "lines");
+        let were = words::with(run.garbled as usize, "was", "were");
+        let too_long = match (run.garbled, session.too_long) {
+            (_, 0) => String::new(),
+            (1, _) => ", as it was too long".into(),
+            (_, n) => format!(", {n} of them too long"),
+        };
+        note(format!("{lines} of the console {were} garbled{too_long}"));
+    }
+    let unread = missing_cases(run);
+    if !unread.is_empty() {
+        let many = unread.len() > 1 || unread[0][0] != unread[0][1];
         note(format!(
-            "{} lines of the console were garbled, {} of them too long",
-            run.garbled, session.too_long
+            "no record of {} {} was read",
+            words::with(usize::from(many) + 1, "case", "cases"),
+            words::ranges(&unread)
         ));
     }
-    if let Some(end) = &run.end {
-        // A case that the run did not reach is skipped, and has no record.
-        let ran = |verdict: &Verdict| *verdict != Verdict::Skipped;
-        let stated: u32 = end
-            .verdicts
-            .iter()
-            .filter(|(v, _)| ran(v))
-            .map(|(_, n)| n)
-            .sum();
-        let seen = run.cases.iter().filter(|c| ran(&c.verdict)).count();
-        if usize::try_from(stated) != Ok(seen) {
-            note(format!(
-                "the closing record counts {stated} cases that ran, {seen} of which came over the \
-                 console"
-            ));
-        }
+    if run.followed_by > 0 {
+        note(format!(
+            "behind the end of this run {} began; only the first is read",
+            words::count(run.followed_by as usize, "other run", "others")
+        ));
+    }
+    if run.end.is_some() {
         let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);
         if session.tree_cases != planned {
             note(format!(
@@ -124,4 +132,23 @@ fn what_was_odd(session: &Session) -> Vec<String> {
         }
     }
     notes
+}
+
+/// The numbers of planned cases that have no record, where the console lost
+/// something: otherwise they were not reached.
+fn missing_cases(run: &Run) -> Vec<[u32; 2]> {
+    if run.unread().is_none() {
+        return Vec::new();
+    }
+    let read: HashSet<u32> = run.cases.iter().map(|case| case.n).collect();
+    // As many as are read at most, whatever a console claims.
+    let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);
+    let mut missing: Vec<[u32; 2]> = Vec::new();
+    for n in (1..=planned.min(MOST_CASES)).filter(|n| !read.contains(n)) {
+        match missing.last_mut() {
+            Some([_, last]) if *last + 1 == n => *last = n,
+            _ => missing.push([n, n]),
+        }
+    }
+    missing
 }

@@ -8,9 +8,14 @@ use stalecore_model::{
     hazard::{Coverage, Hazard},
     record::{BisectRecord, Block, Fault, Icount},
     run::Run,
+    words,
 };
 
-use super::{answer::state_of, figures, table::fold};
+use super::{
+    answer::{made_by, state_named},
+    figures,
+    table::fold,
+};
 
 /// Each finding as a paragraph of at most `width` columns. Text from the console is made fit for a
 /// terminal: a record can hold what a line cannot.
@@ -26,8 +31,12 @@ pub fn findings(run: &Run, width: usize) -> String {
             && let Some(why) = &case.why
         {
             parts.push(format!(
-                "{}: case {}, {} under {}: {why}",
-                case.verdict, case.n, case.op, case.state
+                "{}: case {}, {} under {}{}: {why}",
+                case.verdict,
+                case.n,
+                case.op,
+                case.state,
+                made_by(run, case.n)
             ));
         }
     }
@@ -56,7 +65,7 @@ fn block(run: &Run, block: &Block) -> String {
     let under = if block.baseline {
         "every other core parked (the baseline)".to_string()
     } else {
-        state_of(run, block.n)
+        state_named(run, block.n)
     };
     let what = if block.behind {
         "returned, and its core did not go on;"
@@ -64,10 +73,11 @@ fn block(run: &Run, block: &Block) -> String {
         "not returned"
     };
     let mut text = format!(
-        "blocked: case {}, {} under {under}\n  CPU {} at {}: {}{address}\n  \
+        "blocked: case {}, {} under {under}{}\n  CPU {} at {}: {}{address}\n  \
          {what} {}, {} had returned before; seen by the {}\n",
         block.n,
         block.op,
+        made_by(run, block.n),
         block.initiator,
         block.at,
         block.instruction,
@@ -156,18 +166,21 @@ fn bisection(found: &BisectRecord) -> String {
         (None, false) => "; there may be more".to_string(),
     };
     format!(
-        "case {}: of the stale CPUs {}, {culprits} is enough to block, found in {} trials{rest}",
-        found.n, found.stale, found.trials
+        "case {}: of the stale CPUs {}, {culprits} is enough to block, found in {}{rest}",
+        found.n,
+        found.stale,
+        words::count(found.trials as usize, "trial", "trials")
     )
 }
 
 fn fault(run: &Run, fault: &Fault) -> String {
     format!(
-        "faulted: case {}, {} under {}\n  CPU {} at {}: {}\n  \
+        "faulted: case {}, {} under {}{}\n  CPU {} at {}: {}\n  \
          ESR {} FAR {} ELR {}; the routine returned {}",
         fault.n,
         fault.op,
-        state_of(run, fault.n),
+        state_named(run, fault.n),
+        made_by(run, fault.n),
         fault.initiator,
         fault.at,
         fault.syndrome,
@@ -202,8 +215,10 @@ fn skipped(run: &Run) -> Vec<String> {
 
 fn icount(icount: &Icount) -> String {
     let mut text = format!(
-        "the empty timed block costs {} instructions; {} are written in it",
-        icount.empty, icount.written
+        "the empty timed block costs {}; {} {} written in it",
+        words::count(icount.empty as usize, "instruction", "instructions"),
+        icount.written,
+        words::with(icount.written as usize, "is", "are")
     );
     for (op, more) in &icount.more {
         text += &format!("\n  {op}: {more} more");

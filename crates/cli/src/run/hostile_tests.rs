@@ -8,6 +8,7 @@ use stalecore_model::{
     cpuset::CpuSet,
     glossary::Subject,
     kdump::{KdumpRecord, Step},
+    reader::Reader,
     record::{Fault, Hex, Record},
     run::Run,
 };
@@ -144,8 +145,9 @@ fn read(bytes: &[u8]) -> Run {
         console_bytes: bytes.len() as u64,
         ..Run::default()
     };
+    let mut reader = Reader::default();
     let mut take = |line| match line {
-        Line::Record(record) => drop(run.take(record)),
+        Line::Record(record, seal) => drop(reader.take(&mut run, record, seal)),
         Line::Garbled { .. } | Line::TooLong { .. } => run.garbled += 1,
         _ => {}
     };

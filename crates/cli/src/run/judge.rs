@@ -3,9 +3,9 @@
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
-use stalecore_model::{exit::ExitCode, glossary::Verdict, record::SCHEMA, run::Run};
+use stalecore_model::{exit::ExitCode, glossary::Verdict, record::SCHEMA, run::Run, words};
 
-use super::{session::OURS, watch::Stop};
+use super::{answer::lacks, session::OURS, watch::Stop};
 
 /// What is known of the end, besides the records.
 pub struct Ending {
@@ -34,8 +34,11 @@ pub struct Judgement {
     pub problem: Option<String>,
 }
 
-/// Judges a run; `expect` turns a verdict that is found into 0, and its absence
-/// into 1.
+/// Judges a run.
+///
+/// `expect` turns a verdict that is found into 0, and its absence into 1; what
+/// other cases ask for counts all the same. Where results were lost, what was
+/// found stands, and that nothing was found is no answer.
 pub fn judge(run: &Run, ending: &Ending, expect: Option<Verdict>) -> Judgement {
     if let Some((code, problem)) = problem(run, ending) {
         return Judgement {
@@ -49,35 +52,34 @@ pub fn judge(run: &Run, ending: &Ending, expect: Option<Verdict>) -> Judgement {
         (None, Stop::Held(_)) => ExitCode::Blocked,
         (None, _) => ExitCode::Harness,
     };
-    let found = |verdict| count(run, verdict) > 0;
-    let asks = |verdict| match verdict {
-        Verdict::Slowed if run.plan.as_ref().is_some_and(|p| p.strict) => ExitCode::Slowed,
-        _ => ExitCode::of_verdict(verdict),
-    };
-    let asked = |except: Option<Verdict>| {
-        Verdict::ALL
-            .iter()
-            .filter(|v| found(**v) && Some(**v) != except)
-            .fold(ExitCode::Expected, |code, v| code.worse(asks(*v)))
-    };
     let code = match expect {
-        None => stated.worse(asked(None)),
+        None => stated.worse(asked(run, None)),
         Some(expected) => {
             // A code that no case asks for is a failure of the harness itself.
-            let unasked = if stated == asked(None) {
+            let unasked = if stated == asked(run, None) {
                 ExitCode::Expected
             } else {
                 stated
             };
-            let met = if found(expected) {
+            let met = if is_met(run, expected) {
                 ExitCode::Expected
             } else {
                 ExitCode::Slowed
             };
-            asked(Some(expected)).worse(unasked).worse(met)
+            asked(run, Some(expected)).worse(unasked).worse(met)
         }
     };
-    let problem = ending.unchecked.clone().or_else(|| hazards(run));
+    let finding = match code {
+        ExitCode::Blocked | ExitCode::Incoherent | ExitCode::Faulted => true,
+        ExitCode::Slowed => expect.is_none(),
+        _ => false,
+    };
+    let unread = run.unread().filter(|unread| unread.results && !finding);
+    let problem = ending
+        .unchecked
+        .clone()
+        .or_else(|| hazards(run))
+        .or_else(|| unread.map(|unread| lacks(run, &unread)));
     Judgement {
         code: match problem {
             Some(_) => code.worse(ExitCode::Harness),
@@ -89,17 +91,45 @@ pub fn judge(run: &Run, ending: &Ending, expect: Option<Verdict>) -> Judgement {
 
 /// What the checker of caches found is the harness's own fault.
 fn hazards(run: &Run) -> Option<String> {
-    let count = match run.hazards.len() {
+    let hazards = match run.hazards.len() {
         0 => return None,
-        1 => "1 hazard".to_string(),
-        n => format!("{n} hazards"),
+        n => words::count(n, "hazard", "hazards"),
     };
     Some(format!(
-        "{count}: the image relies on memory that a cache may hide or overwrite"
+        "{hazards}: the image relies on memory that a cache may hide or overwrite"
     ))
 }
 
-/// How many cases ended so: as the closing record counts them, or as they came.
+/// What the cases ask for, but not those that end as `expected`.
+fn asked(run: &Run, expected: Option<Verdict>) -> ExitCode {
+    let asks = |verdict| match verdict {
+        Verdict::Slowed if run.plan.as_ref().is_some_and(|p| p.strict) => ExitCode::Slowed,
+        _ => ExitCode::of_verdict(verdict),
+    };
+    let nothing = expected.is_none() && !run.decided();
+    let begin = match nothing {
+        true => ExitCode::Inconclusive,
+        false => ExitCode::Expected,
+    };
+    Verdict::ALL
+        .iter()
+        .filter(|v| count(run, **v) > 0 && Some(**v) != expected)
+        .fold(begin, |code, v| code.worse(asks(*v)))
+}
+
+/// Is there a case of this verdict? What is serious counts in the control too.
+pub fn is_met(run: &Run, expected: Verdict) -> bool {
+    match expected {
+        Verdict::Blocked | Verdict::Incoherent | Verdict::Faulted => count(run, expected) > 0,
+        _ => {
+            let mut cases = run.cases.iter();
+            cases.any(|case| case.verdict == expected && run.counts(case))
+        }
+    }
+}
+
+/// How many cases ended so: as the closing record counts them, or as they were
+/// read, whichever is more.
 pub fn count(run: &Run, verdict: Verdict) -> u32 {
     let stated = run.end.iter().flat_map(|end| &end.verdicts);
     let stated = stated.filter(|(v, _)| *v == verdict).map(|(_, n)| *n).max();
@@ -193,6 +223,7 @@ fn no_end(run: &Run, ending: &Ending) -> String {
     }
     let garbled = match run.garbled {
         0 => String::new(),
+        1 => "; 1 line was garbled".into(),
         n => format!("; {n} lines were garbled"),
     };
     format!(
@@ -239,7 +270,11 @@ fn how_it_ended(ending: &Ending) -> String {
 
 fn so_far(run: &Run) -> String {
     match &run.plan {
-        Some(plan) => format!("after {} of {} cases", run.cases.len(), plan.cases),
+        Some(plan) => format!(
+            "after {} of {}",
+            run.cases.len(),
+            words::cases(plan.cases as usize)
+        ),
         None => "before the first case".to_string(),
     }
 }

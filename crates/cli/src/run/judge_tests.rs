@@ -2,12 +2,26 @@ use super::*;
 use crate::synthetic::{self, Shape};
 use stalecore_model::{
     cpuset::CpuSet,
-    record::{End, PlanRecord},
+    glossary::{LineState, StaleState, Subject},
+    plan::Case,
+    record::{CaseRecord, End, PlanRecord},
 };
 use std::time::Duration;
 
+/// A run that ended in order, with so many cases of each verdict.
 fn run(exit: u8, verdicts: &[(Verdict, u32)], strict: bool) -> Run {
+    let each = verdicts.iter().flat_map(|(v, n)| (0..*n).map(move |_| *v));
+    let case = |(nth, verdict)| {
+        let case = Case {
+            number: nth + 1,
+            subject: Subject::IcIvau,
+            state: StaleState::ALL[nth + 1],
+            line: LineState::DirtyHere,
+        };
+        CaseRecord::blank(&case, verdict, None)
+    };
     Run {
+        cases: each.enumerate().map(case).collect(),
         console_bytes: 100,
         plan: Some(PlanRecord {
             cases: 9,
@@ -47,9 +61,15 @@ fn code(run: &Run, expect: Option<Verdict>) -> u8 {
 #[test]
 fn what_the_image_says_counts() {
     for exit in [0, 1, 2, 3, 4, 5, 6] {
-        assert_eq!(code(&run(exit, &[], false), None), exit);
+        assert_eq!(
+            code(&run(exit, &[(Verdict::Completed, 1)], false), None),
+            exit
+        );
     }
-    assert_eq!(code(&run(77, &[], false), None), 2);
+    assert_eq!(code(&run(77, &[(Verdict::Completed, 1)], false), None), 2);
+    // Where nothing was tested, it may say 0 as it likes.
+    assert_eq!(code(&run(0, &[], false), None), 6);
+    assert_eq!(code(&run(0, &[(Verdict::Skipped, 2)], false), None), 6);
     // A verdict in the records counts even where the end forgot it.
     assert_eq!(code(&run(0, &[(Verdict::Blocked, 1)], false), None), 4);
 }

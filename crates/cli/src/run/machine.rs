@@ -76,6 +76,12 @@ impl MachineArgs {
         self.el == "3"
     }
 
+    /// Is QEMU given a plugin?
+    pub fn has_plugin(&self) -> bool {
+        let mut words = self.qemu_arg.iter().filter_map(|word| word.to_str());
+        words.any(|word| matches!(word, "-plugin" | "--plugin"))
+    }
+
     /// Checks what QEMU would refuse, or accept and never boot.
     ///
     /// # Errors

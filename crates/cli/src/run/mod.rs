@@ -28,6 +28,7 @@ mod scratch;
 pub mod session;
 mod show;
 mod silence;
+mod steps;
 mod table;
 pub mod watch;
 
@@ -45,6 +46,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, run::Run, shell};
 
+pub use answer::lacks;
 pub use args::{Args, OutputArgs, seconds};
 use coherence::Checker;
 use core_file::CoreFile;
@@ -120,7 +122,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = Run {
         machine_command: machine::as_text(&qemu.program, &words),
         host: format!("qemu {} ({})", qemu.version, machine.accel.name()),
-        emulated: machine.accel == Accel::Tcg,
+        emulated: Some(machine.accel == Accel::Tcg),
+        made_by: args.makers(),
         ..session::begun()
     };
     // Before the machine starts: a directory that cannot be written is found

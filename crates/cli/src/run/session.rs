@@ -11,7 +11,8 @@ use stalecore_model::{
     console::{Line, Lines},
     exit::ExitCode,
     ktap::Ktap,
-    record::{Record, SCHEMA},
+    reader::Reader,
+    record::{Record, SCHEMA, Seal},
     run::Run,
 };
 
@@ -70,6 +71,7 @@ pub struct Session {
     reason: Option<String>,
     gone_back: bool,
     lines: Lines,
+    reader: Reader,
     log: File,
     progress: Progress,
 }
@@ -92,6 +94,7 @@ impl Session {
             reason: None,
             gone_back: false,
             lines: Lines::default(),
+            reader: Reader::default(),
             log,
             progress,
         }
@@ -160,24 +163,17 @@ impl Session {
     }
 
     fn line(&mut self, line: Line) {
-        if !self.speaks && matches!(line, Line::Record(_) | Line::Ktap(Ktap::Version)) {
+        if !self.speaks && matches!(line, Line::Record(..) | Line::Ktap(Ktap::Version)) {
             self.speaks = true;
             self.progress.say("booting");
         }
         match line {
-            Line::Record(record) => {
-                self.progress.record(&record);
-                self.held |= matches!(record, Record::Hold(_));
-                if matches!(record, Record::Machine(_)) {
-                    // It prints the tree of all cases again.
-                    self.tree_cases = 0;
-                }
-                if matches!(record, Record::End(_)) {
-                    self.ended = Some(Instant::now());
-                }
-                self.run.take(record);
+            Line::Record(record, seal) => self.record(record, seal),
+            // What follows the run is another one's.
+            Line::Garbled { .. } | Line::TooLong { .. } if self.run.followed_by > 0 => {}
+            Line::Ktap(Ktap::Result { nested: true, .. }) if self.run.end.is_none() => {
+                self.tree_cases += 1;
             }
-            Line::Ktap(Ktap::Result { nested: true, .. }) => self.tree_cases += 1,
             Line::Ktap(_) => {}
             Line::Exit(code) => self.exit = self.exit.or(Some((code, Instant::now()))),
             Line::Garbled { bytes, .. } => {
@@ -192,6 +188,24 @@ impl Session {
             Line::Text(text) => self.text(text),
         }
     }
+
+    fn record(&mut self, record: Record, seal: Option<Seal>) {
+        self.progress.record(&record);
+        let hold = matches!(record, Record::Hold(_));
+        let begins = matches!(record, Record::Machine(_));
+        let ends = matches!(record, Record::End(_));
+        if self.reader.take(&mut self.run, record, seal) {
+            self.held |= hold;
+            if begins {
+                // It prints the tree of all cases again.
+                self.tree_cases = 0;
+            }
+            if ends {
+                self.ended = Some(Instant::now());
+            }
+        }
+    }
+
     /// A line of nobody in particular, or of our loader.
     fn text(&mut self, text: String) {
         if let Some(reason) = text.strip_prefix(OURS) {

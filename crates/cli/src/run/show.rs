@@ -6,6 +6,7 @@ use stalecore_model::run::{BAUD, Run};
 
 use super::{
     findings::findings,
+    steps::steps,
     table::{fold, table},
 };
 
@@ -32,7 +33,10 @@ pub fn width() -> usize {
 pub fn text(run: &Run, width: usize, all_states: bool) -> String {
     let parts = [
         fold(&run.answer, width),
-        table(run, width, all_states),
+        match run.is_crash() {
+            true => steps(run, width),
+            false => table(run, width, all_states),
+        },
         findings(run, width),
         fold(&console(run), width),
     ];

@@ -133,8 +133,13 @@ impl<'a> Grid<'a> {
             verdict => return verdict.to_string(),
         };
         let median = self.machine.and_then(|m| figures::median(case, m));
+        let factor = figures::slowdown(case, self.machine);
+        if median.is_none() && factor.is_none() {
+            // Nothing was timed.
+            return case.verdict.to_string();
+        }
         let median = median.map_or("?".to_string(), figures::time);
-        let factor = figures::slowdown(case, self.machine).map_or("?".to_string(), figures::factor);
+        let factor = factor.map_or("?".to_string(), figures::factor);
         format!("{median} {factor}{mark}")
     }
 }
@@ -191,7 +196,7 @@ pub fn table(run: &Run, width: usize, all_states: bool) -> String {
         draw(&mut text, &labels, label, &columns);
         rest = &rest[taken..];
     }
-    let timed = |c: &CaseRecord| matches!(c.verdict, Verdict::Completed | Verdict::Slowed);
+    let timed = |c: &CaseRecord| figures::slowdown(c, run.machine.as_ref()).is_some();
     if run.cases.iter().any(timed) {
         text += &fold(&footnote(run), width);
     }

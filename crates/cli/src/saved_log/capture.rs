@@ -87,6 +87,10 @@ struct Runs {
     wrapped: Vec<Vec<u8>>,
     json: Nesting,
     length: usize,
+    /// Pieces that came behind the end of its JSON: of its number and checksum.
+    behind: u32,
+    /// Records have a number and a checksum here.
+    sealed: bool,
     /// The run's last record has come.
     ended: bool,
     /// Where the next run's first line may have begun.
@@ -107,8 +111,13 @@ impl Runs {
             }
         }
         self.give_up();
-        if starts && matches!(Line::read(line), Some(Line::Garbled { .. })) {
-            (self.json, self.length) = (Nesting::default(), 0);
+        let whole = match Line::read(line) {
+            Some(Line::Garbled { .. }) => false,
+            Some(Line::Record(_, seal)) => seal.is_some() || !self.sealed,
+            _ => true,
+        };
+        if starts && !whole {
+            (self.json, self.length, self.behind) = (Nesting::default(), 0, 0);
             self.wrap(line);
         } else {
             self.put(line);
@@ -120,15 +129,19 @@ impl Runs {
         self.wrapped.push(piece.to_vec());
         self.length += piece.len();
         self.json.feed(piece);
-        if self.json.closed() {
-            let whole = self.wrapped.concat();
-            if matches!(Line::read(&whole), Some(Line::Record(_))) {
+        if !self.json.closed() {
+            return;
+        }
+        let whole = self.wrapped.concat();
+        match Line::read(&whole) {
+            Some(Line::Record(_, seal)) if seal.is_some() || !self.sealed => {
+                self.log.mended += u64::from(self.wrapped.len() > 1);
                 self.wrapped.clear();
-                self.log.mended += 1;
                 self.put(&whole);
-            } else {
-                self.give_up();
             }
+            // Number and checksum may stand on the next line, or a part of them.
+            _ if self.behind < 2 => self.behind += 1,
+            _ => self.give_up(),
         }
     }
 
@@ -141,12 +154,13 @@ impl Runs {
 
     fn put(&mut self, line: &[u8]) {
         let read = Line::read(line);
+        self.sealed |= matches!(read, Some(Line::Record(_, Some(_))));
         match &read {
-            Some(Line::Record(Record::End(_))) => self.ended = true,
+            Some(Line::Record(Record::End(_), _)) => self.ended = true,
             Some(Line::Ktap(Ktap::Version)) if self.ended && self.next.is_none() => {
                 self.next = self.log.runs.last().map(Vec::len);
             }
-            Some(Line::Record(Record::Machine(_))) if self.ended => {
+            Some(Line::Record(Record::Machine(_), _)) if self.ended => {
                 // Its head came before it.
                 let head = match (self.next.take(), self.log.runs.last_mut()) {
                     (Some(at), Some(run)) => run.split_off(at),
@@ -159,7 +173,7 @@ impl Runs {
         }
         let ours = matches!(
             read,
-            Some(Line::Record(_) | Line::Garbled { .. } | Line::Ktap(Ktap::Version))
+            Some(Line::Record(..) | Line::Garbled { .. } | Line::Ktap(Ktap::Version))
         );
         // What firmware said before is of no run.
         if self.log.runs.is_empty() && ours {

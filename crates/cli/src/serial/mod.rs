@@ -12,6 +12,7 @@ use anyhow::Context;
 use stalecore_model::{
     exit::ExitCode,
     run::{Run, SerialLine},
+    words,
 };
 
 use crate::run::{
@@ -115,32 +116,50 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// QEMU's machines name themselves; under KVM as well, where this errs on the
 /// side of claiming too little.
-pub fn is_emulated(run: &Run) -> bool {
-    let model = run.machine.as_ref().map_or("", |m| m.model.as_str());
-    model == "linux,dummy-virt" || model.starts_with("QEMU")
+/// Where the machine's record was lost, nobody knows.
+pub fn is_emulated(run: &Run) -> Option<bool> {
+    let model = &run.machine.as_ref()?.model;
+    Some(model == "linux,dummy-virt" || model.starts_with("QEMU"))
 }
 
 /// What happened on the line, where anything did.
 pub fn notes(line: &SerialLine, restarts: u32) -> Vec<String> {
     let mut notes = Vec::new();
-    let mut note = |count: u64, text: &str| {
+    let mut note = |count: u64, one: &str, many: &str, text: &str| {
         if count > 0 {
+            let count = words::count(count as usize, one, many);
             notes.push(format!("host: {count} {text}"));
         }
     };
-    note(line.garbled_bytes, "bytes of the serial line were garbled");
+    note(
+        line.garbled_bytes,
+        "byte of the serial line was",
+        "bytes of the serial line were",
+        "garbled",
+    );
     note(
         line.lost_bytes.unwrap_or(0),
-        "bytes or more were lost in this host's UART",
+        "byte or more was",
+        "bytes or more were",
+        "lost in this host's UART",
     );
     note(
         line.damaged_bytes.unwrap_or(0),
-        "bytes came with a wrong stop or parity bit",
+        "byte",
+        "bytes",
+        "came with a wrong stop or parity bit",
     );
-    note(line.cuts, "times the line was lost and sought again");
+    note(
+        line.cuts,
+        "time",
+        "times",
+        "the line was lost and sought again",
+    );
     note(
         restarts.into(),
-        "times the board began again; each case counts as it last ran",
+        "time",
+        "times",
+        "the board began again; each case counts as it last ran",
     );
     notes
 }
@@ -163,7 +182,7 @@ mod tests {
         for part in [
             "3 bytes or more were lost",
             "2 times the line",
-            "1 times the board",
+            "1 time the board",
         ] {
             assert!(notes.contains(part), "{notes}");
         }

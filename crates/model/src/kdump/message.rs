@@ -31,13 +31,16 @@ pub fn stamp(us: u64) -> String {
     format!("[{:>5}.{:06}] ", us / 1_000_000, us % 1_000_000)
 }
 
-/// The watchdog's finding; whole seconds, as the kernel has them.
+/// The watchdog's finding; whole seconds, as the kernel has them, but a watchdog
+/// that is faster than the kernel's does not say `0s`.
 pub fn soft_lockup(cpu: usize, stuck_ms: u64) -> String {
+    let stuck = match stuck_ms {
+        0..1000 => format!("0.{}", stuck_ms / 100),
+        _ => format!("{}", stuck_ms / 1000),
+    };
     format!(
-        "watchdog: BUG: soft lockup - CPU#{cpu} stuck for {}s! [{}:{}]",
-        stuck_ms / 1000,
-        TASK.0,
-        TASK.1
+        "watchdog: BUG: soft lockup - CPU#{cpu} stuck for {stuck}s! [{}:{}]",
+        TASK.0, TASK.1
     )
 }
 
@@ -122,6 +125,10 @@ mod tests {
         assert_eq!(
             soft_lockup(24, 23_900),
             "watchdog: BUG: soft lockup - CPU#24 stuck for 23s! [stalecore:1]"
+        );
+        assert_eq!(
+            soft_lockup(3, 412),
+            "watchdog: BUG: soft lockup - CPU#3 stuck for 0.4s! [stalecore:1]"
         );
         let others = CpuSet::parse("0-23,25-127").unwrap();
         assert_eq!(

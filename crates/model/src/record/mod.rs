@@ -1,8 +1,11 @@
 //! The records that the image writes and the host reads: one schema, the same
 //! Rust types on both sides. On the console each is one diagnostic line of
-//! KTAP: `# ` and the record as JSON, an object with one key, the record's kind.
+//! KTAP: `# `, the record as JSON (an object with one key, the record's kind)
+//! and its [`Seal`].
 
 mod block;
+mod maker;
+mod seal;
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
@@ -11,6 +14,8 @@ pub use crate::hex::Hex;
 pub use block::{
     Absent, BASELINE_BLOCKED, BisectRecord, Block, CoreState, Fault, Rung, RungRecord,
 };
+pub use maker::Maker;
+pub use seal::Seal;
 
 use crate::{
     cpuset::CpuSet,
@@ -27,6 +32,9 @@ use crate::{
 /// makes it one more. Every version up to this one is read; what changed in
 /// each stands in docs/report-format.md.
 pub const SCHEMA: u32 = 2;
+
+/// From this version on each record's line ends with a [`Seal`].
+pub const SEALED: u32 = 3;
 
 /// One line of the report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -367,6 +375,12 @@ impl Record {
     /// None in practice: the records hold nothing that JSON cannot.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
+    }
+
+    /// Must a line with this record have a [`Seal`]? Images of older schemas
+    /// wrote none.
+    pub fn must_be_sealed(&self) -> bool {
+        matches!(self, Self::Machine(machine) if machine.schema >= SEALED)
     }
 
     /// Reads one line of JSON.

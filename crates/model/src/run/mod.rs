@@ -1,15 +1,19 @@
 //! A whole run as the host keeps it: `run.json`.
 
+mod asked;
+mod unread;
+
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::glossary::Verdict;
 use crate::hazard::{Coverage, Hazard};
 use crate::record::{
-    Absent, BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine, Note,
-    PlanRecord, Record, Resume, RungRecord,
+    Absent, BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine,
+    Maker, Note, PlanRecord, Record, Resume, RungRecord,
 };
 use crate::{cpuset::CpuSet, kdump::KdumpRecord, mark::Marks, topology::Topology};
+pub use unread::Unread;
 
 /// The baud rate of most boards' consoles; a byte takes ten bits there.
 pub const BAUD: u32 = 115_200;
@@ -31,7 +35,12 @@ pub struct Run {
     /// What runs the image: `qemu 7.2.22 (tcg)`, `serial /dev/ttyUSB0`.
     pub host: String,
     /// Is the machine emulated, so that the run is about the harness only?
-    pub emulated: bool,
+    /// `None` where that is not known: the machine's record was lost.
+    pub emulated: Option<bool>,
+    /// What the host knows to have made results, or to have been able to:
+    /// [`Run::makers`] has what the records say, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made_by: Vec<Maker>,
     /// The exit code of the host command.
     #[cfg_attr(test, schemars(schema_with = "crate::schema::exit_code"))]
     pub exit: u8,
@@ -43,6 +52,17 @@ pub struct Run {
     pub console_bytes: u64,
     /// Lines that looked like records and could not be read, or came twice.
     pub garbled: u64,
+    /// The numbers of records that never came, or not as they were written:
+    /// first and last of each gap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<[u32; 2]>,
+    /// Records without number and checksum, which older images wrote: what is
+    /// lost of those, or changed in them, is seen only by what it contradicts.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub unchecked: u64,
+    /// How many other runs began behind this one's end; nothing of them is kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub followed_by: u32,
     /// The machine.
     pub machine: Option<Machine>,
     /// Where in memory the marks were.
@@ -120,6 +140,14 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 /// Who saw a block that the host read out of a silent machine.
 pub const HOST: &str = "host";
 
@@ -182,8 +210,19 @@ impl Run {
         taken
     }
 
+    /// Notes that the records of these numbers are missing.
+    pub(crate) fn lose(&mut self, first: u32, last: u32) {
+        self.lost.push([first, last]);
+    }
+
+    /// How many records are missing.
+    pub fn lost_records(&self) -> u64 {
+        let count = |[first, last]: &[u32; 2]| u64::from(last.saturating_sub(*first)) + 1;
+        self.lost.iter().map(count).sum()
+    }
+
     /// Forgets what the machine is about to say again.
-    fn begin_again(&mut self) {
+    pub(crate) fn begin_again(&mut self) {
         self.restarts += 1;
         (self.machine, self.marks, self.topology) = (None, None, None);
         (self.plan, self.icount) = (None, None);

@@ -1,0 +1,306 @@
+//! What came of a plan's cases, in sentences.
+
+use stalecore_model::{
+    exit::ExitCode,
+    glossary::{StaleState, Verdict},
+    record::{Block, CaseRecord, Fault, Maker},
+    run::Run,
+    words,
+};
+
+use super::{Lead, Sentence, others_in, state_of};
+use crate::run::{figures, judge::count, table::worst};
+
+/// The cases that one maker made, or the machine itself.
+struct Part<'a> {
+    run: &'a Run,
+    maker: Option<Maker>,
+    /// All of them.
+    all: Vec<&'a CaseRecord>,
+    /// Those that test what was asked, and ran.
+    asked: Vec<&'a CaseRecord>,
+}
+
+/// What came of the cases: those of the machine, and those of each maker.
+pub fn sentences(run: &Run) -> Vec<Sentence> {
+    let mut makers: Vec<_> = run.cases.iter().map(|case| run.maker(case.op)).collect();
+    makers.sort();
+    makers.dedup();
+    let mut sentences: Vec<_> = makers
+        .into_iter()
+        .flat_map(|maker| Part::new(run, maker).sentences())
+        .collect();
+    let uncounted = uncounted(run);
+    if !uncounted.is_empty() {
+        // That the others returned is no answer.
+        sentences.retain(|sentence| sentence.code.rank() < ExitCode::Slowed.rank());
+        sentences.extend(uncounted);
+    }
+    if sentences.is_empty() {
+        sentences.push(Sentence {
+            code: ExitCode::Inconclusive,
+            text: Lead::Undecided.words(None) + "no case was read",
+        });
+    }
+    sentences
+}
+
+/// What the closing record counts, and no record that was read tells of.
+fn uncounted(run: &Run) -> Vec<Sentence> {
+    let serious = [Verdict::Blocked, Verdict::Incoherent, Verdict::Faulted];
+    let missing = serious.into_iter().filter_map(|verdict| {
+        let read = run.cases.iter().filter(|c| c.verdict == verdict).count();
+        let counted = count(run, verdict) as usize;
+        (counted > read).then(|| Sentence {
+            code: ExitCode::of_verdict(verdict),
+            text: format!(
+                "The closing record counts {} {verdict} of which no record was read",
+                words::cases(counted - read)
+            ),
+        })
+    });
+    missing.collect()
+}
+
+impl<'a> Part<'a> {
+    fn new(run: &'a Run, maker: Option<Maker>) -> Self {
+        let all: Vec<_> = run
+            .cases
+            .iter()
+            .filter(|c| run.maker(c.op) == maker)
+            .collect();
+        let ran = |c: &&&CaseRecord| run.counts(c) && c.verdict != Verdict::Skipped;
+        Self {
+            run,
+            maker,
+            asked: all.iter().filter(ran).copied().collect(),
+            all,
+        }
+    }
+
+    fn sentences(&self) -> Vec<Sentence> {
+        let serious: Vec<_> = [Verdict::Blocked, Verdict::Incoherent, Verdict::Faulted]
+            .into_iter()
+            .filter_map(|verdict| self.serious(verdict))
+            .collect();
+        if serious.is_empty() {
+            return vec![self.rest()];
+        }
+        serious
+    }
+
+    fn say(&self, code: ExitCode, lead: Lead, text: &str) -> Sentence {
+        Sentence {
+            code,
+            text: lead.words(self.maker) + text,
+        }
+    }
+
+    /// The first case of this verdict, and how many others there are.
+    fn serious(&self, verdict: Verdict) -> Option<Sentence> {
+        let of = |c: &&&CaseRecord| c.verdict == verdict;
+        let first = self.all.iter().find(of)?;
+        let so = self.all.iter().filter(of).count();
+        let ran = self
+            .all
+            .iter()
+            .filter(|c| c.verdict != Verdict::Skipped)
+            .count();
+        let (lead, mut text) = match verdict {
+            Verdict::Blocked => {
+                let mut blocks = self.run.blocks.iter();
+                let block = blocks.find(|block| block.n == first.n);
+                (Lead::Yes, blocked(self.run, block, first))
+            }
+            Verdict::Faulted => {
+                let mut faults = self.run.faults.iter();
+                let fault = faults.find(|fault| fault.n == first.n);
+                (Lead::Faulted, faulted(self.run, fault, first))
+            }
+            _ => (Lead::Stale, incoherent(first)),
+        };
+        if so > 1 {
+            text += &format!("; {so} of {} {verdict}", words::cases(ran));
+        }
+        Some(self.say(ExitCode::of_verdict(verdict), lead, &text))
+    }
+
+    /// What came of cases of which none was serious.
+    fn rest(&self) -> Sentence {
+        let of = |verdict| self.asked.iter().filter(move |c| c.verdict == verdict);
+        let slowed = of(Verdict::Slowed).count();
+        let returned = of(Verdict::Completed).count() + slowed;
+        let doubtful = of(Verdict::Inconclusive).count();
+        let skipped = self
+            .all
+            .iter()
+            .filter(|c| c.verdict == Verdict::Skipped)
+            .count();
+        let skipped = match skipped {
+            0 => String::new(),
+            n => format!("; {n} {} skipped", words::with(n, "was", "were")),
+        };
+        if returned == 0 && doubtful == 0 {
+            return self.nothing(&skipped);
+        }
+        if doubtful > 0 {
+            return self.doubtful(doubtful, returned, slowed, &skipped);
+        }
+        let text = format!(
+            "{} returned, {}{skipped}",
+            words::all_cases(returned),
+            self.late(returned, slowed)
+        );
+        if self.run.only_control() {
+            let text = format!(
+                "{} returned with every other core parked; no core was stale",
+                words::all_cases(returned)
+            );
+            return self.say(ExitCode::Expected, Lead::Control, &text);
+        }
+        if slowed == 0 {
+            return self.say(ExitCode::Expected, Lead::No, &text);
+        }
+        match self.is_strict() {
+            true => self.say(ExitCode::Slowed, Lead::Delayed, &text),
+            false => self.say(ExitCode::Expected, Lead::NotBlocked, &text),
+        }
+    }
+
+    /// Only the control ran, or nothing.
+    fn nothing(&self, skipped: &str) -> Sentence {
+        let skip = self.all.iter().find(|c| c.verdict == Verdict::Skipped);
+        let why = skip.and_then(|c| c.why.as_deref());
+        let why = why.unwrap_or("no case was decisive");
+        let control = self.all.iter().any(|c| c.verdict != Verdict::Skipped);
+        let control = match control {
+            true => "only the control ran, and no core was stale: ",
+            false => "",
+        };
+        let text = format!("{control}{why}{skipped}");
+        self.say(ExitCode::Inconclusive, Lead::Undecided, &text)
+    }
+
+    /// Some prove nothing.
+    fn doubtful(&self, doubtful: usize, returned: usize, slowed: usize, skipped: &str) -> Sentence {
+        let first = self
+            .asked
+            .iter()
+            .find(|c| c.verdict == Verdict::Inconclusive);
+        let why = first.map_or(String::new(), |case| {
+            let why = case.why.as_deref().unwrap_or("no reason is given");
+            format!(" ({} under {}: {why})", case.op, case.state)
+        });
+        let proves = words::with(doubtful, "proves", "prove");
+        let mut text = match returned {
+            0 => format!("{} {proves} nothing{why}", words::all_cases(doubtful)),
+            n => format!(
+                "{doubtful} of {} {proves} nothing{why}",
+                words::cases(doubtful + n)
+            ),
+        };
+        if returned > 0 {
+            text += &format!(
+                "; {} returned, {}",
+                words::with(returned, "the other", &format!("the other {returned}")),
+                self.late(returned, slowed)
+            );
+        }
+        self.say(ExitCode::Inconclusive, Lead::Undecided, &(text + skipped))
+    }
+
+    /// How many of the cases that returned were late.
+    fn late(&self, returned: usize, slowed: usize) -> String {
+        let its = words::with(returned, "its", "their");
+        let than = match &self.run.plan {
+            Some(plan) => {
+                let threshold = figures::factor(plan.threshold);
+                format!("later than {threshold} {its} baseline")
+            }
+            None => format!("later than allowed against {its} baseline"),
+        };
+        if slowed == 0 {
+            return match returned {
+                1 => format!("no {than}"),
+                _ => format!("none {than}"),
+            };
+        }
+        let slow = self.asked.iter().filter(|c| c.verdict == Verdict::Slowed);
+        let machine = self.run.machine.as_ref();
+        let worst = worst(slow.copied(), machine).map_or(String::new(), |case| {
+            let factor = figures::slowdown(case, machine);
+            let factor = factor.map_or(String::new(), |f| format!(" ({})", figures::factor(f)));
+            format!("{} under {}{factor}", case.op, case.state)
+        });
+        match (returned, slowed) {
+            (1, _) => format!("{than}: {worst}"),
+            (_, 1) => format!("1 of them {than}: {worst}"),
+            (all, n) if all == n => format!("{than}, the worst {worst}"),
+            (_, n) => format!("{n} of them {than}, the worst {worst}"),
+        }
+    }
+
+    /// Does a slowed case count against the exit code?
+    fn is_strict(&self) -> bool {
+        self.run.plan.as_ref().map_or_else(
+            || {
+                self.run
+                    .end
+                    .as_ref()
+                    .is_some_and(|end| end.exit == ExitCode::Slowed as u8)
+            },
+            |plan| plan.strict,
+        )
+    }
+}
+
+fn blocked(run: &Run, block: Option<&Block>, case: &CaseRecord) -> String {
+    let Some(block) = block else {
+        return format!(
+            "{} had not returned, {}; where it was is not known, as no record of that was read",
+            case.op,
+            others_in(Some(case.state))
+        );
+    };
+    let released = block
+        .released_by()
+        .map_or(String::new(), |rung| format!("; released by: {rung}"));
+    let others = match block.baseline {
+        true => others_in(Some(StaleState::Parked)),
+        false => others_in(state_of(run, block.n)),
+    };
+    format!(
+        "{} on CPU {} {} {}, {others}{released}",
+        block.op,
+        block.initiator,
+        block.had_not(),
+        block.waited(),
+    )
+}
+
+fn incoherent(case: &CaseRecord) -> String {
+    format!(
+        "{} returned, {}, and {}",
+        case.op,
+        others_in(Some(case.state)),
+        case.why.as_deref().unwrap_or("older data or code was seen")
+    )
+}
+
+fn faulted(run: &Run, fault: Option<&Fault>, case: &CaseRecord) -> String {
+    let Some(fault) = fault else {
+        return format!(
+            "{} took an exception, {}; where is not known, as no record of that was read",
+            case.op,
+            others_in(Some(case.state))
+        );
+    };
+    format!(
+        "{} on CPU {} took an exception at {} ({}), {}",
+        fault.op,
+        fault.initiator,
+        fault.at,
+        fault.syndrome,
+        others_in(state_of(run, fault.n)),
+    )
+}

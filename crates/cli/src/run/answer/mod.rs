@@ -1,0 +1,213 @@
+//! The answer in one sentence or a few, the most serious first: can a stuck core
+//! delay or block another core's cache maintenance, on this machine?
+//!
+//! Every sentence about a whole run is made here. `sentences.txt` has each of
+//! them as a person reads it; the tests compare.
+
+mod cases;
+mod crash;
+#[cfg(test)]
+mod golden_tests;
+
+use stalecore_model::{
+    exit::ExitCode,
+    glossary::{StaleState, Verdict},
+    record::Maker,
+    run::{Run, Unread},
+    words,
+};
+
+use super::judge::{Judgement, is_met};
+
+/// The answer, without a newline.
+pub fn answer(run: &Run, judgement: &Judgement, expect: Option<Verdict>) -> String {
+    let lacks = run.unread().map(|unread| lacks(run, &unread));
+    let mut sentences = match &judgement.problem {
+        Some(problem) => vec![format!("No answer: {problem}.")],
+        None => {
+            let mut found = found(run);
+            if let Some(first) = found.first_mut() {
+                *first = expectation(run, judgement.code, expect) + first;
+            }
+            found
+        }
+    };
+    let said = |lacks: &String| judgement.problem.as_ref() == Some(lacks);
+    let lacks = lacks.filter(|lacks| !said(lacks));
+    sentences.extend(lacks.map(|lacks| capital(&lacks) + "."));
+    sentences.extend(absent(run));
+    sentences.extend(worth(run).map(str::to_string));
+    sentences.join(" ")
+}
+
+/// What was found, the most serious first.
+fn found(run: &Run) -> Vec<String> {
+    let mut found = if run.is_crash() {
+        crash::sentences(run)
+    } else {
+        cases::sentences(run)
+    };
+    found.sort_by_key(|sentence| sentence.code.rank());
+    found.into_iter().map(|s| s.text + ".").collect()
+}
+
+/// A sentence without its full stop, and what it means for the exit code.
+struct Sentence {
+    code: ExitCode,
+    text: String,
+}
+
+/// What an answer can be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    Yes,
+    Delayed,
+    NotBlocked,
+    No,
+    Stale,
+    Faulted,
+    Undecided,
+    /// No core was stale, and none was to be.
+    Control,
+}
+
+impl Lead {
+    /// The beginning of a sentence about what the machine's own cores did, or
+    /// `maker`, if one did it.
+    fn words(self, maker: Option<Maker>) -> String {
+        let Some(maker) = maker else {
+            return match self {
+                Self::Yes => "Yes: ",
+                Self::Delayed => "Yes, delayed: ",
+                Self::NotBlocked => "Not blocked: ",
+                Self::No => "No: ",
+                Self::Stale => "Stale: ",
+                Self::Faulted => "Faulted: ",
+                Self::Undecided => "Undecided: ",
+                Self::Control => "The control only: ",
+            }
+            .into();
+        };
+        let (how, what) = match self {
+            Self::Yes => ("Made by", ""),
+            Self::Delayed => ("Made by", "delayed: "),
+            Self::NotBlocked => ("With", "not blocked: "),
+            Self::No => ("With", ""),
+            Self::Stale => ("Made by", "stale: "),
+            Self::Faulted => ("Made by", "faulted: "),
+            Self::Undecided => ("With", "undecided: "),
+            Self::Control => ("With", "the control only: "),
+        };
+        format!("{how} {}: {what}", maker.about())
+    }
+}
+
+fn expectation(run: &Run, code: ExitCode, expect: Option<Verdict>) -> String {
+    match expect {
+        None => String::new(),
+        Some(verdict) if !is_met(run, verdict) => {
+            format!("Not as expected (no case {verdict}): ")
+        }
+        Some(verdict) if code == ExitCode::Expected => format!("As expected ({verdict}): "),
+        Some(verdict) => format!("As expected ({verdict}), but not only that: "),
+    }
+}
+
+/// How many of the machine's cores took part, where not all of them did.
+fn absent(run: &Run) -> Option<String> {
+    let (absent, machine) = (run.absent(), run.machine.as_ref()?);
+    let all = machine.cpus as usize;
+    (!absent.is_empty() && all >= absent.len()).then(|| {
+        format!(
+            "{} of {} took part: CPU {absent} did not answer.",
+            all - absent.len(),
+            words::count(all, "core", "cores")
+        )
+    })
+}
+
+/// What the figures are worth.
+fn worth(run: &Run) -> Option<&'static str> {
+    match run.emulated {
+        Some(false) => None,
+        Some(true) => Some(
+            "The machine is emulated: this is about the harness only, and says nothing about \
+             silicon.",
+        ),
+        None => Some("Whether the machine is emulated is not known."),
+    }
+}
+
+/// What of a run was not read, without a capital and a full stop.
+pub fn lacks(run: &Run, unread: &Unread) -> String {
+    let read = unread.read;
+    let were = words::with(read, "was", "were");
+    let cases = match unread.of {
+        Some(of) if read == of && unread.results => {
+            "the cases that were read do not end as the closing record counts them".to_string()
+        }
+        Some(of) if read == of => format!("{} {were} read", words::all_cases(of)),
+        Some(of) if read == 0 => format!("of {} none was read", words::cases(of)),
+        Some(of) => format!("of {} {read} {were} read", words::cases(of)),
+        None => format!(
+            "{} {were} read, of how many is not known",
+            words::cases(read)
+        ),
+    };
+    match run.lost_records() {
+        0 => cases,
+        lost => format!(
+            "{cases}; {} {} of the console {} lost",
+            words::with(lost as usize, "record", "records"),
+            words::ranges(&run.lost),
+            words::with(lost as usize, "was", "were")
+        ),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string());
+    first.unwrap_or_default() + chars.as_str()
+}
+
+/// The stale state of a case, also of one that has no record.
+fn state_of(run: &Run, n: u32) -> Option<StaleState> {
+    let case = run.cases.iter().find(|c| c.n == n).map(|c| c.state);
+    case.or_else(|| {
+        let groups = run.groups.iter();
+        groups
+            .filter(|g| (g.first..g.first.saturating_add(g.cases)).contains(&n))
+            .map(|g| g.state)
+            .next_back()
+    })
+}
+
+/// The stale state of a case in a word.
+pub fn state_named(run: &Run, n: u32) -> String {
+    state_of(run, n).map_or_else(|| "an unknown state".into(), |state| state.to_string())
+}
+
+/// `, made by the fabric, a model` behind the name of a case that somebody made.
+pub fn made_by(run: &Run, n: u32) -> String {
+    maker_of(run, n).map_or(String::new(), |maker| {
+        format!(", made by {}", maker.about())
+    })
+}
+
+/// How the other cores were, in the middle of a sentence.
+fn others_in(state: Option<StaleState>) -> String {
+    match state {
+        Some(StaleState::Parked) => "with every other core parked".into(),
+        Some(state) => format!("with the stale cores in {state}"),
+        None => "with the stale cores in a state that is not known".into(),
+    }
+}
+
+/// Who made what came of a case, by its number.
+fn maker_of(run: &Run, n: u32) -> Option<Maker> {
+    let case = run.cases.iter().find(|case| case.n == n).map(|c| c.op);
+    let block = || run.blocks.iter().find(|b| b.n == n).map(|b| b.op);
+    let fault = || run.faults.iter().find(|f| f.n == n).map(|f| f.op);
+    run.maker(case.or_else(block).or_else(fault)?)
+}
