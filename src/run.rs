@@ -15,7 +15,7 @@ use crate::{
         ask::ask,
         command::Command,
         percpu::{self, core},
-        start,
+        start::{self, Missing},
     },
     hal::{
         clock,
@@ -107,11 +107,20 @@ fn run() -> Result<(), String> {
     }
     describe::machine(board, counter, empty, &plan);
     notes.into_iter().for_each(report::note);
-    report::absent(
-        missing
-            .into_iter()
-            .map(|missing| (missing.cpu, missing.why)),
-    );
+    let after_kexec = board.platform.kexec.is_some();
+    let on = |missing: &Missing| missing.on_mpidr.is_some();
+    if after_kexec && missing.iter().any(on) {
+        report::note("cores that are stale since before this boot are so in the baseline too: only a run of a fresh boot of this machine, by compare, can tell whether they slow anything".into());
+    }
+    report::absent(missing.into_iter().map(|missing| {
+        let cpu = missing.cpu;
+        let why = if after_kexec {
+            missing.after_kexec()
+        } else {
+            missing.why
+        };
+        (cpu, why)
+    }));
     describe::oddities(&silent);
     describe::arm_watchdog(board, &plan);
     if board.options.icount {

@@ -28,6 +28,23 @@ pub struct Missing {
     pub cpu: usize,
     /// What firmware answered, or what did not happen.
     pub why: String,
+    /// Its MPIDR, where firmware says that it is on and refuses to start it: somebody
+    /// else has it.
+    pub on_mpidr: Option<u64>,
+}
+
+impl Missing {
+    /// The reason, where a kernel was there before: who has a core that is on, if not
+    /// that kernel?
+    pub fn after_kexec(self) -> String {
+        match self.on_mpidr {
+            Some(mpidr) => format!(
+                "stale since before this boot (inherited): MPIDR {mpidr:#x}, PSCI AFFINITY_INFO: on, {}; the kernel before has left it so, and nothing touches it",
+                self.why
+            ),
+            None => self.why,
+        }
+    }
 }
 
 /// Asks firmware once to start a core; it is up once [`Core::online`] says so.
@@ -83,7 +100,11 @@ pub fn start_all(cpus: &CpuSet) -> Vec<Missing> {
                 Start::SpinTable(_) => "it does not come out of its spin table".into(),
                 _ => "nothing starts it, and it has not entered the image by itself".into(),
             };
-            missing.push(Missing { cpu, why });
+            missing.push(Missing {
+                cpu,
+                why,
+                on_mpidr: None,
+            });
             if core(cpu).cpu.start == Start::Pen {
                 patience = PEN_MS;
             }
@@ -149,6 +170,7 @@ fn start_by_psci(cpus: CpuSet) -> Vec<Missing> {
                     missing.push(Missing {
                         cpu: starting.cpu,
                         why,
+                        on_mpidr: None,
                     });
                     false
                 }
@@ -158,18 +180,8 @@ fn start_by_psci(cpus: CpuSet) -> Vec<Missing> {
             return missing;
         }
         if deadline.has_passed() {
-            missing.extend(waiting.into_iter().map(|starting| Missing {
-                cpu: starting.cpu,
-                why: format!(
-                    "{} did not come up within {} ms",
-                    if starting.agreed {
-                        "PSCI CPU_ON: started, and it".into()
-                    } else {
-                        format!("{}, and it", starting.answer)
-                    },
-                    deadline.ms()
-                ),
-            }));
+            let ms = deadline.ms();
+            missing.extend(waiting.into_iter().map(|starting| starting.late(ms)));
             return missing;
         }
         arch::pause();
@@ -177,6 +189,22 @@ fn start_by_psci(cpus: CpuSet) -> Vec<Missing> {
 }
 
 impl Starting {
+    /// Did not come up within `ms`.
+    fn late(self, ms: u64) -> Missing {
+        let answer = if self.agreed {
+            "PSCI CPU_ON: started"
+        } else {
+            &self.answer
+        };
+        let mpidr = core(self.cpu).cpu.mpidr;
+        let on = matches!(psci::affinity(mpidr), Ok(AffinityState::On));
+        Missing {
+            cpu: self.cpu,
+            why: format!("{answer}, and it did not come up within {ms} ms"),
+            on_mpidr: (on && !self.agreed).then_some(mpidr),
+        }
+    }
+
     /// Asks firmware to start the core, if it is time to. A core that is still on its
     /// way off is on for firmware, which refuses to start it: it is asked again once
     /// the core is off, as Linux does.
@@ -228,6 +256,7 @@ pub fn unknown(cpus: &CpuSet) -> Vec<Missing> {
                 Some(Missing {
                     cpu,
                     why: format!("PSCI AFFINITY_INFO: {error}"),
+                    on_mpidr: None,
                 })
             }
             _ => None,

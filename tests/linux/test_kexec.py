@@ -3,7 +3,7 @@ cores that are really stuck."""
 
 import pytest
 
-from machine import KERNELS, boot, initramfs
+from machine import KERNELS, MODULES, boot, executable, hanging_module, initramfs
 
 PLAN = "stalecore.ops=ic-ivau,dc-civac,tlbi-vaae1is,flush-icache-range stalecore.stale=spin,wfe stalecore.samples=64"
 
@@ -28,12 +28,27 @@ def completed(result):
     assert set(result.verdicts()) <= {"completed", "slowed"}
 
 
+@pytest.mark.parametrize("level", ["el1", "nvhe", "vhe"])
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_an_orderly_handover(kernel, tmp_path):
+def test_an_orderly_handover(kernel, level, tmp_path):
     row = load("-l", PLAN) + "kexec -e\n"
-    result = boot(kernel, "el1", initramfs(row), tmp_path)
+    result = boot(kernel, level, initramfs(row), tmp_path)
     assert "Bye!" in result.console
-    assert result.run["machine"]["entry_el"] == 1
+    assert result.run["machine"]["entry_el"] == (1 if level == "el1" else 2)
+    assert not result.run.get("absent")
+    completed(result)
+
+
+@pytest.mark.parametrize("level", ["el1", "nvhe"])
+def test_a_crash_beside_a_core_that_hangs(level, tmp_path):
+    kernel, hung = KERNELS[0], {2: MODULES[0]}
+    modules = {f"{m}.ko": executable(hanging_module(kernel, m, tmp_path)) for m in hung.values()}
+    initrd = initramfs(load("-p", PLAN) + crash(hung), **modules)
+    result = boot(kernel, level, initrd, tmp_path, words="crashkernel=64M")
+    assert "Some CPUs may be stale" in result.console
+    [absent] = result.run["absent"]
+    assert absent["cpus"] == "2"
+    assert "stale since before this boot (inherited): MPIDR 0x2" in absent["why"]
     completed(result)
 
 
