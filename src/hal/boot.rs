@@ -109,6 +109,9 @@ pub fn clean(address: usize) {
 
 /// From now on cores start with these tables, and with nothing writable
 /// executable.
+// Not inlined, as all that do maintenance: it has a name in
+// docs/maintenance-sites.md.
+#[inline(never)]
 pub fn set_tables(ttbr0: u64) {
     // SAFETY: boot/data.S defines it with this layout; all fields are atomics.
     let setup = unsafe { &mmu_setup };
@@ -119,6 +122,7 @@ pub fn set_tables(ttbr0: u64) {
 
 /// Calls the core of that MPIDR out of the pen, if it waits there, with the
 /// address of its `Core`.
+#[inline(never)]
 pub fn release_from_pen(mpidr: u64, core: usize) {
     // SAFETY: as in `set_tables`.
     let pen = unsafe { &pen_release };

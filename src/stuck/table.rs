@@ -151,6 +151,7 @@ pub fn enter(core: &Core, state: StaleState) {
 
 /// Writes a new word for the core to answer, or `RELEASE`, and makes sure
 /// that it is seen: by polling cores with caches off, in WFE, or in WFI.
+#[inline(never)]
 pub fn post_request(core: &Core, word: u32) {
     core.request.store(word, Ordering::Release);
     boot::clean(core::ptr::from_ref(&*core.request) as usize);
@@ -159,6 +160,7 @@ pub fn post_request(core: &Core, word: u32) {
 }
 
 /// The word that the core has answered last, as memory has it.
+#[inline(never)]
 pub fn read_ack(core: &Core) -> u64 {
     // A core with its caches off writes to memory: no copy may hide that.
     boot::clean(core::ptr::from_ref(&*core.ack) as usize);

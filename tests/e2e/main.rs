@@ -5,6 +5,7 @@
 mod bare;
 mod boot;
 mod codes;
+mod coherence;
 mod consoles;
 mod core_file;
 mod dependencies;

@@ -1,4 +1,4 @@
-//! `tools/deps`, `tools/venv` and `tools/grub`, which `make` runs: what they
+//! `tools/deps`, `tools/venv`, `tools/grub` and `tools/qemu`, which `make` runs: what they
 //! install, what they ask for, and that they leave the network alone where
 //! nothing is missing.
 
@@ -225,6 +225,62 @@ fn grub_is_taken_out_of_debian_s_package_once() {
     fs::remove_file(system.path("calls")).unwrap();
     assert_eq!(system.tool("grub", &[out.to_str().unwrap()]).code, 0);
     assert_eq!(system.calls(), "");
+}
+
+/// A system whose apt downloads packages that hold a QEMU that `says` this.
+fn with_qemu(says: &str) -> System {
+    let system = System::new(false, &[]);
+    for name in TOOLS {
+        system.link(name);
+    }
+    system.script(
+        "apt-get",
+        "case \"$*\" in *download*) echo package >qemu-system-arm_10_amd64.deb ;; esac",
+    );
+    let make = format!(
+        "mkdir -p \"$3/usr/bin\" \"$3/usr/share/qemu\"\n\
+         printf '#!/bin/sh\\n{says}\\n' >\"$3/usr/bin/qemu-system-aarch64\"\n\
+         chmod +x \"$3/usr/bin/qemu-system-aarch64\""
+    );
+    system.script("dpkg-deb", &make);
+    system
+}
+
+#[test]
+fn a_newer_qemu_is_taken_out_of_backports_once() {
+    let system = with_qemu("exit 0");
+    let out = system.path("new/qemu");
+    let ended = system.tool("qemu", &[out.to_str().unwrap()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(out.join("usr/bin/qemu-system-aarch64").is_file());
+    let calls = system.calls();
+    for part in ["sourceparts=-", "update", "download qemu-system-arm"] {
+        assert!(calls.contains(part), "{part}: {calls}");
+    }
+    fs::remove_file(system.path("calls")).unwrap();
+    assert_eq!(system.tool("qemu", &[out.to_str().unwrap()]).code, 0);
+    assert_eq!(system.calls(), "");
+}
+
+#[test]
+fn a_newer_qemu_that_cannot_be_had_is_one_clear_line() {
+    let out = |system: &System| system.path("qemu").display().to_string();
+    let system = with_qemu("exit 1");
+    let ended = system.tool("qemu", &[&out(&system)]);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["does not run here", "make deps"]);
+    system.script("apt-get", "exit 100");
+    let ended = system.tool("qemu", &[&out(&system)]);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["this failed: apt-get update for bookworm-backports"]);
+    assert!(!system.path("qemu").exists());
+    fs::remove_file(system.path("dpkg-deb")).unwrap();
+    let ended = system.tool("qemu", &[&out(&system)]);
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["here is no dpkg-deb", "qemu-system-arm"]);
+    system
+        .tool("qemu", &[])
+        .one_line(&["usage: tools/qemu DIR"]);
 }
 
 #[test]

@@ -92,6 +92,7 @@ fn full() -> Value {
         fetches: 4,
         sites: vec![MaintenanceSite {
             at: "mmu_on+8".into(),
+            address: Hex(0x8),
             instruction: "dc ivac".into(),
             times: 5,
             ignored: false,

@@ -11,6 +11,7 @@ use std::{
 
 use object::{Object, ObjectKind, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use parking_lot::Mutex;
+use stalecore_model::{hazard::MaintenanceSite, hex::Hex};
 
 use crate::decode;
 
@@ -126,6 +127,12 @@ impl Program {
         own.is_some_and(|own| own != code)
     }
 
+    /// The address that the ELF file has for one that is the program's.
+    pub fn linked(&self, pc: u64) -> Option<u64> {
+        let linked = pc.wrapping_sub(*self.bias.get()?);
+        self.code.contains(&linked).then_some(linked)
+    }
+
     /// Where the program's first byte is, once it has run.
     pub fn start(&self) -> Option<u64> {
         Some(self.bias.get()?.wrapping_add(self.code.start))
@@ -133,10 +140,7 @@ impl Program {
 
     /// `symbol+offset`, if the program runs code there.
     pub fn name(&self, pc: u64) -> Option<String> {
-        let linked = pc.wrapping_sub(*self.bias.get()?);
-        if !self.code.contains(&linked) {
-            return None;
-        }
+        let linked = self.linked(pc)?;
         let next = self.symbols.partition_point(|(at, _)| *at <= linked);
         let (at, name) = self.symbols.get(next.checked_sub(1)?)?;
         Some(match linked - at {
@@ -192,11 +196,7 @@ impl Sites {
         let mut numbers = self.numbers.lock();
         let mut known = self.known.lock();
         let site = *numbers.entry((pc, code)).or_insert_with(|| {
-            let ignored = !self.ignore.is_empty()
-                && self
-                    .program
-                    .name(pc)
-                    .is_some_and(|name| self.ignore.contains(&name));
+            let ignored = !self.ignore.is_empty() && self.ignore.contains(&self.name(pc));
             known.push(Box::leak(Box::new(Known {
                 pc,
                 code,
@@ -221,17 +221,25 @@ impl Sites {
         self.program.name(pc).unwrap_or_else(|| format!("{pc:#x}"))
     }
 
-    /// The program's own maintenance that was executed, in order of place.
-    pub fn maintenance(&self) -> Vec<(String, &'static str, u64, bool)> {
+    /// The program's own maintenance that was executed, and whatever was passed
+    /// over, in order of place.
+    pub fn maintenance(&self) -> Vec<MaintenanceSite> {
         let known = self.known.lock();
+        let times = |k: &Known| k.times.load(Ordering::Relaxed);
+        let linked = |k: &Known| self.program.linked(k.pc);
         let mut own: Vec<_> = known
             .iter()
-            .filter(|k| k.times.load(Ordering::Relaxed) > 0 && self.program.name(k.pc).is_some())
+            .filter(|k| times(k) > 0 && (k.ignored || linked(k).is_some()))
             .collect();
         own.sort_by_key(|k| k.pc);
-        let times = |k: &Known| k.times.load(Ordering::Relaxed);
         own.iter()
-            .map(|k| (self.name(k.pc), decode::name(k.code), times(k), k.ignored))
+            .map(|k| MaintenanceSite {
+                at: self.name(k.pc),
+                address: Hex(linked(k).unwrap_or(k.pc)),
+                instruction: decode::name(k.code).into(),
+                times: times(k),
+                ignored: k.ignored,
+            })
             .collect()
     }
 }
@@ -279,9 +287,9 @@ mod tests {
         assert!(!sites.number(0x1088, 0xd508_7620).1.ignored);
         known.times.store(3, Ordering::Relaxed);
         let maintenance = sites.maintenance();
-        assert_eq!(
-            maintenance,
-            [("flush_icache_range+4".into(), "dc ivac", 3, true)]
-        );
+        assert_eq!(maintenance.len(), 1);
+        let site = &maintenance[0];
+        assert_eq!((site.at.as_str(), site.times), ("flush_icache_range+4", 3));
+        assert_eq!((site.address, site.ignored), (Hex(0x84), true));
     }
 }

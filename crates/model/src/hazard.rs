@@ -128,6 +128,8 @@ pub struct Hazard {
 pub struct MaintenanceSite {
     /// `invalidate_range+24`.
     pub at: String,
+    /// Its address in the ELF file.
+    pub address: Hex,
     /// `dc ivac`.
     pub instruction: String,
     /// How often.

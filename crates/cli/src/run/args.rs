@@ -11,7 +11,7 @@ use stalecore_model::{
 
 use super::{
     boot::BootArgs,
-    coherence::{self, Ignored},
+    coherence::{self, Asked},
     kvm,
     limits::LONGEST,
     machine::{Accel, MachineArgs},
@@ -42,10 +42,11 @@ pub struct Args {
     #[arg(long)]
     pub no_semihosting: bool,
     /// Check with a model of caches that the image misses no cache maintenance of its own; with
-    /// ignore=SYMBOL+OFFSET as if that instruction were not there. Needs QEMU 9.2 or newer
-    #[arg(long, value_name = "ignore=SITE", num_args = 0..=1, default_missing_value = "",
-          value_parser = coherence::ignored)]
-    pub check_coherence: Option<Ignored>,
+    /// ignore=SYMBOL+OFFSET as if that instruction were not there, with line=BYTES for longer
+    /// lines. Needs QEMU 9.2 or newer
+    #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "",
+          value_parser = coherence::asked)]
+    pub check_coherence: Option<Asked>,
     /// The emulator [default: qemu-system-aarch64]
     #[arg(long, value_name = "FILE")]
     pub qemu: Option<PathBuf>,

@@ -21,8 +21,6 @@ const PLUGIN: &str = "libstalecore_coherence.so";
 const ELF: &str = "stalecore.elf";
 /// The emulator that `tools/qemu` leaves beside this command.
 const QEMU: &str = "qemu/usr/bin/qemu-system-aarch64";
-/// How the argument begins that names an instruction to pass over.
-const IGNORE: &str = "ignore=";
 
 /// The oldest emulator whose plugins can do what this one does (version 4 of
 /// the interface).
@@ -30,21 +28,34 @@ const OLDEST_QEMU: (u32, u32) = (9, 2);
 
 /// What follows `--check-coherence`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Ignored(Vec<String>);
+pub struct Asked {
+    /// Instructions to pass over, as `symbol+offset`.
+    ignored: Vec<String>,
+    /// How long lines are, in bytes.
+    line: Option<u32>,
+}
 
-/// Reads `ignore=SYMBOL+OFFSET`, several with commas between.
+/// Reads `ignore=SYMBOL+OFFSET` and `line=BYTES`, several with commas between.
 ///
 /// # Errors
 /// What is allowed.
-pub fn ignored(text: &str) -> Result<Ignored, String> {
-    let sites = text.split(',').filter(|word| !word.is_empty());
-    let site = |word: &str| match word.strip_prefix(IGNORE) {
-        Some(site) if !site.is_empty() => Ok(site.to_string()),
-        _ => Err(format!(
-            "allowed: nothing, or {IGNORE}SYMBOL+OFFSET, several with commas between"
-        )),
-    };
-    sites.map(site).collect::<Result<_, _>>().map(Ignored)
+pub fn asked(text: &str) -> Result<Asked, String> {
+    let mut asked = Asked::default();
+    for word in text.split(',').filter(|word| !word.is_empty()) {
+        let bytes = |n: &u32| n.is_power_of_two() && (64..=2048).contains(n);
+        match word.split_once('=') {
+            Some(("ignore", site)) if !site.is_empty() => asked.ignored.push(site.to_string()),
+            Some(("line", n)) if n.parse().is_ok_and(|n| bytes(&n)) => asked.line = n.parse().ok(),
+            _ => {
+                return Err(
+                    "allowed: nothing, or ignore=SYMBOL+OFFSET and line=64, 128, … 2048, \
+                            with commas between"
+                        .into(),
+                );
+            }
+        }
+    }
+    Ok(asked)
 }
 
 /// The emulator: the one asked for, or the one beside this command, or the one
@@ -72,7 +83,7 @@ pub struct Checker {
     plugin: PathBuf,
     elf: PathBuf,
     out: PathBuf,
-    ignored: Ignored,
+    asked: Asked,
 }
 
 impl Checker {
@@ -80,7 +91,7 @@ impl Checker {
     ///
     /// # Errors
     /// What is missing, and how to get it.
-    pub fn find(ignored: &Ignored, image: Option<&Path>, scratch: &Path) -> anyhow::Result<Self> {
+    pub fn find(asked: &Asked, image: Option<&Path>, scratch: &Path) -> anyhow::Result<Self> {
         let plugin = beside(PLUGIN, "'make build' makes it")?;
         let elf = match image {
             Some(path) => path.to_path_buf(),
@@ -95,7 +106,7 @@ impl Checker {
             plugin,
             elf,
             out: scratch.join("coherence"),
-            ignored: ignored.clone(),
+            asked: asked.clone(),
         })
     }
 
@@ -107,8 +118,11 @@ impl Checker {
             plugin.push(format!(",{key}="));
             plugin.push(escaped(path));
         }
-        for site in &self.ignored.0 {
-            plugin.push(format!(",{IGNORE}{}", site.replace(',', ",,")));
+        if let Some(bytes) = self.asked.line {
+            plugin.push(format!(",line={bytes}"));
+        }
+        for site in &self.asked.ignored {
+            plugin.push(format!(",ignore={site}"));
         }
         ["-plugin".into(), plugin]
     }
@@ -153,8 +167,8 @@ impl Checker {
             .filter(met)
             .map(|site| &site.at)
             .collect();
-        if let Some(missed) = self.ignored.0.iter().find(|site| !met.contains(site)) {
-            bail!("{IGNORE}{missed}: no maintenance was executed there");
+        if let Some(missed) = self.asked.ignored.iter().find(|site| !met.contains(site)) {
+            bail!("ignore={missed}: no maintenance was executed there");
         }
         Ok(())
     }
@@ -166,11 +180,19 @@ mod tests {
 
     #[test]
     fn what_is_ignored_is_named() {
-        assert_eq!(ignored("").unwrap(), Ignored::default());
-        let two = ignored("ignore=a+4,ignore=b::c").unwrap();
-        assert_eq!(two.0, ["a+4", "b::c"]);
-        for wrong in ["a+4", "ignore=", "ignore=a+4,b"] {
-            assert!(ignored(wrong).unwrap_err().contains("ignore=SYMBOL+OFFSET"));
+        assert_eq!(asked("").unwrap(), Asked::default());
+        let two = asked("ignore=a+4,line=256,ignore=b::c").unwrap();
+        assert_eq!(two.ignored, ["a+4", "b::c"]);
+        assert_eq!(two.line, Some(256));
+        for wrong in [
+            "a+4",
+            "ignore=",
+            "ignore=a+4,b",
+            "line=96",
+            "line=32",
+            "line=",
+        ] {
+            assert!(asked(wrong).unwrap_err().contains("ignore=SYMBOL+OFFSET"));
         }
     }
 
@@ -180,7 +202,7 @@ mod tests {
             plugin: "/a,b/p.so".into(),
             elf: "/e".into(),
             out: "/o".into(),
-            ignored: ignored("ignore=f+4").unwrap(),
+            asked: asked("ignore=f+4").unwrap(),
         };
         assert_eq!(
             checker.words()[1],
@@ -194,7 +216,7 @@ mod tests {
             plugin: PathBuf::new(),
             elf: "stalecore.elf".into(),
             out: scratch.path().join("coherence"),
-            ignored: ignored("ignore=f+4").unwrap(),
+            asked: asked("ignore=f+4").unwrap(),
         };
         fs::write(&checker.out, found).unwrap();
         let mut run = Run::default();
@@ -211,7 +233,7 @@ mod tests {
             )
         };
         let coverage = |image, sites| covers(image, sites, false);
-        let site = "{\"at\":\"f+4\",\"instruction\":\"dc ivac\",\"times\":1,\"ignored\":true}";
+        let site = "{\"at\":\"f+4\",\"address\":\"0x4\",\"instruction\":\"dc ivac\",\"times\":1,\"ignored\":true}";
         let image = "\"0x40200000\"";
         for (found, problem) in [
             (String::new(), Some("did not end")),

@@ -102,7 +102,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let checker = args
         .check_coherence
         .as_ref()
-        .map(|ignored| Checker::find(ignored, args.boot.image.as_deref(), scratch.path()))
+        .map(|asked| Checker::find(asked, args.boot.image.as_deref(), scratch.path()))
         .transpose()?;
     let qemu = match &checker {
         None => Qemu::find(args.qemu.as_deref())?,

@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::Mutex;
 use stalecore_model::{
-    hazard::{Coverage, Found, Hazard, Kind, MaintenanceSite, Side},
+    hazard::{Coverage, Found, Hazard, Kind, Side},
     hex::Hex,
 };
 
@@ -124,7 +124,6 @@ impl Report {
 
     /// The machine has ended.
     pub fn finish(&self) {
-        let sites = self.sites.maintenance();
         let cpus = CHECKER.get().map(|checker| &checker.cpus);
         let mut unseen = Vec::new();
         if self.unseen.load(Ordering::Relaxed) {
@@ -141,15 +140,7 @@ impl Report {
             image: self.sites.program.start().map(Hex),
             accesses: cpus.map_or(0, |cpus| cpus.iter().map(|cpu| cpu.lock().accesses).sum()),
             fetches: cpus.map_or(0, |cpus| cpus.iter().map(|cpu| cpu.lock().blocks).sum()),
-            sites: sites
-                .into_iter()
-                .map(|(at, instruction, times, ignored)| MaintenanceSite {
-                    at,
-                    instruction: instruction.into(),
-                    times,
-                    ignored,
-                })
-                .collect(),
+            sites: self.sites.maintenance(),
             other: self.other.load(Ordering::Relaxed),
             unseen,
         }));
