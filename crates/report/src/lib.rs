@@ -14,6 +14,7 @@ mod case;
 mod cores;
 mod crash;
 mod differ;
+mod hazards;
 mod heat;
 mod how;
 mod lines;

@@ -4,8 +4,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use stalecore_model::run::Run;
 
 use super::{
-    answer, axis::Axes, blocks, case, cores, crash, heat, how, machine, stale_count, sweep,
-    text::Said, view::View,
+    answer, axis::Axes, blocks, case, cores, crash, hazards, heat, how, machine, stale_count,
+    sweep, text::Said, view::View,
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -21,11 +21,12 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
                       script-src 'sha256-rTBTOT6vjgUjDURg9qPNTbLRakIZQwOIaTbcjrDe94g='";
 
 /// The sections that have something to show, with the words that lead there.
-const CONTENTS: [(&str, &str); 9] = [
+const CONTENTS: [(&str, &str); 10] = [
     ("heat", "Slow-down"),
     ("crash", "Crash path"),
     ("blocks", "Blocks"),
     ("faults", "Faults"),
+    ("hazards", "Hazards"),
     ("stale-cores", "Stale cores"),
     ("sweep", "Depth"),
     ("cores", "Cores"),
@@ -44,6 +45,7 @@ pub fn page(runs: &[Run]) -> String {
         heat::section(&view),
         crash::section(&view),
         blocks::section(&view),
+        hazards::section(&view),
         stale_count::section(&view),
         sweep::section(&view),
         cores::section(&view),

@@ -93,7 +93,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::Expected);
     }
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
-    let firmware = args.boot.patience(machine.cpus);
+    let mut firmware = args.boot.patience(machine.cpus);
+    if args.check_coherence.is_some() {
+        // Each access is looked at: everything takes several times as long.
+        firmware = 4 * firmware + Duration::from_secs(60);
+    }
     let limits = Limits::of(&options, &plan, machine.cpus, firmware, timeout);
     let scratch = Scratch::new().context("temporary directory")?;
     let monitor = scratch.path().join("qmp");
