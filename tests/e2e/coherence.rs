@@ -50,10 +50,11 @@ fn a_missing_instruction_is_a_hazard() {
     let args =
         "--ops dc-civac --stale mmu-off --initiators 2 --stale-cpus 0 --samples 4 --sweep off";
     for (site, kinds) in [
-        // The core's own dirty copy of the word that it polls.
-        ("stale_mmu_off+8", [Kind::ReadPastDirty].as_slice()),
         // The tables and mmu_setup, written with the caches off.
-        ("invalidate_range+24", &[Kind::ReadStale, Kind::WriteStale]),
+        (
+            "invalidate_range+24",
+            [Kind::ReadStale, Kind::WriteStale].as_slice(),
+        ),
         // Code that was written and is executed.
         ("caches_clean_inval_pou+40", &[Kind::FetchNotClean]),
         ("caches_clean_inval_pou+96", &[Kind::FetchNotInvalidated]),
