@@ -101,11 +101,11 @@ linux: deps-test venv build
 
 build: deps-build
 	$(BUILD) -p stalecore-cli -p stalecore-coherence
-	$(BUILD) -p stalecore-image --target $(IMAGE_TARGET)
+	$(CARGO) build --locked --profile image $(FLAGS) -p stalecore-image --target $(IMAGE_TARGET)
 	mkdir -p dist
 	install $(TARGET_DIR)/release/stalecore dist/stalecore
 	install $(TARGET_DIR)/release/libstalecore_coherence.so dist/libstalecore_coherence.so
-	install -m 644 $(TARGET_DIR)/$(IMAGE_TARGET)/release/stalecore-image dist/stalecore.elf
+	install -m 644 $(TARGET_DIR)/$(IMAGE_TARGET)/image/stalecore-image dist/stalecore.elf
 	dist/stalecore flatten dist/stalecore.elf dist/stalecore.img
 
 # The loader carries the image inside; the disk image goes on a USB stick by dd.

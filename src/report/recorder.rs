@@ -19,7 +19,7 @@ use stalecore_model::{
     glossary::Verdict,
     plan::Plan,
     platform::Region,
-    record::{BisectRecord, Block, Record},
+    record::{BisectRecord, Block, Kept, Record},
     recorder::{Flight, Kind, MOST_IDLE_BOOTS, Recorder, Trial},
 };
 
@@ -166,14 +166,14 @@ fn left(
     for (kind, text) in log.entries() {
         match kind {
             Kind::Boot => left.boots += 1,
-            Kind::Record => match Record::from_json(text) {
-                Ok(Record::Case(case)) => {
+            Kind::Record => match Kept::from_json(text) {
+                Some(Kept::Case(case)) => {
                     left.finished
                         .insert(case.n as usize, (case.verdict, case.why));
                 }
-                Ok(Record::Bisect(bisect)) => left.bisected.push(bisect),
-                Ok(Record::Block(block)) => left.blocks.push(block),
-                _ => {}
+                Some(Kept::Bisect(bisect)) => left.bisected.push(bisect),
+                Some(Kept::Block(block)) => left.blocks.push(block),
+                None => {}
             },
             Kind::Context | Kind::Trial | Kind::End | Kind::Saved => {}
         }

@@ -266,7 +266,7 @@ fn cargo_run_boots_the_image_and_returns_its_code() {
     let mut command = Command::new(env!("CARGO"));
     command
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .args("run --quiet --release --target aarch64-unknown-none --".split(' '))
+        .args("run --quiet --profile image --target aarch64-unknown-none --".split(' '))
         .args("--quiet --ops selftest-stale --stale spin --out".split(' '))
         .arg(out.path());
     let ended = Ended::of(&mut command);

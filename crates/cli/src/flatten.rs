@@ -92,6 +92,9 @@ pub fn flat(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
         let end = at.saturating_add(segment.p_memsz(endian).max(bytes.len() as u64));
         ensure!(end <= LARGEST, "larger than {} MiB", LARGEST >> 20);
         memory = memory.max(end);
+        if bytes.is_empty() {
+            continue; // memory alone, which the file need not reach
+        }
         let at = usize::try_from(at)?;
         if flat.len() < at + bytes.len() {
             flat.resize(at + bytes.len(), 0);

@@ -12,12 +12,13 @@ use stalecore_model::symbols;
 const SECTION: &[u8] = b".symbols";
 
 /// Writes the table into the place of `flat` that the image reserves for it, if
-/// it reserves one; `base` is the address of the first byte of `flat`.
+/// it reserves one, and ends `flat` with the table if the place is the last;
+/// `base` is the address of the first byte of `flat`.
 ///
 /// # Errors
 /// A broken ELF file, or a table larger than its place.
 pub fn fill(
-    flat: &mut [u8],
+    flat: &mut Vec<u8>,
     header: &FileHeader64<Endianness>,
     endian: Endianness,
     elf: &[u8],
@@ -31,7 +32,7 @@ pub fn fill(
     let place = place.and_then(|at| {
         let at = usize::try_from(at).ok()?;
         let end = at.checked_add(usize::try_from(section.sh_size(endian)).ok()?)?;
-        flat.get_mut(at..end)
+        (end <= flat.len()).then_some(at..end)
     });
     let place = place.context("the section .symbols lies outside the image")?;
     let table = sections
@@ -65,7 +66,11 @@ pub fn fill(
             place.len()
         )
     })?;
-    place[..table.len()].copy_from_slice(&table);
+    let end = place.start + table.len();
+    flat[place.start..end].copy_from_slice(&table);
+    if place.end == flat.len() {
+        flat.truncate(end);
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! and its [`Seal`].
 
 mod block;
+mod kept;
 mod maker;
 mod seal;
 
@@ -14,6 +15,7 @@ pub use crate::hex::Hex;
 pub use block::{
     Absent, BASELINE_BLOCKED, BisectRecord, Block, CoreState, Fault, Rung, RungRecord,
 };
+pub use kept::{Kept, KeptCase};
 pub use maker::Maker;
 pub use seal::Seal;
 

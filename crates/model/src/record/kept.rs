@@ -1,0 +1,93 @@
+//! The records of an earlier boot, as far as the image reads them back from the
+//! flight recorder: whoever reads all of every kind carries the code for it.
+
+use alloc::string::String;
+use serde::Deserialize;
+
+use super::{BisectRecord, Block};
+use crate::glossary::Verdict;
+
+/// A record that the image reads back.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// A case had ended.
+    Case(KeptCase),
+    /// An operation had not returned when its deadline passed.
+    Block(Block),
+    /// A search for culprits had ended.
+    Bisect(BisectRecord),
+}
+
+/// What is read of a [`CaseRecord`](super::CaseRecord).
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct KeptCase {
+    /// The case's number.
+    pub n: u32,
+    /// How it had ended.
+    pub verdict: Verdict,
+    /// Why.
+    #[serde(default)]
+    pub why: Option<String>,
+}
+
+impl Kept {
+    /// Reads a record's line of JSON; `None` for one of another kind.
+    pub fn from_json(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{boxed::Box, vec};
+
+    use super::*;
+    use crate::{
+        cpuset::CpuSet,
+        mark::Seen,
+        plan::Plan,
+        record::{CaseRecord, Note, Record},
+    };
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let options = crate::options::Options::default();
+        let plan = Plan::new(&options, 4).unwrap();
+        let case = plan.groups[0].cases[0];
+        for why in [None, Some("a \"reason\"".into())] {
+            let record = CaseRecord::blank(&case, Verdict::Blocked, why.clone());
+            let json = Record::Case(Box::new(record)).to_json().unwrap();
+            let n = case.number as u32;
+            let verdict = Verdict::Blocked;
+            let kept = Kept::Case(KeptCase { n, verdict, why });
+            assert_eq!(Kept::from_json(&json), Some(kept), "{json}");
+        }
+        let seen = Seen {
+            sequence: 3,
+            site: None,
+            address: 0x1000,
+            returned: 1,
+        };
+        let block = case.block(1, &seen, 2000, "sentinel");
+        let json = Record::Block(block.clone()).to_json().unwrap();
+        assert_eq!(Kept::from_json(&json), Some(Kept::Block(block)));
+        let search = BisectRecord {
+            n: 7,
+            stale: CpuSet::first(4),
+            culprits: vec![CpuSet::one(2)],
+            complete: true,
+            trials: 3,
+            why: None,
+        };
+        let json = Record::Bisect(search.clone()).to_json().unwrap();
+        assert_eq!(Kept::from_json(&json), Some(Kept::Bisect(search)));
+    }
+
+    #[test]
+    fn other_kinds_are_none() {
+        let note = Record::Note(Note { text: "x".into() });
+        assert_eq!(Kept::from_json(&note.to_json().unwrap()), None);
+        assert_eq!(Kept::from_json("{"), None);
+    }
+}
