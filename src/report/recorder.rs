@@ -19,7 +19,7 @@ use stalecore_model::{
     glossary::Verdict,
     plan::Plan,
     platform::Region,
-    record::{BisectRecord, Block, Kept, Record},
+    record::{BisectRecord, Kept, KeptBlock, Record},
     recorder::{Flight, Kind, MOST_IDLE_BOOTS, Recorder, Trial},
 };
 
@@ -53,7 +53,7 @@ pub struct Left {
     /// What the searches for culprits that have ended found.
     pub bisected: Vec<BisectRecord>,
     /// Blocks that were reported.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<KeptBlock>,
     /// What was in flight.
     pub flight: Option<Flight>,
     /// CNTVCT_EL0 at entry of the boot that began the plan.

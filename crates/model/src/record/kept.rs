@@ -4,7 +4,7 @@
 use alloc::string::String;
 use serde::Deserialize;
 
-use super::{BisectRecord, Block};
+use super::BisectRecord;
 use crate::glossary::Verdict;
 
 /// A record that the image reads back.
@@ -14,7 +14,7 @@ pub enum Kept {
     /// A case had ended.
     Case(KeptCase),
     /// An operation had not returned when its deadline passed.
-    Block(Block),
+    Block(KeptBlock),
     /// A search for culprits had ended.
     Bisect(BisectRecord),
 }
@@ -29,6 +29,13 @@ pub struct KeptCase {
     /// Why.
     #[serde(default)]
     pub why: Option<String>,
+}
+
+/// What is read of a [`Block`](super::Block): which case it was told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+pub struct KeptBlock {
+    /// The case's number.
+    pub n: u32,
 }
 
 impl Kept {
@@ -71,7 +78,10 @@ mod tests {
         };
         let block = case.block(1, &seen, 2000, "sentinel");
         let json = Record::Block(block.clone()).to_json().unwrap();
-        assert_eq!(Kept::from_json(&json), Some(Kept::Block(block)));
+        assert_eq!(
+            Kept::from_json(&json),
+            Some(Kept::Block(KeptBlock { n: block.n }))
+        );
         let search = BisectRecord {
             n: 7,
             stale: CpuSet::first(4),

@@ -15,7 +15,7 @@ pub use crate::hex::Hex;
 pub use block::{
     Absent, BASELINE_BLOCKED, BisectRecord, Block, CoreState, Fault, Rung, RungRecord,
 };
-pub use kept::{Kept, KeptCase};
+pub use kept::{Kept, KeptBlock, KeptCase};
 pub use maker::Maker;
 pub use seal::Seal;
 
