@@ -124,7 +124,7 @@ fn step(core: &Core, frame: &mut Frame) {
     // SAFETY: the program counter is in the image's code, which is mapped and
     // aligned.
     let instruction = unsafe { (frame.elr as *const u32).read() };
-    if let Some(operation) = decode(instruction) {
+    if let Some(operation) = Subject::decode(instruction) {
         let register = (instruction & 31) as usize;
         let address = frame
             .x
@@ -148,21 +148,6 @@ fn stop_stepping(frame: &mut Frame) {
     }
     arch::set_stepping(false);
     frame.spsr = (frame.spsr & !SPSR_SS) | SPSR_D;
-}
-
-/// Which operation an instruction is, its register apart (Arm ARM, C6.2).
-fn decode(instruction: u32) -> Option<Subject> {
-    Some(match instruction & !31 {
-        0xd50b_7e20 => Subject::DcCivac,
-        0xd50b_7b20 => Subject::DcCvau,
-        0xd50b_7a20 => Subject::DcCvac,
-        0xd50b_7520 => Subject::IcIvau,
-        _ => match instruction {
-            0xd503_3b9f => Subject::DsbIsh,
-            0xd503_3f9f => Subject::DsbSy,
-            _ => return None,
-        },
-    })
 }
 
 /// Prints what happened and ends the run: the harness itself is at fault.

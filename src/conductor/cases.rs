@@ -5,11 +5,7 @@ use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{
-    cpuset::CpuSet,
-    fabric::holders,
-    glossary::{LineState, StaleState},
-    plan::Case,
-    record::Record,
+    cpuset::CpuSet, fabric::holders, glossary::LineState, plan::Case, record::Record,
 };
 use stalecore_routines::probe::batch_of;
 
@@ -29,6 +25,7 @@ use crate::{
     fabric,
     measure::{self, AREAS},
     report::{self, recorder},
+    stuck,
 };
 
 /// How much of a case is measured.
@@ -90,7 +87,7 @@ impl Run<'_> {
             sweep,
             stepped: real,
             stale: stale.len() as u32,
-            cpu_off_hold: real && case.state == StaleState::CpuOffInflight,
+            cpu_off_hold: real && stuck::row(case.state).hold.is_some(),
             patient: matches!(effort, Effort::Trial { .. }),
             deadline_ms: self.conductor.plan.deadline_ms,
         };

@@ -55,7 +55,7 @@ fn step(rung: fabric::Rung, entered: &mut StaleSet) -> bool {
     let release = stuck::row(entered.state).release;
     match rung {
         fabric::Rung::Sev => arch::sev(),
-        fabric::Rung::Unlock if release == Release::Unlock => entered.unlock(),
+        fabric::Rung::Unlock if matches!(release, Release::Unlock(..)) => entered.unlock(),
         fabric::Rung::Unlock => return false,
         fabric::Rung::Sgi if entered.state.powered_off() => return false,
         fabric::Rung::Sgi => entered.cpus.iter().for_each(|cpu| core(cpu).call()),
@@ -66,7 +66,7 @@ fn step(rung: fabric::Rung, entered: &mut StaleSet) -> bool {
             }
         }
         fabric::Rung::El2 => return false,
-        fabric::Rung::Psci if release == Release::CpuOn => {
+        fabric::Rung::Psci if matches!(release, Release::CpuOn) => {
             for cpu in entered.cpus.iter() {
                 // One that does not start is missed when all are released.
                 let _ = start::start(core(cpu));

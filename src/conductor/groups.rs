@@ -23,7 +23,7 @@ use crate::{
     },
     hal::psci,
     report,
-    stuck::{self, Needs, Proof, StaleSet},
+    stuck::{self, Proof, StaleSet},
 };
 
 /// Runs the plan, and ends the image.
@@ -100,14 +100,11 @@ impl Run<'_> {
                 _ => "no core is left to be stale".into(),
             });
         }
-        if row.needs == Needs::Psci
-            && !psci::is_available()
-            && group.state != StaleState::NeverStarted
-        {
+        if row.needs_psci && !psci::is_available() && group.state != StaleState::NeverStarted {
             return Some("this machine has no PSCI".into());
         }
         let first = self.stale(group.state).lowest();
-        if row.needs == Needs::Psci
+        if row.needs_psci
             && group.state.powered_off()
             && first.is_some_and(|cpu| !psci::tells_affinity(core(cpu).cpu.mpidr))
         {
@@ -137,7 +134,8 @@ impl Run<'_> {
     /// where what they do is used up by one, and where nobody is left to judge
     /// the cases before the one that does not return.
     fn group(&mut self, group: &Group) -> Result<(), String> {
-        let used_up = group.state == StaleState::CpuOffInflight || group.line.needs_stale_core();
+        let passes = stuck::row(group.state).hold.is_some();
+        let used_up = passes || group.line.needs_stale_core();
         let alone = self.conductor.plan.roles.sentinel.is_none();
         if used_up || alone && group.state != StaleState::NeverStarted {
             for case in &group.cases {

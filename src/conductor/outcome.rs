@@ -26,7 +26,7 @@ impl Run<'_> {
     /// Remembers the verdict of a case, and what it means for the exit code.
     pub(super) fn count(&mut self, number: usize, verdict: Verdict, why: Option<String>) {
         let strict = self.conductor.max_slowdown.is_some();
-        let mut code = ExitCode::of_verdict(verdict);
+        let mut code = verdict.exit_code();
         if strict && verdict == Verdict::Slowed {
             code = code.worse(ExitCode::Slowed);
         }

@@ -142,7 +142,7 @@ fn operand(frame: &Frame, rt: u8) -> u64 {
 
 fn maintenance(core: &Core, shared: &Shared, frame: &mut Frame, what: Maintenance, rt: u8) {
     let address = operand(frame, rt);
-    if let Some(subject) = subject_of(what) {
+    if let Some(subject) = Subject::of(what) {
         mark(
             core,
             frame,
@@ -212,13 +212,6 @@ fn wait(core: &Core, shared: &Shared, mut ticket: Ticket) -> Progress {
 fn mark(core: &Core, frame: &Frame, instruction: Subject, address: u64) {
     core.mark
         .trapped(kernel::offset_of(frame.elr), instruction, address);
-}
-
-fn subject_of(what: Maintenance) -> Option<Subject> {
-    Subject::ALL
-        .iter()
-        .copied()
-        .find(|s| Maintenance::of(*s) == Some(what))
 }
 
 /// Does EL1 have a translation for the address?

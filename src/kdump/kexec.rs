@@ -17,10 +17,7 @@ use stalecore_model::{
 };
 use stalecore_routines::{
     area::PAGE,
-    kernel::{
-        __flush_dcache_area, __flush_icache_range, Routine, dcache_clean_inval_poc,
-        flush_icache_range, icache_inval_pou,
-    },
+    kernel::{Routine, dcache_clean_inval_poc, named},
     kexec_list,
 };
 
@@ -149,10 +146,11 @@ pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> 
     if !kernel.flushes_at_crash() {
         copy_relocation(image.control);
         let (start, size) = (image.control, relocation_size());
-        dcache_clean_inval_poc(start, start + size);
-        icache_inval_pou(start, start + size);
+        let write_back = named(kernel.dcache_routine());
+        write_back(start, start + size);
+        named(kernel.icache_routine())(start, start + size);
         walk_list(image.list, |start, size| {
-            dcache_clean_inval_poc(start, start + size);
+            write_back(start, start + size);
         });
     }
     Ok(image)
@@ -215,12 +213,14 @@ pub extern "C" fn machine_kexec(
         );
         copy_relocation(start);
 
-        log::reach(Step::FlushDcache, None, Some("__flush_dcache_area".into()));
+        let name = kernel.dcache_routine();
+        let write_back = named(name);
+        log::reach(Step::FlushDcache, None, Some(name.into()));
         maintain(
             setup,
             core,
             Subject::FlushDcacheArea,
-            __flush_dcache_area,
+            write_back,
             start,
             size,
         );
@@ -230,18 +230,13 @@ pub extern "C" fn machine_kexec(
         } else {
             (Subject::FlushIcacheRange, start + size)
         };
-        let routine: Routine = if kernel == Kernel::V4_18 {
-            flush_icache_range
-        } else {
-            __flush_icache_range
-        };
         let name = kernel.icache_routine();
         log::reach(
             Step::FlushIcache,
             None,
             Some(format!("{name}({start:#x}, {second:#x})")),
         );
-        maintain(setup, core, subject, routine, start, second);
+        maintain(setup, core, subject, named(name), start, second);
 
         log::reach(Step::ListFlush, None, None);
         walk_list(image.list, |start, size| {
@@ -249,7 +244,7 @@ pub extern "C" fn machine_kexec(
                 setup,
                 core,
                 Subject::KexecListFlush,
-                __flush_dcache_area,
+                write_back,
                 start,
                 size,
             );

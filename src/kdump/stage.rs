@@ -24,7 +24,7 @@ use crate::{
     hal::{clock, console::println, exit, frame::Frame, gic},
     report,
     routines::trace,
-    stuck,
+    stuck::{self, Release},
 };
 
 /// How long an interrupt may take before not taking it means that it is masked.
@@ -119,9 +119,10 @@ fn prepare(conductor: &'static Conductor, run: &mut Run<'_>) -> Result<&'static 
         )),
     );
     stuck::hold_qspinlock();
-    if setup.state == StaleState::TicketLock {
-        // Whoever holds it never lets go.
-        core::mem::forget(stuck::hold_ticket_lock());
+    if let Release::Unlock(take, _) = stuck::row(setup.state).release
+        && setup.state != StaleState::Qspinlock
+    {
+        take(); // and whoever holds it never lets go
     }
     ask(&others, Command::Kdump, |_| 0);
     prove(setup)?;

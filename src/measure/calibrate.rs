@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 
 use stalecore_model::{
-    glossary::Subject,
+    glossary::{Operand, Subject},
     histogram::Histogram,
     options::CounterChoice,
     record::{Icount, Record},
@@ -18,6 +18,7 @@ use crate::{
     cores::percpu::Core,
     hal::{arch, clock},
     report,
+    routines::area::PAGE,
 };
 
 /// Samples of the empty block.
@@ -97,12 +98,11 @@ pub fn instructions(counter: Counter) {
     let more: Vec<(Subject, i64)> = Subject::ALL
         .iter()
         .copied()
-        .filter(|s| *s != Subject::None && *s != Subject::SelftestFault)
+        .filter(|s| *s != Subject::None && s.operand() != Operand::Unmapped)
         .filter_map(|subject| {
-            let address = if subject == Subject::TlbiVaae1is {
-                area.data >> 12
-            } else {
-                area.data
+            let address = match subject.operand() {
+                Operand::Page => area.data / PAGE,
+                _ => area.data,
             };
             Some((
                 subject,

@@ -5,7 +5,7 @@
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{
-    glossary::{LineState, Subject},
+    glossary::{LineState, Operand},
     plan::ClassTime,
 };
 use stalecore_routines::area::{Area, PAGE};
@@ -76,16 +76,13 @@ impl Measurement<'_> {
 
     /// Does the operation work on code rather than on data?
     pub(super) const fn on_code(&self) -> bool {
-        matches!(
-            self.order.subject,
-            Subject::IcIvau | Subject::DcCvau | Subject::DsbIsh | Subject::DsbSy
-        )
+        matches!(self.order.subject.operand(), Operand::Code)
     }
 
     /// How many different lines or pages there are to operate on.
     pub(super) const fn lines(&self) -> usize {
-        match self.order.subject {
-            Subject::TlbiVaae1is => BUFFER_SIZE / PAGE,
+        match self.order.subject.operand() {
+            Operand::Page => BUFFER_SIZE / PAGE,
             _ => BUFFER_SIZE / self.areas.line(),
         }
     }
@@ -93,19 +90,19 @@ impl Measurement<'_> {
     /// The operand for line `index`.
     pub(super) const fn operand(&self, index: usize) -> usize {
         let index = index % self.lines();
-        match self.order.subject {
-            Subject::SelftestFault => self.core.unmapped,
-            // The operand is a page number.
-            Subject::TlbiVaae1is => self.area.data / PAGE + index,
-            _ if self.on_code() => self.area.code + index * self.areas.line(),
-            _ => self.area.data + index * self.areas.line(),
+        match self.order.subject.operand() {
+            Operand::Unmapped => self.core.unmapped,
+            Operand::Page => self.area.data / PAGE + index,
+            Operand::Code => self.area.code + index * self.areas.line(),
+            Operand::Data | Operand::Nothing => self.area.data + index * self.areas.line(),
         }
     }
 
     /// Brings lines `[from, to)` into the line state, as far as the initiator
     /// can: what stale cores do was done before they got stuck.
     pub(super) fn prepare(&self, from: usize, to: usize) {
-        if !self.order.subject.takes_line() || self.order.subject == Subject::TlbiVaae1is {
+        let operand = self.order.subject.operand();
+        if matches!(operand, Operand::Nothing | Operand::Page) {
             return;
         }
         let base = if self.on_code() {

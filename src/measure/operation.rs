@@ -1,7 +1,7 @@
 //! One instruction, timed: by class, and back to back in the depth sweep.
 
 use stalecore_model::{
-    glossary::Subject,
+    glossary::Operand,
     histogram::Histogram,
     record::{DEPTHS, Depth},
 };
@@ -75,8 +75,8 @@ impl Measurement<'_> {
     }
 
     const fn stride(&self) -> usize {
-        match self.order.subject {
-            Subject::TlbiVaae1is => 1,
+        match self.order.subject.operand() {
+            Operand::Page => 1,
             _ => self.areas.line(),
         }
     }

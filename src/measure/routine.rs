@@ -3,11 +3,11 @@
 
 #![expect(unsafe_code, reason = "buffers under test are raw memory")]
 
-use stalecore_model::glossary::{LineState, Subject};
+use stalecore_model::glossary::{LineState, Operand, Subject};
 use stalecore_routines::{
     area::{Area, PAGE},
     code, kernel,
-    run::{makes_code_visible, run},
+    run::run,
 };
 
 use super::{
@@ -36,13 +36,9 @@ impl Measurement<'_> {
         let samples = if once { 1 } else { self.order.samples as usize };
         let mut area = *self.area;
         area.size = PAGE;
-        let start = if matches!(
-            subject,
-            Subject::FlushDcacheArea | Subject::DcacheCleanInvalPoc
-        ) {
-            area.data
-        } else {
-            area.code
+        let start = match subject.operand() {
+            Operand::Data => area.data,
+            _ => area.code,
         };
         self.watch(&kernel::leaves(subject));
         // With a fabric EL2 sees each instruction, and debug exceptions are
@@ -132,7 +128,7 @@ impl Measurement<'_> {
 
     /// Writes a new generation of code, for routines that make it visible.
     fn write_next(&self, area: &Area) -> Option<u16> {
-        if !makes_code_visible(self.order.subject) {
+        if !self.order.subject.makes_code_visible() {
             return None;
         }
         let generation = self.areas.next_generation();

@@ -4,16 +4,12 @@
 use alloc::{format, string::String, vec::Vec};
 use core::sync::atomic::Ordering;
 
-use spin::mutex::TicketMutexGuard;
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::{LineState, StaleState},
 };
 
-use super::{
-    locks, power,
-    table::{self, Proof, Release},
-};
+use super::table::{self, Proof, Release};
 use crate::{
     cores::{
         ask::{ask, wait_for},
@@ -37,7 +33,15 @@ pub struct StaleSet {
     pub state: StaleState,
     /// What each has shown, in the order in `cpus`.
     shown: Vec<u64>,
-    ticket: Option<TicketMutexGuard<'static, ()>>,
+    /// Releases the lock that they wait for, until that is done.
+    unlock: Option<fn()>,
+}
+
+/// A set that is given up, as cores did not get there, holds no lock any more.
+impl Drop for StaleSet {
+    fn drop(&mut self) {
+        self.unlock();
+    }
 }
 
 impl StaleSet {
@@ -56,18 +60,20 @@ impl StaleSet {
             cpus: *cpus,
             state,
             shown: Vec::new(),
-            ticket: None,
+            unlock: None,
         };
         if state == StaleState::NeverStarted {
             cpus.iter().for_each(|cpu| fabric::enter(cpu, state));
             entered.prove(0)?;
             return Ok(entered);
         }
-        match state {
-            StaleState::TicketLock => entered.ticket = Some(locks::hold_ticket_lock()),
-            StaleState::Qspinlock => locks::hold_qspinlock(),
-            StaleState::CpuOffInflight => power::hold_cpu_off(),
-            _ => {}
+        let row = table::row(state);
+        if let Release::Unlock(take, release) = row.release {
+            take();
+            entered.unlock = Some(release);
+        }
+        if let Some(hold) = row.hold {
+            hold();
         }
         let nth = |own: &Core| cpus.iter().position(|cpu| cpu == own.index).unwrap_or(0);
         ask(cpus, Command::Stale, |core| {
@@ -157,7 +163,7 @@ impl StaleSet {
     /// # Errors
     /// Names those that are not, or say nothing.
     pub fn verify(&self) -> Result<(), String> {
-        if self.state == StaleState::CpuOffInflight {
+        if table::row(self.state).hold.is_some() {
             // By now they are through.
             return wait_for(
                 &self.cpus,
@@ -170,7 +176,7 @@ impl StaleSet {
             cpus: self.cpus,
             state: self.state,
             shown: Vec::new(),
-            ticket: None,
+            unlock: None,
         };
         again.prove(4)?;
         if table::row(self.state).proof == Proof::AffinityInfo {
@@ -196,9 +202,8 @@ impl StaleSet {
 
     /// Releases the lock that the cores wait for.
     pub fn unlock(&mut self) {
-        drop(self.ticket.take());
-        if self.state == StaleState::Qspinlock {
-            locks::release_qspinlock();
+        if let Some(unlock) = self.unlock.take() {
+            unlock();
         }
     }
 
@@ -208,9 +213,10 @@ impl StaleSet {
     /// Names those that did not come back.
     pub fn release(mut self) -> Result<(), String> {
         let (cpus, state) = (self.cpus, self.state);
-        match table::row(state).release {
+        let release = table::row(state).release;
+        match release {
             Release::Word => post_release(&cpus),
-            Release::Unlock => self.unlock(),
+            Release::Unlock(..) => self.unlock(),
             Release::CpuOn => return start::bring_back(&cpus),
         }
         let what = format!("to come back from {state}");
@@ -219,7 +225,7 @@ impl StaleSet {
             &what,
             |core| core.mailbox.is_done(),
             |core| {
-                if table::row(state).release == Release::Word {
+                if matches!(release, Release::Word) {
                     table::post_request(core, RELEASE);
                 }
             },
@@ -240,7 +246,6 @@ fn post_release(cpus: &CpuSet) {
 /// Names those that did not come back.
 pub fn recover(cpus: &CpuSet) -> Result<(), String> {
     post_release(cpus);
-    locks::release_qspinlock();
     let off: CpuSet = cpus
         .iter()
         .filter(|cpu| psci::is_off(core(*cpu).cpu.mpidr))

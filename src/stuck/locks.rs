@@ -2,11 +2,11 @@
 
 #![expect(unsafe_code, reason = "the queue is one of raw nodes")]
 
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use spin::mutex::{TicketMutex, TicketMutexGuard};
+use spin::mutex::TicketMutex;
 
-use super::loops::{open, open_irq, queued_spin_lock_slowpath, stale_spin};
+use super::loops::{assembly, open, open_irq};
 use crate::{
     cores::percpu::{Core, Node},
     hal::arch,
@@ -22,8 +22,16 @@ pub fn ticket_lock(core: &Core) {
 }
 
 /// Takes the ticket lock, for the owner that does not release it.
-pub fn hold_ticket_lock() -> TicketMutexGuard<'static, ()> {
-    TICKET_LOCK.lock()
+pub fn hold_ticket_lock() {
+    core::mem::forget(TICKET_LOCK.lock());
+}
+
+/// Releases the ticket lock, which [`hold_ticket_lock`] has taken: the next in
+/// turn gets it.
+pub fn release_ticket_lock() {
+    // SAFETY: the row of the state calls this once for each time that it took
+    // the lock, whose guard was forgotten.
+    unsafe { TICKET_LOCK.force_unlock() }
 }
 
 /// The queue's tail: the node that was last to arrive.
@@ -43,7 +51,7 @@ pub fn qspinlock(core: &Core) {
         before.next.store(own, Ordering::Release);
         open(
             core,
-            queued_spin_lock_slowpath,
+            assembly!(queued_spin_lock_slowpath),
             core::ptr::from_ref(&node.locked) as usize,
         );
     }
@@ -95,6 +103,6 @@ pub fn release_qspinlock() {
 /// Holds a lock, and spins.
 pub fn lock_holder(core: &Core) {
     let guard = core.lock.lock();
-    open(core, stale_spin, core.scratch);
+    open(core, assembly!(stale_spin), core.scratch);
     drop(guard);
 }

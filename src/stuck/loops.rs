@@ -17,23 +17,16 @@ pub const SCRATCH_SIZE: usize = 16 * 1024;
 /// core's own.
 pub type Loop = unsafe extern "C" fn(&AtomicU32, &AtomicU64, usize);
 
-unsafe extern "C" {
-    pub fn stale_spin(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_wfe(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_park_loop(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_branch_self(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_dmb_loop(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_ldxr_stxr(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn queued_spin_lock_slowpath(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_store_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_load_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_ifetch_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_dc_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_ic_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_tlbi_storm(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_fault_loop(request: &AtomicU32, ack: &AtomicU64, own: usize);
-    pub fn stale_mmu_off(request: &AtomicU32, ack: &AtomicU64, own: usize);
+/// The loop of that name in `boot/stale.S`.
+macro_rules! assembly {
+    ($name:ident) => {{
+        unsafe extern "C" {
+            fn $name(request: &AtomicU32, ack: &AtomicU64, own: usize);
+        }
+        $name as $crate::stuck::loops::Loop
+    }};
 }
+pub(super) use assembly;
 
 /// Stays in a loop, on this address of its own.
 pub fn stay(core: &Core, stuck: Loop, own: usize) {
@@ -98,7 +91,12 @@ pub fn wfi_masked(core: &Core) {
     wait_masked(core, arch::wfi);
 }
 
+/// What the kernel parks a core in that it cannot turn off.
+pub fn park(core: &Core) {
+    stay(core, assembly!(stale_park_loop), core.scratch);
+}
+
 /// Faults on the core's unmapped page again and again.
 pub fn fault_loop(core: &Core) {
-    open(core, stale_fault_loop, core.unmapped);
+    open(core, assembly!(stale_fault_loop), core.unmapped);
 }

@@ -8,7 +8,7 @@ mod locks;
 mod loops;
 
 pub use entered::{StaleSet, recover};
-pub use locks::{hold_qspinlock, hold_ticket_lock};
+pub use locks::hold_qspinlock;
 pub use loops::SCRATCH_SIZE;
 pub use power::{crash_stopped, refused, release_cpu_off};
-pub use table::{Needs, Proof, Release, enter, row};
+pub use table::{Proof, Release, enter, row};

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use smccc::psci::error::Error;
 use spin::Once;
 
-use super::loops::{released, stale_park_loop, stay, wait_masked};
+use super::loops::{park, released, wait_masked};
 use crate::{
     cores::percpu::Core,
     hal::{arch, psci},
@@ -70,5 +70,5 @@ pub fn cpu_off_inflight(core: &Core) {
 pub fn crash_stopped(core: &Core) {
     arch::daif_mask();
     cpu_off(core);
-    stay(core, stale_park_loop, core.scratch);
+    park(core);
 }

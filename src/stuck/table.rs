@@ -1,11 +1,20 @@
 //! The table of stale states, and what carries out a row: how a core gets stuck,
 //! and out again.
 
-use core::sync::atomic::Ordering;
+#![expect(unsafe_code, reason = "names the loops of boot/stale.S")]
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use stalecore_model::glossary::StaleState;
 
-use super::loops::{self, Loop};
+use super::{
+    locks::{
+        hold_qspinlock, hold_ticket_lock, lock_holder, qspinlock, release_qspinlock,
+        release_ticket_lock, ticket_lock,
+    },
+    loops::{self, Loop, assembly, fault_loop, parked, wfi_masked},
+    power::{cpu_off, cpu_off_inflight, cpu_suspend, crash_stopped, hold_cpu_off},
+};
 use crate::{
     cores::percpu::Core,
     fabric,
@@ -24,23 +33,14 @@ pub enum Proof {
 }
 
 /// How a stale core is let go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy)]
 pub enum Release {
     /// The word that it polls, or an interrupt that returns past its loop.
     Word,
-    /// The lock that it waits for.
-    Unlock,
+    /// The lock that it waits for, by what takes it and what releases it.
+    Unlock(fn(), fn()),
     /// PSCI CPU_ON.
     CpuOn,
-}
-
-/// What a machine must have for a state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Needs {
-    /// Nothing.
-    Nothing,
-    /// PSCI.
-    Psci,
 }
 
 /// What a stuck core does.
@@ -63,75 +63,113 @@ pub struct Row {
     pub proof: Proof,
     /// The way out.
     pub release: Release,
-    /// What it takes.
-    pub needs: Needs,
+    /// Does it take PSCI?
+    pub needs_psci: bool,
+    /// In a state that passes, the cores are on their way into CPU_OFF, and this
+    /// makes them wait just before it, until the operations begin.
+    pub hold: Option<fn()>,
 }
 
+/// A loop on the core's scratch, interrupts open.
+const fn open(state: StaleState, stuck: Loop) -> Row {
+    Row {
+        doing: Doing::Open(stuck),
+        ..own(state, parked, Proof::Interrupt)
+    }
+}
+
+/// A loop on the core's scratch that answers, interrupts masked.
+const fn masked(state: StaleState, stuck: Loop) -> Row {
+    Row {
+        doing: Doing::Masked(stuck),
+        ..own(state, parked, Proof::Answer)
+    }
+}
+
+/// Something of its own.
+const fn own(state: StaleState, doing: fn(&Core), proof: Proof) -> Row {
+    Row {
+        state,
+        doing: Doing::Own(doing),
+        proof,
+        release: Release::Word,
+        needs_psci: false,
+        hold: None,
+    }
+}
+
+/// A core that PSCI turns off.
+const fn off(state: StaleState, doing: fn(&Core)) -> Row {
+    Row {
+        release: Release::CpuOn,
+        needs_psci: true,
+        ..own(state, doing, Proof::AffinityInfo)
+    }
+}
+
+/// Waiting for a lock.
+const fn lock(state: StaleState, doing: fn(&Core), take: fn(), release: fn()) -> Row {
+    Row {
+        release: Release::Unlock(take, release),
+        ..own(state, doing, Proof::Interrupt)
+    }
+}
+
+use Proof::{Answer, Interrupt};
+use StaleState as S;
+
 /// The table, in the glossary's order.
-static ROWS: [Row; 24] = {
-    use Doing::{Masked, Open, Own};
-    use Needs::{Nothing, Psci};
-    use Proof::{AffinityInfo, Answer, Interrupt};
-    use Release::{CpuOn, Unlock, Word};
-    use StaleState as S;
-    use {super::locks::*, super::loops::*, super::power::*};
-    const fn row(state: S, doing: Doing, proof: Proof, release: Release, needs: Needs) -> Row {
-        Row {
-            state,
-            doing,
-            proof,
-            release,
-            needs,
-        }
+const ROWS: &[Row] = &[
+    own(S::Parked, parked, Interrupt),
+    own(S::WfiMasked, wfi_masked, Answer),
+    open(S::Wfe, assembly!(stale_wfe)),
+    masked(S::WfeMasked, assembly!(stale_wfe)),
+    open(S::Spin, assembly!(stale_spin)),
+    open(S::BranchSelf, assembly!(stale_branch_self)),
+    open(S::DmbLoop, assembly!(stale_dmb_loop)),
+    open(S::LdxrStxr, assembly!(stale_ldxr_stxr)),
+    lock(
+        S::TicketLock,
+        ticket_lock,
+        hold_ticket_lock,
+        release_ticket_lock,
+    ),
+    lock(S::Qspinlock, qspinlock, hold_qspinlock, release_qspinlock),
+    own(S::LockHolder, lock_holder, Interrupt),
+    open(S::StoreStorm, assembly!(stale_store_storm)),
+    open(S::LoadStorm, assembly!(stale_load_storm)),
+    open(S::IfetchStorm, assembly!(stale_ifetch_storm)),
+    open(S::DcStorm, assembly!(stale_dc_storm)),
+    open(S::IcStorm, assembly!(stale_ic_storm)),
+    open(S::TlbiStorm, assembly!(stale_tlbi_storm)),
+    own(S::FaultLoop, fault_loop, Interrupt),
+    masked(S::MmuOff, assembly!(stale_mmu_off)),
+    off(S::CpuOff, cpu_off),
+    Row {
+        proof: Interrupt,
+        hold: Some(hold_cpu_off),
+        ..off(S::CpuOffInflight, cpu_off_inflight)
+    },
+    Row {
+        needs_psci: true,
+        ..own(S::CpuSuspend, cpu_suspend, Answer)
+    },
+    off(S::CrashStopped, crash_stopped),
+    off(S::NeverStarted, |_| ()),
+];
+
+const _: () = {
+    assert!(ROWS.len() == StaleState::ALL.len(), "a row for each state");
+    let mut nth = 0;
+    while nth < ROWS.len() {
+        assert!(ROWS[nth].state as usize == nth, "in the glossary's order");
+        nth += 1;
     }
-    const fn stays(state: S, stuck: Loop) -> Row {
-        row(state, Open(stuck), Interrupt, Word, Nothing)
-    }
-    [
-        row(S::Parked, Own(parked), Interrupt, Word, Nothing),
-        row(S::WfiMasked, Own(wfi_masked), Answer, Word, Nothing),
-        stays(S::Wfe, stale_wfe),
-        row(S::WfeMasked, Masked(stale_wfe), Answer, Word, Nothing),
-        stays(S::Spin, stale_spin),
-        stays(S::BranchSelf, stale_branch_self),
-        stays(S::DmbLoop, stale_dmb_loop),
-        stays(S::LdxrStxr, stale_ldxr_stxr),
-        row(S::TicketLock, Own(ticket_lock), Interrupt, Unlock, Nothing),
-        row(S::Qspinlock, Own(qspinlock), Interrupt, Unlock, Nothing),
-        row(S::LockHolder, Own(lock_holder), Interrupt, Word, Nothing),
-        stays(S::StoreStorm, stale_store_storm),
-        stays(S::LoadStorm, stale_load_storm),
-        stays(S::IfetchStorm, stale_ifetch_storm),
-        stays(S::DcStorm, stale_dc_storm),
-        stays(S::IcStorm, stale_ic_storm),
-        stays(S::TlbiStorm, stale_tlbi_storm),
-        row(S::FaultLoop, Own(fault_loop), Interrupt, Word, Nothing),
-        row(S::MmuOff, Masked(stale_mmu_off), Answer, Word, Nothing),
-        row(S::CpuOff, Own(cpu_off), AffinityInfo, CpuOn, Psci),
-        row(
-            S::CpuOffInflight,
-            Own(cpu_off_inflight),
-            Interrupt,
-            CpuOn,
-            Psci,
-        ),
-        row(S::CpuSuspend, Own(cpu_suspend), Answer, Word, Psci),
-        row(
-            S::CrashStopped,
-            Own(crash_stopped),
-            AffinityInfo,
-            CpuOn,
-            Psci,
-        ),
-        row(S::NeverStarted, Own(|_| ()), AffinityInfo, CpuOn, Psci),
-    ]
 };
 
 /// The row of a state.
 pub fn row(state: StaleState) -> &'static Row {
-    let row = &ROWS[state as usize];
-    assert!(row.state == state, "the table is in the glossary's order");
-    row
+    &ROWS[state as usize]
 }
 
 /// Gets this core stuck; returns when it is let go.

@@ -56,7 +56,7 @@ impl Console {
         let code = all.iter().fold(ExitCode::Expected, |code, case| {
             let slow = strict && found(case) == Verdict::Slowed;
             let slow = if slow { ExitCode::Slowed } else { code };
-            code.worse(slow).worse(ExitCode::of_verdict(found(case)))
+            code.worse(slow).worse(found(case).exit_code())
         });
         ktap::write_exit(&mut exit, code).unwrap();
         let count = |v| all.iter().filter(|c| found(c) == v).count() as u32;

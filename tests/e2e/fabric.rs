@@ -318,7 +318,7 @@ fn the_detection_matrix() {
         for case in &booted.run.cases {
             tried += 1;
             // A barrier is timed behind an ic ivau, so it has one to wait for.
-            let listens = MessageClass::of(case.op) == Some(MessageClass::Dvm)
+            let listens = case.op.sends() == Some(MessageClass::Dvm)
                 || matches!(case.op, Subject::DsbIsh | Subject::DsbSy);
             // Firmware has started the boot core; a core in CPU_OFF is deaf too.
             let skipped = case.verdict == Verdict::Skipped;

@@ -1,7 +1,5 @@
 //! Exit codes: the one number that a script reads.
 
-use crate::glossary::Verdict;
-
 /// How a run ended, for scripts. The discriminant is the process's exit code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
@@ -76,11 +74,6 @@ impl ExitCode {
             .iter()
             .map(|(code, _)| *code)
             .find(|code| u32::from(*code as u8) == number)
-    }
-
-    /// What one verdict asks for.
-    pub const fn of_verdict(verdict: Verdict) -> Self {
-        verdict.exit_code()
     }
 }
 

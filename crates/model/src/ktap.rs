@@ -103,7 +103,7 @@ pub fn write_exit(out: &mut dyn Write, code: ExitCode) -> fmt::Result {
 
 /// Is a case of this verdict `ok`?
 pub fn passes(verdict: Verdict, strict: bool) -> bool {
-    !(strict && verdict == Verdict::Slowed) && ExitCode::of_verdict(verdict) == ExitCode::Expected
+    !(strict && verdict == Verdict::Slowed) && verdict.exit_code() == ExitCode::Expected
 }
 
 const fn word(ok: bool) -> &'static str {

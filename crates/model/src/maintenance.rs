@@ -1,7 +1,5 @@
 //! The maintenance instructions that EL2 can trap, and what each one sends.
 
-use crate::glossary::Subject;
-
 /// What an instruction sends to other cores; printed in the report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum MessageClass {
@@ -24,11 +22,6 @@ impl MessageClass {
             Self::Snoop => "snoop",
             Self::Local => "local",
         }
-    }
-
-    /// What one operation of the glossary sends.
-    pub const fn of(subject: Subject) -> Option<Self> {
-        subject.sends()
     }
 
     /// What is sent, in words.
@@ -119,11 +112,6 @@ maintenance! {
 }
 
 impl Maintenance {
-    /// The instruction that an operation of the glossary is.
-    pub const fn of(subject: Subject) -> Option<Self> {
-        subject.maintenance()
-    }
-
     /// The instruction that this word is, its register apart.
     pub fn decode(word: u32) -> Option<Self> {
         if word >> 19 != SYS >> 19 {

@@ -13,29 +13,66 @@ pub type Routine = extern "C" fn(usize, usize) -> i64;
 /// exception handler.
 pub const EFAULT: i64 = -14;
 
-// SAFETY: maintenance of a line changes no value that a program can read,
-// whatever the address; what faults in this section returns [`EFAULT`].
-unsafe extern "C" {
+/// What a routine's second argument is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Second {
+    /// Where its range ends.
+    End,
+    /// How long its range is.
+    Size,
+}
+
+/// Defines the routines of `routines.S`: each with the subjects that are this
+/// routine alone, and what they pass as its second argument.
+macro_rules! routines {
+    ($($(#[$meta:meta])* $routine:ident: $($subject:ident($second:ident)),*;)*) => {
+        // SAFETY: maintenance of a line changes no value that a program can
+        // read, whatever the address; what faults in this section returns
+        // [`EFAULT`].
+        unsafe extern "C" {
+            $($(#[$meta])* pub safe fn $routine(start: usize, second: usize) -> i64;)*
+        }
+
+        /// Every routine, by its symbol.
+        const ROUTINES: &[(&str, Routine)] = &[$((stringify!($routine), $routine)),*];
+
+        /// The routine that is all of a subject, and what its second argument
+        /// is; `None` for what is composed, or no routine, and for what this
+        /// exception level may not execute.
+        pub fn leaf(subject: Subject) -> Option<(Routine, Second)> {
+            match subject {
+                $($(Subject::$subject => Some(($routine, Second::$second)),)*)*
+                #[cfg(target_os = "none")]
+                Subject::SelftestHang => Some((selftest_hang, Second::Size)),
+                _ => None,
+            }
+        }
+    };
+}
+
+routines! {
     /// 4.18: cleans and invalidates to the point of coherency.
-    pub safe fn __flush_dcache_area(start: usize, size: usize) -> i64;
-    /// 4.18: makes written code visible to instruction fetch; the alternatives unused.
-    pub safe fn flush_icache_range(start: usize, end: usize) -> i64;
+    __flush_dcache_area: FlushDcacheArea(Size);
+    /// 4.18: makes written code visible to instruction fetch; the alternatives
+    /// unused. The report's machine_kexec passed a size where an end belongs: it
+    /// is below the start, so each loop runs once.
+    flush_icache_range: FlushIcacheRange(End), FlushIcacheRangeSize(Size);
     /// The same where CTR_EL0.IDC is set: no cleaning.
-    pub safe fn flush_icache_range_idc(start: usize, end: usize) -> i64;
+    flush_icache_range_idc: FlushIcacheRangeIdc(End);
     /// The same where CTR_EL0.DIC is set: no invalidation.
-    pub safe fn flush_icache_range_dic(start: usize, end: usize) -> i64;
+    flush_icache_range_dic: FlushIcacheRangeDic(End);
     /// The same where both are set: a barrier for stores is left.
-    pub safe fn flush_icache_range_idc_dic(start: usize, end: usize) -> i64;
+    flush_icache_range_idc_dic: FlushIcacheRangeIdcDic(End);
     /// The same with `dc civac` for `dc cvau`, an alternative for errata.
-    pub safe fn flush_icache_range_clean_cache(start: usize, end: usize) -> i64;
+    flush_icache_range_clean_cache: FlushIcacheRangeCleanCache(End);
     /// From 5.14 on: `flush_icache_range`.
-    pub safe fn caches_clean_inval_pou(start: usize, end: usize) -> i64;
+    caches_clean_inval_pou: CachesCleanInvalPou(End);
     /// From 5.14 on: `__flush_dcache_area`, by its end.
-    pub safe fn dcache_clean_inval_poc(start: usize, end: usize) -> i64;
+    dcache_clean_inval_poc: DcacheCleanInvalPoc(End);
     /// From 5.14 on: invalidates instructions alone.
-    pub safe fn icache_inval_pou(start: usize, end: usize) -> i64;
+    icache_inval_pou: IcacheInvalPou(End);
     /// 4.19 to 5.13: `flush_icache_range` without its kick of other cores.
-    pub safe fn __flush_icache_range(start: usize, end: usize) -> i64;
+    __flush_icache_range: ;
 }
 
 #[cfg(target_os = "none")]
@@ -45,54 +82,27 @@ unsafe extern "C" {
     safe fn selftest_hang_here();
 }
 
-/// The routine of that name, and whether its second argument is a size; `None`
-/// for what is no routine by itself, and for what this exception level may not
-/// execute.
-pub fn leaf(subject: Subject) -> Option<(Routine, bool)> {
-    Some(match subject {
-        Subject::FlushDcacheArea => (__flush_dcache_area, true),
-        Subject::FlushIcacheRange => (flush_icache_range, false),
-        // The report's machine_kexec passed a size where an end belongs: the
-        // size is below the start, so each loop runs once.
-        Subject::FlushIcacheRangeSize => (flush_icache_range, true),
-        Subject::FlushIcacheRangeIdc => (flush_icache_range_idc, false),
-        Subject::FlushIcacheRangeDic => (flush_icache_range_dic, false),
-        // All that is left of it is a barrier for stores.
-        Subject::FlushIcacheRangeIdcDic | Subject::SelftestUnseen => {
-            (flush_icache_range_idc_dic, false)
-        }
-        Subject::FlushIcacheRangeCleanCache => (flush_icache_range_clean_cache, false),
-        Subject::CachesCleanInvalPou => (caches_clean_inval_pou, false),
-        Subject::DcacheCleanInvalPoc => (dcache_clean_inval_poc, false),
-        Subject::IcacheInvalPou => (icache_inval_pou, false),
-        #[cfg(target_os = "none")]
-        Subject::SelftestHang => (selftest_hang, true),
-        _ => return None,
-    })
+/// The routine of that symbol.
+///
+/// # Panics
+/// There is none: a kernel's row names what `routines.S` does not have.
+pub fn named(symbol: &str) -> Routine {
+    let found = ROUTINES.iter().find(|(name, _)| *name == symbol);
+    found.expect("a routine of routines.S").1
 }
 
 /// The addresses of the assembly routines that a routine consists of.
 pub fn leaves(subject: Subject) -> Vec<usize> {
-    let parts: &[Subject] = match subject {
-        Subject::KexecListFlush => &[Subject::FlushDcacheArea],
-        Subject::MachineKexec => &[Subject::FlushDcacheArea, Subject::FlushIcacheRangeSize],
-        Subject::SelftestStale => &[Subject::FlushIcacheRange],
-        _ => &[subject],
-    };
-    parts
-        .iter()
-        .filter_map(|part| Some(leaf(*part)?.0 as usize))
-        .collect()
+    let own = leaf(subject).map(|(routine, _)| routine as usize);
+    let parts = subject.parts().iter().flat_map(|part| leaves(*part));
+    own.into_iter().chain(parts).collect()
 }
 
 /// Where the routines of this crate begin.
 pub fn starts() -> impl Iterator<Item = usize> {
-    let other: Routine = __flush_icache_range;
-    Subject::ALL
-        .iter()
-        .filter_map(|subject| Some(leaf(*subject)?.0))
-        .chain([other])
-        .map(|routine| routine as usize)
+    let hang = leaf(Subject::SelftestHang).map(|(routine, _)| routine);
+    let all = ROUTINES.iter().map(|(_, routine)| *routine);
+    all.chain(hang).map(|routine| routine as usize)
 }
 
 #[cfg(target_os = "none")]

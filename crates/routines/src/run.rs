@@ -1,63 +1,34 @@
 //! Runs a routine over an area: the kernel's, and those above them that call
 //! them: `kexec_list_flush` and the maintenance of `machine_kexec`.
 
-use stalecore_model::glossary::Subject;
+use stalecore_model::glossary::{Operand, Subject};
 
 use super::{
     area::{Area, PAGE},
-    kernel::{self, EFAULT, leaf},
+    kernel::{self, EFAULT, Second, leaf},
     kexec_list,
 };
 
-/// Does the routine make freshly written code visible to instruction fetch?
-pub const fn makes_code_visible(subject: Subject) -> bool {
-    matches!(
-        subject,
-        Subject::FlushIcacheRange
-            | Subject::FlushIcacheRangeSize
-            | Subject::FlushIcacheRangeCleanCache
-            | Subject::CachesCleanInvalPou
-            | Subject::MachineKexec
-            | Subject::SelftestStale
-    )
-}
-
 /// Runs a routine over the area; what it returned.
 pub fn run(subject: Subject, area: &Area) -> i64 {
-    match subject {
-        Subject::KexecListFlush => kexec_list_flush(area.list),
-        // The end-argument bug is the report's own.
-        Subject::MachineKexec => [
-            Subject::FlushDcacheArea,
-            Subject::FlushIcacheRangeSize,
-            Subject::KexecListFlush,
-        ]
-        .into_iter()
-        .map(|part| run(part, area))
-        .find(|returned| *returned != 0)
-        .unwrap_or(0),
-        Subject::SelftestStale => run(Subject::FlushIcacheRange, area),
-        _ => {
-            let Some((routine, takes_size)) = leaf(subject) else {
-                return 0;
-            };
-            let data = matches!(
-                subject,
-                Subject::FlushDcacheArea | Subject::DcacheCleanInvalPoc
-            );
-            let start = if data { area.data } else { area.code };
-            let size = if data {
-                area.data_size.min(PAGE)
-            } else {
-                area.size
-            };
-            let second = if takes_size { size } else { start + size };
-            let returned = routine(start, second);
-            // Of the void routines x0 means nothing, but -EFAULT is set by the
-            // exception handler alone.
-            if returned == EFAULT { returned } else { 0 }
-        }
+    if subject == Subject::KexecListFlush {
+        return kexec_list_flush(area.list);
     }
+    if let Some((routine, second)) = leaf(subject) {
+        let (start, size) = match subject.operand() {
+            Operand::Data => (area.data, area.data_size.min(PAGE)),
+            _ => (area.code, area.size),
+        };
+        let returned = match second {
+            Second::Size => routine(start, size),
+            Second::End => routine(start, start + size),
+        };
+        // Of the void routines x0 means nothing, but -EFAULT is set by the
+        // exception handler alone.
+        return if returned == EFAULT { returned } else { 0 };
+    }
+    let mut parts = subject.parts().iter().map(|part| run(*part, area));
+    parts.find(|returned| *returned != 0).unwrap_or(0)
 }
 
 /// Flushes a kexec list and the pages that it names, as the kernel does before

@@ -104,7 +104,7 @@ fn hazards(run: &Run) -> Option<String> {
 fn asked(run: &Run, expected: Option<Verdict>) -> ExitCode {
     let asks = |verdict| match verdict {
         Verdict::Slowed if run.plan.as_ref().is_some_and(|p| p.strict) => ExitCode::Slowed,
-        _ => ExitCode::of_verdict(verdict),
+        _ => verdict.exit_code(),
     };
     let nothing = expected.is_none() && !run.decided();
     let begin = match nothing {
