@@ -43,7 +43,7 @@ SYSROOT = $(shell rustc --print sysroot)
 PLAIN_PATHS := dist/plain-paths.toml
 BUILD = $(CARGO) build --locked --release $(FLAGS)
 
-.PHONY: help run test host-test labgrid ktap linux schema build dist grub qemu carry cargo-install install
+.PHONY: help run test host-test labgrid ktap linux adding schema build dist grub qemu carry cargo-install install
 .PHONY: uninstall stage deb release reproduce deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
@@ -53,6 +53,7 @@ help:
 	@echo 'make host-test  run the tests that need neither image nor QEMU'
 	@echo 'make labgrid    boot by labgrid (LG_ENV=qemu.yaml or a board, JUNIT=results.xml)'
 	@echo 'make ktap       have the parser of the kernel read what the image prints'
+	@echo 'make adding     carry out the steps of docs/adding.md on a copy'
 	@echo 'make schema     write docs/run.schema.json anew'
 	@echo "make linux      hand over from Debian's own kernels by kexec (KERNELS=...)"
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
@@ -98,6 +99,10 @@ linux: deps-test venv build
 	@tools/linux $(TARGET_DIR)/linux $(KERNELS)
 	LINUX=$(TARGET_DIR)/linux KERNELS='$(KERNELS)' PYTHONDONTWRITEBYTECODE=1 \
 		$(VENV)/bin/pytest -q -p no:cacheprovider tests/linux
+
+# The steps of docs/adding.md, on a copy that is built and run.
+adding: deps-run
+	$(CARGO) test --locked --release -p stalecore-cli --test house -- --ignored adding
 
 build: deps-build
 	$(BUILD) -p stalecore-cli -p stalecore-coherence

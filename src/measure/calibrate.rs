@@ -9,6 +9,7 @@ use stalecore_model::{
     record::{Icount, Record},
 };
 use stalecore_routines::{
+    area::PAGE,
     counter::Counter,
     probe::{self, WRITTEN},
 };
@@ -18,7 +19,6 @@ use crate::{
     cores::percpu::Core,
     hal::{arch, clock},
     report,
-    routines::area::PAGE,
 };
 
 /// Samples of the empty block.

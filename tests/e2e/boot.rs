@@ -41,6 +41,7 @@ const WAYS: &[Way] = &[
         needs: &["stalecore.efi", "grubaa64.efi"],
         says: "load options",
     },
+    // The next goes here.
 ];
 
 impl Way {

@@ -52,7 +52,7 @@ fn uncounted(run: &Run) -> Vec<Sentence> {
         let read = run.cases.iter().filter(|c| c.verdict == verdict).count();
         let counted = count(run, verdict) as usize;
         (counted > read).then(|| Sentence {
-            code: ExitCode::of_verdict(verdict),
+            code: verdict.exit_code(),
             text: format!(
                 "The closing record counts {} {verdict} of which no record was read",
                 words::cases(counted - read)
@@ -122,7 +122,7 @@ impl<'a> Part<'a> {
         if so > 1 {
             text += &format!("; {so} of {} {verdict}", words::cases(ran));
         }
-        Some(self.say(ExitCode::of_verdict(verdict), lead, &text))
+        Some(self.say(verdict.exit_code(), lead, &text))
     }
 
     /// What came of cases of which none was serious.

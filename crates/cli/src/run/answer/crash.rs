@@ -2,7 +2,6 @@
 //! it was ended.
 
 use stalecore_model::{
-    exit::ExitCode,
     glossary::{StaleState, Verdict},
     kdump::Step,
     run::Run,
@@ -56,7 +55,7 @@ pub fn sentences(run: &Run) -> Vec<Sentence> {
     };
     let text = lead.words(maker) + &text;
     vec![Sentence {
-        code: ExitCode::of_verdict(verdict),
+        code: verdict.exit_code(),
         text,
     }]
 }

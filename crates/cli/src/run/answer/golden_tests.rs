@@ -55,9 +55,7 @@ fn run(told: &[Told]) -> Run {
     let count = |verdict| cases.iter().filter(|c| c.verdict == verdict).count() as u32;
     let verdicts: Vec<_> = Verdict::ALL.iter().map(|v| (*v, count(*v))).collect();
     let exit = verdicts.iter().filter(|(_, n)| *n > 0);
-    let exit = exit.fold(ExitCode::Expected, |code, (v, _)| {
-        code.worse(ExitCode::of_verdict(*v))
-    });
+    let exit = exit.fold(ExitCode::Expected, |code, (v, _)| code.worse(v.exit_code()));
     Run {
         emulated: Some(false),
         console_bytes: 100,
@@ -585,9 +583,7 @@ fn expectation_words_and_code_agree() {
             assert!(there || code != 0, "{what}");
             // What was not expected counts as it does without an expectation.
             let others = told.iter().filter(|t| t.2 != *expected);
-            let others = others.fold(ExitCode::Expected, |code, t| {
-                code.worse(ExitCode::of_verdict(t.2))
-            });
+            let others = others.fold(ExitCode::Expected, |code, t| code.worse(t.2.exit_code()));
             let met = if there {
                 ExitCode::Expected
             } else {

@@ -111,6 +111,7 @@ pub static WAYS: &[Way] = &[
             ])
         })),
     },
+    // The next goes here.
 ];
 
 /// The names of the ways that are so, as they stand in a sentence.
