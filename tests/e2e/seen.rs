@@ -243,7 +243,7 @@ fn without_a_stale_core_nothing_is_decided() {
         ),
     ] {
         let booted = Booted::new(args).ends(6, &[why]);
-        assert_eq!(booted.run.end.unwrap().exit, 6, "{args}");
+        assert_eq!(booted.run.exit, 6, "{args}");
     }
     // Who asks for the control alone gets it, and is told that it is that.
     Booted::new("--stale parked --ops ic-ivau").ends(0, &["The control only: the case returned"]);
