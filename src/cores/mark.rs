@@ -2,10 +2,13 @@
 //! before the operation and after it. The sentinel reads it with plain loads,
 //! so it is there when nothing else of the core answers any more.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::{
+    mem::offset_of,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
 
-use stalecore_model::glossary::Subject;
 pub use stalecore_model::mark::{Phase, Seen, Site};
+use stalecore_model::{glossary::Subject, mark::MARK_SIZE};
 
 /// The number of the case under way, for whoever reads memory.
 static CASE: AtomicU32 = AtomicU32::new(0);
@@ -38,6 +41,15 @@ pub struct Mark {
     /// Operations of the same class that have returned.
     pub returned: AtomicU64,
 }
+
+// The host reads marks out of memory: `stalecore_model::mark::Marks::read`.
+const _: () = {
+    assert!(size_of::<Mark>() == MARK_SIZE);
+    assert!(offset_of!(Mark, sequence) == 0);
+    assert!(offset_of!(Mark, site) == 8);
+    assert!(offset_of!(Mark, address) == 16);
+    assert!(offset_of!(Mark, returned) == 24);
+};
 
 impl Mark {
     /// Nothing in flight yet.

@@ -1,6 +1,6 @@
 //! What EL1 and EL2 share of the fabric.
 
-use core::sync::atomic::AtomicU64;
+use core::{mem::offset_of, sync::atomic::AtomicU64};
 
 use spin::Once;
 use stalecore_model::fabric::{Fabric, Presence};
@@ -35,6 +35,15 @@ pub struct Install {
     /// MDCR_EL2.
     pub mdcr: AtomicU64,
 }
+
+// boot/levels.S loads five words by their number.
+const _: () = {
+    assert!(align_of::<Install>() == 64 && size_of::<Install>() == 64);
+    assert!(offset_of!(Install, tcr) == 8);
+    assert!(offset_of!(Install, ttbr0) == 16);
+    assert!(offset_of!(Install, hcr) == 24);
+    assert!(offset_of!(Install, mdcr) == 32);
+};
 
 /// The most barriers that are watched at once: every core has at least two
 /// breakpoints, and the longest routine has three barriers.

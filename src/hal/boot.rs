@@ -5,6 +5,7 @@
 
 use core::{
     arch::asm,
+    mem::offset_of,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -42,6 +43,14 @@ struct MmuSetup {
     sctlr: AtomicU64,
 }
 
+// boot/entry.S stores and loads four words by their number.
+const _: () = {
+    assert!(size_of::<MmuSetup>() == 32);
+    assert!(offset_of!(MmuSetup, tcr) == 8);
+    assert!(offset_of!(MmuSetup, ttbr0) == 16);
+    assert!(offset_of!(MmuSetup, sctlr) == 24);
+};
+
 /// The word that calls a core out of the pen, and the `Core` for it.
 #[repr(C)]
 struct PenRelease {
@@ -49,6 +58,9 @@ struct PenRelease {
     who: AtomicU64,
     core: AtomicU64,
 }
+
+// The pen in boot/entry.S loads both.
+const _: () = assert!(size_of::<PenRelease>() == 16 && offset_of!(PenRelease, core) == 8);
 
 unsafe extern "C" {
     static mmu_setup: MmuSetup;
