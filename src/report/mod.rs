@@ -8,11 +8,11 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use stalecore_model::{
     cpuset::CpuSet,
-    record::{Absent, Hold, Note, Record},
+    record::{Absent, Hold, Note, Record, Seal},
     recorder::Trial,
 };
 
@@ -27,6 +27,10 @@ const PAUSE_MS: u64 = 5000;
 
 /// How long nothing is said of a run that goes on.
 const QUIET_MS: u64 = 5000;
+
+/// How many records this boot has written. One core at a time writes records, so
+/// the console has them in the order of their numbers.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// CNTVCT_EL0 when something was last said.
 static SAID: AtomicU64 = AtomicU64::new(0);
@@ -48,7 +52,8 @@ pub fn record(record: &Record) {
     SAID.store(clock::now(), Ordering::Relaxed);
     match record.to_json() {
         Ok(json) => {
-            println!("# {json}");
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
+            println!("# {json}{}", Seal::new(json.as_bytes(), number));
             // After the console: what was kept has been told.
             note_if_full(recorder::keep(record, &json));
         }

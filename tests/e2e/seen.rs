@@ -39,6 +39,8 @@ fn a_default_run() {
         );
     }
     assert_eq!(run.garbled, 0);
+    // Each record has its number and checksum, and none is missing.
+    assert_eq!((run.unchecked, run.lost.len()), (0, 0));
     for line in booted.ended.out.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }

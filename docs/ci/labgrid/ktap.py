@@ -46,7 +46,9 @@ def parse(text):
         line = line.strip()
         if line.startswith('# {"'):
             try:
-                console.records.append(json.loads(line[2:]))
+                # Its number and checksum follow.
+                record, _ = json.JSONDecoder().raw_decode(line[2:])
+                console.records.append(record)
             except ValueError as error:
                 console.mistakes.append(f"{error}: {line:.80}")
         elif line.startswith("1.."):
