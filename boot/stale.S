@@ -172,7 +172,11 @@
     str     x4, [x1]
     dsb     sy
     b       1b
-2:  msr     sctlr_el1, x5
+    // Whoever asked may have looked before the last answer: from here on caches
+    // may be written back over it.
+2:  dc      ivac, x1
+    dsb     sy
+    msr     sctlr_el1, x5
     isb
     ret
     .ltorg

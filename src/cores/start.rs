@@ -51,6 +51,7 @@ impl Missing {
 ///
 /// # Errors
 /// The firmware's.
+#[inline(never)]
 pub fn start(core: &'static Core) -> Result<(), Error> {
     core.set_online(false);
     // The core reads its stacks with its caches on, but let nothing depend on
