@@ -23,7 +23,7 @@ const BASE: [&str; 9] = [
 ];
 
 /// What makes all its steps content, on a machine with Debian's libc headers.
-const ALL: [&str; 9] = [
+const ALL: [&str; 10] = [
     "cc",
     "cargo",
     "qemu-system-aarch64",
@@ -33,6 +33,7 @@ const ALL: [&str; 9] = [
     "python3",
     "chromium",
     "xz",
+    "qemu-aarch64",
 ];
 
 impl System {
@@ -44,7 +45,10 @@ impl System {
             system.link(name);
         }
         system.script("id", if root { "echo 0" } else { "echo 1000" });
-        system.script("rustup", "echo aarch64-unknown-none");
+        system.script(
+            "rustup",
+            "echo aarch64-unknown-none aarch64-unknown-linux-musl",
+        );
         for name in installed {
             system.script(name, "");
         }
@@ -137,6 +141,7 @@ fn root_installs_what_is_missing_and_only_that() {
             "python3",
             "chromium",
             "xz",
+            "qemu-aarch64",
             "apt-get",
         ],
     );
@@ -153,6 +158,10 @@ fn root_installs_what_is_missing_and_only_that() {
         calls.contains("rustup target add aarch64-unknown-none"),
         "{calls}"
     );
+    assert!(
+        calls.contains("rustup target add aarch64-unknown-linux-musl"),
+        "{calls}"
+    );
 }
 
 #[test]
@@ -165,7 +174,7 @@ fn a_user_with_sudo_goes_through_it() {
     assert!(
         calls.contains(
             "recommends gcc qemu-system-arm device-tree-compiler binutils-aarch64-linux-gnu \
-             gdb-multiarch python3-venv chromium xz-utils\n"
+             gdb-multiarch python3-venv chromium xz-utils qemu-user\n"
         ),
         "{calls}"
     );
@@ -180,7 +189,7 @@ fn a_user_without_sudo_is_told_the_one_command() {
         "neither root nor sudo",
         "apt-get update && apt-get install -y --no-install-recommends qemu-system-arm \
          device-tree-compiler binutils-aarch64-linux-gnu gdb-multiarch python3-venv chromium \
-         xz-utils",
+         xz-utils qemu-user",
     ]);
     assert!(!system.calls().contains("apt-get"));
 }
@@ -322,6 +331,7 @@ fn failures_are_named() {
             "python3",
             "chromium",
             "xz",
+            "qemu-aarch64",
         ],
     );
     let ended = system.deps();
