@@ -8,6 +8,7 @@ fn main() {
         "--no-dynamic-linker".into(),
         "-znotext".into(),
         "-znorelro".into(),
+        "--pack-dyn-relocs=relr".into(),
     ] {
         println!("cargo:rustc-link-arg-bins={arg}");
     }

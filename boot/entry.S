@@ -127,18 +127,30 @@ entry:
     b       drop_to_el1
 5:  bl      mmu_on
 
-    // Everything from here is cached. Relocate, then clear .bss.
-    address x0, rela_start
-    address x1, rela_end
+    // Everything from here is cached. Relocate, then clear .bss. The words that
+    // hold addresses are listed in the ELF standard's RELR form: an even entry is
+    // the place of one; an odd one says by its bits which of the next 63 are.
+    address x0, relr_start
+    address x1, relr_end
 6:  cmp     x0, x1
     b.hs    7f
-    ldp     x2, x3, [x0]                // where, kind
-    ldr     x4, [x0, #16]               // addend
-    add     x0, x0, #24
-    cmp     w3, #R_AARCH64_RELATIVE
-    b.ne    6b
+    ldr     x3, [x0], #8
+    tbnz    x3, #0, 1f
+    add     x2, x3, x21
+    ldr     x4, [x2]
     add     x4, x4, x21
-    str     x4, [x2, x21]
+    str     x4, [x2], #8
+    b       6b
+1:  mov     x5, x2
+2:  lsr     x3, x3, #1
+    cbz     x3, 4f
+    tbz     x3, #0, 3f
+    ldr     x4, [x5]
+    add     x4, x4, x21
+    str     x4, [x5]
+3:  add     x5, x5, #8
+    b       2b
+4:  add     x2, x2, #(63 * 8)
     b       6b
 7:  address x0, bss_start
     address x1, bss_end

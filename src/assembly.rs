@@ -39,7 +39,6 @@ global_asm!(
     ".set FDT_MAGIC, 0xd00dfeed",
     ".set FDT_MAX_SIZE, 0x200000",
     ".set ELECTION_SPINS, 0x10000",
-    ".set R_AARCH64_RELATIVE, 1027",
     ".set CORE_STACKS, {core_stacks}",
     ".set FRAME_SIZE, {frame}",
     ".set SCRATCH_SIZE, {scratch}",

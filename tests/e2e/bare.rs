@@ -109,6 +109,12 @@ impl Bare {
 /// QEMU's sbsa-ref has an SBSA watchdog. The only core hangs, and nobody
 /// watches.
 #[test]
+fn the_image_takes_half_a_mebibyte_at_most() {
+    let size = fs::metadata(built("stalecore.img")).unwrap().len();
+    assert!(size < 512 << 10, "{size} bytes");
+}
+
+#[test]
 fn a_watchdog_brings_a_hung_machine_back_and_it_says_what_hung_it() {
     const MEMORY: u64 = 0x100_0000_0000;
     let mut bare = Bare::new(MEMORY + 0x40_0000, ("sbsa-ref.dts", MEMORY + 0x30_0000));

@@ -4,10 +4,10 @@
 //!
 //! Layout, little endian: the magic `stsy`, the number of symbols, then for
 //! each in ascending order its offset from the image's start and the offset of
-//! its name from the table's start; the names, each with its length in front
-//! as one byte.
+//! its name from the table's start; the names, each once, with its length in
+//! front as one byte.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 const MAGIC: [u8; 4] = *b"stsy";
 
@@ -85,33 +85,37 @@ pub fn build(mut symbols: Vec<(u32, String)>, capacity: usize) -> Result<Vec<u8>
     symbols.sort_by_key(|(offset, _)| *offset);
     symbols.dedup_by_key(|(offset, _)| *offset);
     let mut names = Vec::new();
+    let mut kept = BTreeMap::new();
     let mut table = Vec::new();
     table.extend(MAGIC);
-    table.extend(
-        u32::try_from(symbols.len())
-            .map_err(|_| usize::MAX)?
-            .to_le_bytes(),
-    );
+    table.extend(word_of(symbols.len())?);
     let names_at = 8 + symbols.len() * 8;
     for (offset, name) in &symbols {
         let mut end = name.len().min(255);
         while !name.is_char_boundary(end) {
             end -= 1;
         }
+        // Generic code stands many times under one name.
+        let at = *kept.entry(&name[..end]).or_insert_with(|| {
+            let at = names_at + names.len();
+            names.push(end as u8);
+            names.extend(&name.as_bytes()[..end]);
+            at
+        });
         table.extend(offset.to_le_bytes());
-        table.extend(
-            u32::try_from(names_at + names.len())
-                .map_err(|_| usize::MAX)?
-                .to_le_bytes(),
-        );
-        names.push(end as u8);
-        names.extend(&name.as_bytes()[..end]);
+        table.extend(word_of(at)?);
     }
     table.extend(names);
     if table.len() > capacity {
         return Err(table.len());
     }
     Ok(table)
+}
+
+fn word_of(value: usize) -> Result<[u8; 4], usize> {
+    u32::try_from(value)
+        .map(u32::to_le_bytes)
+        .map_err(|_| usize::MAX)
 }
 
 #[cfg(test)]
@@ -147,6 +151,16 @@ mod tests {
     #[test]
     fn an_empty_section_is_no_table() {
         assert!(Symbols::read(&[0; 64]).is_none());
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_kept_once() {
+        let named = |name: &str| vec![(0x100, "timed".to_string()), (0x200, name.to_string())];
+        let table = build(named("timed"), 4096).unwrap();
+        assert_eq!(build(named("other"), 4096).unwrap().len(), table.len() + 6);
+        let symbols = Symbols::read(&table).unwrap();
+        assert_eq!(symbols.find(0x104), Some(("timed", 4)));
+        assert_eq!(symbols.find(0x208), Some(("timed", 8)));
     }
 
     #[test]
