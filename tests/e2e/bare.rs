@@ -14,10 +14,7 @@ use stalecore_model::{
 };
 use tempfile::TempDir;
 
-use crate::{
-    dist::{alone, built},
-    fake::Ended,
-};
+use crate::{dist::built, fake::Ended, host::alone};
 
 /// A file of these tests.
 fn source(name: &str) -> PathBuf {

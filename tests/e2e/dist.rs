@@ -1,18 +1,16 @@
-//! The built image, run in QEMU by the built command, one at a time: each run
-//! keeps all cores of the host busy.
+//! The built image, run in QEMU by the built command.
 
 use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use stalecore_model::run::Run;
 use tempfile::TempDir;
 
-use crate::fake::Ended;
+use crate::{fake::Ended, host::shares};
 
 /// A file that `make build` leaves.
 pub fn built(name: &str) -> PathBuf {
@@ -21,14 +19,6 @@ pub fn built(name: &str) -> PathBuf {
         .join(name);
     assert!(path.exists(), "{} is missing: make build", path.display());
     path
-}
-
-static ONE: Mutex<()> = Mutex::new(());
-
-/// Until this is dropped no other test boots a machine.
-pub fn alone() -> MutexGuard<'static, ()> {
-    // A test that failed has left nothing behind: its machine is gone.
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A run that has ended.
@@ -74,11 +64,11 @@ impl Booted {
             .args(["--out".as_ref(), dir.path().as_os_str()])
             .args(args.split_whitespace());
         change(&mut command);
-        let guard = alone();
+        let shares = shares(args);
         let begin = Instant::now();
         let ended = Ended::of(&mut command);
         let took = begin.elapsed();
-        drop(guard);
+        drop(shares);
         let records = fs::read(dir.path().join("run.json"))
             .unwrap_or_else(|error| panic!("{args}: {error}: {ended:?}"));
         Self {

@@ -12,6 +12,7 @@ mod dependencies;
 mod dist;
 mod fabric;
 mod fake;
+mod host;
 mod input;
 mod install;
 mod kdump;

@@ -18,8 +18,9 @@ use stalecore_model::{
 use tempfile::TempDir;
 
 use crate::{
-    dist::{Booted, alone, built},
+    dist::{Booted, built},
     fake::Ended,
+    host::alone,
 };
 
 /// The device tree of QEMU's `virt` with so many cores, changed as text.

@@ -9,8 +9,9 @@ use stalecore_model::{
 };
 
 use crate::{
-    dist::{Booted, alone, built},
+    dist::{Booted, built},
     fake::Ended,
+    host::alone,
 };
 
 #[test]

@@ -17,8 +17,9 @@ use tempfile::TempDir;
 
 use crate::{
     consoles::{blocked, fine, sealed},
-    dist::{alone, built},
+    dist::built,
     fake::{Ended, stalecore},
+    host::alone,
 };
 
 /// A place that `stalecore serial` can be sent to, and room for its results.

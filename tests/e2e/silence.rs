@@ -14,8 +14,9 @@ use std::{
 use stalecore_model::{glossary::Verdict, run::Run};
 
 use crate::{
-    dist::{Booted, alone, built},
+    dist::{Booted, built},
     fake::{Ended, stalecore},
+    host::alone,
 };
 
 #[test]

@@ -1,0 +1,77 @@
+//! How much of the host a test's machine takes: two small ones run side by side, a
+//! large one by itself.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Machines of up to this many CPUs are small.
+const SMALL: usize = 4;
+/// Shares of the host that there are.
+const ALL: usize = 2;
+
+/// Who comes first is let in first: a large machine would wait for ever.
+static NEXT: Mutex<()> = Mutex::new(());
+static FREE: Mutex<usize> = Mutex::new(ALL);
+static FREED: Condvar = Condvar::new();
+
+/// Shares of the host, until dropped.
+pub struct Shares(usize);
+
+/// Until this is dropped no other test boots a machine.
+pub fn alone() -> Shares {
+    take(ALL)
+}
+
+/// What `stalecore run` with these arguments takes.
+pub fn shares(args: &str) -> Shares {
+    let cpus = args
+        .split_whitespace()
+        .skip_while(|word| *word != "--cpus")
+        .nth(1)
+        .and_then(|count| count.parse().ok());
+    take(if cpus.is_some_and(|cpus: usize| cpus <= SMALL) {
+        1
+    } else {
+        ALL
+    })
+}
+
+fn take(count: usize) -> Shares {
+    let _next = lock(&NEXT);
+    let mut free = lock(&FREE);
+    while *free < count {
+        free = FREED.wait(free).unwrap_or_else(PoisonError::into_inner);
+    }
+    *free -= count;
+    Shares(count)
+}
+
+impl Drop for Shares {
+    fn drop(&mut self) {
+        *lock(&FREE) += self.0;
+        FREED.notify_all();
+    }
+}
+
+/// A test that failed has left nothing behind: its machine is gone.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn two_small_machines_or_a_large_one() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static RUNNING: AtomicUsize = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for nth in 0..24 {
+            scope.spawn(move || {
+                let args = ["--cpus 4 --stale spin", "--cpus 5", "--stale spin"][nth % 3];
+                let shares = shares(args);
+                assert_eq!(shares.0, [1, ALL, ALL][nth % 3]);
+                let running = RUNNING.fetch_add(shares.0, Ordering::SeqCst) + shares.0;
+                std::thread::yield_now();
+                assert!(running <= ALL, "{running}");
+                RUNNING.fetch_sub(shares.0, Ordering::SeqCst);
+            });
+        }
+    });
+}
