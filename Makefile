@@ -82,7 +82,7 @@ test: deps-test venv dist grub qemu
 host-test: deps-build
 	$(CARGO) test --locked --release $(HOST_CRATES) --lib --bins
 	$(CARGO) test --locked --release -p stalecore-cli --test house
-	$(CARGO) test --locked --release -p stalecore-cli --test e2e -- input mishaps
+	$(CARGO) test --locked --release -p stalecore-cli --test e2e -- input mishaps damage
 
 labgrid: deps-test venv build
 	$(PYTEST) $(LG_ENV) --junitxml $(JUNIT) docs/ci/labgrid

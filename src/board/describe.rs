@@ -128,6 +128,7 @@ pub fn machine(board: &Board, counter: Counter, empty: Histogram, plan: &Plan) {
         deadline_ms: plan.deadline_ms,
         threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
         strict: board.options.max_slowdown.is_some(),
+        options: Some(board.options.to_bootargs()),
     }));
     for note in &platform.notes {
         report::note(note.clone());

@@ -7,18 +7,20 @@ use stalecore_model::{
     glossary::Verdict,
     ktap,
     plan::Case,
-    record::{CaseRecord, End, Record},
+    record::{CaseRecord, End, Maker, Record},
 };
 
 use super::run::Run;
 use crate::{
+    fabric,
     hal::{clock, console, exit},
     report,
 };
 
 impl Run<'_> {
     /// Writes a case's record and remembers its verdict.
-    pub fn finish(&mut self, case: &Case, record: CaseRecord) {
+    pub fn finish(&mut self, case: &Case, mut record: CaseRecord) {
+        record.by = made_by(case);
         self.count(case.number, record.verdict, record.why.clone());
         report::boxed(Record::Case, record);
     }
@@ -76,6 +78,7 @@ impl Run<'_> {
                     .map(|(verdict, why)| ktap::Outcome {
                         verdict: *verdict,
                         why: why.as_deref(),
+                        by: made_by(case),
                     })
             });
         });
@@ -88,4 +91,9 @@ impl Run<'_> {
         }
         exit::end(exit)
     }
+}
+
+/// Who makes what comes of a case, where it is not the machine's own cores.
+fn made_by(case: &Case) -> Option<Maker> {
+    Maker::of(case.subject, fabric::is_on())
 }

@@ -50,7 +50,11 @@ impl Console {
         ktap::write_head(&mut head, &plan).unwrap();
         ktap::write_tree(&mut tree, &plan, strict, |case| {
             let verdict = found(case);
-            Some(Outcome { verdict, why: None })
+            Some(Outcome {
+                verdict,
+                why: None,
+                by: None,
+            })
         })
         .unwrap();
         let code = all.iter().fold(ExitCode::Expected, |code, case| {
@@ -67,7 +71,7 @@ impl Console {
                 // None of QEMU's.
                 model: "a board".into(),
                 ..machine(cpus, histogram(12))
-            }))) + &line(&plan_record(&plan, strict)),
+            }))) + &line(&plan_record(&plan, &options)),
             cases: all.iter().map(|c| line(&case(c, found(c)))).collect(),
             tree,
             end: line(&Record::End(End {
@@ -147,7 +151,7 @@ fn case(case: &Case, verdict: Verdict) -> Record {
     Record::Case(Box::new(record))
 }
 
-fn plan_record(plan: &Plan, strict: bool) -> Record {
+fn plan_record(plan: &Plan, options: &Options) -> Record {
     Record::Plan(PlanRecord {
         cases: plan.len() as u32,
         initiators: plan.roles.initiators,
@@ -155,6 +159,7 @@ fn plan_record(plan: &Plan, strict: bool) -> Record {
         samples: 64,
         deadline_ms: plan.deadline_ms,
         threshold: 2000,
-        strict,
+        strict: options.max_slowdown.is_some(),
+        options: Some(options.to_bootargs()),
     })
 }

@@ -49,6 +49,7 @@ fn full() -> Value {
     });
     for (nth, case) in run.cases.iter_mut().enumerate() {
         case.batch = nth as u32 + 1;
+        case.by = Some(Maker::Fabric);
     }
     run.resumes.push(Resume {
         boots: 2,

@@ -173,6 +173,7 @@ mod tests {
             line: LineState::DirtyHere,
             verdict: Verdict::Completed,
             why: None,
+            by: None,
             batch: 1,
             issue: Histogram::new(),
             complete: samples.clone(),
@@ -215,9 +216,10 @@ mod tests {
 
     #[test]
     fn another_version_is_named() {
-        let newer = text().replacen("\"schema\":2", "\"schema\":3", 1);
-        assert!(error(&newer).contains("schema 3 is from a newer stalecore"));
-        let never = text().replacen("\"schema\":2", "\"schema\":0", 1);
+        let this = format!("\"schema\":{SCHEMA}");
+        let newer = text().replacen(&this, "\"schema\":1000", 1);
+        assert!(error(&newer).contains("schema 1000 is from a newer stalecore"));
+        let never = text().replacen(&this, "\"schema\":0", 1);
         assert!(error(&never).contains("schema 0"));
         // A newer version is told even where nothing else can be understood.
         assert!(error("{\"schema\":7,\"cases\":[{\"x\":1}]}").contains("schema 7"));

@@ -12,6 +12,7 @@ use crate::{
     exit::ExitCode,
     glossary::{Subject, Verdict},
     plan::{Case, Plan},
+    record::Maker,
 };
 
 /// The first line of the console.
@@ -30,6 +31,8 @@ pub struct Outcome<'a> {
     pub verdict: Verdict,
     /// Why, where the case's record says so.
     pub why: Option<&'a str>,
+    /// Who made it, where it was not the machine's own cores and caches.
+    pub by: Option<Maker>,
 }
 
 /// The plan's subjects, in the order of their first case.
@@ -77,6 +80,7 @@ pub fn write_tree<'a>(
             let found = outcome(case).unwrap_or(Outcome {
                 verdict: Verdict::Skipped,
                 why: Some("not reached"),
+                by: None,
             });
             let ok = passes(found.verdict, strict);
             all_ok &= ok;
@@ -111,10 +115,13 @@ const fn word(ok: bool) -> &'static str {
 }
 
 fn write_directive(out: &mut dyn Write, found: Outcome<'_>) -> fmt::Result {
-    match found.verdict {
-        Verdict::Completed => {}
-        Verdict::Skipped => out.write_str(" # SKIP")?,
-        verdict => write!(out, " # {verdict}")?,
+    let by = found.by.map(Maker::about);
+    match (found.verdict, by) {
+        (Verdict::Skipped, _) => out.write_str(" # SKIP")?,
+        (Verdict::Completed, None) => {}
+        (Verdict::Completed, Some(by)) => write!(out, " # made by {by}")?,
+        (verdict, None) => write!(out, " # {verdict}")?,
+        (verdict, Some(by)) => write!(out, " # {verdict}, made by {by}")?,
     }
     if let Some(why) = found.why {
         out.write_str(if found.verdict == Verdict::Skipped {
@@ -212,7 +219,11 @@ mod tests {
                 (_, StaleState::Spin) => (Verdict::Slowed, None),
                 _ => return None,
             };
-            Some(Outcome { verdict, why })
+            Some(Outcome {
+                verdict,
+                why,
+                by: None,
+            })
         });
         assert_eq!(
             text,
@@ -231,6 +242,7 @@ mod tests {
             Some(Outcome {
                 verdict: Verdict::Slowed,
                 why: None,
+                by: None,
             })
         });
         assert!(
@@ -247,6 +259,7 @@ mod tests {
             Some(Outcome {
                 verdict: Verdict::Skipped,
                 why: Some("odd\nnot ok 1 # reason"),
+                by: None,
             })
         });
         assert_eq!(
@@ -289,7 +302,7 @@ mod tests {
             let of = |case: &Case| Verdict::ALL[verdicts[case.number - 1]];
             let text = {
                 let mut text = String::new();
-                write_tree(&mut text, &plan, strict, |case| Some(Outcome { verdict: of(case), why: None })).unwrap();
+                write_tree(&mut text, &plan, strict, |case| Some(Outcome { verdict: of(case), why: None, by: None })).unwrap();
                 text
             };
             let mut counts = vec![0; 3];

@@ -70,6 +70,7 @@ pub fn case(
         state,
         line,
         verdict,
+        by: None,
         why: match verdict {
             Verdict::Skipped => Some("the line state needs a core that was never started".into()),
             Verdict::Inconclusive => Some("the baseline itself was interrupted".into()),

@@ -127,6 +127,7 @@ pub fn run(shape: &Shape) -> Run {
         deadline_ms: 2400,
         threshold: 2000,
         strict: false,
+        options: Some(String::new()),
     });
     run.end = Some(End {
         exit: 4,

@@ -31,6 +31,7 @@ fn run(exit: u8, verdicts: &[(Verdict, u32)], strict: bool) -> Run {
             deadline_ms: 1,
             threshold: 2000,
             strict,
+            options: None,
         }),
         end: Some(End {
             exit,

@@ -33,9 +33,10 @@ use crate::{
 /// The version of the records; a change that an older reader would misread
 /// makes it one more. Every version up to this one is read; what changed in
 /// each stands in docs/report-format.md.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
-/// From this version on each record's line ends with a [`Seal`].
+/// From this version on each record's line ends with a [`Seal`], and the plan and
+/// each case say whether there was a fabric.
 pub const SEALED: u32 = 3;
 
 /// One line of the report.
@@ -165,6 +166,22 @@ pub struct PlanRecord {
     pub threshold: Milli,
     /// Does a slowed case count against the exit code?
     pub strict: bool,
+    /// The options that the image was given, as boot arguments, where they are
+    /// not the defaults; `None` where an older image did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
+}
+
+/// How the boot argument that asks for a fabric begins; it is not there where
+/// none is asked for.
+const FABRIC: &str = "stalecore.fabric=";
+
+impl PlanRecord {
+    /// Was there a fabric? `None` where the record does not tell.
+    pub fn has_fabric(&self) -> Option<bool> {
+        let mut words = self.options.as_ref()?.split_ascii_whitespace();
+        Some(words.any(|word| word.starts_with(FABRIC)))
+    }
 }
 
 /// What the flight recorder kept of a plan that an earlier boot began.
@@ -220,6 +237,9 @@ pub struct CaseRecord {
     /// Why it was skipped, inconclusive or incoherent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Who made it, where it was not the machine's own cores and caches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Maker>,
     /// Operations per timed block, where one is too short for the counter.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub batch: u32,
@@ -292,6 +312,7 @@ impl CaseRecord {
             line: case.line,
             verdict,
             why,
+            by: None,
             batch: 1,
             issue: Histogram::new(),
             complete: Histogram::new(),

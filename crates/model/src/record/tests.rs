@@ -13,6 +13,7 @@ fn case() -> CaseRecord {
         line: LineState::DirtyHere,
         verdict: Verdict::Completed,
         why: None,
+        by: None,
         batch: 1,
         issue: histogram.clone(),
         complete: histogram.clone(),

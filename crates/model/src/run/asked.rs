@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{Run, Unread};
 use crate::{
     glossary::{StaleState, Subject, Verdict},
-    record::{CaseRecord, Maker},
+    record::{CaseRecord, Machine, Maker, PlanRecord, SEALED},
 };
 
 impl Run {
@@ -47,6 +47,19 @@ impl Run {
         cases.any(|case| decided(case.verdict) && self.counts(case))
     }
 
+    /// Was there a fabric? `None` where neither the host's flags nor the image's
+    /// records tell.
+    pub fn has_fabric(&self) -> Option<bool> {
+        if self.made_by.contains(&Maker::Fabric) {
+            return Some(true);
+        }
+        // Each case would have said so, the plan too.
+        let says = |machine: &Machine| machine.schema >= SEALED;
+        let cases = !self.cases.is_empty() && self.machine.as_ref().is_some_and(says);
+        let plan = self.plan.as_ref().and_then(PlanRecord::has_fabric);
+        plan.or_else(|| cases.then_some(false))
+    }
+
     /// Who makes what comes of this subject, where it is not the machine's own
     /// cores and caches.
     pub fn maker(&self, subject: Subject) -> Option<Maker> {
@@ -63,5 +76,69 @@ impl Run {
         makers.sort();
         makers.dedup();
         makers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cpuset::CpuSet, record::Record};
+    use alloc::vec;
+
+    fn plan(options: Option<&str>) -> PlanRecord {
+        PlanRecord {
+            cases: 1,
+            initiators: CpuSet::one(0),
+            stale: CpuSet::one(1),
+            samples: 64,
+            deadline_ms: 2000,
+            threshold: 2000,
+            strict: false,
+            options: options.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn the_plan_tells_of_a_fabric() {
+        for (options, told) in [
+            (None, None),
+            (Some(""), Some(false)),
+            (Some("stalecore.ops=ic-ivau"), Some(false)),
+            (
+                Some("stalecore.ops=ic-ivau stalecore.fabric=deaf=spin"),
+                Some(true),
+            ),
+        ] {
+            let mut run = Run::default();
+            assert!(run.take(Record::Plan(plan(options))));
+            assert_eq!(run.has_fabric(), told, "{options:?}");
+            let maker = (told == Some(true)).then_some(Maker::Fabric);
+            assert_eq!(run.maker(Subject::IcIvau), maker);
+            // A reset forgets the plan, not who made what came before it.
+            run.begin_again();
+            assert_eq!(run.maker(Subject::IcIvau), maker);
+        }
+    }
+
+    #[test]
+    fn a_case_tells_of_a_fabric_where_the_plan_was_lost() {
+        let case = crate::plan::Case {
+            number: 1,
+            subject: Subject::IcIvau,
+            state: StaleState::Spin,
+            line: crate::glossary::LineState::DirtyHere,
+        };
+        let mut record = CaseRecord::blank(&case, Verdict::Blocked, None);
+        let mut run = Run::default();
+        run.take(Record::Case(record.clone().into()));
+        // Nobody knows whether its image would have told.
+        assert_eq!(run.has_fabric(), None);
+        record.by = Some(Maker::Fabric);
+        let mut run = Run::default();
+        run.take(Record::Case(record.into()));
+        assert_eq!(
+            (run.has_fabric(), run.made_by),
+            (Some(true), vec![Maker::Fabric])
+        );
     }
 }

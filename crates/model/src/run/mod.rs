@@ -37,8 +37,8 @@ pub struct Run {
     /// Is the machine emulated, so that the run is about the harness only?
     /// `None` where that is not known: the machine's record was lost.
     pub emulated: Option<bool>,
-    /// What the host knows to have made results, or to have been able to:
-    /// [`Run::makers`] has what the records say, too.
+    /// Who made results besides the machine's cores and caches, or could: by the
+    /// host's flags and by what the image says of itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made_by: Vec<Maker>,
     /// The exit code of the host command.
@@ -187,7 +187,12 @@ impl Run {
             // Of use while the machine runs, and never after.
             Record::Hold(_) => true,
             Record::Topology(topology) => once(&mut self.topology, topology),
-            Record::Plan(plan) => once(&mut self.plan, plan),
+            Record::Plan(plan) => {
+                if plan.has_fabric() == Some(true) {
+                    self.made_also_by(Maker::Fabric);
+                }
+                once(&mut self.plan, plan)
+            }
             Record::Icount(icount) => once(&mut self.icount, icount),
             Record::End(end) => once(&mut self.end, end),
             Record::Case(case) => self.take_case(*case),
@@ -208,6 +213,13 @@ impl Run {
             self.garbled += 1;
         }
         taken
+    }
+
+    fn made_also_by(&mut self, maker: Maker) {
+        if !self.made_by.contains(&maker) {
+            self.made_by.push(maker);
+            self.made_by.sort();
+        }
     }
 
     /// Notes that the records of these numbers are missing.
@@ -248,6 +260,9 @@ impl Run {
     /// There are never more cases than the glossary has combinations, whatever
     /// a console claims.
     fn take_case(&mut self, mut case: CaseRecord) -> bool {
+        if let Some(maker) = case.by {
+            self.made_also_by(maker);
+        }
         // Who reads the run need not know which baselines were left out.
         let (issue, complete) = case.baseline();
         (case.base_issue, case.base_complete) = (issue.clone(), complete.clone());
@@ -403,6 +418,7 @@ mod tests {
             line: LineState::Cold,
             verdict,
             why: None,
+            by: None,
             batch: 1,
             issue: Histogram::new(),
             complete: Histogram::new(),

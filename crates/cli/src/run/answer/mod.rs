@@ -37,6 +37,7 @@ pub fn answer(run: &Run, judgement: &Judgement, expect: Option<Verdict>) -> Stri
     sentences.extend(lacks.map(|lacks| capital(&lacks) + "."));
     sentences.extend(absent(run));
     sentences.extend(worth(run).map(str::to_string));
+    sentences.extend(modelled(run).map(str::to_string));
     sentences.join(" ")
 }
 
@@ -136,6 +137,12 @@ fn worth(run: &Run) -> Option<&'static str> {
         ),
         None => Some("Whether the machine is emulated is not known."),
     }
+}
+
+/// Over a line and out of a log only the records tell of a fabric.
+fn modelled(run: &Run) -> Option<&'static str> {
+    let unknown = run.serial.is_some() && run.has_fabric().is_none();
+    unknown.then_some("Whether the fabric, a model, made it is not known.")
 }
 
 /// What of a run was not read, without a capital and a full stop.

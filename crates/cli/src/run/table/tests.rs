@@ -48,6 +48,7 @@ fn run(
                 line: LineState::DirtyHere,
                 verdict,
                 why: None,
+                by: None,
                 batch: 1,
                 issue: Histogram::new(),
                 complete: histogram(time),
