@@ -153,7 +153,7 @@ fn what_cannot_be_a_run_is_one_line_and_2() {
             "is there twice",
         ),
         (with("cases", &format!("[{many}]")), "different ones"),
-        (with("schema", "3"), "newer stalecore"),
+        (with("schema", "1000"), "newer stalecore"),
         ("\u{feff}{}".into(), "expected value"),
     ] {
         let done = report_of(text.as_bytes());
