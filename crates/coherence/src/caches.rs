@@ -7,13 +7,16 @@
 //!
 //! A DSB is what completes maintenance: until then the line is as it was.
 
+mod machine;
+mod maintenance;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use stalecore_model::hazard::Kind;
 
+use self::maintenance::{Pending, clean};
 use crate::{
-    decode::DataOp,
     line::{Line, PAGE, Pages, SMALLEST_LINE, What, Who},
     translate::Memory,
 };
@@ -45,15 +48,6 @@ impl Default for Traits {
             dic: false,
         }
     }
-}
-
-/// An operation that no DSB has completed yet.
-struct Pending {
-    physical: u64,
-    /// `None` is `ic ivau`.
-    op: Option<DataOp>,
-    at: u64,
-    who: Who,
 }
 
 /// What is one core's own.
@@ -286,237 +280,6 @@ impl Caches {
                 Some(_) => {}
             }
         });
-    }
-
-    /// `dc` by address.
-    pub fn data(&self, who: Who, op: DataOp, physical: u64) {
-        let at = self.tick();
-        let mut core = self.core(who).lock();
-        self.each_line(physical, 1, |line, address| {
-            if op == DataOp::Ivac
-                && let Some((writer, _)) = line.dirty
-            {
-                (self.sink)(Kind::DirtyDiscarded, who, writer, address);
-            }
-            if matches!(op, DataOp::Ivac | DataOp::Civac) {
-                if let Some(writer) = line.bypassed
-                    && writer.core == who.core
-                    && line.changed >= core.barrier
-                {
-                    (self.sink)(Kind::NoBarrier, who, writer, address);
-                }
-                line.polled = Some((who.core, core.learned));
-            }
-        });
-        core.pending.push(Pending {
-            physical,
-            op: Some(op),
-            at,
-            who,
-        });
-    }
-
-    /// `dc` by set and way: stands for the loop over all of them that it is part
-    /// of, this core's.
-    pub fn set_way(&self, who: Who) {
-        self.core(who).lock().by_set_way = true;
-    }
-
-    /// `ic ivau`.
-    pub fn ivau(&self, who: Who, physical: u64) {
-        let at = self.tick();
-        let mut clean = false;
-        self.each_line(physical, 1, |line, _| clean = !line.unclean);
-        // Before a clean it leaves what a fetch brings back.
-        if clean {
-            let mut core = self.core(who).lock();
-            core.pending.push(Pending {
-                physical,
-                op: None,
-                at,
-                who,
-            });
-        }
-    }
-
-    /// `ic iallu`, or with `shared` `ic ialluis`.
-    pub fn invalidate_all(&self, who: Who, shared: bool) {
-        let at = self.tick();
-        self.core(who).lock().pending_all.push((at, shared));
-    }
-
-    /// A `dsb`; see [`crate::decode::Event::Dsb`].
-    pub fn dsb(&self, who: Who, full: bool, shared: bool) {
-        let done = self.tick();
-        let mut core = self.core(who).lock();
-        core.barrier = done;
-        if !full {
-            return;
-        }
-        let all = std::mem::take(&mut core.pending_all);
-        for (at, for_all) in all {
-            core.iallu = (at, done);
-            if for_all && shared {
-                *self.ialluis.lock() = (at, done);
-            } else if for_all {
-                core.pending_all.push((at, true));
-            }
-        }
-        if std::mem::take(&mut core.by_set_way) {
-            self.clean_all(who, done);
-        }
-        if !shared {
-            return;
-        }
-        for one in std::mem::take(&mut core.pending) {
-            self.each_line(one.physical, 1, |line, _| complete(line, &one, done));
-        }
-    }
-
-    fn clean_all(&self, who: Who, done: u64) {
-        for (_, page) in self.pages.touched() {
-            for line in page.lines() {
-                let mut line = line.lock();
-                if line
-                    .dirty
-                    .is_some_and(|(writer, _)| writer.core == who.core)
-                {
-                    clean(&mut line, done);
-                }
-                line.bypassed = None;
-            }
-        }
-    }
-
-    /// A `dmb`.
-    pub fn dmb(&self, who: Who) {
-        let now = self.tick();
-        self.core(who).lock().barrier = now;
-    }
-
-    /// What this core has fetched is discarded: ISB, exception entry or return.
-    pub fn synchronise(&self, who: Who) {
-        let now = self.tick();
-        self.core(who).lock().synced = now;
-    }
-
-    /// This core may know from now on what others did.
-    pub fn learn(&self, who: Who) {
-        let mut core = self.core(who).lock();
-        core.learned = core.learned.wrapping_add(1);
-    }
-
-    /// This core tells others: SEV, SGI, a call of firmware.
-    pub fn signal(&self, who: Who) {
-        let now = self.tick();
-        self.signalled[usize::from(who.core)].store(now, Ordering::Relaxed);
-        let core = self.core(who).lock();
-        for one in &core.pending {
-            self.each_line(one.physical, 1, |line, _| {
-                if line.dirty.is_some() {
-                    line.unfinished = Some(one.who);
-                }
-            });
-        }
-    }
-
-    /// This core is turned off: firmware cleans what it has, and what is
-    /// fetched when it starts again is fetched anew.
-    pub fn turn_off(&self, who: Who) {
-        self.off[usize::from(who.core)].fetch_add(1, Ordering::Relaxed);
-        let now = self.tick();
-        let mut core = self.core(who).lock();
-        *core = Core {
-            synced: now,
-            iallu: (now, now),
-            learned: core.learned,
-            ..Core::default()
-        };
-    }
-
-    /// The machine has been reset: nothing is cached, and memory is whatever it is.
-    pub fn reset(&self) {
-        for (_, page) in self.pages.touched() {
-            for line in page.lines() {
-                *line.lock() = Line::default();
-            }
-            page.renewed.store(false, Ordering::Relaxed);
-            page.walked.store(false, Ordering::Relaxed);
-        }
-        for core in &self.cores {
-            *core.lock() = Core::default();
-        }
-    }
-
-    /// A `tlbi`: the tables as they are now count from here on.
-    pub fn tlbi(&self) {
-        if self.tables_written.swap(false, Ordering::Relaxed) {
-            self.generation.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A page is used through page tables with this type.
-    pub fn mapped(&self, who: Who, physical: u64, memory: Memory) {
-        let Some(page) = self.pages.of(physical) else {
-            return;
-        };
-        let generation = self.generation();
-        let mut mapped = page.mapped.lock();
-        if let Some((since, other, whom)) = *mapped
-            && since == generation
-            && other != memory
-        {
-            (self.sink)(Kind::Mismatched, who, whom, physical >> PAGE << PAGE);
-        }
-        *mapped = Some((generation, memory, who));
-    }
-
-    /// The machine has ended: what was to be cleaned and never was.
-    pub fn finish(&self) {
-        for (at, page) in self.pages.touched() {
-            for (index, line) in page.lines().enumerate() {
-                let line = line.lock();
-                if let (Some((writer, _)), Some((reader, _))) = (line.dirty, line.early) {
-                    let at = at + ((index as u64) << self.traits.line);
-                    (self.sink)(Kind::ReadPastDirty, reader, writer, at);
-                }
-            }
-        }
-    }
-}
-
-fn clean(line: &mut Line, done: u64) {
-    unify(line, done);
-    (line.dirty, line.early) = (None, None);
-}
-
-/// The newest bytes reach the point of unification.
-fn unify(line: &mut Line, done: u64) {
-    if line.unclean {
-        (line.unclean, line.at_pou) = (false, done);
-    }
-}
-
-/// What was executed before it has reached where it goes.
-fn complete(line: &mut Line, one: &Pending, done: u64) {
-    if line.renewed < one.at {
-        match one.op {
-            Some(_) => unify(line, done),
-            // An earlier one that is enough stays: cores may have seen to it since.
-            None if !line.unclean && line.invalidated.0 <= line.at_pou => {
-                line.invalidated = (one.at, done);
-            }
-            None => {}
-        }
-    }
-    if line.changed < one.at
-        && let Some(op) = one.op
-        && op != DataOp::Cvau
-    {
-        clean(line, done);
-        if op != DataOp::Cvac {
-            line.bypassed = None;
-        }
     }
 }
 

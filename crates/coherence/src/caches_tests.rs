@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::decode::DataOp;
 
 const LINE_AT: u64 = 0x4000_1040;
 

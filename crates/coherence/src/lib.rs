@@ -8,6 +8,7 @@
 //! [`decode`], [`translate`], [`caches`] and [`sites`] are pure; `plugin` joins
 //! them to QEMU.
 
+mod attributes;
 pub mod caches;
 pub mod decode;
 pub mod line;
