@@ -93,7 +93,10 @@ fn dispatch(core: &'static Core, command: u32) {
             core.answer
                 .store(seen.map_or(u32::MAX, u32::from), Ordering::Relaxed);
         }
-        Some(Command::Drain) => fabric::drain(),
+        Some(Command::Drain) => {
+            fabric::drain();
+            measure::mend(core.index);
+        }
         Some(Command::Conduct) => board::get().conduct(scenarios::conduct),
         Some(Command::Kdump) => kdump::play_part(core),
         None => {}

@@ -22,7 +22,7 @@ use crate::{
         survey,
     },
     hal::{arch, clock, layout, psci, watchdog},
-    measure,
+    measure::{self, AREAS},
     report::{self, recorder},
 };
 
@@ -129,6 +129,11 @@ pub fn machine(board: &Board, counter: Counter, empty: Histogram, plan: &Plan) {
         threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
         strict: board.options.max_slowdown.is_some(),
         options: Some(board.options.to_bootargs()),
+        // Memory is mapped where it is.
+        under_test: AREAS.get().map(|areas| {
+            let range = areas.range();
+            [Hex(range.start), Hex(range.end)]
+        }),
     }));
     for note in &platform.notes {
         report::note(note.clone());

@@ -145,14 +145,15 @@ impl Run<'_> {
         }
     }
 
-    /// Lets the initiators see the end of what they have posted, now that every
-    /// core answers.
+    /// Lets the initiators see the end of what they have posted, and make visible what
+    /// was left that way on purpose, now that every core answers.
     pub(super) fn drain(&self) -> Result<(), String> {
         let own = percpu::this().map(|c| c.index);
         let initiators = self.conductor.plan.roles.initiators;
         let others: CpuSet = initiators.iter().filter(|cpu| Some(*cpu) != own).collect();
-        if others.len() < initiators.len() {
+        if let Some(own) = own.filter(|cpu| initiators.contains(*cpu)) {
             fabric::drain();
+            measure::mend(own);
         }
         ask(&others, Command::Drain, |_| 0);
         wait_done(&others, "to see the end of what they have posted")

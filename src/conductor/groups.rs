@@ -362,6 +362,8 @@ impl Run<'_> {
             }
         }
         entered.release()?;
+        // Stale cores are about to execute what the initiators have written.
+        self.drain()?;
         Ok(Some(found))
     }
 }

@@ -5,7 +5,7 @@
 
 use core::{
     ops::Range,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use spin::Once;
@@ -19,6 +19,8 @@ use crate::hal::arch;
 
 /// Bytes of data, and of code, that each initiator works on.
 pub const BUFFER_SIZE: usize = 64 * 1024;
+/// Where in an area's code the older copy is that `selftest-stale` executes.
+pub(super) const OLDER: usize = BUFFER_SIZE / 2;
 /// Bytes of an area: data with room after it, code, a kexec list.
 pub const AREA_SIZE: usize = 2 * BUFFER_SIZE + 4 * PAGE;
 
@@ -31,6 +33,8 @@ pub struct Areas {
     /// Smallest instruction line, in bytes.
     pub instruction_line: usize,
     generation: AtomicU32,
+    /// Was code written that nothing has made visible, as was meant?
+    pub(super) unseen: AtomicBool,
 }
 
 /// Set once, when all cores have said what their lines are.
@@ -48,6 +52,7 @@ impl Areas {
             data_line,
             instruction_line,
             generation: AtomicU32::new(0),
+            unseen: AtomicBool::new(false),
         }
     }
 
@@ -104,6 +109,18 @@ pub unsafe fn fill(area: &Area) {
     kernel::caches_clean_inval_pou(area.code, area.code + area.size);
     // SAFETY: the caller vouches for the area.
     unsafe { kexec_list::build_list(area) }
+}
+
+/// Makes visible what this initiator has written and operations that are wrong on
+/// purpose have not. Only while every core answers: it broadcasts.
+pub fn mend(cpu: usize) {
+    let Some(areas) = AREAS.get() else { return };
+    let Some(area) = areas.area(cpu) else { return };
+    if areas.unseen.load(Ordering::Relaxed) {
+        for at in [area.code, area.code + OLDER] {
+            kernel::caches_clean_inval_pou(at, at + areas.line());
+        }
+    }
 }
 
 /// Touches every initiator's lines as the line state asks, on a core that is

@@ -7,6 +7,6 @@ mod routine;
 mod measurement;
 mod areas;
 
-pub use areas::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, check_newest, fill, touch};
+pub use areas::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, check_newest, fill, mend, touch};
 pub use calibrate::{counter, frequency, instructions};
 pub use initiator::run_order;

@@ -3,6 +3,8 @@
 
 #![expect(unsafe_code, reason = "buffers under test are raw memory")]
 
+use core::sync::atomic::Ordering;
+
 use stalecore_model::glossary::{LineState, Operand, Subject};
 use stalecore_routines::{
     area::{Area, PAGE},
@@ -11,7 +13,7 @@ use stalecore_routines::{
 };
 
 use super::{
-    areas::{BUFFER_SIZE, dirty, read},
+    areas::{OLDER, dirty, read},
     measurement::{FEWEST, Measurement},
 };
 use crate::{
@@ -126,31 +128,55 @@ impl Measurement<'_> {
         self.core.mark.after();
     }
 
-    /// Writes a new generation of code, for routines that make it visible.
+    /// Writes a new generation of code, for routines that make it visible, and for
+    /// those that would elsewhere: so that a checker sees that they do not here.
     fn write_next(&self, area: &Area) -> Option<u16> {
-        if !self.order.subject.makes_code_visible() {
+        let subject = self.order.subject;
+        if !subject.makes_code_visible() {
             return None;
         }
         let generation = self.areas.next_generation();
-        // SAFETY: the first line of this initiator's code, through its
-        // writable view.
-        unsafe { code::write_function(area.code_writable, generation) }
+        // The first line of this initiator's code, through its writable view.
+        let at = area.code_writable;
+        let older = subject == Subject::SelftestStale;
+        if older || self.is_wrong() {
+            self.areas.unseen.store(true, Ordering::Relaxed);
+        }
+        if older {
+            // SAFETY: another line of the same code.
+            unsafe { code::write_unseen(at + OLDER, generation.wrapping_sub(1)) }
+        }
+        if self.is_wrong() && !older {
+            // SAFETY: within that line.
+            unsafe { code::write_unseen(at, generation) }
+        } else {
+            // SAFETY: as above.
+            unsafe { code::write_function(at, generation) }
+        }
         Some(generation)
     }
 
-    /// Executes the code just written; anything older is incoherent.
+    /// Does the routine not make code visible on this machine, as is meant?
+    fn is_wrong(&self) -> bool {
+        self.order.subject.hazard(arch::ctr_el0()).is_some()
+    }
+
+    /// Executes the code just written; anything older is incoherent, but where the
+    /// routine is one for other machines. A core may then fetch either: both are whole
+    /// functions.
     fn check(&self, area: &Area, expected: Option<u16>, results: &mut Results) {
         let Some(expected) = expected else { return };
-        let at = match self.order.subject {
-            // A copy that was made before: what a flush without effect leaves.
-            Subject::SelftestStale => area.code + BUFFER_SIZE / 2,
-            _ => area.code,
+        let older = self.order.subject == Subject::SelftestStale;
+        let at = match older {
+            // What a flush without effect leaves.
+            true => area.code + OLDER,
+            false => area.code,
         };
         self.before(Phase::Check, at);
         // SAFETY: `fill` or `write_next` put a function there.
         let seen = unsafe { code::call_function(at) };
         self.core.mark.after();
-        if seen != expected {
+        if seen != expected && (older || !self.is_wrong()) {
             results.stale_code = Some((expected, seen));
         }
     }

@@ -161,5 +161,6 @@ fn plan_record(plan: &Plan, options: &Options) -> Record {
         threshold: 2000,
         strict: options.max_slowdown.is_some(),
         options: Some(options.to_bootargs()),
+        under_test: None,
     })
 }

@@ -84,6 +84,7 @@ fn full() -> Value {
         by: side("load"),
         with: side("store"),
         line: Hex(0x4020_0000),
+        meant: vec![Subject::DcIvac],
     };
     run.hazards = Kind::ALL.iter().map(hazard).collect();
     run.coherence = Some(Coverage {

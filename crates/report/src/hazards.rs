@@ -17,7 +17,7 @@ pub fn section(view: &View<'_>) -> Markup {
         @if view.runs.iter().any(|run| !run.hazards.is_empty()) {
             section id="hazards" {
                 h2 { "Hazards" }
-                p { "Where the image relies on memory that a cache may hide or overwrite: faults of the harness itself, found with a model of caches." }
+                p { "Where the image relies on memory that a cache may hide or overwrite: faults of the harness itself, found with a model of caches, but for what an operation does that is wrong on purpose." }
                 div.wide {
                     table {
                         thead { tr {
@@ -41,7 +41,12 @@ fn row(view: &View<'_>, nth: usize, hazard: &Hazard) -> Markup {
         tr {
             @if view.runs.len() > 1 { td { (label(nth)) } }
             td { (side(&hazard.by)) }
-            td { (hazard.kind.about()) }
+            td {
+                (hazard.kind.about())
+                @if !hazard.meant.is_empty() {
+                    ", on purpose: " (hazard.meant.iter().map(|s| s.name()).collect::<Vec<_>>().join(" or "))
+                }
+            }
             td { (side(&hazard.with)) }
             td { code { (hazard.line) } }
         }
@@ -54,7 +59,7 @@ fn side(side: &Side) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use stalecore_model::{hazard::Kind, hex::Hex, run::Run};
+    use stalecore_model::{glossary::Subject, hazard::Kind, hex::Hex, run::Run};
 
     use super::*;
 
@@ -72,6 +77,7 @@ mod tests {
                 by: side("mmu_on+8"),
                 with: side("<b>+4"),
                 line: Hex(0x4020_0040),
+                meant: vec![Subject::DcIvac],
             }],
             ..Run::default()
         };
@@ -80,7 +86,7 @@ mod tests {
             "mmu_on+8",
             "&lt;b&gt;+4",
             "0x40200040",
-            "no invalidate since",
+            "no invalidate since, on purpose: dc-ivac",
         ] {
             assert!(page.contains(part), "{part}: {page}");
         }

@@ -128,6 +128,7 @@ pub fn run(shape: &Shape) -> Run {
         threshold: 2000,
         strict: false,
         options: Some(String::new()),
+        under_test: Some([Hex(0x4800_0000), Hex(0x4802_4000)]),
     });
     run.end = Some(End {
         exit: 4,

@@ -145,6 +145,11 @@ impl Checker {
                 Found::Coverage(coverage) => run.coherence = Some(coverage),
             }
         }
+        let mut hazards = std::mem::take(&mut run.hazards);
+        for hazard in &mut hazards {
+            hazard.meant = hazard.meant_in(run);
+        }
+        run.hazards = hazards;
         let Some(coverage) = &run.coherence else {
             bail!("the checker of caches did not end: the machine was stopped before");
         };

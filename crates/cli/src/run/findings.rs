@@ -24,7 +24,7 @@ pub fn findings(run: &Run, width: usize) -> String {
     parts.extend(run.blocks.iter().map(|b| block(run, b)));
     parts.extend(run.bisections.iter().map(bisection));
     parts.extend(run.faults.iter().map(|f| fault(run, f)));
-    parts.extend(run.hazards.iter().map(hazard));
+    parts.extend(hazards(&run.hazards));
     parts.extend(run.coherence.as_ref().map(coverage));
     for case in &run.cases {
         if matches!(case.verdict, Verdict::Incoherent | Verdict::Inconclusive)
@@ -117,14 +117,38 @@ fn block(run: &Run, block: &Block) -> String {
     text
 }
 
-/// Where the image relies on memory that a cache may hide or overwrite.
-fn hazard(found: &Hazard) -> String {
-    format!(
-        "hazard: {} {}\n  with {}, line {}\n",
+/// Where the image relies on memory that a cache may hide or overwrite; what is wrong
+/// on purpose once for all its places.
+fn hazards(all: &[Hazard]) -> Vec<String> {
+    let alike = |one: &Hazard, other: &Hazard| {
+        !one.meant.is_empty() && one.kind == other.kind && one.meant == other.meant
+    };
+    let first = |(nth, found): &(usize, &Hazard)| !all[..*nth].iter().any(|h| alike(h, found));
+    let told = |(_, found): (usize, &Hazard)| {
+        let more = all.iter().filter(|other| alike(other, found)).count();
+        hazard(found, more.saturating_sub(1))
+    };
+    all.iter().enumerate().filter(first).map(told).collect()
+}
+
+fn hazard(found: &Hazard, more: usize) -> String {
+    let mut text = format!(
+        "{} {}\n  with {}, line {}\n",
         found.by.text(),
         found.kind.about(),
         found.with.text(),
         found.line
+    );
+    if found.meant.is_empty() {
+        return format!("hazard: {text}");
+    }
+    if more > 0 {
+        text += &format!("  and at {} more\n", words::count(more, "place", "places"));
+    }
+    let names: Vec<_> = found.meant.iter().map(|subject| subject.name()).collect();
+    format!(
+        "hazard, as expected: {text}  wrong on purpose: {}\n",
+        names.join(" or ")
     )
 }
 
@@ -328,6 +352,42 @@ mod tests {
         run.absent.clear();
         let answer = super::super::answer::answer(&run, &judgement, None);
         assert!(!answer.contains("cores took part"), "{answer}");
+    }
+
+    #[test]
+    fn what_is_wrong_on_purpose_is_told_once_and_as_that() {
+        let side = |at: &str| stalecore_model::hazard::Side {
+            cpu: 0,
+            at: at.into(),
+            pc: Hex(0),
+            what: "dc ivac".into(),
+        };
+        let found = |at: &str, meant: &[Subject]| Hazard {
+            kind: stalecore_model::hazard::Kind::DirtyDiscarded,
+            by: side(at),
+            with: side("dirty"),
+            line: Hex(0x40),
+            meant: meant.to_vec(),
+        };
+        let run = Run {
+            hazards: vec![
+                found("f", &[Subject::DcIvac]),
+                found("g", &[]),
+                found("h", &[Subject::DcIvac]),
+                found("i", &[]),
+            ],
+            ..Run::default()
+        };
+        let text = findings(&run, 200);
+        for part in [
+            "hazard, as expected: CPU 0 at f (dc ivac) throws dirty data away",
+            "  and at 1 place more\n  wrong on purpose: dc-ivac\n",
+            "hazard: CPU 0 at g",
+            "hazard: CPU 0 at i",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("at h"), "{text}");
     }
 
     #[test]

@@ -3,8 +3,9 @@ use crate::synthetic::{self, Shape};
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::{LineState, StaleState, Subject},
+    hazard::{Hazard, Kind},
     plan::Case,
-    record::{CaseRecord, End, PlanRecord},
+    record::{CaseRecord, End, Hex, PlanRecord},
 };
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ fn run(exit: u8, verdicts: &[(Verdict, u32)], strict: bool) -> Run {
             threshold: 2000,
             strict,
             options: None,
+            under_test: None,
         }),
         end: Some(End {
             exit,
@@ -57,6 +59,30 @@ fn ending(line: Option<u8>, status: Option<i32>) -> Ending {
 fn code(run: &Run, expect: Option<Verdict>) -> u8 {
     let exit = run.end.as_ref().map(|e| e.exit);
     judge(run, &ending(exit, exit.map(i32::from)), expect).code as u8
+}
+
+#[test]
+fn a_hazard_is_2_unless_it_is_meant() {
+    let side = || stalecore_model::hazard::Side {
+        cpu: 0,
+        at: "f".into(),
+        pc: Hex(0),
+        what: "dc ivac".into(),
+    };
+    let found = |meant: &[Subject]| Hazard {
+        kind: Kind::DirtyDiscarded,
+        by: side(),
+        with: side(),
+        line: Hex(0x40),
+        meant: meant.to_vec(),
+    };
+    let mut run = run(0, &[(Verdict::Completed, 1)], false);
+    run.hazards = vec![found(&[Subject::DcIvac])];
+    assert_eq!(code(&run, None), 0);
+    run.hazards.push(found(&[]));
+    assert_eq!(code(&run, None), 2);
+    let problem = judge(&run, &ending(Some(0), Some(0)), None).problem;
+    assert!(problem.is_some_and(|text| text.starts_with("1 hazard:")));
 }
 
 #[test]

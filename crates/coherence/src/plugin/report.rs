@@ -17,7 +17,7 @@ use super::{CHECKER, settings::Settings};
 use crate::{
     decode,
     line::{What, Who},
-    sites::{Program, Site, Sites},
+    sites::{Program, Sites},
 };
 
 /// Hazards with other places than those that are written already.
@@ -32,7 +32,7 @@ pub struct Report {
     /// The instructions and their names.
     pub sites: Sites,
     out: Mutex<Option<File>>,
-    seen: Mutex<HashSet<(Kind, Site, Site)>>,
+    seen: Mutex<HashSet<(Kind, u64, u64)>>,
     unseen: AtomicBool,
     other: AtomicBool,
     own_only: bool,
@@ -69,9 +69,11 @@ impl Report {
 
     /// A hazard. What is between others only is not the program's.
     pub fn hazard(&self, kind: Kind, by: Who, with: Who, line: u64) {
+        let place = |who: Who| self.sites.get(who.site).map_or(0, |known| known.pc);
         {
+            // By place: code that is written anew is another instruction each time.
             let mut seen = self.seen.lock();
-            if seen.len() >= MOST || !seen.insert((kind, by.site, with.site)) {
+            if seen.len() >= MOST || !seen.insert((kind, place(by), place(with))) {
                 return;
             }
         }
@@ -87,6 +89,7 @@ impl Report {
             by: self.side(by),
             with: self.side(with),
             line: Hex(line),
+            meant: Vec::new(),
         };
         self.write(&Found::Hazard(hazard));
     }
@@ -160,6 +163,7 @@ impl Report {
                     by,
                     with,
                     line,
+                    ..
                 }),
             ) => writeln!(
                 std::io::stderr(),

@@ -1,6 +1,14 @@
 //! What a case runs: operations, routines and self-tests.
 
-use crate::maintenance::{Maintenance, MessageClass};
+use crate::{
+    hazard,
+    maintenance::{Maintenance, MessageClass},
+};
+
+/// CTR_EL0.IDC: instruction fetch sees data without a clean.
+pub const IDC: u64 = 1 << 28;
+/// CTR_EL0.DIC: and without an invalidate of instruction caches.
+pub const DIC: u64 = 1 << 29;
 
 /// What kind of thing a [`Subject`] is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +47,8 @@ struct Facts {
     instruction: Option<Maintenance>,
     by_default: bool,
     makes_code_visible: bool,
+    /// What CTR_EL0 has to say for that: [`IDC`], [`DIC`].
+    relies_on: u64,
     parts: &'static [Subject],
 }
 
@@ -70,6 +80,7 @@ const fn routine(symbol: &'static str, operand: Operand) -> Facts {
         instruction: None,
         by_default: false,
         makes_code_visible: false,
+        relies_on: 0,
         parts: &[],
     }
 }
@@ -88,6 +99,23 @@ impl Facts {
         Self {
             by_default: true,
             ..self
+        }
+    }
+
+    /// A run has it only by its name, or with all.
+    const fn by_name(self) -> Self {
+        Self {
+            by_default: false,
+            ..self
+        }
+    }
+
+    /// It makes freshly written code visible to instruction fetch where CTR_EL0
+    /// has these bits, and leaves out what is needed elsewhere.
+    const fn relies_on(self, bits: u64) -> Self {
+        Self {
+            relies_on: bits,
+            ..self.makes_code_visible()
         }
     }
 
@@ -114,6 +142,7 @@ words! {
         DcCivac = "dc-civac", "clean and invalidate a data line to the point of coherency", operation(Maintenance::DcCivac, Data);
         DcCvau = "dc-cvau", "clean a data line to the point of unification", operation(Maintenance::DcCvau, Code);
         DcCvac = "dc-cvac", "clean a data line to the point of coherency", operation(Maintenance::DcCvac, Data);
+        DcIvac = "dc-ivac", "invalidate a data line to the point of coherency: throws dirty data away, so by name only", operation(Maintenance::DcIvac, Data).by_name();
         IcIvau = "ic-ivau", "invalidate an instruction line, broadcast", operation(Maintenance::IcIvau, Code);
         IcIalluis = "ic-ialluis", "invalidate all instruction caches, broadcast", operation(Maintenance::IcIalluis, Nothing);
         TlbiVaae1is = "tlbi-vaae1is", "invalidate one address's TLB entries, broadcast", operation(Maintenance::TlbiVaae1is, Page);
@@ -128,17 +157,17 @@ words! {
         FlushIcacheRangeSize = "flush-icache-range-size", "the report's own call: a size for an end, so one dc cvau and one ic ivau", routine("flush_icache_range", Code).by_default().makes_code_visible();
         KexecListFlush = "kexec-list-flush", "kexec_list_flush over a list of entries and pages", routine("kexec_list_flush", Code).by_default().of(&[S::FlushDcacheArea]);
         MachineKexec = "machine-kexec", "copy, __flush_dcache_area, flush_icache_range, kexec_list_flush", routine("machine_kexec", Code).by_default().makes_code_visible().of(&[S::FlushDcacheArea, S::FlushIcacheRangeSize, S::KexecListFlush]);
-        FlushIcacheRangeIdc = "flush-icache-range-idc", "flush_icache_range as patched where CTR_EL0.IDC is set", routine("flush_icache_range_idc", Code);
-        FlushIcacheRangeDic = "flush-icache-range-dic", "flush_icache_range as patched where CTR_EL0.DIC is set", routine("flush_icache_range_dic", Code);
-        FlushIcacheRangeIdcDic = "flush-icache-range-idc-dic", "flush_icache_range as patched where IDC and DIC are set", routine("flush_icache_range_idc_dic", Code);
+        FlushIcacheRangeIdc = "flush-icache-range-idc", "flush_icache_range as patched where CTR_EL0.IDC is set", routine("flush_icache_range_idc", Code).relies_on(IDC);
+        FlushIcacheRangeDic = "flush-icache-range-dic", "flush_icache_range as patched where CTR_EL0.DIC is set", routine("flush_icache_range_dic", Code).relies_on(DIC);
+        FlushIcacheRangeIdcDic = "flush-icache-range-idc-dic", "flush_icache_range as patched where IDC and DIC are set", routine("flush_icache_range_idc_dic", Code).relies_on(IDC | DIC);
         FlushIcacheRangeCleanCache = "flush-icache-range-clean-cache", "flush_icache_range as patched by ARM64_WORKAROUND_CLEAN_CACHE", routine("flush_icache_range_clean_cache", Code).makes_code_visible();
         CachesCleanInvalPou = "caches-clean-inval-pou", "flush_icache_range's name from 5.14 on", routine("caches_clean_inval_pou", Code).makes_code_visible();
         DcacheCleanInvalPoc = "dcache-clean-inval-poc", "__flush_dcache_area's name from 5.14 on, end given", routine("dcache_clean_inval_poc", Data);
-        IcacheInvalPou = "icache-inval-pou", "the ic ivau loop alone, 5.14 on", routine("icache_inval_pou", Code);
+        IcacheInvalPou = "icache-inval-pou", "the ic ivau loop alone, 5.14 on", routine("icache_inval_pou", Code).relies_on(IDC);
         SelftestHang = "selftest-hang", "self-test: never returns, DAIF masked; must give blocked", selftest("selftest_hang", Nothing);
         SelftestFault = "selftest-fault", "self-test: dc zva on an unmapped address; must give faulted", selftest("selftest_fault", Unmapped);
         SelftestSlow = "selftest-slow", "self-test: late when stale cores exist; must give slowed", selftest("selftest_slow", Data);
-        SelftestStale = "selftest-stale", "self-test: runs older code after its flush; must give incoherent", selftest("selftest_stale", Code).makes_code_visible().of(&[S::FlushIcacheRange]);
+        SelftestStale = "selftest-stale", "self-test: runs older code after its flush; must give incoherent", selftest("selftest_stale", Code).relies_on(IDC | DIC).of(&[S::FlushIcacheRange]);
         SelftestUnseen = "selftest-unseen", "self-test: a routine without an operation to see in it; must give inconclusive", selftest("selftest_unseen", Code).of(&[S::FlushIcacheRangeIdcDic]);
     }
 }
@@ -175,9 +204,27 @@ impl Subject {
         self.facts().instruction
     }
 
-    /// Does it make freshly written code visible to instruction fetch?
+    /// Is freshly written code executed behind it? It makes that visible to
+    /// instruction fetch, unless [it is wrong](Self::hazard).
     pub const fn makes_code_visible(self) -> bool {
         self.facts().makes_code_visible
+    }
+
+    /// What it does wrong on purpose, with memory that is under test, on a machine
+    /// with this CTR_EL0: a routine that is patched for another machine, a self-test
+    /// that flushes something else than it executes, an invalidate of what is dirty
+    /// (if it is: that depends on the line state).
+    pub const fn hazard(self, ctr: u64) -> Option<hazard::Kind> {
+        let missing = self.facts().relies_on & !ctr;
+        if matches!(self, Self::DcIvac) {
+            Some(hazard::Kind::DirtyDiscarded)
+        } else if missing & IDC != 0 {
+            Some(hazard::Kind::FetchNotClean)
+        } else if missing & DIC != 0 {
+            Some(hazard::Kind::FetchNotInvalidated)
+        } else {
+            None
+        }
     }
 
     /// The routines that it runs, in their order, if it is composed of others.
@@ -185,8 +232,8 @@ impl Subject {
         self.facts().parts
     }
 
-    /// Does a run without `--ops` measure it? Every operation, and the routines
-    /// of the report. The patched and renamed routines come with `--ops all`.
+    /// Does a run without `--ops` measure it? Every operation but the one that throws
+    /// data away, and the routines of the report. The patched and renamed routines come with `--ops all`.
     pub const fn is_default(self) -> bool {
         self.facts().by_default
     }
@@ -219,13 +266,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_wrong_on_purpose_depends_on_the_machine() {
+        use hazard::Kind::{DirtyDiscarded, FetchNotClean, FetchNotInvalidated};
+        // Neither, IDC, both: Cortex-A72, Cortex-A710, Neoverse V1.
+        for (subject, wrong) in [
+            (S::FlushIcacheRange, [None; 3]),
+            (S::SelftestUnseen, [None; 3]),
+            (S::FlushIcacheRangeIdc, [Some(FetchNotClean), None, None]),
+            (S::IcacheInvalPou, [Some(FetchNotClean), None, None]),
+            (
+                S::FlushIcacheRangeDic,
+                [Some(FetchNotInvalidated), Some(FetchNotInvalidated), None],
+            ),
+            (
+                S::SelftestStale,
+                [Some(FetchNotClean), Some(FetchNotInvalidated), None],
+            ),
+            (S::DcIvac, [Some(DirtyDiscarded); 3]),
+        ] {
+            let ctrs = [0x8444_c004, 0x9444_c004, 0xb444_c004];
+            assert_eq!(ctrs.map(|ctr| subject.hazard(ctr)), wrong, "{subject}");
+        }
+    }
+
+    #[test]
     fn the_default_is_every_operation_and_the_routines_of_the_report() {
         let default: alloc::vec::Vec<_> = Subject::default_set().collect();
         let operations = Subject::ALL
             .iter()
             .filter(|s| s.kind() == Kind::Operation)
             .count();
-        assert_eq!(default.len(), operations + 5);
+        // All but the one that throws data away.
+        assert_eq!(default.len(), operations - 1 + 5);
+        assert!(!S::DcIvac.is_default());
         assert_eq!(default.last(), Some(&Subject::MachineKexec));
         assert!(default.iter().all(|s| s.kind() != Kind::Selftest));
     }

@@ -170,6 +170,10 @@ pub struct PlanRecord {
     /// not the defaults; `None` where an older image did not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
+    /// The physical addresses of the memory that is under test: where it begins, and
+    /// where it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_test: Option<[Hex; 2]>,
 }
 
 /// How the boot argument that asks for a fabric begins; it is not there where

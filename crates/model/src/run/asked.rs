@@ -95,6 +95,7 @@ mod tests {
             threshold: 2000,
             strict: false,
             options: options.map(Into::into),
+            under_test: None,
         }
     }
 

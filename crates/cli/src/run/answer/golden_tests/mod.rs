@@ -72,6 +72,7 @@ fn run(told: &[Told]) -> Run {
             threshold: 2000,
             strict: false,
             options: Some(String::new()),
+            under_test: None,
         }),
         end: Some(End {
             exit: exit as u8,
