@@ -176,7 +176,6 @@ impl Run<'_> {
         });
         let why = baseline.then(|| BASELINE_BLOCKED.into());
         self.finish(case, CaseRecord::blank(case, Verdict::Blocked, why));
-        let released = released.is_some();
         self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
     }
 
@@ -201,7 +200,7 @@ impl Run<'_> {
     /// Lets a held operation go without a report, for the bisection.
     fn let_go(&mut self, held: &Held, entered: &mut StaleSet) {
         let deadline_ms = self.conductor.plan.deadline_ms;
-        let released = escalation::escalate(held, entered, deadline_ms, |_| ()).is_some();
+        let released = escalation::escalate(held, entered, deadline_ms, |_| ());
         self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
     }
 

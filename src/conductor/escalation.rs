@@ -1,10 +1,14 @@
 //! Climbs the release ladder: when an operation does not return, one thing after the
 //! other is tried on the stale cores, each timed, until its mark moves. What
-//! released it is the finding.
+//! released it is the finding; so the first is to do nothing, as what returns then
+//! was let go by nobody.
 
 use core::sync::atomic::Ordering;
 
-use stalecore_model::{fabric, record::Rung};
+use stalecore_model::{
+    fabric,
+    record::{MOMENT, Rung, WAITED},
+};
 
 use super::sentinel::Held;
 use crate::{
@@ -19,8 +23,7 @@ use crate::{
 /// first get its turn on the host.
 const TIMEOUT_MS: (u64, u64) = (600, 1000);
 
-/// One rung after the other until the held operation's mark moves; gives the rung that
-/// released it. `tried` is told of each before the next: a rung may hold up the core
+/// One rung after the other until the held operation's mark moves. Did it? `tried` is told of each before the next: a rung may hold up the core
 /// that climbs, as an interrupt is sent behind a barrier and firmware, which is asked
 /// last, does maintenance of its own.
 pub fn escalate(
@@ -28,26 +31,33 @@ pub fn escalate(
     entered: &mut StaleSet,
     deadline_ms: u32,
     mut tried: impl FnMut(Rung),
-) -> Option<fabric::Rung> {
+) -> bool {
     let timeout_ms = (u64::from(deadline_ms) / 4).clamp(TIMEOUT_MS.0, TIMEOUT_MS.1);
+    let mark = &core(held.cpu).mark;
+    let mut moves = |rung: &str, start, timeout_ms| {
+        let released = clock::wait_ms(timeout_ms, || mark.read().sequence != held.seen.sequence);
+        tried(Rung {
+            rung: rung.into(),
+            us: clock::us_since(start),
+            released,
+        });
+        released
+    };
+    // As long as a rung may take to have the credit.
+    if moves(WAITED, clock::now(), held.waited_ms / MOMENT) {
+        return true;
+    }
     for rung in fabric::Rung::ALL {
         let start = clock::now();
         if !step(*rung, entered) {
             continue;
         }
         at_el2::release(*rung, &entered.cpus);
-        let mark = &core(held.cpu).mark;
-        let released = clock::wait_ms(timeout_ms, || mark.read().sequence != held.seen.sequence);
-        tried(Rung {
-            rung: rung.name().into(),
-            us: clock::us_since(start),
-            released,
-        });
-        if released {
-            return Some(*rung);
+        if moves(rung.name(), start, timeout_ms) {
+            return true;
         }
     }
-    None
+    false
 }
 
 /// Does what a rung is; `false` where it is none for this state or machine.

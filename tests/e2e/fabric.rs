@@ -8,6 +8,7 @@ use stalecore_model::{
     fabric::{FabricOptions, MessageClass, Work},
     glossary::{Kind, StaleState, Subject, Verdict},
     histogram::Histogram,
+    record::Release,
     run::Run,
 };
 
@@ -20,7 +21,7 @@ fn a_deaf_core_is_found_and_named() {
     let block = &booted.run.blocks[0];
     assert_eq!(block.instruction, "ic ivau");
     assert!(block.address.is_some());
-    assert_eq!(block.released_by(), None);
+    assert_eq!(block.release(), Release::None);
     // EL2 has taken a backtrace of cores that spin.
     let stale = block.cores.iter().find(|c| c.role == "stale").unwrap();
     assert!(
@@ -198,7 +199,7 @@ fn the_one_culprit_is_found_and_what_released_it() {
         panic!("{:?}", booted.run.bisections)
     };
     for (found, block) in [first, second].into_iter().zip(&booted.run.blocks) {
-        assert_eq!(block.released_by(), Some("unlock"));
+        assert_eq!(block.release(), Release::By("unlock"));
         let culprits: Vec<_> = found.culprits.iter().map(ToString::to_string).collect();
         assert!(found.complete && culprits == ["11"], "{found:?}");
     }

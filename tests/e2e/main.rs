@@ -28,6 +28,7 @@ mod seen;
 mod serial;
 mod setup;
 mod silence;
+mod starved;
 mod terminal;
 
 use stalecore_synthetic as synthetic;

@@ -9,7 +9,7 @@ use stalecore_model::{
     hazard::{Coverage, Hazard, Kind, MaintenanceSite, Side},
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
-    record::{Absent, Hex, Maker, Resume, SCHEMA},
+    record::{Absent, Hex, Maker, Resume, SCHEMA, Starved},
     run::{Run, SerialLine},
     topology::Topology,
 };
@@ -63,6 +63,13 @@ fn full() -> Value {
     });
     run.blocks[0].baseline = true;
     run.blocks[0].behind = true;
+    run.blocks[0].starved = Some(Starved {
+        cpu: 3,
+        queued_ms: 2390,
+        ran_ms: 2,
+        of_ms: 2400,
+    });
+    run.starved.push(run.blocks[0].clone());
     run.made_by = Maker::ALL.to_vec();
     run.lost = vec![[4, 4], [7, 9]];
     run.unchecked = 1;

@@ -82,10 +82,7 @@ fn test_case(run: &Run, case: &CaseRecord, strict: bool) -> TestCase {
 }
 
 fn block(block: &Block) -> String {
-    let released = match block.released_by() {
-        Some(rung) => format!("released by {rung}"),
-        None => "not released".into(),
-    };
+    let released = block.released().unwrap_or_else(|| "not released".into());
     let (what, parked) = (
         if block.behind {
             "stopped behind it"
@@ -211,7 +208,7 @@ mod tests {
     #[test]
     fn a_block_says_where() {
         assert!(text(&whole()).contains(
-            "CPU 0 in ic ivau at flush_icache_range+92, not returned after 2400 ms, released by el2"
+            "CPU 0 in ic ivau at flush_icache_range+92, not returned after 2400 ms, released by: el2"
         ));
     }
 

@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 use stalecore_model::{
-    record::{BisectRecord, Block, Fault, Rung},
+    record::{BisectRecord, Block, Fault, Release, Rung, WAITED},
     run::Run,
 };
 
@@ -126,6 +126,7 @@ fn culprits(found: &BisectRecord) -> Markup {
 
 fn ladder(block: &Block) -> Markup {
     let what = |rung: &Rung| match rung.rung.as_str() {
+        WAITED => Some("nothing done: a longer wait"),
         "sev" => Some("an event to all cores"),
         "unlock" => Some("the lock released"),
         "sgi" => Some("an interrupt to the stale cores"),
@@ -143,12 +144,28 @@ fn ladder(block: &Block) -> Markup {
                         b { (Said(&rung.rung)) }
                         " " span { (time(rung.us as f64 * 1e3)) }
                         @if let Some(what) = what(rung) { small { (what) } }
-                        em { @if rung.released { "✓ released it" } @else { "no effect" } }
+                        em { (what_came(block, rung)) }
                     }
                 }
             }
-            @if block.released_by().is_none() { p { "Nothing released it." } }
+            @if block.release() == Release::None { p { "Nothing released it." } }
         }
+    }
+}
+
+fn what_came(block: &Block, rung: &Rung) -> &'static str {
+    match block.release() {
+        _ if !rung.released => "no effect",
+        Release::By(_) => "✓ released it",
+        _ => "returned meanwhile, cause not known",
+    }
+}
+
+fn released_by(block: &Block) -> &str {
+    match block.release() {
+        Release::By(rung) => rung,
+        Release::Unknown(_) => "not known",
+        Release::None => "nothing",
     }
 }
 
@@ -167,7 +184,7 @@ fn others(view: &View<'_>, nth: usize, run: &Run) -> Markup {
                                     td.num { (block.initiator) }
                                     td { code { (Said(&block.at)) } }
                                     td.num { @if block.waited_ms > 0 { (time(block.waited_ms as f64 * 1e6)) } @else { "reset" } }
-                                    td { (Said(block.released_by().unwrap_or("nothing"))) }
+                                    td { (Said(released_by(block))) }
                                 }
                             }
                         }

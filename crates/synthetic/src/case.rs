@@ -164,5 +164,6 @@ pub fn block(case: &CaseRecord, shape: &Shape, stale: CpuSet, released: bool) ->
         ],
         baseline: false,
         behind: false,
+        starved: None,
     }
 }

@@ -46,6 +46,11 @@ impl Child {
         Ok((child, stdout, stderr))
     }
 
+    /// Its process number.
+    pub fn number(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end; `None` if it is still running after `limit`.
     ///
     /// # Errors

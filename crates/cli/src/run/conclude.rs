@@ -41,6 +41,7 @@ pub fn conclude(
     let log_failed = session.log_failed;
     let mut run = session.run;
     run.notes.extend(notes);
+    run.take_back_starved();
     let judgement = judge::judge(&run, ending, asked.expect);
     run.answer = printable(answer::answer(&run, &judgement, asked.expect).as_bytes());
     let clean = judgement.problem.is_none();

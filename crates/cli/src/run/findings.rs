@@ -22,6 +22,7 @@ use super::{
 pub fn findings(run: &Run, width: usize) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(run.blocks.iter().map(|b| block(run, b)));
+    parts.extend(run.starved.iter().map(starved));
     parts.extend(run.bisections.iter().map(bisection));
     parts.extend(run.faults.iter().map(|f| fault(run, f)));
     parts.extend(hazards(&run.hazards));
@@ -97,15 +98,15 @@ fn block(run: &Run, block: &Block) -> String {
     }
     for rung in &block.ladder {
         let result = if rung.released {
-            "released"
+            "returned"
         } else {
             "no change"
         };
         let time = figures::time(rung.us as f64 * 1e3);
         text += &format!("  tried {}: {result} after {time}\n", rung.rung);
     }
-    match block.released_by() {
-        Some(rung) => text += &format!("  released by: {rung}\n"),
+    match block.released() {
+        Some(released) => text += &format!("  {released}\n"),
         None if !block.ladder.is_empty() => text += "  not released by anything tried\n",
         None => {}
     }
@@ -115,6 +116,19 @@ fn block(run: &Run, block: &Block) -> String {
         .map_or("several messages", MessageClass::about);
     text += &format!("  what {} sends: {class}\n", block.op);
     text
+}
+
+/// What the image took for a block, and the host knows to be none.
+fn starved(block: &Block) -> String {
+    let why = block.starved.map_or(String::new(), |starved| starved.why());
+    format!(
+        "not a block: case {}, {}: CPU {} {} {}; {why}",
+        block.n,
+        block.op,
+        block.initiator,
+        block.had_not(),
+        block.waited()
+    )
 }
 
 /// Where the image relies on memory that a cache may hide or overwrite; what is wrong
@@ -292,6 +306,7 @@ mod tests {
                 }],
                 baseline: false,
                 behind: false,
+                starved: None,
             }],
             ..Run::default()
         };

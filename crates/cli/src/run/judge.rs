@@ -47,7 +47,11 @@ pub fn judge(run: &Run, ending: &Ending, expect: Option<Verdict>) -> Judgement {
         };
     }
     let stated = match (&run.end, &ending.stop) {
-        (Some(end), _) => ExitCode::from_number(end.exit.into()).unwrap_or(ExitCode::Harness),
+        (Some(end), _) => match ExitCode::from_number(end.exit.into()) {
+            // What the image took for a block, and the host knows to be none.
+            Some(ExitCode::Blocked) if !run.starved.is_empty() => asked(run, None),
+            code => code.unwrap_or(ExitCode::Harness),
+        },
         // The host speaks for an image that cannot.
         (None, Stop::Held(_)) => ExitCode::Blocked,
         (None, _) => ExitCode::Harness,
@@ -133,8 +137,7 @@ pub fn is_met(run: &Run, expected: Verdict) -> bool {
 /// How many cases ended so: as the closing record counts them, or as they were
 /// read, whichever is more.
 pub fn count(run: &Run, verdict: Verdict) -> u32 {
-    let stated = run.end.iter().flat_map(|end| &end.verdicts);
-    let stated = stated.filter(|(v, _)| *v == verdict).map(|(_, n)| *n).max();
+    let stated = run.stated(verdict);
     let seen = run.cases.iter().filter(|c| c.verdict == verdict).count();
     stated
         .unwrap_or(0)

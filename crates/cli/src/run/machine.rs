@@ -141,6 +141,9 @@ impl MachineArgs {
             &self.cpus.to_string(),
             "-m",
             &format!("{}M", self.mem),
+            // Its threads bear their CPUs' names.
+            "-name",
+            "stalecore,debug-threads=on",
             "-nodefaults",
             "-display",
             "none",
@@ -264,7 +267,7 @@ mod tests {
         assert_eq!(
             line(&[], false, true),
             "qemu -machine virt,gic-version=3,virtualization=on -accel tcg,thread=multi \
-             -cpu cortex-a72 -smp 8 -m 1024M -nodefaults -display none -serial stdio \
+             -cpu cortex-a72 -smp 8 -m 1024M -name stalecore,debug-threads=on -nodefaults -display none -serial stdio \
              -semihosting-config enable=on,target=native -kernel 'a b.img' \
              -append stalecore.ops=none -qmp unix:/tmp/q,server=on,wait=off"
         );
@@ -317,7 +320,8 @@ mod tests {
         let line = words(&machine(&["--accel=kvm", "--cpus=4"]), false, false);
         assert_eq!(
             line,
-            "qemu -machine virt,gic-version=host -accel kvm -cpu host -smp 4 -m 1024M -nodefaults \
+            "qemu -machine virt,gic-version=host -accel kvm -cpu host -smp 4 -m 1024M \
+             -name stalecore,debug-threads=on -nodefaults \
              -display none -serial stdio -S -kernel 'a b.img' \
              -append stalecore.ops=none -qmp unix:/tmp/q,server=on,wait=off"
         );

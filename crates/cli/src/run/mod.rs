@@ -30,6 +30,7 @@ mod show;
 mod silence;
 mod steps;
 mod table;
+mod threads;
 pub mod watch;
 
 use std::{
@@ -60,6 +61,7 @@ use qemu::Qemu;
 use scratch::Scratch;
 use session::Session;
 use silence::Lookout;
+use threads::Threads;
 use watch::Stop;
 
 use crate::{stderr, stdout};
@@ -158,6 +160,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         words: &words,
         monitor: &monitor,
         pinned: machine.accel == Accel::Kvm,
+        clocked: !options.icount,
     };
     let mut ending = machine.boot(limits, &mut lookout, &mut session)?;
     ending.semihosting = options.semihosting;
@@ -174,6 +177,8 @@ struct Machine<'a> {
     monitor: &'a Path,
     /// Does it wait until its CPUs are pinned?
     pinned: bool,
+    /// Does its time go on while its CPUs are not run?
+    clocked: bool,
 }
 
 impl Machine<'_> {
@@ -199,6 +204,9 @@ impl Machine<'_> {
                 });
             }
         }
+        session.threads = self
+            .clocked
+            .then(|| Threads::new(child.number(), lookout.cpus));
         let console = watch::read(stdout);
         let mut stop = watch::watch(&console, limits, session, Some(&mut *lookout));
         session.finish();

@@ -12,11 +12,14 @@ use stalecore_model::{
     exit::ExitCode,
     ktap::Ktap,
     reader::Reader,
-    record::{Record, SCHEMA, Seal},
+    record::{GroupRecord, Record, SCHEMA, Seal},
     run::Run,
 };
 
-use super::progress::Progress;
+use super::{
+    progress::Progress,
+    threads::{HeldUp, Threads},
+};
 
 /// A console longer than this is not one of ours.
 const LARGEST_CONSOLE: u64 = 64 << 20;
@@ -64,6 +67,8 @@ pub struct Session {
     pub cuts: u64,
     /// Why the log does not have all that came.
     pub log_failed: Option<io::Error>,
+    /// The threads that run the machine's CPUs, where it is emulated here.
+    pub threads: Option<Threads>,
     speaks: bool,
     /// When the closing record came.
     ended: Option<Instant>,
@@ -89,6 +94,7 @@ impl Session {
             garbled_bytes: 0,
             cuts: 0,
             log_failed: None,
+            threads: None,
             speaks: false,
             ended: None,
             reason: None,
@@ -157,6 +163,19 @@ impl Session {
         self.run.console_bytes > LARGEST_CONSOLE
     }
 
+    /// Looks at the threads of the machine's CPUs.
+    pub fn look_at_threads(&mut self) {
+        if let Some(threads) = &mut self.threads {
+            threads.look();
+        }
+    }
+
+    /// Was a core that this needed not run?
+    pub fn starved(&mut self, held: &HeldUp) -> bool {
+        let threads = self.threads.as_mut();
+        threads.is_some_and(|threads| threads.starved(held).is_some())
+    }
+
     /// Lets the progress bar's clock go on.
     pub fn tick(&mut self) {
         self.progress.tick();
@@ -194,8 +213,12 @@ impl Session {
         let hold = matches!(record, Record::Hold(_));
         let begins = matches!(record, Record::Machine(_));
         let ends = matches!(record, Record::End(_));
+        let blocked = matches!(record, Record::Block(_));
         if self.reader.take(&mut self.run, record, seal) {
             self.held |= hold;
+            if blocked {
+                self.doubt_block();
+            }
             if begins {
                 // It prints the tree of all cases again.
                 self.tree_cases = 0;
@@ -203,6 +226,21 @@ impl Session {
             if ends {
                 self.ended = Some(Instant::now());
             }
+        }
+    }
+
+    /// Was the block that has just come one at all, or was a core not run? Of a paused
+    /// machine or another's time nothing is known here.
+    fn doubt_block(&mut self) {
+        let (Some(threads), Some(block)) = (&mut self.threads, self.run.blocks.last()) else {
+            return;
+        };
+        let mut groups = self.run.groups.iter().rev();
+        let of = |g: &&GroupRecord| (g.first..g.first.saturating_add(g.cases)).contains(&block.n);
+        let state = groups.find(of).map(|group| group.state);
+        let starved = threads.starved(&HeldUp::of(block, state));
+        if let Some(block) = self.run.blocks.last_mut() {
+            block.starved = starved;
         }
     }
 

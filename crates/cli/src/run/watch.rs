@@ -16,7 +16,7 @@ use super::{
 };
 
 /// How often deadlines and Ctrl-C are looked at.
-const STEP: Duration = Duration::from_millis(100);
+const STEP: Duration = Duration::from_millis(50);
 
 /// Why the watch ended.
 #[derive(Debug)]
@@ -86,6 +86,7 @@ pub fn watch(
     let mut heard = begin;
     let mut looked = begin;
     loop {
+        session.look_at_threads();
         match console.recv_timeout(STEP) {
             Ok(Heard::Bytes(bytes)) => {
                 heard = Instant::now();
@@ -122,6 +123,8 @@ pub fn watch(
                 looked = Instant::now();
                 // A monitor that does not answer is told of at the end.
                 match lookout.look(&session.run) {
+                    // It may yet return, once its core is run.
+                    Ok(Sight::Held(held)) if session.starved(&held.held_up()) => {}
                     Ok(Sight::Held(held)) => return Stop::Held(held),
                     Ok(Sight::Moving) => heard = looked,
                     Ok(Sight::Nothing) | Err(_) => {}

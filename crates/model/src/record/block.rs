@@ -47,6 +47,10 @@ pub struct Block {
     /// they follow, as a record each: see [`RungRecord`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<Rung>,
+    /// The host did not run a core that the operation needed: what it saw of that.
+    /// Such a block is none, and its case is inconclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starved: Option<Starved>,
 }
 
 #[expect(
@@ -85,6 +89,7 @@ impl Case {
             baseline: false,
             behind: false,
             ladder: Vec::new(),
+            starved: None,
         }
     }
 }
@@ -120,12 +125,77 @@ impl Block {
         }
     }
 
-    /// The rung that released it, if one did.
-    pub fn released_by(&self) -> Option<&str> {
-        self.ladder
-            .iter()
-            .find(|r| r.released)
-            .map(|r| r.rung.as_str())
+    /// What made the operation return, as far as the ladder tells.
+    pub fn release(&self) -> Release<'_> {
+        let mut stood_us = self.waited_ms.saturating_mul(1000);
+        for rung in &self.ladder {
+            if !rung.released {
+                stood_us = stood_us.saturating_add(rung.us);
+            } else if rung.rung != WAITED && rung.us <= stood_us / MOMENT {
+                return Release::By(&rung.rung);
+            } else {
+                return Release::Unknown(&rung.rung);
+            }
+        }
+        Release::None
+    }
+
+    /// The same in words that follow a name: `released by sev`.
+    pub fn released(&self) -> Option<String> {
+        match self.release() {
+            Release::By(rung) => Some(format!("released by: {rung}")),
+            Release::Unknown(WAITED) => {
+                Some("returned by itself while it was waited for, cause not known".into())
+            }
+            Release::Unknown(rung) => {
+                Some(format!("returned while {rung} was tried, cause not known"))
+            }
+            Release::None => None,
+        }
+    }
+}
+
+/// The rung that does nothing: what returns under it was let go by nobody.
+pub const WAITED: &str = "wait";
+
+/// A rung is the cause if the mark moved within this part of the time that it had
+/// stood still.
+pub const MOMENT: u64 = 8;
+
+/// What made a blocked operation return.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Release<'a> {
+    /// Nothing that was tried, or nothing was tried.
+    None,
+    /// This rung: the mark moved within a moment of it.
+    By(&'a str),
+    /// It returned during this rung, and so late, or while nothing was done, that the
+    /// rung need not be why.
+    Unknown(&'a str),
+}
+
+/// A core that the host did not run, though it was ready to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Starved {
+    /// Which: the initiator, or one that the operation had to wait for.
+    pub cpu: u32,
+    /// How long its thread stood in the host's run queue, in milliseconds.
+    pub queued_ms: u64,
+    /// How long it ran.
+    pub ran_ms: u64,
+    /// Of how long: of what is known of the time that the mark stood still.
+    pub of_ms: u64,
+}
+
+impl Starved {
+    /// In words: `starved: CPU 3 was run for 2 ms of 2400 ms, 2391 ms it stood in the
+    /// host's run queue`.
+    pub fn why(&self) -> String {
+        format!(
+            "starved: CPU {} was run for {} ms of {} ms, {} ms it stood in the host's run queue",
+            self.cpu, self.ran_ms, self.of_ms, self.queued_ms
+        )
     }
 }
 

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::hex::Hex;
 pub use block::{
-    Absent, BASELINE_BLOCKED, BisectRecord, Block, CoreState, Fault, Rung, RungRecord,
+    Absent, BASELINE_BLOCKED, BisectRecord, Block, CoreState, Fault, MOMENT, Release, Rung,
+    RungRecord, Starved, WAITED,
 };
 pub use kept::{Kept, KeptBlock, KeptCase};
 pub use maker::Maker;

@@ -83,6 +83,10 @@ pub struct Run {
     pub cases: Vec<CaseRecord>,
     /// Blocks, in order.
     pub blocks: Vec<Block>,
+    /// What the image took for blocks and the host knows to be none: it did not run
+    /// the core.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starved: Vec<Block>,
     /// Faults, in order.
     pub faults: Vec<Fault>,
     /// Bisections, in order.
@@ -242,6 +246,43 @@ impl Run {
         self.absent.clear();
     }
 
+    /// Takes back the blocks of cores that the host did not run: their cases are
+    /// inconclusive, and what was searched for their cause is nothing.
+    pub fn take_back_starved(&mut self) {
+        let (starved, blocks) = core::mem::take(&mut self.blocks)
+            .into_iter()
+            .partition(|block| block.starved.is_some());
+        self.blocks = blocks;
+        for block in &starved {
+            let why = block.starved.map(|starved| starved.why());
+            let real = self.blocks.iter().any(|other| other.n == block.n);
+            let case = self.cases.iter_mut().find(|case| case.n == block.n);
+            if let Some(case) = case.filter(|c| c.verdict == Verdict::Blocked && !real) {
+                (case.verdict, case.why) = (Verdict::Inconclusive, why);
+                self.bisections.retain(|found| found.n != block.n);
+            }
+        }
+        self.starved.extend::<Vec<_>>(starved);
+    }
+
+    /// How many cases the closing record counts with this verdict, but for those that
+    /// the host knows better of; `None` without such a record.
+    pub fn stated(&self, verdict: Verdict) -> Option<u32> {
+        let counts = &self.end.as_ref()?.verdicts;
+        let counted = counts.iter().find(|(v, _)| *v == verdict);
+        let counted = counted.map_or(0, |(_, n)| *n);
+        let inconclusive = |case: &&CaseRecord| {
+            let taken_back = self.starved.iter().any(|block| block.n == case.n);
+            case.verdict == Verdict::Inconclusive && taken_back
+        };
+        let taken_back = self.cases.iter().filter(inconclusive).count() as u32;
+        Some(match verdict {
+            Verdict::Blocked => counted.saturating_sub(taken_back),
+            Verdict::Inconclusive => counted + taken_back,
+            _ => counted,
+        })
+    }
+
     /// The cores that are described and were not to be had.
     pub fn absent(&self) -> CpuSet {
         let sets = self.absent.iter();
@@ -292,7 +333,7 @@ mod tests {
         glossary::{LineState, StaleState, Subject},
         histogram::Histogram,
         plan::Case,
-        record::{Hex, Rung},
+        record::{Hex, Release, Rung, Starved, WAITED},
     };
     use alloc::boxed::Box;
 
@@ -341,9 +382,82 @@ mod tests {
         assert!(run.take(rung(4, "sev", false)));
         assert!(run.take(rung(4, "unlock", true)));
         assert!(!run.take(rung(5, "sev", true)));
-        assert_eq!(run.blocks[0].released_by(), None);
-        assert_eq!(run.blocks[1].released_by(), Some("unlock"));
+        assert_eq!(run.blocks[0].release(), Release::None);
+        assert_eq!(run.blocks[1].release(), Release::By("unlock"));
         assert_eq!((run.blocks[1].ladder.len(), run.garbled), (2, 2));
+    }
+
+    #[test]
+    fn a_rung_has_the_credit_only_for_what_follows_at_once() {
+        let mut block = block(1);
+        let rung = |rung: &str, us, released| Rung {
+            rung: rung.into(),
+            us,
+            released,
+        };
+        // The mark had stood still for two seconds, and for another in vain.
+        for (last, us, found) in [
+            ("sev", 300_000, Release::By("sev")),
+            ("sev", 500_000, Release::Unknown("sev")),
+            (WAITED, 5, Release::Unknown(WAITED)),
+        ] {
+            block.ladder = [rung(WAITED, 1_000_000, false), rung(last, us, true)].into();
+            assert_eq!(block.release(), found);
+        }
+        block.ladder = [rung(WAITED, 1_000_000, false)].into();
+        assert_eq!((block.release(), block.released()), (Release::None, None));
+    }
+
+    fn block(n: u32) -> Block {
+        let seen = crate::mark::Seen {
+            sequence: 1,
+            site: None,
+            address: 0,
+            returned: 0,
+        };
+        let case = Case {
+            number: n as usize,
+            subject: Subject::IcIvau,
+            state: StaleState::Spin,
+            line: LineState::DirtyHere,
+        };
+        case.block(0, &seen, 2000, "sentinel")
+    }
+
+    #[test]
+    fn what_was_starved_is_no_block_and_what_was_not_stays_one() {
+        let mut run = Run::default();
+        for (n, op, ran_ms) in [(1, Subject::IcIvau, Some(3)), (2, Subject::DcCivac, None)] {
+            let mut block = block(n);
+            block.starved = ran_ms.map(|ran_ms| Starved {
+                cpu: 0,
+                queued_ms: 1990,
+                ran_ms,
+                of_ms: 2000,
+            });
+            run.take(Record::Block(block));
+            run.take(Record::Case(Box::new(case(n, op, Verdict::Blocked))));
+        }
+        run.end = Some(End {
+            exit: 4,
+            verdicts: [(Verdict::Blocked, 2)].into(),
+            elapsed_ms: 1,
+        });
+        run.take_back_starved();
+        assert_eq!(
+            (run.starved.len(), run.blocks.len(), run.blocks[0].n),
+            (1, 1, 2)
+        );
+        assert_eq!(run.cases[0].verdict, Verdict::Inconclusive);
+        let why = run.cases[0].why.as_deref().unwrap_or_default();
+        assert!(
+            why.contains("CPU 0 was run for 3 ms of 2000 ms, 1990 ms"),
+            "{why}"
+        );
+        assert_eq!(run.cases[1].verdict, Verdict::Blocked);
+        assert_eq!(run.stated(Verdict::Blocked), Some(1));
+        assert_eq!(run.stated(Verdict::Inconclusive), Some(1));
+        assert_eq!(run.unread(), None);
     }
 
     #[test]

@@ -19,11 +19,7 @@ impl Run {
     /// What is missing of this run, if anything is: numbers with gaps, or cases
     /// that the closing record does not count so.
     pub fn unread(&self) -> Option<Unread> {
-        let stated = |verdict| {
-            let end = self.end.as_ref()?;
-            let mut of = end.verdicts.iter().filter(|(v, _)| *v == verdict);
-            Some(of.next().map_or(0, |(_, n)| *n as usize))
-        };
+        let stated = |verdict| self.stated(verdict).map(|n| n as usize);
         let read = |verdict| self.cases.iter().filter(|c| c.verdict == verdict).count();
         // A case that the run did not reach is counted as skipped, and has no
         // record.

@@ -263,8 +263,8 @@ fn blocked(run: &Run, block: Option<&Block>, case: &CaseRecord) -> String {
         );
     };
     let released = block
-        .released_by()
-        .map_or(String::new(), |rung| format!("; released by: {rung}"));
+        .released()
+        .map_or(String::new(), |released| format!("; {released}"));
     let others = match block.baseline {
         true => others_in(Some(StaleState::Parked)),
         false => others_in(state_of(run, block.n)),

@@ -91,8 +91,8 @@ fn ended(run: &Run, n: u32, others: &str) -> String {
         );
     };
     let released = block
-        .released_by()
-        .map_or(String::new(), |rung| format!("; released by: {rung}"));
+        .released()
+        .map_or(String::new(), |released| format!("; {released}"));
     format!(
         "the crash path ended in {} ({}) on CPU {}, {}: it had not returned {}{others}{released}",
         block.at,

@@ -28,7 +28,7 @@ use stalecore_model::{
     run::{HOST, Run},
 };
 
-use super::{core_file::CoreFile, qmp::Qmp};
+use super::{core_file::CoreFile, qmp::Qmp, threads::HeldUp};
 use names::Names;
 use registers::Registers;
 
@@ -55,6 +55,19 @@ pub struct Held {
     seen: Seen,
     /// How long its mark is known not to have moved.
     pub waited: Duration,
+}
+
+impl Held {
+    /// What the host's threads are asked about it.
+    pub fn held_up(&self) -> HeldUp {
+        let site = self.seen.site;
+        let name = site.map_or("", |site| site.instruction.symbol());
+        HeldUp {
+            initiator: self.cpu,
+            waited: self.waited,
+            broadcast: name.starts_with("tlbi"),
+        }
+    }
 }
 
 /// Looks into the machine.

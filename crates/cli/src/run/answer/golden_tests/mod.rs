@@ -98,6 +98,7 @@ fn block(n: u32, op: Subject) -> Block {
         cores: vec![],
         baseline: false,
         behind: false,
+        starved: None,
         ladder: vec![],
     }
 }

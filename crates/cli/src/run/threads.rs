@@ -1,0 +1,312 @@
+//! Did the host run the emulated CPUs? A core whose thread stood in the host's run
+//! queue has not been held up by anything, whatever its mark says. One that sleeps
+//! has: an emulator that holds an instruction up sleeps.
+//!
+//! Of each thread the kernel tells how long it has run and how long it was ready and
+//! did not run: the first two fields of `/proc/PID/task/TID/schedstat`
+//! (Documentation/scheduler/sched-stats.rst, `CONFIG_SCHED_INFO`). The second grows
+//! when the wait is over, so one that lasts is known by the thread's state, `R` in
+//! `/proc/PID/task/TID/stat`, without any running.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use stalecore_model::{
+    glossary::StaleState,
+    record::{Block, Starved},
+};
+
+/// How often the threads of few CPUs are looked at, and what each CPU adds: a look at
+/// one takes some microseconds, and all of them are to take less than a hundredth.
+const EVERY: Duration = Duration::from_millis(40);
+const EVERY_CPU: Duration = Duration::from_millis(1);
+
+/// As far back as a block may reach, and more.
+const KEPT: Duration = Duration::from_secs(120);
+
+/// A core that ran for so long while its mark stood still has been held up: an
+/// emulated operation takes microseconds.
+const ENOUGH: Duration = Duration::from_millis(20);
+
+/// Cores that wait so many times longer than they run are not run in any useful sense:
+/// an operation that waits for each of them waits for the host.
+const CROWDED: u32 = 20;
+
+/// What a thread has run and waited.
+#[derive(Clone, Copy, Default, Debug, PartialEq)]
+struct Times {
+    ran: Duration,
+    queued: Duration,
+}
+
+/// What one look at a thread shows: its times since it began, and whether it runs or
+/// is ready to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Look {
+    times: Times,
+    ready: bool,
+}
+
+impl Look {
+    fn at(thread: &Path) -> Option<Self> {
+        let read = |file| fs::read_to_string(thread.join(file)).ok();
+        Some(Self {
+            times: Times::read(&read("schedstat")?)?,
+            ready: is_ready(&read("stat")?),
+        })
+    }
+
+    /// What it ran and waited from one look to the next, `of` later.
+    fn until(self, next: Self, of: Duration) -> Times {
+        let ran = next.times.ran.saturating_sub(self.times.ran).min(of);
+        let queued = match self.ready && next.ready {
+            true => of - ran,
+            false => next
+                .times
+                .queued
+                .saturating_sub(self.times.queued)
+                .min(of - ran),
+        };
+        Times { ran, queued }
+    }
+}
+
+/// Is the state `R`? It stands behind the name, which may hold anything.
+fn is_ready(stat: &str) -> bool {
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| state.starts_with('R'))
+}
+
+impl Times {
+    /// Reads `472286757 526060529 117`: nanoseconds, nanoseconds, turns.
+    fn read(text: &str) -> Option<Self> {
+        let mut fields = text.split_ascii_whitespace();
+        let mut next = || Some(Duration::from_nanos(fields.next()?.parse().ok()?));
+        Some(Self {
+            ran: next()?,
+            queued: next()?,
+        })
+    }
+
+    fn and(self, more: Self) -> Self {
+        Self {
+            ran: self.ran + more.ran,
+            queued: self.queued + more.queued,
+        }
+    }
+}
+
+/// The threads of a machine's CPUs, looked at again and again.
+pub struct Threads {
+    tasks: PathBuf,
+    /// A thread's directory, by CPU.
+    of: Vec<Option<PathBuf>>,
+    /// Must a CPU wait for all others where it broadcasts a TLBI?
+    together: bool,
+    looks: VecDeque<(Instant, Vec<Look>)>,
+}
+
+impl Threads {
+    /// Those of the emulator with that process number.
+    pub fn new(process: u32, cpus: usize) -> Self {
+        Self {
+            tasks: format!("/proc/{process}/task").into(),
+            of: vec![None; cpus],
+            together: false,
+            looks: VecDeque::new(),
+        }
+    }
+
+    /// Looks at them, if it is time for that.
+    pub fn look(&mut self) {
+        let cpus = u32::try_from(self.of.len()).unwrap_or(u32::MAX);
+        let last = self.looks.back().map(|(at, _)| at.elapsed());
+        if last.is_none_or(|ago| ago >= EVERY + EVERY_CPU * cpus) {
+            self.look_now();
+        }
+    }
+
+    fn look_now(&mut self) {
+        if self.of.iter().any(Option::is_none) {
+            self.find();
+        }
+        let now = Instant::now();
+        let look = |thread: &Option<PathBuf>| Look::at(thread.as_ref()?);
+        let all: Option<Vec<Look>> = self.of.iter().map(look).collect();
+        let Some(all) = all else { return };
+        self.looks.push_back((now, all));
+        while self.looks.front().is_some_and(|(at, _)| now - *at > KEPT) {
+            self.looks.pop_front();
+        }
+    }
+
+    /// QEMU names them `CPU 3/TCG` and `CPU 3/KVM`, where it was asked for names.
+    fn find(&mut self) {
+        let tasks = fs::read_dir(&self.tasks).into_iter().flatten().flatten();
+        for task in tasks {
+            let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+            let Some((cpu, kind)) = number(&name) else {
+                continue;
+            };
+            if let Some(slot) = self.of.get_mut(cpu) {
+                *slot = Some(task.path());
+                self.together = kind == "TCG";
+            }
+        }
+    }
+
+    /// Of a mark that has stood still for so long until just now: the core that was not
+    /// run, if that is what it was. Where the kernel tells nothing of threads, that is
+    /// none.
+    pub fn starved(&mut self, held: &HeldUp) -> Option<Starved> {
+        self.look_now();
+        let (now, _) = self.looks.back()?;
+        // Looks within the time alone: what a core ran before is not to count.
+        let before = |(at, _): &(Instant, Vec<Look>)| *now - *at > held.waited;
+        let first = self.looks.partition_point(before);
+        let of = *now - self.looks.get(first)?.0;
+        if of < held.waited / 2 {
+            return None;
+        }
+        let mut times = vec![Times::default(); self.of.len()];
+        let looks = self.looks.range(first..);
+        for ((from, then), (to, next)) in looks.clone().zip(looks.skip(1)) {
+            for (sum, (then, next)) in times.iter_mut().zip(then.iter().zip(next)) {
+                *sum = sum.and(then.until(*next, *to - *from));
+            }
+        }
+        // An emulator has every core take part in a TLBI that is broadcast.
+        let all = self.together && held.broadcast;
+        judge(&times, held.initiator, all, of)
+    }
+}
+
+/// A mark that has stood still.
+pub struct HeldUp {
+    /// Whose.
+    pub initiator: usize,
+    /// How long.
+    pub waited: Duration,
+    /// Is there a TLBI to wait for, its own or others'?
+    pub broadcast: bool,
+}
+
+impl HeldUp {
+    /// Of a block report, under this stale state.
+    pub fn of(block: &Block, state: Option<StaleState>) -> Self {
+        Self {
+            initiator: block.initiator as usize,
+            waited: Duration::from_millis(block.waited_ms),
+            broadcast: block.instruction.starts_with("tlbi")
+                || state == Some(StaleState::TlbiStorm),
+        }
+    }
+}
+
+/// `CPU 12/TCG` as 12 and `TCG`.
+fn number(name: &str) -> Option<(usize, &str)> {
+    let (number, kind) = name.trim_end().strip_prefix("CPU ")?.split_once('/')?;
+    Some((number.parse().ok()?, kind))
+}
+
+/// The core that was not run, of those that an operation on `initiator` needed: itself,
+/// and, if it is one for which it must wait for `all`, the others.
+fn judge(times: &[Times], initiator: usize, all: bool, of: Duration) -> Option<Starved> {
+    let told = |cpu: usize| {
+        let Times { ran, queued } = times[cpu];
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Starved {
+            cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
+            queued_ms: ms(queued),
+            ran_ms: ms(ran),
+            of_ms: ms(of),
+        }
+    };
+    let own = times.get(initiator)?;
+    if own.ran >= ENOUGH {
+        return None;
+    }
+    let starved = |times: &Times| times.ran < ENOUGH && times.queued > of / 2;
+    if starved(own) {
+        return Some(told(initiator));
+    }
+    let others = all.then_some(0..times.len()).into_iter().flatten();
+    let worst = others.max_by_key(|cpu| times[*cpu].queued)?;
+    let sum = |of: fn(&Times) -> Duration| times.iter().map(of).sum::<Duration>();
+    let crowded = sum(|t| t.queued) > sum(|t| t.ran) * CROWDED && times[worst].queued > of / 2;
+    (starved(&times[worst]) || crowded).then(|| told(worst))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ran: u64, queued: u64) -> Times {
+        Times {
+            ran: Duration::from_millis(ran),
+            queued: Duration::from_millis(queued),
+        }
+    }
+
+    const OF: Duration = Duration::from_secs(2);
+
+    #[test]
+    fn the_kernel_s_figures_and_qemu_s_names() {
+        let read = Times::read("472286757 526060529 117\n").unwrap();
+        assert_eq!(read.queued, Duration::from_nanos(526_060_529));
+        assert_eq!(Times::read("x"), None);
+        assert_eq!(number("CPU 12/TCG\n"), Some((12, "TCG")));
+        assert_eq!(number("qemu-system-aar\n"), None);
+    }
+
+    #[test]
+    fn a_wait_that_lasts_is_known_by_the_state() {
+        let look = |ran, queued, ready| Look {
+            times: ms(ran, queued),
+            ready,
+        };
+        let of = Duration::from_millis(40);
+        for (then, next, between) in [
+            (look(5, 7, true), look(5, 7, true), ms(0, 40)),
+            (look(5, 7, true), look(15, 7, true), ms(10, 30)),
+            (look(5, 7, false), look(15, 9, true), ms(10, 2)),
+            (look(5, 7, true), look(6, 900, false), ms(1, 39)),
+            (look(5, 7, false), look(5, 7, false), ms(0, 0)),
+        ] {
+            assert_eq!(then.until(next, of), between);
+        }
+        assert!(is_ready("12 (CPU 0/TCG) R 1 2") && !is_ready("12 (a) R b) S 1"));
+    }
+
+    #[test]
+    fn a_core_that_stood_in_the_queue_is_starved_and_one_that_slept_is_not() {
+        let rest = [ms(500, 1500); 3];
+        let with = |own| judge(&[&[own], &rest[..]].concat(), 0, false, OF);
+        let found = with(ms(3, 1990)).unwrap();
+        assert_eq!((found.cpu, found.ran_ms, found.queued_ms), (0, 3, 1990));
+        // An emulator that holds an instruction up sleeps.
+        assert_eq!(with(ms(0, 5)), None);
+        // It had its turns, and did not get on.
+        assert_eq!(with(ms(300, 1600)), None);
+    }
+
+    #[test]
+    fn a_broadcast_waits_for_every_core() {
+        let mut times = [ms(2, 10), ms(500, 1400), ms(1, 1900), ms(500, 1400)];
+        assert_eq!(judge(&times, 0, true, OF).map(|s| s.cpu), Some(2));
+        assert_eq!(judge(&times, 0, false, OF), None);
+        times[2] = ms(0, 0);
+        assert_eq!(judge(&times, 0, true, OF), None, "asleep");
+        // None gets on where a hundred want to run on a core.
+        let many = [&[ms(0, 3)], &[ms(30, 1960); 127][..]].concat();
+        assert!(judge(&many, 0, true, OF).is_some());
+        assert_eq!(judge(&many, 0, false, OF), None);
+        // Eight that spin on two are not a crowd.
+        let few = [&[ms(0, 3)], &[ms(500, 1500); 7][..]].concat();
+        assert_eq!(judge(&few, 0, true, OF), None);
+    }
+}
