@@ -1,33 +1,6 @@
 // The scenario `kdump`: what runs with the MMU off between the kernel that
 // crashed and the crash kernel.
 
-    .section .routines, "ax"
-
-// run_stepped(x0, x1: arguments, x2: routine): opens debug exceptions, so that
-// stepping begins here, and goes on in the routine, which returns to the caller.
-    routine run_stepped
-    msr     DAIFClr, #8
-    br      x2
-    end_routine run_stepped
-
-// What a capture kernel broadcasts first. While it patches its alternatives,
-// to all instruction caches:
-    routine capture_ic_ialluis
-    ic      ialluis
-    dsb     ish
-    isb
-    ret
-    end_routine capture_ic_ialluis
-
-// and while it clears a slot of its fixmap, to all TLBs; x0: page number.
-    routine capture_tlbi_vaale1is
-    dsb     ishst
-    tlbi    vaale1is, x0
-    dsb     ish
-    isb
-    ret
-    end_routine capture_tlbi_vaale1is
-
     .section .text.entry, "ax"
 
 // kdump_soft_restart(x0: relocation code, x1: list, x2: entry, x3: argument).

@@ -1,8 +1,6 @@
 //! What the EL1 vectors call: interrupts, faults with a fixup, steps through a
 //! routine, stale cores that loop on a fault; everything else ends the run.
 
-#![expect(unsafe_code, reason = "reads the instruction that is stepped")]
-
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{
@@ -121,10 +119,9 @@ fn step(core: &Core, frame: &mut Frame) {
     if !layout::routines().contains(&frame.elr) {
         return;
     }
-    // SAFETY: the program counter is in the image's code, which is mapped and
-    // aligned.
-    let instruction = unsafe { (frame.elr as *const u32).read() };
-    if let Some(operation) = Subject::decode(instruction) {
+    if let Some(instruction) = layout::instruction(frame.elr)
+        && let Some(operation) = Subject::decode(instruction)
+    {
         let register = (instruction & 31) as usize;
         let address = frame
             .x

@@ -88,17 +88,13 @@ fn run() -> Result<(), String> {
     let resolution = stalecore_model::verdict::resolution(&empty);
     report::allow_pause(board.options.hold);
     let mut notes = Vec::new();
-    let left = match &board.recorder {
-        Some(region) => recorder::begin(
-            region,
-            board.platform.cpus.len(),
-            &board.options.to_bootargs(),
-            board.started(),
-            &plan,
-            &mut |note| notes.push(note),
-        )?,
-        None => None,
-    };
+    let left = recorder::begin(
+        board.platform.cpus.len(),
+        &board.options.to_bootargs(),
+        board.started(),
+        &plan,
+        &mut |note| notes.push(note),
+    )?;
     if left.is_none() {
         console::with(|out| {
             // Writing to a console cannot fail: a dead line swallows it.

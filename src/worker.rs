@@ -1,8 +1,6 @@
 //! The loop of every core that does not conduct: wait for an order, carry it
 //! out, wait again.
 
-#![expect(unsafe_code, reason = "the entry code hands over a pointer")]
-
 use core::sync::atomic::Ordering;
 
 use stalecore_model::exit::ExitCode;
@@ -21,11 +19,9 @@ use crate::{
     scenarios, stuck,
 };
 
-/// Enters Rust on a started core.
-pub extern "C" fn secondary_main(core: *const Core) -> ! {
-    // SAFETY: the entry code passes on what `cores::start` gave PSCI: one of
-    // the static cores.
-    let core = unsafe { &*core };
+/// Enters Rust on a started core: the entry code passes on what `cores::start` gave
+/// PSCI.
+pub extern "C" fn secondary_main(core: &'static Core) -> ! {
     init(core);
     command_loop(core)
 }

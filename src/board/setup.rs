@@ -18,7 +18,7 @@ use stalecore_model::{
     platform::{Platform, Region, Start, Uart, devicetree},
     recorder as log,
 };
-use stalecore_routines::area::{Area, PAGE};
+use stalecore_routines::area::PAGE;
 
 use super::acpi;
 use crate::{
@@ -34,10 +34,10 @@ use crate::{
         clock,
         console::{self, Console},
         exit, gic, layout,
-        memory::{self, Arena, Tables, executable},
+        memory::{self, Arena, Pages, Tables},
         psci,
     },
-    measure::{self, AREA_SIZE, AREAS, Areas, BUFFER_SIZE},
+    measure::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, Buffers, code_of},
     report::{self, recorder},
     stuck::SCRATCH_SIZE,
 };
@@ -60,11 +60,9 @@ pub struct Board {
     pub boot_cpu: usize,
     /// The exception level of entry.
     pub entry_el: u64,
-    areas: Vec<Area>,
+    buffers: Vec<Buffers>,
     /// Top of the stack of whoever conducts the run.
     conductor_stack: usize,
-    /// Where the flight recorder is, if there is room and one is wanted.
-    pub recorder: Option<Region>,
     started: AtomicU64,
 }
 
@@ -148,9 +146,10 @@ impl Board {
             .ok()
             .filter(|o| o.recorder && o.scenario == Scenario::Plan)
             .and_then(|_| log::place(&platform, &[image, tree]));
-        if let Some(region) = &recorder {
-            tables.map_uncached(region)?;
-        }
+        let uncached = match &recorder {
+            Some(region) => Some(tables.map_uncached(region)?),
+            None => None,
+        };
         let taken: Vec<_> = [image, tree].into_iter().chain(recorder).collect();
         let built = build(&platform, &plan, boot_cpu, &taken, &mut tables);
         // Whatever went wrong, from here it can be said.
@@ -160,15 +159,8 @@ impl Board {
         }
         let options = options?;
         let (cores, areas, conductor_stack) = built?;
-        if let Some(region) = &recorder {
-            recorder::empty_caches(region);
-        }
-        for area in &areas {
-            // SAFETY: just taken from free memory and mapped.
-            unsafe { memory::zero(area.data, AREA_SIZE) }
-            // SAFETY: as above.
-            unsafe { measure::fill(area) }
-        }
+        uncached.into_iter().for_each(recorder::set_up);
+        let buffers = areas.into_iter().map(Buffers::new).collect();
         let boot_cpu = boot_cpu.ok_or_else(|| {
             format!(
                 "this core's MPIDR {own:#x} is not among the {} described",
@@ -187,9 +179,8 @@ impl Board {
             plan,
             boot_cpu,
             entry_el,
-            areas,
+            buffers,
             conductor_stack,
-            recorder,
             started: AtomicU64::new(0),
         }))
     }
@@ -233,7 +224,10 @@ impl Board {
                 .results
                 .call_once(|| Box::new(Mutex::new(Results::new())));
         }
-        let areas = initiators.iter().zip(self.areas.iter().cloned()).collect();
+        let areas = initiators
+            .iter()
+            .zip(self.buffers.iter().copied())
+            .collect();
         AREAS.call_once(|| Areas::new(areas, data_line, instruction_line));
         if differ {
             report::note(format!(
@@ -268,7 +262,7 @@ fn build(
     boot_cpu: Option<usize>,
     taken: &[Region],
     tables: &mut Tables,
-) -> Result<(Vec<Core>, Vec<Area>, usize), String> {
+) -> Result<(Vec<Core>, Vec<Pages>, usize), String> {
     let plan = plan.as_ref().map_err(Clone::clone)?;
     let roles = &plan.roles;
     let with_el2 = tables.has_el2();
@@ -289,12 +283,12 @@ fn build(
         let stack = if talks { CONDUCTOR_STACK } else { STACK };
         // What overflows the exceptions' stack goes on below the guard page, frame by
         // frame, and then reports: below it is what nobody needs.
-        let scratch = arena.pages(tables, SCRATCH_SIZE, false)?;
+        let scratch = arena.pages(tables, SCRATCH_SIZE, false)?.start();
         let guard = arena.end_of_used();
-        let exceptions = arena.pages(tables, EXCEPTION_STACK, true)? + EXCEPTION_STACK;
-        let thread = arena.pages(tables, stack, true)? + stack;
+        let exceptions = arena.pages(tables, EXCEPTION_STACK, true)?.end();
+        let thread = arena.pages(tables, stack, true)?.end();
         let el2_stack = if with_el2 {
-            arena.pages(tables, EL2_STACK, true)? + EL2_STACK
+            arena.pages(tables, EL2_STACK, true)?.end()
         } else {
             0
         };
@@ -309,20 +303,13 @@ fn build(
             },
         ));
     }
-    let conductor_stack = arena.pages(tables, CONDUCTOR_STACK, true)? + CONDUCTOR_STACK;
+    let conductor_stack = arena.pages(tables, CONDUCTOR_STACK, true)?.end();
     let mut areas = Vec::new();
     for _ in roles.initiators.iter() {
-        let start = arena.pages(tables, AREA_SIZE, true)?;
-        let code = start + BUFFER_SIZE + PAGE;
-        tables.map_code_view(code, BUFFER_SIZE + PAGE)?;
-        areas.push(Area {
-            data: start,
-            data_size: BUFFER_SIZE,
-            code: executable(code),
-            code_writable: code,
-            size: BUFFER_SIZE,
-            list: code + BUFFER_SIZE + PAGE,
-        });
+        let area = arena.pages(tables, AREA_SIZE, true)?;
+        let (code, size) = code_of(area.start());
+        tables.map_code_view(code, size)?;
+        areas.push(area);
     }
     Ok((cores, areas, conductor_stack))
 }

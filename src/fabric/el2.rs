@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     cores::percpu::Core,
-    hal::{arch, frame::Frame},
+    hal::{arch, frame::Frame, layout},
     routines::{extable, kernel, trace},
 };
 
@@ -169,10 +169,8 @@ fn maintenance(core: &Core, shared: &Shared, frame: &mut Frame, what: Maintenanc
 }
 
 fn barrier(core: &Core, shared: &Shared, frame: &mut Frame) {
-    // SAFETY: EL1 was about to execute this address, so it is code of the
-    // image, which EL2 maps too.
-    let instruction = unsafe { (frame.elr as *const u32).read() };
-    let Some(barrier) = Barrier::decode(instruction) else {
+    // EL2 maps the image's code too.
+    let Some(barrier) = layout::instruction(frame.elr).and_then(Barrier::decode) else {
         reflect(frame, frame.esr, frame.far);
         return;
     };

@@ -2,8 +2,6 @@
 //! barriers under test are, and climbs the rungs that may heal a deaf core.
 //! The model is `stalecore_model::fabric`; [`el2`] drives it.
 
-#![expect(unsafe_code, reason = "calls to EL2, and code scanned for barriers")]
-
 pub mod el2;
 mod interrupts;
 mod shared;
@@ -24,7 +22,7 @@ use stalecore_model::{
 
 use crate::{
     cores::percpu::Core,
-    hal::{arch, boot, clock},
+    hal::{arch, boot, clock, layout},
 };
 use shared::{FABRIC, Install, PRESENCE, Shared};
 
@@ -120,11 +118,7 @@ fn barriers(function: usize) -> impl Iterator<Item = usize> {
     const LONGEST: usize = 2048;
     (function..function + LONGEST)
         .step_by(4)
-        .map(|address| {
-            // SAFETY: x, and is
-            // mapped readable.
-            (address, unsafe { (address as *const u32).read() })
-        })
+        .map_while(|address| Some((address, layout::instruction(address as u64)?)))
         .take_while(|(_, instruction)| *instruction != RET)
         .filter(|(_, instruction)| {
             trap::Barrier::decode(*instruction).is_some_and(trap::Barrier::waits_for_maintenance)

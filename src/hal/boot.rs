@@ -113,9 +113,7 @@ pub unsafe fn go_on(stack: usize, entry: extern "C" fn() -> !) -> ! {
 
 /// Writes a line back to memory, for a core whose caches are off.
 pub fn clean(address: usize) {
-    // SAFETY: `address` is that of a value that is borrowed here or by the
-    // caller, so it is mapped.
-    unsafe { arch::dc_civac(address) }
+    arch::dc_civac(address);
     arch::dsb_sy();
 }
 

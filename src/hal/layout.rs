@@ -1,8 +1,11 @@
 //! Where the linker script has put the image's parts.
 
-#![expect(unsafe_code, reason = "the linker's symbols")]
+#![expect(
+    unsafe_code,
+    reason = "the linker's symbols, and what lies between them"
+)]
 
-use core::ops::Range;
+use core::{ops::Range, slice};
 
 /// Defines functions that give the addresses of the linker script's symbols.
 macro_rules! linker_symbols {
@@ -51,6 +54,34 @@ linker_symbols! {
     symbols_start = symbols_start;
     /// One past it.
     symbols_end = symbols_end;
+}
+
+/// The instruction at an address of the image's code; `None` elsewhere.
+pub fn instruction(address: u64) -> Option<u32> {
+    let code = text_start() as u64..text_end() as u64;
+    if !code.contains(&address) || !address.is_multiple_of(4) {
+        return None;
+    }
+    // SAFETY: aligned, and in the image's code, which ends with a page, is mapped as
+    // long as the image runs, and is never written.
+    Some(unsafe { (address as *const u32).read() })
+}
+
+/// The exception table: pairs of offsets, each from where it lies itself: of an
+/// instruction, and of where execution goes on after a fault of it.
+pub fn ex_table() -> &'static [[i32; 2]] {
+    let size = (ex_table_end() - ex_table_start()) / size_of::<[i32; 2]>();
+    // SAFETY: the linker script aligns the section's start to 8 bytes; it is among
+    // the constants, which are mapped and never written.
+    unsafe { slice::from_raw_parts(ex_table_start() as *const [i32; 2], size) }
+}
+
+/// The symbol table's bytes.
+pub fn symbols() -> &'static [u8] {
+    let size = symbols_end() - symbols_start();
+    // SAFETY: the section is part of the image, mapped, and never written while the
+    // image runs.
+    unsafe { slice::from_raw_parts(symbols_start() as *const u8, size) }
 }
 
 /// Addresses of the kernel's routines.

@@ -12,7 +12,8 @@ use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec}
 use core::{
     alloc::{GlobalAlloc, Layout},
     ptr::NonNull,
-    sync::atomic::{AtomicUsize, Ordering},
+    slice,
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use aarch64_paging::{
@@ -209,18 +210,23 @@ impl Tables {
     /// Maps memory that no cache may hold, for EL1 alone.
     ///
     /// # Errors
-    /// The mapping crate's.
-    pub fn map_uncached(&mut self, region: &Region) -> Result<(), String> {
-        let base = usize::try_from(region.base).map_err(|e| format!("{e}"))?;
+    /// The mapping crate's, or an address that is none.
+    pub fn map_uncached(&mut self, region: &Region) -> Result<Uncached, String> {
+        let start = usize::try_from(region.base).map_err(|e| format!("{e}"))?;
         let size = usize::try_from(region.size).map_err(|e| format!("{e}"))?;
+        if start < layout::image_end() && layout::image_start() < start + size {
+            return Err(format!("{start:#x} is in the image, not free memory"));
+        }
         self.el1
             .map_range(
-                &MemoryRegion::new(base, base + size),
-                PhysicalAddress(base),
+                &MemoryRegion::new(start, start + size),
+                PhysicalAddress(start),
                 UNCACHED,
                 Constraints::empty(),
             )
-            .map_err(|e| format!("mapping {base:#x}: {e}"))
+            .map_err(|e| format!("mapping {start:#x}: {e}"))?;
+        let asid = self.asid;
+        Ok(Uncached(Pages { start, size, asid }))
     }
 
     /// Maps memory, readable only.
@@ -300,8 +306,8 @@ impl Tables {
         Ok(())
     }
 
-    /// Switches this core to the tables for good, and every core started from
-    /// now on. Gives the root of EL2's tables, if there are any.
+    /// Switches this core to the tables, and every core started from now on. Gives
+    /// the root of EL2's tables, if there are any.
     pub fn activate(self) -> Option<u64> {
         use_tables(Box::leak(Box::new(self.el1)), self.asid);
         let el2 = self.el2.map(|el2| Box::leak(Box::new(el2)));
@@ -359,14 +365,78 @@ impl Window {
     }
 }
 
+/// The ASID of the tables in use.
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+/// Is memory in use that only the tables in use map, so that they are the last?
+static FINAL: AtomicBool = AtomicBool::new(false);
+
 /// Switches this core to the tables, and every core started from now on.
 fn use_tables(mapping: &Mapping<IdTranslation<El1Attributes>, El1And0>, asid: usize) {
+    assert!(!FINAL.load(Ordering::Relaxed), "other tables are the last");
     // SAFETY: the tables map the image as it is linked, the boot stacks in it and the
     // devices in use; both callers have leaked them, so they are never freed.
     unsafe { mapping.activate() };
     arch::flush_local_tlb();
     arch::forbid_writable_code(boot::SCTLR_WXN);
     boot::set_tables(mapping.root_address().0 as u64 | (asid as u64) << 48);
+    IN_USE.store(asid, Ordering::Relaxed);
+}
+
+/// Memory that these tables map is about to be used for good.
+fn pin(asid: usize) {
+    assert!(
+        IN_USE.load(Ordering::Relaxed) == asid,
+        "its tables are in use"
+    );
+    FINAL.store(true, Ordering::Relaxed);
+}
+
+/// Pages that the arena has handed out, once, with the tables that map them.
+pub struct Pages {
+    start: usize,
+    size: usize,
+    asid: usize,
+}
+
+impl Pages {
+    /// Their address.
+    pub const fn start(&self) -> usize {
+        self.start
+    }
+
+    /// One past their last byte: the top, if they are a stack.
+    pub const fn end(&self) -> usize {
+        self.start + self.size
+    }
+
+    /// Takes them into use as words, which are 0; their tables must be in use.
+    pub fn words(self) -> &'static [AtomicU64] {
+        pin(self.asid);
+        let words = self.size / size_of::<AtomicU64>();
+        // SAFETY: whole pages, which the arena handed out once, out of memory in
+        // which nothing else is; the tables in use map them as data, and stay.
+        let words = unsafe { slice::from_raw_parts(self.start as *const AtomicU64, words) };
+        words
+            .iter()
+            .for_each(|word| word.store(0, Ordering::Relaxed));
+        words
+    }
+}
+
+/// Memory that no cache may hold, mapped so once.
+pub struct Uncached(Pages);
+
+impl Uncached {
+    /// Takes it into use, with what is in it; its tables must be in use.
+    pub fn bytes(self) -> &'static mut [u8] {
+        let Self(Pages { start, size, asid }) = self;
+        pin(asid);
+        // SAFETY: the tables in use map it for reading and writing, and stay; it is
+        // not the image's, and `Arena::take` was told that it is taken. Any bytes
+        // are bytes.
+        unsafe { slice::from_raw_parts_mut(start as *mut u8, size) }
+    }
 }
 
 /// Hands out the arena from its start; the page in front of a stack stays unmapped.
@@ -402,8 +472,8 @@ impl Arena {
         self.next
     }
 
-    /// The next `size` bytes (whole pages), mapped and zeroed once the tables
-    /// are active; with `guard`, an unmapped page lies in front.
+    /// The next `size` bytes (whole pages), mapped once the tables are in use; with
+    /// `guard`, an unmapped page lies in front.
     ///
     /// # Errors
     /// If the arena was made too small, or the mapping crate's.
@@ -412,7 +482,7 @@ impl Arena {
         tables: &mut Tables,
         size: usize,
         guard: bool,
-    ) -> Result<usize, String> {
+    ) -> Result<Pages, String> {
         let size = size.next_multiple_of(PAGE_SIZE);
         let start = self.next + if guard { PAGE_SIZE } else { 0 };
         if start + size > self.end {
@@ -420,17 +490,9 @@ impl Arena {
         }
         self.next = start + size;
         tables.map_data(start, size)?;
-        Ok(start)
+        let asid = tables.asid;
+        Ok(Pages { start, size, asid })
     }
-}
-
-/// Fills mapped memory with zeros.
-///
-/// # Safety
-/// `[start, start + size)` must be mapped, writable and used by nobody else.
-pub unsafe fn zero(start: usize, size: usize) {
-    // SAFETY: the caller vouches for the range.
-    unsafe { core::ptr::write_bytes(start as *mut u8, 0, size) }
 }
 
 /// The bytes of a device tree that firmware left at `address`, if that is one:

@@ -1,7 +1,5 @@
 //! `symbol+offset` of an address in the image.
 
-#![expect(unsafe_code, reason = "the section that holds the table")]
-
 use core::fmt;
 
 use stalecore_model::symbols::Symbols;
@@ -15,15 +13,11 @@ pub fn find(address: u64) -> Option<(&'static str, u64)> {
 
 /// As [`find`], and how far the next symbol is from it.
 pub fn find_with_room(address: u64) -> Option<(&'static str, u64, Option<u64>)> {
-    let (start, end) = (layout::symbols_start(), layout::symbols_end());
-    // SAFETY: the section is part of the image, mapped, and never written
-    // while the image runs.
-    let table = unsafe { core::slice::from_raw_parts(start as *const u8, end - start) };
     let image = layout::image_start() as u64..layout::image_end() as u64;
     if !image.contains(&address) {
         return None;
     }
-    Symbols::read(table)?.find_with_room(address - image.start)
+    Symbols::read(layout::symbols())?.find_with_room(address - image.start)
 }
 
 /// An address, shown as `symbol+offset`, or by its distance from the image.

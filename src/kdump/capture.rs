@@ -11,7 +11,10 @@ use stalecore_model::{
     glossary::{Subject, Verdict},
     kdump::{Step, image},
 };
-use stalecore_routines::{area::PAGE, kernel::Routine};
+use stalecore_routines::{
+    area::PAGE,
+    kernel::{Routine, capture_ic_ialluis, capture_tlbi_vaale1is},
+};
 
 use super::{
     backtrace::SymbolOffset,
@@ -27,7 +30,6 @@ use crate::{
     },
     hal::{clock, exit},
     report,
-    routines::kernel::{capture_ic_ialluis, capture_tlbi_vaale1is},
 };
 
 /// What the crash kernel does on the core that it came up on. Does not return
@@ -102,7 +104,11 @@ fn check_segments(setup: &Setup) -> Option<&'static str> {
     log::reach(Step::Segments, None, None);
     let mut wrong = None;
     for (segment, expected) in setup.image.segments.iter().zip(&setup.image.sums) {
-        let found = image::crc32(kexec::words(segment.destination, segment.pages));
+        let found = image::crc32(kexec::words(
+            &setup.image.own,
+            segment.destination,
+            segment.pages,
+        ));
         let verdict = if found == *expected { "ok" } else { "WRONG" };
         log::say(format_args!(
             "capture: segment {:<6} {:#x}-{:#x} crc32 {found:08x}, loaded {expected:08x}: {verdict}",

@@ -1,7 +1,7 @@
 //! The crash image: loaded before the crash, started after it as the kernel's
 //! `machine_kexec` does.
 
-#![expect(unsafe_code, reason = "raw memory that becomes code")]
+#![expect(unsafe_code, reason = "leaves this kernel for good")]
 
 use alloc::{format, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -31,8 +31,8 @@ use crate::{
         mark::{Phase, Site},
         percpu::Core,
     },
-    hal::{arch, frame::Frame},
-    measure::AREAS,
+    hal::{arch, frame::Frame, layout},
+    measure::{AREAS, Buffers},
 };
 
 unsafe extern "C" {
@@ -66,30 +66,33 @@ fn relocation_size() -> usize {
     kdump_relocate_end as *const () as usize - kdump_relocate as *const () as usize
 }
 
-/// The words of `pages` pages at `start`, as memory has them.
-pub fn words(start: u64, pages: u64) -> impl Iterator<Item = u64> {
-    (start..start + pages * image::PAGE)
-        .step_by(size_of::<u64>())
-        // SAFETY: segments are pages of an initiator's mapped area.
-        .map(|at| unsafe { (at as *const u64).read_volatile() })
+/// The words of `pages` pages at `start`, which are in these buffers, as memory has
+/// them.
+pub fn words(own: &Buffers, start: u64, pages: u64) -> impl Iterator<Item = u64> {
+    let at = (start..start + pages * image::PAGE).step_by(size_of::<u64>());
+    at.map(|at| own.load(at as usize))
 }
 
-fn write(at: usize, word: u64) {
-    // SAFETY: within pages of the initiator's area that `load` lays out; they
-    // are mapped, writable, aligned, and nobody else uses them yet.
-    unsafe { (at as *mut u64).write_volatile(word) }
+/// Writes `size` bytes of the image's own code, in whole words, at `to`.
+fn copy_code(own: &Buffers, to: usize, from: usize, size: usize) {
+    let half = |at: usize| u64::from(layout::instruction(at as u64).unwrap_or(0));
+    let step = size_of::<u64>();
+    for (to, from) in (to..).zip(from..from + size).step_by(step) {
+        own.store(to, half(from) | half(from + step / 2) << 32);
+    }
 }
 
-/// Loads the crash image into the crashing core's area. Newer kernels also
+/// Loads the crash image into the crashing core's buffers. Newer kernels also
 /// copy the relocation code now, and do all the maintenance.
 ///
 /// # Errors
-/// An area that is missing or too small.
+/// Buffers that are missing or too small.
 pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> {
-    let area = AREAS
+    let own = AREAS
         .get()
-        .and_then(|areas| areas.area(cpu).copied())
-        .ok_or("the crashing core has no area")?;
+        .and_then(|areas| areas.buffers(cpu).copied())
+        .ok_or("the crashing core has no buffers")?;
+    let area = own.area;
     let total: usize = PARTS.iter().map(|(_, pages)| pages).sum();
     if area.data_size < 2 * total * PAGE {
         return Err("the area is too small for the crash image".into());
@@ -99,7 +102,7 @@ pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> 
     for (seed, (name, pages)) in PARTS.into_iter().enumerate() {
         let fill = image::pattern(seed as u64, pages * PAGE / size_of::<u64>());
         for (word, slot) in fill.zip((at..).step_by(size_of::<u64>())) {
-            write(slot, word);
+            own.store(slot, word);
         }
         segments.push(Segment {
             name,
@@ -109,25 +112,26 @@ pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> 
         });
         at += pages * PAGE;
     }
-    write_head(area.data);
+    write_head(&own, area.data);
     // Where they go is memory that this kernel does not use: nothing of it is
     // dirty when the relocation code invalidates it.
     let end = area.data + 2 * total * PAGE;
     dcache_clean_inval_poc(area.data + total * PAGE, end);
     let sums = segments
         .iter()
-        .map(|s| image::crc32(words(s.source, s.pages)))
+        .map(|s| image::crc32(words(&own, s.source, s.pages)))
         .collect();
     let lists: [u64; LIST_PAGES] = core::array::from_fn(|n| (area.list + n * PAGE) as u64);
     let entries =
         image::layout(&segments, &lists, LIST_ENTRIES).ok_or("the kexec list is too long")?;
     for (slot, value) in entries {
-        write(slot as usize, value);
+        own.store(slot as usize, value);
     }
     let image = Image {
         segments,
         sums,
-        control: area.code_writable,
+        own,
+        control: own.control(),
         list: area.list,
     };
     log::reach(
@@ -144,7 +148,7 @@ pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> 
         )),
     );
     if !kernel.flushes_at_crash() {
-        copy_relocation(image.control);
+        copy_relocation(&image);
         let (start, size) = (image.control, relocation_size());
         let write_back = named(kernel.dcache_routine());
         write_back(start, start + size);
@@ -158,24 +162,18 @@ pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> 
 
 /// Puts the crash kernel's first instructions at the start of its segment,
 /// with the address that they go on to.
-fn write_head(at: usize) {
-    let head = crash_kernel_head as *const () as u64;
-    let size = crash_kernel_head_end as *const () as u64 - head;
-    let code = (head..head + size).step_by(size_of::<u64>());
-    for (slot, from) in (at..).step_by(size_of::<u64>()).zip(code) {
-        // SAFETY: the image's own code, mapped and 8-byte aligned.
-        write(slot, unsafe { (from as *const u64).read() });
-    }
-    let last = at + size as usize - size_of::<u64>();
-    write(last, crash_kernel_entry as *const () as u64);
+fn write_head(own: &Buffers, at: usize) {
+    let head = crash_kernel_head as *const () as usize;
+    let size = crash_kernel_head_end as *const () as usize - head;
+    copy_code(own, at, head, size);
+    let last = at + size - size_of::<u64>();
+    own.store(last, crash_kernel_entry as *const () as u64);
 }
 
 /// Copies the relocation code to its page.
-fn copy_relocation(control: usize) {
-    let from = kdump_relocate as *const () as *const u8;
-    // SAFETY: the code is mapped and readable, the page behind it is larger
-    // and nobody else's.
-    unsafe { core::ptr::copy_nonoverlapping(from, control as *mut u8, relocation_size()) }
+fn copy_relocation(image: &Image) {
+    let from = kdump_relocate as *const () as usize;
+    copy_code(&image.own, image.control, from, relocation_size());
 }
 
 /// Calls `flush` with start and size for each entry of a list and each page
@@ -211,7 +209,7 @@ pub extern "C" fn machine_kexec(
             None,
             Some(format!("{size} bytes to {start:#x}")),
         );
-        copy_relocation(start);
+        copy_relocation(image);
 
         let name = kernel.dcache_routine();
         let write_back = named(name);

@@ -11,7 +11,7 @@ use stalecore_model::{
     plan::Case,
 };
 
-use crate::conductor::Conductor;
+use crate::{conductor::Conductor, measure::Buffers};
 
 /// The crash image in memory.
 pub struct Image {
@@ -19,6 +19,8 @@ pub struct Image {
     pub segments: Vec<Segment>,
     /// The checksum of each, as it was loaded.
     pub sums: Vec<u32>,
+    /// The buffers that it lies in.
+    pub own: Buffers,
     /// The page that the relocation code is copied to.
     pub control: usize,
     /// The first entry of the list.

@@ -1,13 +1,9 @@
 //! A routine, instruction by instruction, so that the mark always says where it
 //! is.
 
-use stalecore_routines::kernel::Routine;
+use stalecore_routines::kernel::{Routine, run_stepped};
 
-use crate::{
-    fabric,
-    hal::arch,
-    routines::{kernel::run_stepped, trace},
-};
+use crate::{fabric, hal::arch, routines::trace};
 
 /// Runs a routine step by step; what it returned.
 pub fn run(routine: Routine, start: usize, second: usize) -> i64 {

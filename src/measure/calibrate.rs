@@ -99,9 +99,10 @@ pub fn instructions(counter: Counter) {
         ));
         return;
     }
-    let Some((_, area)) = AREAS.get().and_then(|a| a.of.first()) else {
+    let Some((_, own)) = AREAS.get().and_then(|a| a.of.first()) else {
         return;
     };
+    let area = &own.area;
     let cost = |subject: Subject, address: usize| {
         let block = probe::of(subject)?.issue[counter as usize];
         (0..16).map(|_| block(address)).min()

@@ -17,7 +17,7 @@ pub fn run_order(core: &Core) {
     else {
         return;
     };
-    let Some(area) = areas.area(core.index) else {
+    let Some(own) = areas.buffers(core.index) else {
         return;
     };
     let mut results = results.lock();
@@ -27,7 +27,8 @@ pub fn run_order(core: &Core) {
     let run = Measurement {
         core,
         areas,
-        area,
+        own,
+        area: &own.area,
         order,
     };
     match (order.subject, probe::of(order.subject)) {

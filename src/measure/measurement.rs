@@ -1,7 +1,5 @@
 //! A measurement under way: what it works on, its mark, its time.
 
-#![expect(unsafe_code, reason = "buffers under test are raw memory")]
-
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{
@@ -10,7 +8,10 @@ use stalecore_model::{
 };
 use stalecore_routines::area::{Area, PAGE};
 
-use super::areas::{Areas, BUFFER_SIZE, dirty, read};
+use super::{
+    areas::Areas,
+    buffers::{BUFFER_SIZE, Buffers},
+};
 use crate::{
     cores::{
         job::Order,
@@ -43,6 +44,7 @@ impl Time {
 pub(super) struct Measurement<'a> {
     pub(super) core: &'a Core,
     pub(super) areas: &'a Areas,
+    pub(super) own: &'a Buffers,
     pub(super) area: &'a Area,
     pub(super) order: Order,
 }
@@ -116,14 +118,9 @@ impl Measurement<'_> {
             base + (from % self.lines()) * self.areas.line(),
         );
         match self.order.line {
-            LineState::Cold => {
-                for line in lines {
-                    // SAFETY: within this initiator's own, mapped buffer.
-                    unsafe { arch::dc_civac(line) }
-                }
-            }
-            LineState::DirtyHere => lines.for_each(dirty),
-            LineState::Shared => lines.for_each(read),
+            LineState::Cold => lines.for_each(arch::dc_civac),
+            LineState::DirtyHere => lines.for_each(|line| self.own.dirty(line)),
+            LineState::Shared => lines.for_each(|line| self.own.read(line)),
             LineState::DirtyThere | LineState::ExecutedThere => {}
         }
         // Dirty lines are in the cache by then, and no longer in a store buffer.

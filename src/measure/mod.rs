@@ -6,7 +6,9 @@ mod operation;
 mod routine;
 mod measurement;
 mod areas;
+mod buffers;
 
-pub use areas::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, check_newest, fill, mend, touch};
+pub use areas::{AREAS, Areas, check_newest, mend, touch};
+pub use buffers::{AREA_SIZE, BUFFER_SIZE, Buffers, code_of};
 pub use calibrate::{counter, frequency, instructions};
 pub use initiator::run_order;

@@ -1,19 +1,17 @@
 //! Routines: once step by step, so that a mark knows where, then timed, each
 //! with a check of what it must have done; and the self-tests that are none.
 
-#![expect(unsafe_code, reason = "buffers under test are raw memory")]
-
 use core::sync::atomic::Ordering;
 
 use stalecore_model::glossary::{LineState, Operand, Subject};
 use stalecore_routines::{
     area::{Area, PAGE},
-    code, kernel,
+    kernel,
     run::run,
 };
 
 use super::{
-    areas::{OLDER, dirty, read},
+    areas::OLDER,
     measurement::{FEWEST, Measurement},
 };
 use crate::{
@@ -47,7 +45,7 @@ impl Measurement<'_> {
         // its own.
         if self.order.stepped && !once && !fabric::is_on() {
             self.prepare_area(&area);
-            let expected = self.write_next(&area);
+            let expected = self.write_next();
             self.before(Phase::Routine, start);
             let begun = arch::cntvct();
             let from = self.order.counter.now();
@@ -71,7 +69,7 @@ impl Measurement<'_> {
                 results.cut = true;
                 if returned == 0 && !self.over() {
                     results.complete.add(ticks);
-                    self.check(&area, expected, results);
+                    self.check(expected, results);
                 }
                 return;
             }
@@ -89,7 +87,7 @@ impl Measurement<'_> {
                 return;
             }
             self.prepare_area(&area);
-            let expected = self.write_next(&area);
+            let expected = self.write_next();
             self.before(Phase::Routine, start);
             let from = self.order.counter.now();
             let returned = run(subject, &area);
@@ -98,7 +96,7 @@ impl Measurement<'_> {
             results.returned = returned;
             if returned == 0 && !self.over() {
                 results.complete.add(ticks);
-                self.check(&area, expected, results);
+                self.check(expected, results);
             }
         }
     }
@@ -108,18 +106,16 @@ impl Measurement<'_> {
         for at in (0..area.size).step_by(self.areas.line()) {
             match self.order.line {
                 LineState::Cold => {
-                    // SAFETY: within this initiator's own, mapped buffers.
-                    unsafe { arch::dc_civac(area.data + at) }
-                    // SAFETY: as above.
-                    unsafe { arch::dc_civac(area.code_writable + at) }
+                    arch::dc_civac(area.data + at);
+                    arch::dc_civac(area.code_writable + at);
                 }
                 LineState::DirtyHere => {
-                    dirty(area.data + at);
-                    dirty(area.code_writable + at);
+                    self.own.dirty(area.data + at);
+                    self.own.dirty(area.code_writable + at);
                 }
                 LineState::Shared => {
-                    read(area.data + at);
-                    read(area.code_writable + at);
+                    self.own.read(area.data + at);
+                    self.own.read(area.code_writable + at);
                 }
                 LineState::DirtyThere | LineState::ExecutedThere => {}
             }
@@ -130,28 +126,23 @@ impl Measurement<'_> {
 
     /// Writes a new generation of code, for routines that make it visible, and for
     /// those that would elsewhere: so that a checker sees that they do not here.
-    fn write_next(&self, area: &Area) -> Option<u16> {
+    fn write_next(&self) -> Option<u16> {
         let subject = self.order.subject;
         if !subject.makes_code_visible() {
             return None;
         }
         let generation = self.areas.next_generation();
-        // The first line of this initiator's code, through its writable view.
-        let at = area.code_writable;
         let older = subject == Subject::SelftestStale;
         if older || self.is_wrong() {
             self.areas.unseen.store(true, Ordering::Relaxed);
         }
         if older {
-            // SAFETY: another line of the same code.
-            unsafe { code::write_unseen(at + OLDER, generation.wrapping_sub(1)) }
+            self.own.write_unseen(OLDER, generation.wrapping_sub(1));
         }
         if self.is_wrong() && !older {
-            // SAFETY: within that line.
-            unsafe { code::write_unseen(at, generation) }
+            self.own.write_unseen(0, generation);
         } else {
-            // SAFETY: as above.
-            unsafe { code::write_function(at, generation) }
+            self.own.write_function(0, generation);
         }
         Some(generation)
     }
@@ -164,17 +155,16 @@ impl Measurement<'_> {
     /// Executes the code just written; anything older is incoherent, but where the
     /// routine is one for other machines. A core may then fetch either: both are whole
     /// functions.
-    fn check(&self, area: &Area, expected: Option<u16>, results: &mut Results) {
+    fn check(&self, expected: Option<u16>, results: &mut Results) {
         let Some(expected) = expected else { return };
         let older = self.order.subject == Subject::SelftestStale;
         let at = match older {
             // What a flush without effect leaves.
-            true => area.code + OLDER,
-            false => area.code,
+            true => OLDER,
+            false => 0,
         };
-        self.before(Phase::Check, at);
-        // SAFETY: `fill` or `write_next` put a function there.
-        let seen = unsafe { code::call_function(at) };
+        self.before(Phase::Check, self.area.code + at);
+        let seen = self.own.call(at);
         self.core.mark.after();
         if seen != expected && (older || !self.is_wrong()) {
             results.stale_code = Some((expected, seen));

@@ -1,8 +1,6 @@
 //! The flight recorder in this machine's memory: what must outlive a reset is
 //! written to memory that no cache holds. Whoever conducts the run owns it.
 
-#![expect(unsafe_code, reason = "takes the recorder's memory into use")]
-
 use alloc::{
     collections::BTreeMap,
     format,
@@ -11,6 +9,7 @@ use alloc::{
 };
 use core::{
     fmt,
+    ops::Range,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -18,7 +17,6 @@ use spin::Mutex;
 use stalecore_model::{
     glossary::Verdict,
     plan::Plan,
-    platform::Region,
     record::{BisectRecord, Kept, KeptBlock, Record},
     recorder::{Flight, Kind, MOST_IDLE_BOOTS, Recorder, Trial},
 };
@@ -29,7 +27,7 @@ use crate::{
         mark::{self, Seen},
         percpu::Core,
     },
-    hal::{arch, clock, watchdog},
+    hal::{arch, clock, memory::Uncached, watchdog},
 };
 
 /// The recorder has no room for more, and has been given up.
@@ -67,38 +65,45 @@ static ALONE: AtomicBool = AtomicBool::new(false);
 /// Is what is measured on what known from an earlier boot?
 static GOES_ON: AtomicBool = AtomicBool::new(false);
 
-/// Empties the caches of what firmware or a loader may have left of the region in
-/// them: it must not be written back over what comes. To be done before there is
-/// a fabric, which would take it for an operation under test.
-pub fn empty_caches(region: &Region) {
+/// What the recorder is written to, until it is.
+static MEMORY: Mutex<Option<&'static mut [u8]>> = Mutex::new(None);
+
+/// Takes the recorder's memory. To be done before there is a fabric, which would take
+/// the maintenance for an operation under test.
+pub fn set_up(memory: Uncached) {
+    let bytes = memory.bytes();
+    empty_caches(bytes.as_ptr_range());
+    *MEMORY.lock() = Some(bytes);
+}
+
+/// Empties the caches of what firmware or a loader may have left of the memory in
+/// them: it must not be written back over what comes.
+#[inline(never)]
+fn empty_caches(memory: Range<*const u8>) {
     let line = identity::data_line(arch::ctr_el0());
-    let (start, size) = (region.base as usize, region.size as usize);
-    for at in (start..start + size).step_by(line) {
-        // SAFETY: `Board::set_up` has mapped the region.
-        unsafe { arch::dc_civac(at) }
+    for at in (memory.start as usize..memory.end as usize).step_by(line) {
+        arch::dc_civac(at);
     }
     arch::dsb_sy();
 }
 
-/// Takes the recorder into use, in a boot that entered the image when CNTVCT_EL0 was
+/// Takes the recorder into use, if there is one, in a boot that entered the image when CNTVCT_EL0 was
 /// `entered`; gives what an earlier boot has left, if this one is to go on with it. `say` is told what a person should know. A plan is the same if the machine
 /// has as many cores and the options, as boot arguments, are equal.
 ///
 /// # Errors
 /// One line: the plan was begun too often without getting any further.
 pub fn begin(
-    region: &Region,
     cpus: usize,
     bootargs: &str,
     entered: u64,
     plan: &Plan,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<Left>, String> {
+    let Some(bytes) = MEMORY.lock().take() else {
+        return Ok(None);
+    };
     ALONE.store(plan.roles.sentinel.is_none(), Ordering::Relaxed);
-    let (start, size) = (region.base as usize, region.size as usize);
-    // SAFETY: the region is mapped, overlaps neither the image nor its arena, and
-    // this runs once; any bytes are bytes.
-    let bytes = unsafe { core::slice::from_raw_parts_mut(start as *mut u8, size) };
     let identity = format!(
         "{} {} cpus={cpus} {bootargs}",
         env!("CARGO_PKG_NAME"),

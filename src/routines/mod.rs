@@ -1,5 +1,5 @@
-//! The routines in the image: traced, caught where they fault, and those that
-//! only the image has. What they are is in the crate of the routines.
+//! The routines in the image: traced, and caught where they fault. What they are is
+//! in the crate of the routines.
 
 pub mod trace;
 pub mod extable;

@@ -16,7 +16,7 @@ global_asm!(
 #[cfg(target_os = "none")]
 global_asm!(
     include_str!("macros.S"),
-    include_str!("hang.S"),
+    include_str!("bare.S"),
     ".purgem routine",
     ".purgem end_routine",
 );

@@ -1,37 +1,34 @@
 //! Code that is written while the image runs, to see what is fetched.
 
-#![expect(unsafe_code, reason = "writes code, and calls it")]
+#![expect(unsafe_code, reason = "calls code that was written")]
 
-/// Writes a function that returns `value` at `address`: `movz w0, #value; ret`.
-///
-/// # Safety
-/// `address` must be writable, 4-byte aligned, and used by nobody else.
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// A function that returns `value`, as one word of memory: `movz w0, #value`, and
+/// in the upper half `ret`.
+const fn function(value: u16) -> u64 {
+    0xd65f_03c0_5280_0000 | (value as u64) << 5
+}
+
+/// Writes a function that returns `value`, in one piece: whoever fetches sees all of
+/// it, or of the one before.
 #[inline(always)]
-pub unsafe fn write_function(address: usize, value: u16) {
-    let code = [0x5280_0000 | u32::from(value) << 5, 0xd65f_03c0];
-    for (at, instruction) in code.into_iter().enumerate() {
-        let address = (address + at * size_of::<u32>()) as *mut u32;
-        // SAFETY: the caller vouches for the address.
-        unsafe { address.write_volatile(instruction) }
-    }
+pub fn write_function(word: &AtomicU64, value: u16) {
+    word.store(function(value), Ordering::Relaxed);
 }
 
 /// The same for code that is executed though nothing makes it visible, as an
 /// operation that is wrong on purpose is to be seen to be: by its name the checker's
 /// user can tell that.
-///
-/// # Safety
-/// As above.
 #[inline(never)]
-pub unsafe fn write_unseen(address: usize, value: u16) {
-    // SAFETY: the caller vouches for the address.
-    unsafe { write_function(address, value) }
+pub fn write_unseen(word: &AtomicU64, value: u16) {
+    write_function(word, value);
 }
 
-/// Calls the function that [`write_function`] wrote.
+/// Calls a function that [`write_function`] wrote.
 ///
 /// # Safety
-/// `address` must be the executable view of such a function.
+/// `address` must be the executable view of such a function, however old.
 pub unsafe fn call_function(address: usize) -> u16 {
     // SAFETY: the caller vouches that there is a function of this type.
     let function: extern "C" fn() -> u32 = unsafe { core::mem::transmute(address) };

@@ -36,25 +36,14 @@ instructions! {
     pause: "yield";
 }
 
-/// Defines functions that execute one maintenance instruction on an address.
-macro_rules! maintenance {
-    ($($(#[$doc:meta])* $name:ident: $text:literal;)*) => {$(
-        $(#[$doc])*
-        ///
-        /// # Safety
-        /// The address must be mapped: a fault here is a fault of the harness.
-        #[inline(always)]
-        pub unsafe fn $name(address: usize) {
-            // SAFETY: cleaning or invalidating a coherent line changes no value
-            // that a program can read; the caller vouches for the mapping.
-            unsafe { asm!($text, in(reg) address, options(nostack, preserves_flags)) }
-        }
-    )*};
-}
-
-maintenance! {
-    /// Cleans and invalidates a data line to the point of coherency.
-    dc_civac: "dc civac, {}";
+/// Cleans and invalidates a data line to the point of coherency. The address
+/// should be mapped: where it is not, the fault ends the program.
+#[inline(always)]
+pub fn dc_civac(address: usize) {
+    // SAFETY: a cache may write a dirty line back, and drop one, at any moment;
+    // this only says when. No value that a program can read changes, whatever the
+    // address.
+    unsafe { asm!("dc civac, {}", in(reg) address, options(nostack, preserves_flags)) }
 }
 
 /// Defines functions that read a register.

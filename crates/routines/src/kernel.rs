@@ -76,10 +76,17 @@ routines! {
 }
 
 #[cfg(target_os = "none")]
-// SAFETY: never returns, and changes nothing but what is masked.
+// SAFETY: what is masked, or opened, is no value that a program can read; the rest
+// is maintenance, as above. The hang never returns.
 unsafe extern "C" {
     safe fn selftest_hang(start: usize, end: usize) -> i64;
     safe fn selftest_hang_here();
+    /// Opens debug exceptions, and goes on in `routine`.
+    pub safe fn run_stepped(start: usize, second: usize, routine: Routine) -> i64;
+    /// What a capture kernel broadcasts while it patches its alternatives.
+    pub safe fn capture_ic_ialluis(unused: usize, too: usize) -> i64;
+    /// What it broadcasts while it clears a slot of its fixmap.
+    pub safe fn capture_tlbi_vaale1is(page: usize, unused: usize) -> i64;
 }
 
 /// The routine of that symbol.
@@ -100,9 +107,15 @@ pub fn leaves(subject: Subject) -> Vec<usize> {
 
 /// Where the routines of this crate begin.
 pub fn starts() -> impl Iterator<Item = usize> {
-    let hang = leaf(Subject::SelftestHang).map(|(routine, _)| routine);
-    let all = ROUTINES.iter().map(|(_, routine)| *routine);
-    all.chain(hang).map(|routine| routine as usize)
+    let all = ROUTINES.iter().map(|(_, routine)| *routine as usize);
+    #[cfg(target_os = "none")]
+    let all = all.chain([
+        selftest_hang as *const () as usize,
+        run_stepped as *const () as usize,
+        capture_ic_ialluis as *const () as usize,
+        capture_tlbi_vaale1is as *const () as usize,
+    ]);
+    all
 }
 
 #[cfg(target_os = "none")]

@@ -1,4 +1,4 @@
-//! A kexec list in memory: built, and walked as the kernel does.
+//! A kexec list in memory: what is in it, and how the kernel walks it.
 
 #![expect(unsafe_code, reason = "the list is raw memory")]
 
@@ -36,29 +36,21 @@ pub fn walk<E>(
     Err(not_a_list)
 }
 
-/// Writes a kexec list into the area's list page: one destination, the data
-/// pages as sources, with an indirection in the middle, and the end.
-///
-/// # Safety
-/// `area.list` must be a writable page that nobody else uses.
-pub unsafe fn build_list(area: &Area) {
-    let mut at = area.list;
-    let mut push = |address: usize, flag: u64| {
-        let value = address as u64 | flag;
-        // SAFETY: at most 3 + 2 * pages entries, the page holds 512.
-        unsafe { (at as *mut u64).write_volatile(value) };
-        at += size_of::<u64>();
-        if flag == INDIRECTION {
-            at = address;
-        }
-    };
-    push(area.data, DESTINATION);
+/// A kexec list for the area's two list pages, as (address, entry): one
+/// destination, the data pages as sources, with an indirection in the middle, and
+/// the end.
+pub fn entries(area: &Area) -> impl Iterator<Item = (usize, u64)> {
     let pages = (area.data_size / PAGE).min(4);
-    for page in 0..pages {
-        push(area.data + page * PAGE, SOURCE);
-    }
+    let page = |nth: usize| (area.data + nth * PAGE) as u64;
+    let next = area.list + PAGE;
+    let first = core::iter::once(page(0) | DESTINATION)
+        .chain((0..pages).map(move |nth| page(nth) | SOURCE))
+        .chain([next as u64 | INDIRECTION]);
     // The list goes on in the next page.
-    push(area.list + PAGE, INDIRECTION);
-    push(area.data + pages * PAGE, DESTINATION);
-    push(0, DONE);
+    let second = [page(pages) | DESTINATION, DONE];
+    let step = size_of::<u64>();
+    (area.list..)
+        .step_by(step)
+        .zip(first)
+        .chain((next..).step_by(step).zip(second))
 }
