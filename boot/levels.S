@@ -178,6 +178,11 @@ el2_call:
     lsr     x0, x0, #26
     cmp     x0, #0x16                   // HVC
     b.ne    el2_reflect
+    // Where E2H cannot be cleared, EL2's tables, traps and timers have another layout,
+    // which the fabric does not have.
+    mrs     x4, hcr_el2
+    mov     x0, #-1
+    tbnz    x4, #34, 1f
     ldp     x4, x5, [x1]
     msr     mair_el2, x4
     msr     tcr_el2, x5
@@ -201,7 +206,7 @@ el2_call:
     msr     mdcr_el2, x6
     isb
     mov     x0, #0
-    eret
+1:  eret
 
 // Makes EL1 take the exception at its synchronous vector, with EL2's syndrome.
 el2_reflect:

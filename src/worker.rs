@@ -13,7 +13,7 @@ use crate::{
         percpu::{self, Core},
     },
     fabric,
-    hal::{arch, exit, gic},
+    hal::{arch, console::println, exit, gic},
     kdump,
     measure::{self, AREAS},
     scenarios, stuck,
@@ -32,7 +32,10 @@ pub fn init(core: &'static Core) {
     core.identity.call_once(Identity::read);
     // Before the interrupts: where EL2 takes them first, the core's own
     // controller becomes a virtual one.
-    fabric::install(core);
+    if let Err(why) = fabric::install(core) {
+        println!("stalecore: CPU {}: {why}", core.index);
+        exit::end(ExitCode::Harness);
+    }
     if let Err(why) = gic::init_core(core.index, core.cpu.mpidr) {
         core.trouble.call_once(|| why);
         core.polls.store(true, Ordering::Relaxed);

@@ -64,15 +64,25 @@ pub fn can_kick() -> bool {
 }
 
 /// Sets EL2 up on this core, before its interrupts are.
-pub fn install(core: &'static Core) {
-    let Some(shared) = FABRIC.get() else { return };
+///
+/// # Errors
+/// A core whose EL2 is not what the fabric is written for.
+pub fn install(core: &'static Core) -> Result<(), &'static str> {
+    let Some(shared) = FABRIC.get() else {
+        return Ok(());
+    };
     let mut arguments = [0; 17];
     arguments[0] = core::ptr::from_ref(&shared.install) as u64;
     arguments[1] = core::ptr::from_ref(core) as u64;
     arguments[2] = core.el2_stack as u64;
-    hvc64(boot::EL2_INSTALL, arguments);
+    if hvc64(boot::EL2_INSTALL, arguments)[0] != 0 {
+        // No emulator has such a core; the rule is FEAT_E2H0's (Arm ARM, HCR_EL2.E2H:
+        // RES1 where that is not implemented).
+        return Err("the fabric needs HCR_EL2.E2H 0, which this core keeps 1 (no FEAT_E2H0)");
+    }
     hvc64(el2::READY, [0; 17]);
     PRESENCE.leave(core.index);
+    Ok(())
 }
 
 /// This core is about to be in a stale state.

@@ -1,6 +1,8 @@
 //! Machines without any firmware, each with a device tree of our own: the image
 //! and what stands where firmware would are put into memory by QEMU.
 
+mod firmware;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -51,36 +53,45 @@ impl Bare {
 
     /// Assembles code, and puts it somewhere too.
     fn code(&mut self, name: &str, at: u64) -> PathBuf {
+        let flat = self.assemble(name, &[]);
+        self.loads.push((flat.clone(), at));
+        flat
+    }
+
+    /// Assembles code for these values of its symbols.
+    fn assemble(&self, name: &str, symbols: &[(&str, i64)]) -> PathBuf {
         let [object, flat] = ["code.o", "code"].map(|file| self.dir.path().join(file));
-        done(
-            Command::new("aarch64-linux-gnu-as")
-                .arg("-o")
-                .args([&object, &source(name)]),
-        );
+        let mut assembler = Command::new("aarch64-linux-gnu-as");
+        for (symbol, value) in symbols {
+            assembler.arg("--defsym").arg(format!("{symbol}={value}"));
+        }
+        done(assembler.arg("-o").args([&object, &source(name)]));
         done(
             Command::new("aarch64-linux-gnu-objcopy")
                 .args(["-O", "binary"])
                 .args([&object, &flat]),
         );
-        self.loads.push((flat.clone(), at));
         flat
     }
 
-    /// Runs the machine; its exit code, its console and the records on it.
+    /// Runs the machine on the QEMU that is installed; its exit code, its console and
+    /// the records on it.
     fn run(&self, machine: &[&str]) -> (i32, String, Run) {
+        self.run_on(Path::new("qemu-system-aarch64"), "cortex-a72", machine)
+    }
+
+    /// The same on a QEMU and a kind of core.
+    fn run_on(&self, qemu: &Path, cpu: &str, machine: &[&str]) -> (i32, String, Run) {
         let log = self.dir.path().join("serial.log");
+        let program = qemu;
         let mut qemu = Command::new("timeout");
-        qemu.args([
-            "120",
-            "qemu-system-aarch64",
-            "-nodefaults",
-            "-display",
-            "none",
-        ])
-        .args(["-cpu", "cortex-a72", "-m", "1G"])
-        .args(["-semihosting-config", "enable=on,target=native"])
-        .args(["-serial", &format!("file:{}", log.display())])
-        .args(machine);
+        qemu.arg("120")
+            .arg(program)
+            .args(["-nodefaults", "-display", "none"])
+            .args(["-cpu", cpu, "-m", "1G"])
+            .args(["-semihosting-config", "enable=on,target=native"])
+            .args(["-serial", &format!("file:{}", log.display())])
+            .args(machine);
         for (file, at) in &self.loads {
             let file = file.display();
             let loader = format!("loader,file={file},addr={at:#x},force-raw=on");

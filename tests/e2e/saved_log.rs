@@ -128,6 +128,43 @@ fn a_log_that_was_cut_says_so() {
     assert_eq!(log.saved().cases.len(), 4);
 }
 
+/// Where EL3 has the UART too, it prints whenever it likes: into a record, or between
+/// two.
+#[test]
+fn a_record_that_firmware_prints_into_is_counted_as_lost() {
+    const SAYS: &str = "ft2500 pwr domain on";
+    let text = fine().text();
+    let record = text.find("# {\"case\":{\"n\":2,").unwrap();
+    let end = record + text[record..].find('\n').unwrap();
+    for at in [
+        record + 1,
+        record + 20,
+        (record + end) / 2,
+        end - 6,
+        end - 1,
+    ] {
+        for says in [SAYS.to_string(), format!("{SAYS}\r\n")] {
+            let (before, after) = text.split_at(at);
+            let log = Log::new(format!("{before}{says}{after}"));
+            let ended = log.read("");
+            assert_eq!(ended.code, 2, "{at}: {ended:?}");
+            for part in ["of 4 cases 3 were read", "record 4 of the console was lost"] {
+                assert!(ended.err.contains(part), "{at}: {part}: {ended:?}");
+            }
+            let saved = log.saved();
+            assert_eq!(
+                (saved.cases.len(), &saved.lost[..]),
+                (3, &[[4, 4]][..]),
+                "{at}"
+            );
+        }
+    }
+    let (before, after) = text.split_at(record);
+    let between = Log::new(format!("{before}{SAYS}\r\n{after}"));
+    assert_eq!(between.read("").code, 0);
+    assert_eq!(between.saved().cases.len(), 4);
+}
+
 #[test]
 fn of_a_log_with_several_runs_one_is_read() {
     let joined = format!("{}{}", blocked().text(), fine().text());

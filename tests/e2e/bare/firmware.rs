@@ -1,0 +1,164 @@
+//! Firmware of our own at EL3 (`firmware.S`): it leaves registers as a warm reset may,
+//! and answers as PSCI allows.
+
+use std::{path::Path, process::Command};
+
+use stalecore_model::{
+    glossary::{StaleState, Verdict},
+    run::Run,
+};
+
+use super::{Bare, done};
+use crate::dist::built;
+
+/// What the firmware does; see there.
+struct Firmware {
+    newer: bool,
+    features: i64,
+    suspend: i64,
+    off_ms: i64,
+    serror: bool,
+}
+
+/// As rude as it can be with what it leaves, and no more.
+const RUDE: Firmware = Firmware {
+    newer: false,
+    features: 0,
+    suspend: 0,
+    off_ms: 1,
+    serror: false,
+};
+
+/// PSCI's NOT_SUPPORTED and DENIED.
+const NOT_SUPPORTED: i64 = -1;
+const DENIED: i64 = -3;
+
+/// Runs two operations under some stale states: exit code 0, each record read.
+#[track_caller]
+fn run(firmware: &Firmware, states: &str) -> Run {
+    let bare = Bare::new(0x4040_0000, ("firmware.dts", 0x4030_0000));
+    let (tree, _) = bare.loads.last().unwrap();
+    let arguments = format!(
+        "stalecore.semihosting=on stalecore.sweep=off stalecore.samples=8 \
+         stalecore.ops=ic-ivau,tlbi-vaae1is stalecore.stale={states}"
+    );
+    done(
+        Command::new("fdtput")
+            .args(["-ts".as_ref(), tree.as_os_str()])
+            .args(["/chosen", "bootargs", &arguments]),
+    );
+    let flash = bare.assemble(
+        "firmware.S",
+        &[
+            ("NEWER", firmware.newer.into()),
+            ("FEATURES", firmware.features),
+            ("SUSPEND", firmware.suspend),
+            ("OFF_MS", firmware.off_ms),
+            ("SERROR", firmware.serror.into()),
+        ],
+    );
+    // Fine-grained traps came with QEMU 8.
+    let newer = built("qemu/usr/bin/qemu-system-aarch64");
+    let (qemu, cpu) = match firmware.newer {
+        true => (newer.as_path(), "max"),
+        false => (Path::new("qemu-system-aarch64"), "cortex-a72"),
+    };
+    let machine = "virt,secure=on,virtualization=on,gic-version=3";
+    let flash = flash.display().to_string();
+    let (code, console, run) =
+        bare.run_on(qemu, cpu, &["-M", machine, "-smp", "3", "-bios", &flash]);
+    assert_eq!(code, 0, "{console}");
+    let machine = run.machine.as_ref().unwrap();
+    assert_eq!(machine.entry_el, 2);
+    assert_eq!(machine.psci_version.as_deref(), Some("1.1"));
+    let odd = run.notes.iter().find(|n| n.contains("takes no interrupt"));
+    assert_eq!(odd, None, "{console}");
+    run
+}
+
+/// Did every case of this state run?
+#[track_caller]
+fn ran(run: &Run, state: StaleState) {
+    let cases: Vec<_> = run.cases.iter().filter(|c| c.state == state).collect();
+    assert_eq!(cases.len(), 2, "{cases:?}");
+    for case in cases {
+        let ran = matches!(case.verdict, Verdict::Completed | Verdict::Slowed);
+        assert!(ran, "{case:?}");
+    }
+}
+
+fn serrors(run: &Run) -> usize {
+    let told = run.notes.iter().filter(|note| note.contains("SErrors"));
+    told.count()
+}
+
+/// EL2's traps and the E2H layout, fine-grained traps, an interrupt controller that is
+/// left in the middle of an interrupt: nothing of it is left when EL1 works.
+#[test]
+fn what_firmware_leaves_behind_does_not_matter() {
+    for newer in [false, true] {
+        let run = run(&Firmware { newer, ..RUDE }, "spin,cpu-off");
+        ran(&run, StaleState::Spin);
+        ran(&run, StaleState::CpuOff);
+        assert_eq!(serrors(&run), 0, "{:?}", run.notes);
+    }
+}
+
+#[test]
+fn a_core_that_firmware_does_not_suspend_is_not_called_suspended() {
+    for (features, suspend, why) in [
+        (NOT_SUPPORTED, NOT_SUPPORTED, "there is no CPU_SUSPEND"),
+        // It says that it can, and does not.
+        (0, DENIED, "PSCI CPU_SUSPEND: "),
+    ] {
+        let firmware = Firmware {
+            features,
+            suspend,
+            ..RUDE
+        };
+        let run = run(&firmware, "cpu-suspend,spin");
+        ran(&run, StaleState::Spin);
+        let suspended = run
+            .cases
+            .iter()
+            .filter(|c| c.state == StaleState::CpuSuspend);
+        let suspended: Vec<_> = suspended.collect();
+        assert_eq!(suspended.len(), 2);
+        for case in suspended {
+            assert_eq!(case.verdict, Verdict::Skipped, "{case:?}");
+            let told = case.why.as_deref().unwrap_or_default();
+            assert!(told.contains(why), "{told}");
+        }
+    }
+}
+
+/// Firmware says that a core is on until it is off, and refuses to start it until
+/// then.
+#[test]
+fn a_core_on_its_way_off_is_waited_for() {
+    let slow = Firmware {
+        off_ms: 300,
+        ..RUDE
+    };
+    let run = run(&slow, "cpu-off,crash-stopped,cpu-off-inflight,spin");
+    for state in [
+        StaleState::CpuOff,
+        StaleState::CrashStopped,
+        StaleState::CpuOffInflight,
+        StaleState::Spin,
+    ] {
+        ran(&run, state);
+    }
+    assert!(run.absent.is_empty(), "{:?}", run.absent);
+}
+
+#[test]
+fn an_serror_is_taken_and_told() {
+    let firmware = Firmware {
+        serror: true,
+        ..RUDE
+    };
+    let run = run(&firmware, "cpu-off,spin");
+    ran(&run, StaleState::Spin);
+    assert!(serrors(&run) > 0, "{:?}", run.notes);
+}

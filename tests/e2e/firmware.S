@@ -1,0 +1,250 @@
+// Firmware with PSCI at EL3 for QEMU's virt with a secure world and a GICv3, as rude
+// as the rules allow: whatever is UNKNOWN after a warm reset is left at a value that
+// hurts. All cores begin here, in the flash at address 0. Symbols from outside choose:
+//   NEWER     1: the core has fine-grained traps and HCRX_EL2, which are left dirty too
+//   FEATURES  what PSCI_FEATURES answers about CPU_SUSPEND
+//   SUSPEND   what CPU_SUSPEND answers
+//   OFF_MS    how long a core takes from CPU_OFF until it is off; until then it is on
+//   SERROR    1: whoever calls AFFINITY_INFO gets an SError for it
+        .equ    GICD, 0x08000000
+        .equ    GICR, 0x080a0000        // a frame of 128 KiB for each core
+        .equ    SECURE, 0x0e000000      // memory of the secure world
+        .equ    STACKS, 0x1000          // from there on, 256 bytes each
+        .equ    TREE, 0x40300000
+        .equ    IMAGE, 0x40400000
+        .equ    CPUS, 3
+        .equ    OFF, 0                  // states of a core
+        .equ    ON, 1
+        .equ    PENDING, 2
+
+// Of each core: where it is to go, with what in x0, its state.
+        .equ    ENTRY, 0
+        .equ    CONTEXT, 8
+        .equ    STATE, 16
+
+        .macro  words to, core
+        ldr     \to, =SECURE
+        add     \to, \to, \core, lsl #6
+        .endm
+
+        adr     x0, vectors
+        msr     vbar_el3, x0
+        mrs     x19, mpidr_el1
+        and     x19, x19, #0xff
+        words   x20, x19
+        ldr     x0, =SECURE + STACKS + 0x100
+        add     x21, x0, x19, lsl #8
+        ldr     x0, =0x531 | (NEWER << 27) | (NEWER << 38) // SCR_EL3: NS, HCE, RW, FGTEn, HXEn
+        msr     scr_el3, x0
+        msr     cptr_el3, xzr
+        mov     x0, #0xf
+        msr     S3_6_C12_C12_5, x0      // ICC_SRE_EL3
+        isb
+        // Interrupts are the non-secure world's, and none was ever finished.
+        ldr     x1, =GICR
+        add     x1, x1, x19, lsl #17
+        str     wzr, [x1, #0x14]        // GICR_WAKER
+        add     x1, x1, #0x10000
+        mov     w0, #-1
+        str     w0, [x1, #0x80]         // GICR_IGROUPR0
+        str     wzr, [x1, #0xd00]       // GICR_IGRPMODR0
+        str     w0, [x1, #0x100]        // GICR_ISENABLER0
+        str     w0, [x1, #0x200]        // GICR_ISPENDR0
+        str     w0, [x1, #0x300]        // GICR_ISACTIVER0
+        cbnz    x19, wait
+        ldr     x1, =GICD
+        mov     w2, #0x30               // ARE_S, ARE_NS
+        str     w2, [x1]
+        add     x3, x1, #0x84           // GICD_IGROUPR1
+        mov     x4, #7
+1:      str     w0, [x3]
+        str     w0, [x3, #0x80]         // GICD_ISENABLER
+        str     w0, [x3, #0x180]        // GICD_ISPENDR
+        add     x3, x3, #4
+        subs    x4, x4, #1
+        b.ne    1b
+        mov     w2, #0x32               // EnableGrp1NS
+        str     w2, [x1]
+        ldr     x1, =IMAGE
+        ldr     x0, =TREE
+        b       enter
+
+wait:   mov     sp, x21
+1:      wfe
+        ldr     x1, [x20, #ENTRY]
+        cbz     x1, 1b
+        str     xzr, [x20, #ENTRY]
+        ldr     x0, [x20, #CONTEXT]
+
+// To x1 at EL2, with x0.
+enter:  mov     sp, x21
+        mov     x2, #ON
+        str     x2, [x20, #STATE]
+        dsb     sy
+        ldr     x2, =0x30c50830         // SCTLR_EL2: MMU and caches off
+        msr     sctlr_el2, x2
+        mov     x2, #-1
+        ldr     x3, =0xfffff1ff         // reaches EL1 with nothing to spare
+        ldr     x4, =0x00000004886f8038 // HCR_EL2: E2H, RW, TGE, TVM, TTLB, TPU, TPC, TSW, TID, AMO, IMO, FMO
+        msr     hcr_el2, x4
+        isb
+        msr     cptr_el2, xzr           // with E2H: SIMD is trapped
+        msr     cnthctl_el2, xzr        // and the counter
+        msr     cntvoff_el2, x3
+        msr     hstr_el2, x2
+        msr     vttbr_el2, x3
+        msr     vpidr_el2, xzr
+        msr     vmpidr_el2, x3
+        ldr     x4, =0x00000fe0         // MDCR_EL2: TDRA, TDOSA, TDA, TDE, TPM, TPMCR
+        msr     mdcr_el2, x4
+        msr     vbar_el2, x2
+        msr     vbar_el1, x2
+        mov     x4, #1
+        msr     S3_4_C12_C11_0, x4      // ICH_HCR_EL2.En
+        .if     NEWER
+        msr     S3_4_C1_C1_4, x2        // HFGRTR_EL2
+        msr     S3_4_C1_C1_5, x2        // HFGWTR_EL2
+        msr     S3_4_C1_C1_6, x2        // HFGITR_EL2
+        msr     S3_4_C3_C1_4, x2        // HDFGRTR_EL2
+        msr     S3_4_C3_C1_5, x2        // HDFGWTR_EL2
+        msr     S3_4_C1_C2_2, x2        // HCRX_EL2
+        .endif
+        msr     cpacr_el1, xzr
+        msr     cntkctl_el1, xzr
+        mov     x4, #2
+        msr     S3_0_C12_C12_4, x4      // ICC_CTLR_EL1.EOImode
+        mov     x4, #7
+        msr     S3_0_C12_C12_3, x4      // ICC_BPR1_EL1
+        msr     S3_0_C4_C6_0, xzr       // ICC_PMR_EL1
+        msr     S3_0_C12_C9_0, x2       // ICC_AP1R0_EL1
+        msr     S3_0_C12_C12_7, xzr     // ICC_IGRPEN1_EL1
+        mov     x2, #0x3c9              // EL2h, all masked
+        msr     spsr_el3, x2
+        msr     elr_el3, x1
+        isb
+        eret
+
+        .macro  is number, to
+        ldr     w4, =\number
+        cmp     w0, w4
+        b.eq    \to
+        .endm
+
+// A call of PSCI's, from the core in x6, whose words are at x7.
+call:   stp     x4, x5, [sp, #-32]!
+        stp     x6, x7, [sp, #16]
+        mrs     x6, mpidr_el1
+        and     x6, x6, #0xff
+        words   x7, x6
+        is      0x84000000, version
+        is      0x8400000a, features
+        is      0xc4000001, suspend
+        is      0x84000002, off
+        is      0xc4000003, on
+        is      0xc4000004, affinity
+        mov     x0, #-1                 // NOT_SUPPORTED
+back:   ldp     x6, x7, [sp, #16]
+        ldp     x4, x5, [sp], #32
+        eret
+
+version:
+        ldr     x0, =0x10001
+        b       back
+
+features:
+        ldr     w4, =0xc4000001
+        mov     x0, #FEATURES
+        cmp     w1, w4
+        b.eq    back
+        ldr     w4, =0x84000002
+        mov     x0, #0
+        cmp     w1, w4
+        b.eq    back
+        mov     x0, #-1
+        b       back
+
+suspend:
+        mov     x0, #SUSPEND
+        b       back
+
+// The core is on until it is off.
+off:    mrs     x4, cntfrq_el0
+        mov     x5, #1000
+        udiv    x4, x4, x5
+        ldr     x5, =OFF_MS
+        mul     x4, x4, x5
+        isb
+        mrs     x5, cntpct_el0
+        add     x4, x4, x5
+1:      isb
+        mrs     x5, cntpct_el0
+        cmp     x5, x4
+        b.lo    1b
+        mov     x4, #OFF
+        str     x4, [x7, #STATE]
+        dsb     sy
+        b       wait_off
+
+on:     and     x4, x1, #0xff
+        mov     x0, #-2                 // INVALID_PARAMETERS
+        cmp     x4, #CPUS
+        b.hs    back
+        words   x7, x4
+        ldr     x4, [x7, #STATE]
+        mov     x0, #-4                 // ALREADY_ON
+        cmp     x4, #ON
+        b.eq    back
+        mov     x0, #-5                 // ON_PENDING
+        cmp     x4, #PENDING
+        b.eq    back
+        mov     x4, #PENDING
+        str     x4, [x7, #STATE]
+        str     x3, [x7, #CONTEXT]
+        dsb     sy
+        str     x2, [x7, #ENTRY]
+        dsb     sy
+        sev
+        mov     x0, #0
+        b       back
+
+affinity:
+        .if     SERROR
+        mrs     x4, hcr_el2
+        mov     x5, #0x120              // AMO, VSE
+        orr     x4, x4, x5
+        msr     hcr_el2, x4
+        isb
+        .endif
+        and     x4, x1, #0xff
+        mov     x0, #-2
+        cmp     x4, #CPUS
+        b.hs    back
+        words   x7, x4
+        ldr     x4, [x7, #STATE]
+        mov     x0, #2                  // ON_PENDING
+        cmp     x4, #PENDING
+        b.eq    back
+        eor     x0, x4, #1              // 0 is on, 1 is off
+        b       back
+
+wait_off:
+        mrs     x19, mpidr_el1
+        and     x19, x19, #0xff
+        words   x20, x19
+        ldr     x0, =SECURE + STACKS + 0x100
+        add     x21, x0, x19, lsl #8
+        b       wait
+        .ltorg
+
+        .balign 2048
+vectors:
+        .rept   8
+        b       .
+        .balign 128
+        .endr
+        b       call                    // from a lower level
+        .balign 128
+        .rept   7
+        b       .
+        .balign 128
+        .endr
