@@ -8,10 +8,10 @@ use stalecore_model::{
 };
 
 use super::{
-    cpus::{CountSource, Cpus, Meaning},
-    crash::Crash,
+    cpus::{CountSource, Cpus},
+    crash::{Crash, Trigger},
     outcome::Outcome,
-    stale::{Basis, Stale},
+    stale::{Basis, From, Stale},
     step::Step,
 };
 
@@ -38,8 +38,30 @@ impl Command {
         crash: &Crash,
         era: Option<Kernel>,
         cpus: &Cpus,
+        stand_in: Option<u32>,
         stale: Option<&Stale>,
     ) -> Result<Self, String> {
+        let ended = Outcome::of(crash) == Outcome::NoCrashKernel
+            || crash.kdump_loaded == Some(false) && Outcome::of(crash) == Outcome::StoppedInStop;
+        let shown = stale.is_some_and(|s| s.from != From::AllOthers);
+        if ended && !shown && cpus.failed.is_none() && crash.firmware.el3.is_empty() {
+            return Err(
+                "No crash kernel was started and no core failed to stop: there is no way \
+                        into a crash kernel to stage."
+                    .into(),
+            );
+        }
+        if !shown
+            && Outcome::of(crash) == Outcome::NoPanic
+            && crash.complaints.iter().all(|c| c.trigger == Trigger::Oops)
+            && crash.dumps.all.iter().any(|d| d.closed)
+        {
+            return Err(
+                "The oops killed its task, no panic followed, and no core is known to be \
+                        stuck: there is nothing to stage."
+                    .into(),
+            );
+        }
         let count = cpus
             .count
             .ok_or("The log names no CPU, so there is nothing to stage.")?;
@@ -64,13 +86,21 @@ impl Command {
         command.flag("--cpus", count.count);
         if count.source == CountSource::HighestSeen {
             command.assume(format!(
-                "The machine has at least {} CPUs, the highest that the log mentions; it may have \
-                 more.",
-                count.count
+                "The machine has at least {}: that is the highest that the log mentions, and \
+                 there may be more.",
+                match count.count {
+                    1 => "1 CPU".into(),
+                    count => format!("{count} CPUs"),
+                }
             ));
         }
-        let initiator = command.initiator(cpus, count.count);
+        let initiator = command.initiator(crash, cpus, stand_in);
         command.flag("--initiators", initiator);
+        if ended {
+            command.assume(
+                "No crash kernel was started here: the command stages what it would have met.",
+            );
+        }
         if let Some(stale) = stale {
             command.stale(crash, era, cpus, stale);
             let mut roles = stale.cpus;
@@ -83,19 +113,22 @@ impl Command {
         Ok(command)
     }
 
-    fn initiator(&mut self, cpus: &Cpus, count: u32) -> u32 {
+    fn initiator(&mut self, crash: &Crash, cpus: &Cpus, stand_in: Option<u32>) -> u32 {
         if let Some(cpu) = cpus.crashed {
             return cpu;
         }
-        let failed = cpus.failed.unwrap_or_default();
-        let free = CpuSet::first(count as usize).difference(&failed);
-        let cpu = free
-            .lowest()
-            .and_then(|c| u32::try_from(c).ok())
-            .unwrap_or(0);
-        self.assume(format!(
-            "The log does not say which CPU crashed: CPU {cpu} stands in for it."
-        ));
+        let cpu = stand_in.unwrap_or(0);
+        self.assume(match cpus.refuted {
+            Some(named) => format!(
+                "The log names CPU {named} and refutes it; which CPU panicked it does not tell: \
+                 CPU {cpu} stands in for it."
+            ),
+            None if Outcome::of(crash) == Outcome::NoPanic => format!(
+                "Nothing crashed, so no CPU went down the kdump path: CPU {cpu} stands in for one \
+                 that would."
+            ),
+            None => format!("The log does not say which CPU crashed: CPU {cpu} stands in for it."),
+        });
         cpu
     }
 
@@ -110,13 +143,19 @@ impl Command {
         }
         match stale.basis {
             Basis::StaleCore | Basis::TookSgi => {}
+            Basis::DieLock => self.assume(format!(
+                "That the cores wait for the lock of the oops is inferred from the faults; {} with \
+                 interrupts masked is that state.",
+                stale.state
+            )),
             Basis::CrashedCore => self.assume(format!(
                 "The stale cores' own stacks are not in the log; {} is the state in which the \
                  crashed core was found.",
                 stale.state
             )),
             Basis::Assumed if stale.state == StaleState::Parked => self.assume(
-                "Nothing in the log shows a stale core: all are parked, and take the stop SGI.",
+                "No line names a stale core, and none rules one out: the others are staged as \
+                 parked, and take the stop SGI.",
             ),
             Basis::Assumed => self.assume(format!(
                 "No stack of a stale core is in the log; {}, with interrupts masked, stands in \
@@ -124,10 +163,27 @@ impl Command {
                 StaleState::Spin
             )),
         }
-        if cpus.meaning == Some(Meaning::AtLeastOne) {
-            self.assume(
+        match stale.from {
+            From::WholeList if stale.cpus.len() > 1 => self.assume(
                 "All cores of the list are staged as stale, although the list only proves one.",
-            );
+            ),
+            From::Known if cpus.failed.is_some_and(|list| list != stale.cpus) => self.assume(
+                "Of the list only the cores that the log shows stuck are staged as stale; that \
+                 the others answered is an assumption.",
+            ),
+            From::Complaint if crash.has(Step::Panic) => self.assume(
+                "The log shows these cores stuck and does not reach the list of those that did \
+                 not stop: that the others do stop is an assumption.",
+            ),
+            From::AllOthers
+                if stale.basis != Basis::TookSgi && stale.state != StaleState::Parked =>
+            {
+                self.assume(
+                    "Which cores are stale is not in the log: all but the initiator are staged, \
+                     and no line shows them stuck.",
+                );
+            }
+            _ => {}
         }
         if may_be_blocked(crash, era)
             && let Some(deaf) = stale.cpus.lowest()
@@ -163,11 +219,27 @@ impl Command {
     }
 }
 
+/// The core that stands in for the one that crashed, where none is known: the
+/// lowest that may have panicked.
+pub fn stand_in(cpus: &Cpus, stuck: &CpuSet) -> Option<u32> {
+    let listed = cpus.failed.unwrap_or_default();
+    let named = |set: CpuSet| set.lowest().and_then(|cpu| u32::try_from(cpu).ok());
+    if let Some(refuted) = cpus.refuted
+        && !listed.contains(refuted as usize)
+    {
+        return named(listed);
+    }
+    let free = cpus.online().difference(&listed).difference(stuck);
+    named(free)
+        .or_else(|| named(cpus.online().difference(stuck)))
+        .or_else(|| named(cpus.online()))
+}
+
 /// Does the log stop where a broadcast operation that does not return would
 /// stop it? Before "Bye!" where `machine_kexec` maintains caches; behind it
 /// where the capture kernel issues the first broadcast.
 pub fn may_be_blocked(crash: &Crash, era: Option<Kernel>) -> bool {
-    if crash.cut_line || crash.warning_unfinished() {
+    if crash.cut_line || crash.warning_unfinished() || crash.pstore {
         return false;
     }
     let maintains = era.is_none_or(Kernel::flushes_at_crash);

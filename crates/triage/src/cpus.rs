@@ -6,9 +6,11 @@ use serde::Serialize;
 use stalecore_model::{cpuset::CpuSet, kdump::Kernel};
 
 use super::{
-    crash::Crash,
+    crash::{Crash, Trigger},
     dump::Cause,
+    evidence::Support,
     outcome::{Kind, Outcome},
+    step::Step,
 };
 
 /// Where the number of CPUs comes from.
@@ -17,6 +19,8 @@ use super::{
 pub enum CountSource {
     /// The boot's own count.
     Boot,
+    /// The count in an RCU stall's own line.
+    RcuStall,
     /// The list of CPUs that failed to stop, and the CPU that printed it.
     FailedList,
     /// The highest CPU that the log mentions: there may be more.
@@ -51,6 +55,19 @@ pub enum Meaning {
     Unclear,
 }
 
+/// Which stop code printed a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stop {
+    /// Before 6.12, without a crash kernel: prints all CPUs online, its own too.
+    Ordinary,
+    /// Before 6.12, on the way into a crash kernel: prints all but its own.
+    Crash,
+    /// From 6.12 on: prints what is still online, without its own.
+    Unified,
+    /// The log does not tell.
+    Unknown,
+}
+
 /// The CPUs of a crash.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cpus {
@@ -58,10 +75,16 @@ pub struct Cpus {
     pub count: Option<Count>,
     /// The CPU that went down the kdump path.
     pub crashed: Option<u32>,
+    /// How that is known.
+    pub crashed_by: Option<Support>,
+    /// A CPU that a line names, where the list refutes that it panicked.
+    pub refuted: Option<u32>,
     /// The CPUs on the list, if it is whole, can be read and is within reach.
     pub failed: Option<CpuSet>,
     /// What the list means.
     pub meaning: Option<Meaning>,
+    /// CPUs that were offline.
+    pub offline: CpuSet,
 }
 
 impl Cpus {
@@ -72,97 +95,198 @@ impl Cpus {
             .as_ref()
             .filter(|list| list.whole && !list.text.is_empty())
             .and_then(|list| CpuSet::parse(&list.text).ok());
-        let crashed = crash
-            .panic_cpu()
-            .or_else(|| stuck.filter(|_| kind == Kind::SoftLockup))
-            .or_else(|| crash.cpu_of(Cause::Oops))
-            .or_else(|| failed.as_ref().and_then(|set| hole(set, crash.cpus_up)));
-        let count = count(crash, crashed, failed.as_ref());
-        let meaning = crash.failed.as_ref().map(|list| {
+        let mut offline = CpuSet::default();
+        for cpu in &crash.offline {
+            offline.insert(*cpu as usize);
+        }
+        let named = crashed(crash, kind, stuck);
+        let stop = stop(crash, era);
+        let on_list = |set: &CpuSet| named.as_ref().map(|(cpu, _)| set.contains(*cpu as usize));
+        let listed = failed.as_ref().and_then(on_list);
+        let refuted = match (stop, listed) {
+            (Stop::Ordinary, Some(false)) | (Stop::Crash | Stop::Unified, Some(true)) => {
+                named.as_ref().map(|(cpu, _)| *cpu)
+            }
+            _ => None,
+        };
+        let (crashed, crashed_by) = match named.filter(|_| refuted.is_none()) {
+            Some((cpu, by)) => (Some(cpu), Some(by)),
+            None => {
+                let all_but_one = matches!(stop, Stop::Crash | Stop::Unknown);
+                let found = failed.as_ref().filter(|_| all_but_one);
+                let found = found.and_then(|set| hole(set, crash, &offline));
+                let line = crash.steps[Step::FailedToStop as usize]
+                    .as_ref()
+                    .map(|m| m.line);
+                (found, found.map(|_| Support::inferred(line)))
+            }
+        };
+        let mut cpus = Self {
+            count: None,
+            crashed,
+            crashed_by,
+            refuted,
+            failed,
+            meaning: None,
+            offline,
+        };
+        cpus.count = cpus.count(crash, stop);
+        cpus.meaning = crash.failed.as_ref().map(|list| {
             if list.text.is_empty() {
                 Meaning::NoList
             } else {
-                meaning(crash, crashed, failed.as_ref(), count, era)
+                cpus.meaning(stop, era)
             }
         });
-        Self {
-            count,
-            crashed,
-            failed,
-            meaning,
+        cpus
+    }
+
+    /// The CPUs that were there, as far as the log tells.
+    pub fn online(&self) -> CpuSet {
+        let count = self.count.map_or(0, |c| c.count as usize);
+        CpuSet::first(count).difference(&self.offline)
+    }
+
+    fn count(&self, crash: &Crash, stop: Stop) -> Option<Count> {
+        let known = |count, source| Some(Count { count, source });
+        if let Some(count) = crash.cpus_up {
+            return known(count, CountSource::Boot);
+        }
+        if let Some((count, _)) = crash.stalls.cpus {
+            return known(count, CountSource::RcuStall);
+        }
+        let number = |cpu: usize| u32::try_from(cpu).ok();
+        let listed = self
+            .failed
+            .as_ref()
+            .and_then(CpuSet::highest)
+            .and_then(number);
+        let dumped = crash.dumps.all.iter().filter_map(|d| d.cpu).max();
+        let named = crash.complaints.iter().filter_map(|c| c.cpu).max();
+        let stalled = crash.stalls.rcu.iter().map(|(cpu, _)| *cpu).max();
+        let plugged = crash
+            .mpidrs
+            .iter()
+            .map(|(cpu, _)| *cpu)
+            .max()
+            .filter(|cpu| *cpu > 0);
+        let offline = self.offline.highest().and_then(number);
+        let highest = [
+            listed,
+            dumped,
+            named,
+            stalled,
+            plugged,
+            offline,
+            self.crashed,
+            self.refuted,
+        ]
+        .into_iter()
+        .flatten()
+        .max()?;
+        let count = highest.checked_add(1)?;
+        let all = self.failed.is_some_and(|set| {
+            let mut everyone = set;
+            self.crashed
+                .is_some_and(|cpu| everyone.insert(cpu as usize))
+                && everyone.len() == count as usize
+        });
+        let source = if all && matches!(stop, Stop::Crash | Stop::Unknown) {
+            CountSource::FailedList
+        } else {
+            CountSource::HighestSeen
+        };
+        known(count, source)
+    }
+
+    fn meaning(&self, stop: Stop, era: Option<Kernel>) -> Meaning {
+        let Some(set) = &self.failed else {
+            return Meaning::Unreadable;
+        };
+        let with_self = self.crashed.is_some_and(|cpu| set.contains(cpu as usize));
+        match stop {
+            Stop::Unified => Meaning::StillOnline,
+            Stop::Ordinary => Meaning::OnlineWithSelf,
+            _ if with_self => Meaning::OnlineWithSelf,
+            _ if era.is_none() => Meaning::Unclear,
+            _ => {
+                let mut others = self.online();
+                if let Some(cpu) = self.crashed {
+                    others.remove(cpu as usize);
+                }
+                if others == *set {
+                    Meaning::AtLeastOne
+                } else {
+                    Meaning::Unclear
+                }
+            }
         }
     }
 }
 
+/// Which stop code ran.
+fn stop(crash: &Crash, era: Option<Kernel>) -> Stop {
+    if era.is_some_and(Kernel::names_only_failed) || crash.has(Step::RetryNmi) {
+        return Stop::Unified;
+    }
+    if era.is_none() {
+        return Stop::Unknown;
+    }
+    let ended = Outcome::of(crash) == Outcome::NoCrashKernel;
+    if crash.has(Step::CrashKernel) || crash.has(Step::StaleWarning) {
+        Stop::Crash
+    } else if ended || crash.kdump_loaded == Some(false) {
+        Stop::Ordinary
+    } else if crash.kdump_loaded == Some(true) {
+        Stop::Crash
+    } else {
+        Stop::Unknown
+    }
+}
+
+/// The CPU that went down the kdump path, by what it printed itself, else by
+/// what the log says of the complaint.
+fn crashed(crash: &Crash, kind: Kind, stuck: Option<u32>) -> Option<(u32, Support)> {
+    let panic = crash.steps[Step::Panic as usize].as_ref().map(|m| m.line);
+    let complaint = crash.complaints.first().map(|c| c.mark.line);
+    if let Some(cpu) = crash.panic_cpu() {
+        return Some((cpu, Support::read(crash.cpu_line(cpu, panic))));
+    }
+    if kind == Kind::SoftLockup && Outcome::of(crash) == Outcome::NoPanic {
+        return None;
+    }
+    if let Some(cpu) = stuck.filter(|_| kind == Kind::SoftLockup) {
+        return Some((cpu, Support::inferred(complaint)));
+    }
+    let serror = crash
+        .complaints
+        .iter()
+        .find(|c| c.trigger == Trigger::SError);
+    if let Some((cpu, line)) = serror.and_then(|c| Some((c.cpu?, c.mark.line))) {
+        return Some((cpu, Support::read([line])));
+    }
+    if let Some(cpu) = crash.cpu_of(Cause::Oops) {
+        return Some((cpu, Support::inferred(crash.cpu_line(cpu, complaint))));
+    }
+    if kind == Kind::RcuStall && Outcome::of(crash) != Outcome::NoPanic {
+        let itself = crash.stalls.rcu.first().filter(|_| crash.stalls.itself);
+        let by = crash.stalls.detector.or(itself.map(|(cpu, _)| *cpu));
+        if let Some(cpu) = by {
+            return Some((cpu, Support::inferred(crash.stalls.line)));
+        }
+    }
+    crash
+        .cpu_of(Cause::Unknown)
+        .map(|cpu| (cpu, Support::inferred(crash.cpu_line(cpu, None))))
+}
+
 /// The one CPU that a list of all others leaves out.
-fn hole(set: &CpuSet, cpus_up: Option<u32>) -> Option<u32> {
-    let count = match cpus_up {
+fn hole(set: &CpuSet, crash: &Crash, offline: &CpuSet) -> Option<u32> {
+    let count = match crash.cpus_up {
         Some(count) => count as usize,
         None => set.highest()? + 1,
     };
-    let rest = CpuSet::first(count).difference(set);
+    let rest = CpuSet::first(count).difference(set).difference(offline);
     let only = rest.lowest().filter(|_| rest.len() == 1)?;
     u32::try_from(only).ok()
-}
-
-fn count(crash: &Crash, crashed: Option<u32>, failed: Option<&CpuSet>) -> Option<Count> {
-    if let Some(count) = crash.cpus_up {
-        return Some(Count {
-            count,
-            source: CountSource::Boot,
-        });
-    }
-    let listed = failed
-        .and_then(CpuSet::highest)
-        .and_then(|h| u32::try_from(h).ok());
-    let dumped = crash.dumps.all.iter().filter_map(|d| d.cpu).max();
-    let named = crash.complaints.iter().filter_map(|c| c.cpu).max();
-    let highest = [listed, dumped, named, crashed]
-        .into_iter()
-        .flatten()
-        .max()?;
-    let count = highest.checked_add(1)?;
-    let all = failed.is_some_and(|set| {
-        let mut everyone = *set;
-        crashed.is_none_or(|cpu| everyone.insert(cpu as usize)) && everyone.len() == count as usize
-    });
-    Some(Count {
-        count,
-        source: if all {
-            CountSource::FailedList
-        } else {
-            CountSource::HighestSeen
-        },
-    })
-}
-
-fn meaning(
-    crash: &Crash,
-    crashed: Option<u32>,
-    failed: Option<&CpuSet>,
-    count: Option<Count>,
-    era: Option<Kernel>,
-) -> Meaning {
-    let Some(set) = failed else {
-        return Meaning::Unreadable;
-    };
-    if crashed.is_some_and(|cpu| set.contains(cpu as usize)) {
-        return Meaning::OnlineWithSelf;
-    }
-    if crash.retry.is_some() {
-        return Meaning::StillOnline;
-    }
-    let Some(era) = era else {
-        return Meaning::Unclear;
-    };
-    if era.names_only_failed() {
-        return Meaning::StillOnline;
-    }
-    let others = count.map_or(0, |c| c.count as usize).saturating_sub(1);
-    let ended = Outcome::of(crash) == Outcome::NoCrashKernel;
-    if set.len() == others && !ended {
-        Meaning::AtLeastOne
-    } else {
-        Meaning::Unclear
-    }
 }

@@ -38,6 +38,8 @@ pub struct Dump {
     pub cpu: Option<u32>,
     /// Who ran.
     pub line: Option<CpuLine>,
+    /// Where that stands.
+    pub line_number: Option<u64>,
     /// The program counter's symbol.
     pub pc: Option<Symbol>,
     /// The link register's symbol.
@@ -69,9 +71,9 @@ impl Dump {
         let mut frames: Vec<_> = self
             .trace
             .split(|b| *b == b'\n')
-            .filter_map(fields::symbol)
+            .filter_map(|frame| fields::symbol(frame).or_else(|| fields::bare_symbol(frame)))
             .collect();
-        let own = matches!(self.cause, Cause::Lockup | Cause::Backtrace | Cause::Oops);
+        let own = !matches!(self.cause, Cause::Panic | Cause::Warn);
         if own && let Some(pc) = &self.pc {
             // The trace begins with the program counter itself.
             if frames.first() == Some(pc) {
@@ -83,12 +85,30 @@ impl Dump {
             frames.insert(0, pc.clone());
             return frames;
         }
-        let entry = |s: &Symbol| matches!(s.name.as_str(), "el1_irq" | "el1h_64_irq" | "el1_fiq");
-        match frames.iter().position(entry) {
+        match frames.iter().position(is_entry) {
             Some(at) => frames.split_off(at + 1),
+            // What the `crash` utility shows of a CPU that did not stop begins
+            // where it was.
+            None if self.cause == Cause::Backtrace => frames,
             None => Vec::new(),
         }
     }
+
+    /// Does its trace hold one of these functions?
+    pub fn passes(&self, names: &[&str]) -> bool {
+        self.trace.split(|b| *b == b'\n').any(|frame| {
+            let symbol = fields::symbol(frame).or_else(|| fields::bare_symbol(frame));
+            symbol.is_some_and(|s| names.iter().any(|name| s.name.starts_with(name)))
+        })
+    }
+}
+
+/// Is it where the kernel is entered from code that was interrupted?
+fn is_entry(symbol: &Symbol) -> bool {
+    matches!(
+        symbol.name.as_str(),
+        "el1_irq" | "el1h_64_irq" | "el1_fiq" | "el1h_64_fiq" | "__sdei_asm_handler"
+    )
 }
 
 /// The dumps of one crash, in the order in which they begin.
@@ -124,6 +144,7 @@ impl Dumps {
             cause,
             cpu,
             line: None,
+            line_number: None,
             pc: None,
             lr: None,
             trace: Vec::new(),
@@ -150,7 +171,7 @@ impl Dumps {
     }
 
     /// The line that says who ran.
-    pub fn cpu_line(&mut self, line: CpuLine, caller: Option<Caller>) {
+    pub fn cpu_line(&mut self, line: CpuLine, caller: Option<Caller>, number: u64) {
         let newest = |dumps: &[Dump], fits: &dyn Fn(&Dump) -> bool| {
             dumps.iter().rposition(|d| d.line.is_none() && fits(d))
         };
@@ -173,6 +194,7 @@ impl Dumps {
         }
         self.all[at].cpu = Some(line.cpu);
         self.all[at].line = Some(line);
+        self.all[at].line_number = Some(number);
     }
 
     /// The program counter; `None` when it is in user space.
@@ -211,6 +233,45 @@ impl Dumps {
             dump.trace.extend_from_slice(symbol);
             dump.trace.push(b'\n');
         }
+    }
+
+    /// The `crash` utility shows a CPU's task.
+    pub fn tool_task(&mut self, pid: u32, cpu: u32, comm: String, number: u64) {
+        self.open(Cause::Backtrace, Some(cpu), None);
+        if let Some(dump) = self.all.last_mut() {
+            dump.line = Some(CpuLine {
+                cpu,
+                pid: Some(pid),
+                comm: Some(comm),
+                ..CpuLine::default()
+            });
+            dump.line_number = Some(number);
+            self.tracing = Some(dump.id);
+        }
+    }
+
+    /// And a frame of it.
+    pub fn tool_frame(&mut self, symbol: &Symbol) {
+        self.frame(symbol.name.as_bytes(), None);
+    }
+
+    /// And its program counter: that of the code that was interrupted.
+    pub fn tool_pc(&mut self, symbol: Symbol) {
+        let open = self
+            .all
+            .iter_mut()
+            .rev()
+            .find(|d| Some(d.id) == self.tracing);
+        if let Some(dump) = open
+            && dump.pc.is_none()
+        {
+            dump.pc = Some(symbol);
+        }
+    }
+
+    /// Drops the dumps of warnings: what is left may belong to a crash.
+    pub fn without_warnings(&mut self) {
+        self.all.retain(|d| d.cause != Cause::Warn);
     }
 
     /// A dump of a fault or a WARN is complete.

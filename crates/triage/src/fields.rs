@@ -1,24 +1,28 @@
 //! The pieces that kernel messages are made of: numbers, symbols, the `CPU:`
 //! line of a dump, the name and pid of a task.
 
-use memchr::{memchr_iter, memrchr, memrchr_iter};
+use memchr::{memchr, memchr_iter, memrchr, memrchr_iter};
 
 use super::prefix::digits;
 
-/// A kernel address as the kernel prints it: `symbol+0x278/0x2f8`.
+/// A kernel address as the kernel prints it, `symbol+0x278/0x2f8`, or as
+/// people copy it, without its numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Symbol {
     /// The function.
     pub name: String,
-    /// Bytes from its start.
-    pub offset: u64,
+    /// Bytes from its start, where printed.
+    pub offset: Option<u64>,
     /// Its size in bytes, where printed.
     pub size: Option<u64>,
 }
 
 impl std::fmt::Display for Symbol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}+{:#x}", self.name, self.offset)?;
+        f.write_str(&self.name)?;
+        if let Some(offset) = self.offset {
+            write!(f, "+{offset:#x}")?;
+        }
         match self.size {
             Some(size) => write!(f, "/{size:#x}"),
             None => Ok(()),
@@ -52,7 +56,7 @@ pub fn number(text: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 /// Takes a hexadecimal number with its `0x`.
-fn hexadecimal(text: &[u8]) -> Option<(u64, &[u8])> {
+pub fn hexadecimal(text: &[u8]) -> Option<(u64, &[u8])> {
     let text = text.strip_prefix(b"0x")?;
     let end = text
         .iter()
@@ -62,20 +66,13 @@ fn hexadecimal(text: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_str_radix(value, 16).ok()?, &text[end..]))
 }
 
-/// Reads `symbol+0x278/0x2f8`, with `[<address>]` before it and `[module]` or
-/// `(P)` behind it, and nothing else on the line.
+/// Reads `symbol+0x278/0x2f8`, with `[<address>]` before it and `[module]`, its
+/// bare name, `(P)` or a source line behind it, and nothing else on the line.
 pub fn symbol(text: &[u8]) -> Option<Symbol> {
-    let mut text = text.trim_ascii();
-    if let Some(behind) = text.strip_prefix(b"[<") {
-        let close = behind.windows(2).position(|w| w == b">]")?;
-        text = behind[close + 2..].trim_ascii_start();
-    }
+    let text = behind_address(text)?;
     let plus = text.iter().position(|b| *b == b'+')?;
     let name = &text[..plus];
-    let is_name = name
-        .iter()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$'));
-    if name.is_empty() || name.len() > 200 || !is_name {
+    if !is_name(name) {
         return None;
     }
     let (offset, mut rest) = hexadecimal(&text[plus + 1..])?;
@@ -85,15 +82,76 @@ pub fn symbol(text: &[u8]) -> Option<Symbol> {
         size = Some(bytes);
         rest = behind;
     }
-    let rest = rest.trim_ascii_start();
-    if !rest.is_empty() && !rest.starts_with(b"[") && !rest.starts_with(b"(") {
+    if !(rest.is_empty() || rest.starts_with(b" ")) || !is_trimming(rest) {
         return None;
     }
     Some(Symbol {
         name: ascii(name),
-        offset,
+        offset: Some(offset),
         size,
     })
+}
+
+/// Reads a frame of which only the name is left, perhaps with the source line
+/// that a decoder put there: `el1_irq`, `el1_irq (arch/arm64/kernel/entry.S:672)`.
+/// Many words look like that: only to be used where a frame has to stand.
+pub fn bare_symbol(text: &[u8]) -> Option<Symbol> {
+    let text = behind_address(text)?;
+    let end = memchr(b' ', text).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    (is_name(name) && is_trimming(rest)).then(|| Symbol {
+        name: ascii(name),
+        offset: None,
+        size: None,
+    })
+}
+
+fn behind_address(text: &[u8]) -> Option<&[u8]> {
+    let text = text.trim_ascii();
+    let text = text.strip_prefix(b"? ").unwrap_or(text);
+    let Some(behind) = text.strip_prefix(b"[<") else {
+        return Some(text);
+    };
+    let close = behind.windows(2).position(|w| w == b">]")?;
+    Some(behind[close + 2..].trim_ascii_start())
+}
+
+fn is_name(name: &[u8]) -> bool {
+    let inside = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$');
+    name.first().is_some_and(|b| !b.is_ascii_digit())
+        && name.len() <= 200
+        && name.iter().all(inside)
+}
+
+/// What may stand behind a symbol: a module, with or without brackets, marks
+/// such as `(P)`, a source line, with or without parentheses.
+fn is_trimming(text: &[u8]) -> bool {
+    let mut inside = None;
+    let mut words = 0;
+    for word in text.split(|b| *b == b' ').filter(|w| !w.is_empty()) {
+        words += 1;
+        match (inside, word[0]) {
+            (None, b'[') => inside = Some(b']'),
+            (None, b'(') => inside = Some(b')'),
+            (None, _) => {
+                let is_source = memchr(b':', word)
+                    .is_some_and(|at| word[at + 1..].first().is_some_and(u8::is_ascii_digit));
+                let is_module = word
+                    .iter()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+                if !(is_source || is_module && words == 1 || is_module && text.contains(&b'(')) {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+        if let Some(close) = inside
+            && word.ends_with(&[close])
+        {
+            inside = None;
+        }
+    }
+    words <= 6
 }
 
 /// Reads what follows `CPU: `, in the forms of all kernels since 4.x.
@@ -224,6 +282,11 @@ mod tests {
             "[<ffff000008081234>] el1_irq+0xb0/0x140",
             "el1_irq+0xb0/0x140 [xfs]",
             "el1_irq+0xb0/0x140 (P)",
+            "el1_irq+0xb0/0x140 xfs",
+            "el1_irq+0xb0/0x140 [xfs] (P)",
+            "el1_irq+0xb0/0x140 (arch/arm64/kernel/entry.S:672)",
+            "el1_irq+0xb0/0x140 arch/arm64/kernel/entry.S:672",
+            "? el1_irq+0xb0/0x140",
         ] {
             let found = symbol(text.as_bytes()).unwrap();
             assert_eq!(found.to_string(), "el1_irq+0xb0/0x140");
@@ -235,6 +298,31 @@ mod tests {
             "a+0x1/0x2;",
         ] {
             assert_eq!(symbol(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn frames_without_numbers() {
+        for text in [
+            "el1_irq",
+            " el1_irq ",
+            "[<ffff000008081234>] el1_irq",
+            "el1_irq (arch/arm64/kernel/entry.S:672)",
+            "el1_irq (kernel/smp.c:442 (discriminator 2))",
+            "el1_irq (kernel/smp.c:442) xfs",
+            "el1_irq arch/arm64/kernel/entry.S:672",
+            "el1_irq [xfs]",
+        ] {
+            let found = bare_symbol(text.as_bytes()).map(|s| s.to_string());
+            assert_eq!(found.as_deref(), Some("el1_irq"), "{text}");
+        }
+        for text in [
+            "Code: d2800100 52800021",
+            "it says so",
+            "---[ end trace 0 ]---",
+            "~ # ls",
+        ] {
+            assert_eq!(bare_symbol(text.as_bytes()), None, "{text}");
         }
     }
 

@@ -23,6 +23,10 @@ pub const BLOCK: usize = 128 << 10;
 /// still looked for, in bytes.
 const WINDOW: u64 = 256 << 10;
 
+/// How much of what stands behind a line is shown with it, in bytes: enough for
+/// a trace whose frames no word finds.
+pub const BEHIND: usize = 4 << 10;
+
 /// What was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Size {
@@ -30,6 +34,17 @@ pub struct Size {
     pub bytes: u64,
     /// Lines; a last one without a line end counts.
     pub lines: u64,
+}
+
+impl Size {
+    /// That of a text in memory.
+    pub fn of(text: &[u8]) -> Self {
+        let open = u64::from(text.last().is_some_and(|b| *b != b'\n'));
+        Self {
+            bytes: text.len() as u64,
+            lines: count_lines(text) + open,
+        }
+    }
 }
 
 /// Where a line lies in its block.
@@ -48,6 +63,9 @@ pub struct Block {
     pub bytes: Box<[u8]>,
     /// Where the piece ends.
     pub end: usize,
+    /// Where what was read ends; it belongs to the next piece, and is there to
+    /// be looked at.
+    pub filled: usize,
     /// Lines of the log between the block that was sent last and this one.
     pub lines_before: u64,
     /// The lines.
@@ -59,6 +77,7 @@ impl Block {
         Self {
             bytes: vec![0; BLOCK + MAX_LINE].into(),
             end: 0,
+            filled: 0,
             lines_before: 0,
             found: Vec::new(),
         }
@@ -71,7 +90,8 @@ pub struct Finder<'a> {
     only_outline: &'a AtomicBool,
     send: SyncSender<Block>,
     spare: Receiver<Block>,
-    /// More than crashes is wanted up to this offset in the file.
+    /// More than crashes is wanted up to this offset in the file: at first
+    /// too, since a log may begin in the middle of a dump.
     wanted_until: u64,
     /// Bytes that were searched.
     searched: u64,
@@ -94,7 +114,7 @@ impl<'a> Finder<'a> {
             only_outline,
             send,
             spare,
-            wanted_until: 0,
+            wanted_until: WINDOW,
             searched: 0,
             lines: 0,
             begins: true,
@@ -128,8 +148,14 @@ impl<'a> Finder<'a> {
                 block.bytes.copy_within(skip..filled, 0);
                 filled -= skip;
             }
-            let mut whole = memrchr2(b'\n', b'\r', &block.bytes[..filled]).map_or(0, |at| at + 1);
+            let ends = |upto: usize| memrchr2(b'\n', b'\r', &block.bytes[..upto]).map(|at| at + 1);
+            // What stands behind a line is to be there when it is looked at.
+            let mut whole = ends(filled.saturating_sub(BEHIND)).unwrap_or(0);
+            if filled - whole >= MAX_LINE {
+                whole = ends(filled).unwrap_or(0);
+            }
             carried = filled - whole;
+            block.filled = filled;
             if carried < MAX_LINE {
                 next.bytes[..carried].copy_from_slice(&block.bytes[whole..filled]);
                 self.search(&mut block, whole, true);
@@ -146,14 +172,9 @@ impl<'a> Finder<'a> {
                 None => return Ok(self.size(last)),
             };
         }
+        block.filled = carried;
         self.search(&mut block, carried, false);
-        if carried > 0 && block.found.is_empty() {
-            block.found.push(Place {
-                start: 0,
-                end: carried,
-                complete: false,
-            });
-        }
+        show_last(&mut block);
         self.hand_over(block);
         Ok(self.size(last))
     }
@@ -224,6 +245,23 @@ impl<'a> Finder<'a> {
         }
         self.searched += bytes.len() as u64;
         self.begins = bytes.last().map_or(self.begins, |b| *b == b'\n');
+    }
+}
+
+/// Adds the last line that is not empty, where no word found it.
+fn show_last(block: &mut Block) {
+    let bytes = &block.bytes[..block.end];
+    let Some(end) = bytes.iter().rposition(|b| !b.is_ascii_whitespace()) else {
+        return;
+    };
+    let start = memrchr2(b'\n', b'\r', &bytes[..end]).map_or(0, |at| at + 1);
+    let end = memchr2(b'\n', b'\r', &bytes[end..]).map(|at| end + at);
+    if block.found.last().is_none_or(|place| place.start != start) {
+        block.found.push(Place {
+            start,
+            end: end.unwrap_or(bytes.len()).min(start + MAX_LINE),
+            complete: end.is_some(),
+        });
     }
 }
 

@@ -4,11 +4,13 @@ use serde::Serialize;
 use stalecore_model::{cpuset::MAX_CPUS, kdump::Kernel};
 
 use super::{
-    cpus::{Cpus, Meaning},
+    cpus::{CountSource, Cpus, Meaning},
     crash::Crash,
-    era,
+    era::{self, Build},
+    evidence::Support,
+    hung::Hung,
     outcome::Kind,
-    stale::{Other, Stack},
+    stale::{Basis, Other, Stack, Stale},
     step::Step,
     stuck::Place,
 };
@@ -18,6 +20,9 @@ use super::{
 pub struct Finding {
     /// A stable name for tools.
     pub id: &'static str,
+    /// How it came about, and from which lines.
+    #[serde(flatten)]
+    pub support: Support,
     /// The conclusion in words.
     pub text: String,
 }
@@ -36,6 +41,10 @@ pub struct Evidence<'a> {
     pub stack: Option<&'a Stack>,
     /// Other CPUs.
     pub others: &'a [Other],
+    /// CPUs known to be stuck.
+    pub hung: &'a [Hung],
+    /// What is staged.
+    pub stale: Option<&'a Stale>,
 }
 
 /// Draws all conclusions, the one about where the sequence ends first.
@@ -45,8 +54,15 @@ pub fn of(evidence: &Evidence<'_>) -> Vec<Finding> {
     found.ending(evidence);
     found.cuts(evidence);
     found.list(evidence);
+    found.attribution(evidence);
     found.stacks(evidence);
+    found.detectors(evidence);
+    found.faults(evidence);
+    found.firmware(evidence);
+    found.registers(evidence);
+    found.log_itself(evidence);
     found.kernel(evidence);
+    found.settings(evidence);
     found.0
 }
 
@@ -55,68 +71,96 @@ pub struct Findings(Vec<Finding>);
 
 impl Findings {
     /// Adds one.
-    pub fn add(&mut self, id: &'static str, text: impl Into<String>) {
+    pub fn add(&mut self, id: &'static str, support: Support, text: impl Into<String>) {
         self.0.push(Finding {
             id,
+            support,
             text: text.into(),
         });
     }
 
     fn foreign(&mut self, e: &Evidence<'_>) {
-        if is_foreign(e.crash) {
+        if let Some(which) = foreign_arch(e.crash) {
             self.add(
                 "not-arm64",
-                "This is not an arm64 kernel: it prints other steps on its way into a crash \
-                 kernel, so missing steps mean nothing here.",
+                Support::inferred(e.crash.lines.release),
+                format!(
+                    "This is not an arm64 kernel ({which}): it prints other steps on its way into \
+                     a crash kernel, so missing steps mean nothing here."
+                ),
             );
         }
     }
 
     fn cuts(&mut self, e: &Evidence<'_>) {
-        if e.crash.cut_line {
+        let crash = e.crash;
+        if crash.cut_line {
             self.add(
                 "cut-in-line",
+                Support::read([]),
                 "The log ends in the middle of a line: it was cut off, and its end is not the \
                  end of what the kernel did.",
             );
         }
-        if e.crash.warning_unfinished() && !e.crash.has(Step::Bye) {
+        if crash.warning_unfinished() && !crash.has(Step::Bye) {
             self.add(
                 "warning-unfinished",
+                Support::read(crash.line_of(Step::StaleWarning)),
                 "The stale warning's own dump is not complete (no \"end trace\"): the log was cut \
                  off or the console failed while it was printed, before any maintenance.",
             );
         }
-        if e.crash.failed.as_ref().is_some_and(|list| !list.whole) {
+        if crash.failed.as_ref().is_some_and(|list| !list.whole) {
             self.add(
                 "list-may-be-cut",
+                Support::read(crash.line_of(Step::FailedToStop)),
                 "The line with the list of CPUs has no end: the list may have been longer.",
             );
         }
-        if e.crash.reset && !e.crash.has(Step::CaptureBoot) {
+        if crash.reset && !crash.has(Step::CaptureBoot) {
             self.add(
                 "reset",
+                Support::read(crash.next_boot),
                 "The machine was reset afterwards: firmware or its ordinary kernel speaks next.",
             );
         }
     }
 
     fn list(&mut self, e: &Evidence<'_>) {
+        let line = e.crash.line_of(Step::FailedToStop);
         let Some(meaning) = e.cpus.meaning else {
             if e.crash.has(Step::StaleWarning) {
                 self.add(
                     "warning-without-list",
+                    Support::inferred(e.crash.line_of(Step::StaleWarning)),
                     "The stale warning is there without a list of CPUs that failed to stop: the \
-                     list was lost, or CPUs got stuck at boot, which warns too.",
+                     list was lost, or CPUs got stuck at boot, or the kernel runs protected KVM, \
+                     which both warn too.",
                 );
             }
             return;
         };
         let list = e.cpus.failed.unwrap_or_default();
         let count = list.len();
+        let names = |n: usize| {
+            if n == 1 {
+                "1 CPU".into()
+            } else {
+                format!("{n} CPUs")
+            }
+        };
         match meaning {
+            Meaning::AtLeastOne if count == 1 => self.add(
+                "list-still-online",
+                Support::inferred(line),
+                format!(
+                    "\"failed to stop\" names 1 CPU, the only other one: CPU {list} did not \
+                     answer the SGI within 1 s."
+                ),
+            ),
             Meaning::AtLeastOne => self.add(
                 "list-at-least-one",
+                Support::inferred(line),
                 format!(
                     "\"failed to stop\" names {count} CPUs, which does not mean that {count} are \
                      stuck. A kernel of this age prints the mask that it sent the SGI to, all \
@@ -127,31 +171,40 @@ impl Findings {
                 ),
             ),
             Meaning::StillOnline => {
-                let retry = if e.crash.retry.is_some() {
-                    "an SGI (1 s) and an NMI (10 ms)"
-                } else {
-                    "an SGI (1 s)"
-                };
+                let mut after = vec!["an SGI (1 s)"];
+                if e.crash.retry.is_some() {
+                    after.push("an NMI (10 ms)");
+                }
+                if e.crash.retry_sdei.is_some() {
+                    after.push("an NMI through firmware (SDEI, 100 ms)");
+                }
                 self.add(
                     "list-still-online",
+                    Support::read(line),
                     format!(
-                        "\"failed to stop\" names exactly what was still up after {retry}: CPUs \
-                         {list}; CPUs that answered are not on it."
+                        "\"failed to stop\" names exactly what was still up after {}: {} ({list}); \
+                         CPUs that answered are not on it.",
+                        after.join(" and "),
+                        names(count)
                     ),
                 );
             }
-            Meaning::OnlineWithSelf => self.add(
+            Meaning::OnlineWithSelf if e.cpus.refuted.is_none() => self.add(
                 "list-online-with-self",
+                Support::inferred(line),
                 "\"failed to stop\" names the CPU that panicked too: this is the ordinary stop, \
                  not the one on the way into a crash kernel. It prints all CPUs still online; the \
                  others on the list are those that did not stop.",
             ),
+            Meaning::OnlineWithSelf => {}
             Meaning::NoList => self.add(
                 "list-not-printed",
+                Support::read(line),
                 "This kernel does not print which CPUs failed to stop: at least one.",
             ),
             Meaning::Unreadable => self.add(
                 "list-unreadable",
+                Support::read(line),
                 format!(
                     "The list of CPUs that failed to stop cannot be read: it is cut off, damaged, \
                      or names CPUs above {}. At least one CPU did not stop.",
@@ -160,6 +213,7 @@ impl Findings {
             ),
             Meaning::Unclear => self.add(
                 "list-unclear",
+                Support::inferred(line),
                 "Kernels before 6.12 print the mask that the SGI was sent to, of which at least \
                  one CPU did not answer; later ones print exactly those still up. Which of the \
                  two this list is cannot be told: the version is unknown, or the list leaves out \
@@ -168,15 +222,46 @@ impl Findings {
         }
     }
 
+    /// What the log itself says against what it seems to say.
+    fn attribution(&mut self, e: &Evidence<'_>) {
+        let Some(named) = e.cpus.refuted else {
+            return;
+        };
+        let lines = e
+            .crash
+            .line_of(Step::FailedToStop)
+            .into_iter()
+            .chain(e.crash.cpu_line(named, None));
+        let list = e.cpus.failed.unwrap_or_default();
+        let on_it = list.contains(named as usize);
+        let text = if on_it {
+            format!(
+                "The log names CPU {named} as the one that panicked, and the list names it among \
+                 those that it could not stop: the stop code leaves out its own CPU, so CPU \
+                 {named} is not the one that panicked. Which one is, the log does not tell."
+            )
+        } else {
+            format!(
+                "The log names CPU {named}, and the list leaves it out. The ordinary stop lists \
+                 all CPUs still online, the panicking one among them, so CPU {named} had stopped \
+                 and is not the one that panicked. That is one of {list}, and the others of them \
+                 did not stop; which is which, the log does not tell."
+            )
+        };
+        self.add("attribution-refuted", Support::inferred(lines), text);
+    }
+
     fn stacks(&mut self, e: &Evidence<'_>) {
         if let Some(stack) = e.stack
-            && e.kind.is_lockup()
+            && (e.kind.is_lockup() || stack.place == Place::OtherCpus)
         {
             let cpu = stack
                 .cpu
                 .map_or("the CPU".into(), |cpu| format!("CPU {cpu}"));
             let mut text = format!("At {} {cpu} {}.", stack.pc, stack.why);
-            if stack.cpu == e.cpus.crashed {
+            let panicked = e.crash.has(Step::Panic);
+            let line = stack.cpu.and_then(|cpu| e.crash.cpu_line(cpu, None));
+            if stack.cpu == e.cpus.crashed && panicked {
                 let took = match e.kind {
                     Kind::HardLockup => "the watchdog's NMI",
                     _ => "its timer interrupt",
@@ -185,37 +270,134 @@ impl Findings {
                     " It still took {took}, and went on: this core is not stale. What the others \
                      are stuck in, its stack only suggests."
                 ));
+            } else if e.kind == Kind::SoftLockup {
+                text.push_str(
+                    " It takes its timer interrupt: that is what found it. The other CPUs are not \
+                     known to be stuck.",
+                );
+            }
+            if stack.place == Place::OtherCpus {
+                text.push_str(
+                    " So at least one other CPU takes no interrupts; which one, and what it is \
+                     in, this stack does not show.",
+                );
             }
             if stack.mixed {
                 text.push_str(" Several CPUs printed at once: the registers may be another CPU's.");
             }
-            self.add("stack", text);
+            self.add("stack", Support::inferred(line), text);
         }
-        let stuck: Vec<_> = e.others.iter().filter(|o| o.complained).collect();
-        if e.kind == Kind::HardLockup && !stuck.is_empty() {
-            self.add(
-                "hard-lockup-elsewhere",
-                "The CPU in a hard lockup takes no interrupts: it cannot answer the stop SGI, and \
-                 another CPU panicked in its place.",
-            );
-        }
-        if e.others.iter().any(|o| o.after_panic) {
-            self.add(
-                "alive-after-panic",
-                "A watchdog complained behind the panic: that CPU had not stopped and still took \
-                 interrupts.",
-            );
-        }
-        let blocked = |o: &Other| {
+        let blocked = |o: &&Other| {
             o.stack
                 .as_ref()
                 .is_some_and(|s| s.place == Place::Maintenance)
         };
-        if e.others.iter().any(blocked) {
+        if let Some(other) = e.others.iter().find(blocked) {
             self.add(
                 "maintenance-elsewhere",
+                Support::inferred(e.crash.cpu_line(other.cpu, None)),
                 "Another CPU was inside cache or TLB maintenance: it may have been blocked \
                  itself before the crash began.",
+            );
+        }
+    }
+
+    /// What a vmcore of this crash lacks.
+    fn registers(&mut self, e: &Evidence<'_>) {
+        let missing = &e.crash.without_registers;
+        if !missing.is_empty() {
+            let list: Vec<_> = missing.iter().map(u32::to_string).collect();
+            self.add(
+                "vmcore-without-registers",
+                Support::read([]),
+                format!(
+                    "The vmcore holds no registers of {} {}: the handler that saves them never \
+                     ran there, so that did not stop. A stack shown for it is a guess.",
+                    if list.len() == 1 { "CPU" } else { "CPUs" },
+                    list.join(", ")
+                ),
+            );
+            return;
+        }
+        let stopped_not = e
+            .stale
+            .filter(|s| e.crash.has(Step::FailedToStop) && !matches!(s.basis, Basis::TookSgi));
+        if let Some(stale) = stopped_not
+            && e.crash.has(Step::CrashKernel)
+        {
+            let all = e.cpus.meaning == Some(Meaning::AtLeastOne)
+                && stale.from == super::stale::From::WholeList;
+            let which = match stale.cpus.len() {
+                1 => format!("CPU {}", stale.cpus),
+                _ if all => format!("at least one of CPUs {}", stale.cpus),
+                _ => format!("CPUs {}", stale.cpus),
+            };
+            self.add(
+                "vmcore-without-registers",
+                Support::inferred(e.crash.line_of(Step::FailedToStop)),
+                format!(
+                    "A vmcore of this crash holds no registers of {which}: a CPU saves them in \
+                     the handler of the stop, which did not run there. crash tells on loading it \
+                     which CPUs those are."
+                ),
+            );
+        }
+    }
+
+    /// What was noticed of the log as such.
+    fn log_itself(&mut self, e: &Evidence<'_>) {
+        if e.crash.doubled {
+            self.add(
+                "doubled",
+                Support::read([]),
+                "Every line stands twice: a boot console was kept beside the ordinary one \
+                 (earlycon with keep_bootcon). Each was read once.",
+            );
+        }
+        if e.crash.replayed {
+            self.add(
+                "replayed",
+                Support::read([]),
+                "The capture kernel printed this crash's own lines again (its vmcore-dmesg): they \
+                 were not read as another crash.",
+            );
+        }
+        if e.crash.pstore {
+            self.add(
+                "pstore",
+                Support::read([]),
+                "This is a record in persistent storage. It is taken when the kernel panics and \
+                 ends there by itself: what came behind it is not in it.",
+            );
+        }
+        if !e.cpus.offline.is_empty() {
+            self.add(
+                "offline",
+                Support::read([]),
+                format!(
+                    "{} {} offline: no stop was sent there, and it is no part of this.",
+                    if e.cpus.offline.len() == 1 {
+                        "CPU"
+                    } else {
+                        "CPUs"
+                    },
+                    if e.cpus.offline.len() == 1 {
+                        format!("{} was", e.cpus.offline)
+                    } else {
+                        format!("{} were", e.cpus.offline)
+                    },
+                ),
+            );
+        }
+        if e.cpus
+            .count
+            .is_some_and(|c| c.source == CountSource::HighestSeen)
+            && let Some(hint) = unbound_workers(e.crash)
+        {
+            self.add(
+                "cpus-hint",
+                Support::inferred([]),
+                format!("The name kworker/u{hint} hints at about {} CPUs.", hint / 2),
             );
         }
     }
@@ -224,20 +406,69 @@ impl Findings {
         if e.crash.in_capture {
             self.add(
                 "in-capture-kernel",
+                Support::inferred([]),
                 "This crash is the capture kernel's own.",
             );
         }
-        if e.crash.release.as_deref().is_some_and(era::is_vendor) {
-            self.add(
+        let Some(release) = e.crash.release.as_deref() else {
+            return;
+        };
+        let line = Support::inferred(e.crash.lines.release);
+        let builder = era::builder(release);
+        match (builder.build, builder.distribution) {
+            (Build::Commits, _) => {
+                if let Some((tag, next)) = era::between(release) {
+                    self.add(
+                        "commits-behind-tag",
+                        line,
+                        format!(
+                            "The kernel was built between {tag} and {next}: commits behind the tag."
+                        ),
+                    );
+                }
+            }
+            (Build::Distribution, Some((name, note))) => {
+                self.add(
+                    "distribution",
+                    line,
+                    format!("The kernel's release is that of {name}: {note}."),
+                );
+            }
+            (Build::Vendor, _) => self.add(
                 "vendor-kernel",
+                line,
                 "The version is a vendor's: changes of later kernels may have been brought into \
                  it. Compare with its source before relying on what its version says.",
-            );
+            ),
+            _ => {}
         }
     }
 }
 
+/// The number in the name of an unbound worker: it grows with the CPUs.
+fn unbound_workers(crash: &Crash) -> Option<u32> {
+    let comms = crash
+        .dumps
+        .all
+        .iter()
+        .filter_map(|d| d.line.as_ref()?.comm.as_deref());
+    let number = |comm: &str| {
+        let rest = comm.strip_prefix("kworker/u")?;
+        rest.split(':').next()?.parse().ok()
+    };
+    comms.filter_map(number).max()
+}
+
+/// Which other architecture's kernel it was, if it was one's.
+pub fn foreign_arch(crash: &Crash) -> Option<&'static str> {
+    let by_release = || {
+        let release = crash.release.as_deref()?;
+        era::is_foreign(release).then_some("by its release")
+    };
+    crash.foreign.or_else(by_release)
+}
+
 /// Was it another architecture's kernel?
 pub fn is_foreign(crash: &Crash) -> bool {
-    crash.foreign || crash.release.as_deref().is_some_and(era::is_foreign)
+    foreign_arch(crash).is_some()
 }

@@ -1,10 +1,23 @@
 //! Decides which crash a message belongs to.
 
-use super::{crash::Crash, message::Message, prefix::Stamp, step::Step};
+use super::{
+    crash::{Crash, Trigger},
+    message::Message,
+    prefix::Stamp,
+    step::Step,
+};
 
 /// How far the kernel's clock may run backwards between lines of one boot,
 /// in microseconds: lines of several CPUs come a little out of order.
 const DISORDER: u64 = 5_000_000;
+
+/// After how long a complaint without a panic is over, in microseconds: a
+/// watchdog that still sees its CPU stuck repeats itself earlier.
+const OVER: u64 = 120_000_000;
+
+/// How long a fault that killed only its task may be followed by what belongs
+/// to it, in microseconds.
+const AFTERMATH: u64 = 1_000_000;
 
 /// What to do with a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +28,10 @@ pub enum Fit {
     New,
     /// It begins another crash, to which late complaints belong too.
     Split,
+    /// It may belong to a crash of which nothing was seen so far.
+    Pend,
+    /// The crash under way is told again.
+    Replay,
     /// It belongs to nothing.
     Ignore,
 }
@@ -31,8 +48,24 @@ impl Fit {
         let role = Role::of(message);
         let new_if = |begins: bool| if begins { Self::New } else { Self::Ignore };
         let Some(crash) = crash else {
-            return new_if(role.opens());
+            return match role {
+                Role::Detail => Self::Pend,
+                role => new_if(role.opens()),
+            };
         };
+        if message.is_firmwares() {
+            return if crash.boot.is_none() {
+                Self::Yes
+            } else {
+                Self::Ignore
+            };
+        }
+        if crash.boot.is_some() && crash.knows(stamp.micros) {
+            return Self::Replay;
+        }
+        if crash.tool && role == Role::Detail {
+            return Self::Yes;
+        }
         if crash.logged != stamp.logged {
             // Text without a stamp behind lines with one is quoted text; a log
             // of its own if it stands in a quotation of its own and begins
@@ -49,7 +82,12 @@ impl Fit {
         if (backwards || crash.boot.is_some()) && !saved {
             return new_if(role.opens());
         }
+        let gap = stamp
+            .micros
+            .zip(crash.latest)
+            .map(|(now, latest)| now.saturating_sub(latest));
         match role {
+            Role::Complaint | Role::Step(_) if is_over(crash, message, gap) => new_if(role.opens()),
             Role::Detail => Self::Yes,
             Role::Complaint => Self::of_complaint(crash, message),
             Role::Step(step) => Self::of_step(crash, step),
@@ -60,7 +98,11 @@ impl Fit {
         match message {
             // The CPU that panicked takes no more timer interrupts.
             Message::SoftLockup { cpu, .. } if crash.panic_cpu() == Some(*cpu) => Self::New,
-            Message::Oops(_) | Message::SysrqCrash if crash.has(Step::CrashKernel) => Self::New,
+            Message::Oops(_) | Message::SError(_) | Message::SysrqCrash
+                if crash.has(Step::CrashKernel) =>
+            {
+                Self::New
+            }
             _ => Self::Yes,
         }
     }
@@ -69,6 +111,8 @@ impl Fit {
     fn of_step(crash: &Crash, step: Step) -> Self {
         let started = crash.has(Step::CrashKernel) || crash.has(Step::Bye);
         let again = match step {
+            // The `crash` utility tells of the panic, and its log does.
+            Step::Panic if crash.tool && !crash.has(Step::StopSgi) => false,
             Step::Panic => {
                 crash.has(Step::Panic) || crash.has(Step::StopSgi) || crash.has(Step::CrashKernel)
             }
@@ -80,6 +124,24 @@ impl Fit {
         };
         if again { Self::Split } else { Self::Yes }
     }
+}
+
+/// Is the crash under way, of which nothing but complaints were seen, over when
+/// this message comes so long behind it?
+fn is_over(crash: &Crash, message: &Message<'_>, gap: Option<u64>) -> bool {
+    if crash.last_step() != Some(Step::Crash) {
+        return false;
+    }
+    let all = |which: fn(Trigger) -> bool| crash.complaints.iter().all(|c| which(c.trigger));
+    let survived = all(|t| t == Trigger::Oops) && crash.dumps.all.iter().any(|d| d.closed);
+    let elsewhere = matches!(
+        message,
+        Message::SoftLockup { .. } | Message::HardLockup { .. } | Message::RcuStall(_)
+    );
+    if survived && (elsewhere || matches!(message, Message::SysrqCrash)) {
+        return gap.is_none_or(|gap| gap > AFTERMATH);
+    }
+    all(|t| matches!(t, Trigger::Soft | Trigger::Oops)) && gap.is_some_and(|gap| gap > OVER)
 }
 
 /// The role that a message plays.
@@ -96,10 +158,13 @@ impl Role {
             Message::SoftLockup { .. }
             | Message::HardLockup { .. }
             | Message::Oops(_)
+            | Message::SError(_)
+            | Message::RcuStall(_)
+            | Message::FirmwarePanic(_)
             | Message::SysrqCrash => Self::Complaint,
-            Message::Panic(_) => Self::Step(Step::Panic),
+            Message::Panic(_) | Message::ToolPanic(_) => Self::Step(Step::Panic),
             Message::Stopping => Self::Step(Step::StopSgi),
-            Message::Retry(_) => Self::Step(Step::RetryNmi),
+            Message::Retry(_) | Message::RetrySdei(_) => Self::Step(Step::RetryNmi),
             Message::FailedToStop(_) => Self::Step(Step::FailedToStop),
             Message::CrashKernel => Self::Step(Step::CrashKernel),
             Message::StaleWarning => Self::Step(Step::StaleWarning),

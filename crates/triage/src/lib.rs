@@ -8,24 +8,34 @@
 
 #![forbid(unsafe_code)]
 
+mod capture;
 mod command;
+mod container;
 mod cpus;
 mod crash;
 mod dump;
 mod ending;
 mod era;
 mod escapes;
+mod evidence;
 mod fields;
 mod finder;
 mod findings;
+mod firmware;
 mod fit;
+mod hung;
 mod lines;
 mod message;
 mod needles;
 mod outcome;
 mod prefix;
 mod reading;
+mod repeats;
+mod settings;
+mod signature;
 mod stale;
+mod stall;
+mod stalled;
 mod step;
 mod stuck;
 mod stuck_rows;
@@ -126,7 +136,29 @@ fn scan(
         }
         show(&crash, number).map_err(Failure::Write)
     });
-    let size = lines::scan(log, &only_outline, |line| tracker.line(&line))?;
+    let mut log = log;
+    let mut head = Vec::new();
+    // Longer by one than the longest copy.
+    (&mut log)
+        .take(container::LONGEST as u64 + 1)
+        .read_to_end(&mut head)?;
+    let copy = (head.len() <= container::LONGEST)
+        .then(|| container::unpack(&head))
+        .flatten();
+    let size = match copy {
+        Some(copy) => {
+            lines::scan(&copy.text[..], &only_outline, |line| {
+                let at = usize::try_from(line.number - 1).ok();
+                let number = at.and_then(|at| copy.numbers.get(at)).copied();
+                tracker.line(&lines::Line {
+                    number: number.unwrap_or(line.number),
+                    ..line
+                })
+            })?;
+            Size::of(&head)
+        }
+        None => lines::scan(head.chain(log), &only_outline, |line| tracker.line(&line))?,
+    };
     tracker.finish()?;
     Ok(size)
 }

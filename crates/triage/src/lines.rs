@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use super::finder::{Finder, count_lines};
+use super::finder::{BEHIND, Finder, count_lines};
 
 pub use super::finder::Size;
 
@@ -28,10 +28,13 @@ pub struct Line<'a> {
     /// Did the file go on behind it? The last line of a log that was cut off
     /// may be half a message.
     pub complete: bool,
+    /// What stands behind it, as far as it is at hand: some lines, the last
+    /// perhaps not whole.
+    pub behind: &'a [u8],
 }
 
 /// Reads the log to its end and hands every line that may hold a message to
-/// `sink`, in order; and, whatever it holds, a last line without an end. Once
+/// `sink`, in order; and, whatever it holds, the last line. Once
 /// `only_outline` is set, registers and traces may be left out.
 ///
 /// # Errors
@@ -58,6 +61,7 @@ pub fn scan<E: From<io::Error>>(
                     bytes: &block.bytes[place.start..place.end],
                     number: lines + 1,
                     complete: place.complete,
+                    behind: &block.bytes[place.end..block.filled.min(place.end + BEHIND)],
                 })?;
             }
             lines += count_lines(&block.bytes[counted..block.end]);
@@ -129,9 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_is_shown_if_it_has_no_end() {
+    fn the_last_line_is_shown_whatever_it_holds() {
         assert_eq!(lines_of(&b"a\nb"[..]).0, [(2, b"b".to_vec(), false)]);
-        assert_eq!(lines_of(&b"a\nb\n"[..]).0, []);
+        assert_eq!(lines_of(&b"a\nb\n\n"[..]).0, [(2, b"b".to_vec(), true)]);
+        assert_eq!(lines_of(&b"\n\n"[..]).0, []);
     }
 
     #[test]
@@ -148,11 +153,14 @@ mod tests {
 
     #[test]
     fn details_are_only_sought_near_a_crash() {
-        let mut log = b"pc : early\nBye!\npc : near\n".to_vec();
+        let mut log = b"pc : begins\n".to_vec();
         log.resize(3 * BLOCK, b'\n');
-        log.extend_from_slice(b"pc : far\n");
+        log.extend_from_slice(b"pc : early\nBye!\npc : near\n");
+        log.resize(6 * BLOCK, b'\n');
+        log.extend_from_slice(b"pc : far\nx\n");
         let lines: Vec<_> = lines_of(&log[..]).0.into_iter().map(|l| l.1).collect();
-        assert_eq!(lines, [b"Bye!".to_vec(), b"pc : near".to_vec()]);
+        let wanted = [&b"pc : begins"[..], b"Bye!", b"pc : near", b"x"];
+        assert_eq!(lines, wanted.map(<[u8]>::to_vec));
     }
 
     #[test]

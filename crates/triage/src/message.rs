@@ -1,6 +1,9 @@
 //! The kernel's messages about a crash, as far as they are understood.
 
-use super::fields::{CpuLine, Symbol};
+use super::{
+    capture::Progress,
+    fields::{CpuLine, Symbol},
+};
 
 /// One message, without its prefix.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,19 +21,70 @@ pub enum Message<'a> {
     HardLockup {
         /// The stuck CPU.
         cpu: Option<u32>,
+        /// The CPU that found it, where printed.
+        by: Option<u32>,
     },
     /// A fault or BUG in the kernel: the text of one of its first lines.
     Oops(&'a [u8]),
+    /// An SError, on this CPU.
+    SError(u32),
+    /// An RCU stall: the CPUs that its own line names.
+    RcuStall(Vec<u32>),
+    /// One line of the list of stalled CPUs.
+    RcuCpu(u32),
+    /// Who found the stall, and how many CPUs the kernel has, where printed.
+    RcuBy {
+        /// The CPU that found it; none where it stalled itself.
+        by: Option<u32>,
+        /// The number of CPUs.
+        cpus: Option<u32>,
+    },
+    /// A CPU waits for another to answer a function call.
+    CsdWait {
+        /// Who waits.
+        cpu: u32,
+        /// For whom.
+        on: u32,
+    },
+    /// A CPU's workqueues make no progress.
+    Workqueue(u32),
+    /// A task that sleeps for too long.
+    HungTask,
+    /// Backtraces are asked by this CPU of these.
+    Asked(u32, &'a [u8]),
+    /// A CPU says that it stops.
+    StopTaken(u32),
+    /// A CPU left, or came up with this MPIDR.
+    Plugged {
+        /// Which.
+        cpu: u32,
+        /// Its MPIDR, where it came up.
+        mpidr: Option<u64>,
+    },
+    /// Firmware's complaint of an exception or a panic of its own.
+    FirmwarePanic(&'a [u8]),
+    /// A register that firmware shows, or an MPIDR in an error record.
+    FirmwareRegister(&'a [u8], u64),
+    /// A line of an error record (RAS).
+    HardwareError(&'a [u8]),
+    /// The kernel's driver for NMIs through SDEI speaks.
+    SdeiNmi(&'a [u8]),
     /// A crash asked for through sysrq.
     SysrqCrash,
     /// The panic, with its reason.
     Panic(&'a [u8]),
-    /// The panic ran to its end: no crash kernel was started.
-    PanicEnd,
+    /// The panic ran to its end: no crash kernel was started. The seconds until
+    /// the machine reboots, where printed.
+    PanicEnd(Option<u32>),
+    /// The panic's notifiers speak: behind the place where a crash kernel is
+    /// started.
+    Notifiers,
     /// The stop SGI goes out.
     Stopping,
     /// The stop is tried again with an NMI, to these CPUs.
     Retry(&'a [u8]),
+    /// And again with an NMI that firmware delivers.
+    RetrySdei(&'a [u8]),
     /// CPUs did not stop; the list, empty where none is printed.
     FailedToStop(&'a [u8]),
     /// The jump into the crash kernel begins.
@@ -47,8 +101,26 @@ pub enum Message<'a> {
     PrimarySign,
     /// Firmware speaks: the machine was reset.
     Firmware,
-    /// The capture kernel's user space has saved the dump.
+    /// What shows how far a capture kernel came.
+    Progress(Progress),
+    /// The dump has been saved.
     VmcoreSaved,
+    /// A part of a record in persistent storage begins.
+    PstorePart,
+    /// The `crash` utility's line about a CPU's task: pid, CPU, name.
+    ToolTask(u32, u32, String),
+    /// Its frame.
+    ToolFrame(Symbol),
+    /// Its program counter row.
+    ToolPc(Symbol),
+    /// Its line about the kernel.
+    ToolRelease(String),
+    /// Its line about the panic.
+    ToolPanic(&'a [u8]),
+    /// Its line about the number of CPUs.
+    ToolCpus(u32),
+    /// A dump holds no registers of this CPU.
+    NoRegisters(u32),
     /// A WARN's location line, with its CPU.
     Warn(u32),
     /// A dump is complete.
@@ -69,8 +141,8 @@ pub enum Message<'a> {
     Frame(&'a [u8]),
     /// The number of CPUs that came up at boot.
     CpusUp(u32),
-    /// Registers of another architecture.
-    Foreign,
+    /// What another architecture prints.
+    Foreign(&'static str),
     /// A line of Markdown that opens or closes a quotation.
     Fence,
 }
@@ -87,8 +159,34 @@ impl Message<'_> {
                 | Self::CallTrace
                 | Self::Frame(_)
                 | Self::EndTrace
-                | Self::Foreign
+                | Self::Foreign(_)
+                | Self::ToolFrame(_)
+                | Self::ToolPc(_)
         )
+    }
+
+    /// Is it a step of the path, or what begins it?
+    pub fn is_step(&self) -> bool {
+        matches!(
+            self,
+            Self::SoftLockup { .. }
+                | Self::HardLockup { .. }
+                | Self::Oops(_)
+                | Self::SError(_)
+                | Self::SysrqCrash
+                | Self::Panic(_)
+                | Self::Stopping
+                | Self::Retry(_)
+                | Self::RetrySdei(_)
+                | Self::FailedToStop(_)
+                | Self::CrashKernel
+                | Self::StaleWarning
+        )
+    }
+
+    /// Is it firmware's? Such a line has no stamp in a log that has stamps.
+    pub fn is_firmwares(&self) -> bool {
+        matches!(self, Self::FirmwarePanic(_) | Self::FirmwareRegister(..))
     }
 
     /// Can the message be whole although its line has no end?
@@ -102,6 +200,8 @@ impl Message<'_> {
                 | Self::StaleWarning
                 | Self::Bye
                 | Self::VmcoreSaved
+                | Self::Progress(_)
+                | Self::SError(_)
                 | Self::EndTrace
                 | Self::CallTrace
                 | Self::Fence

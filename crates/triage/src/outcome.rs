@@ -17,6 +17,17 @@ pub enum Kind {
     HardLockup,
     /// A fault or BUG.
     Oops,
+    /// An SError.
+    #[serde(rename = "serror")]
+    SError,
+    /// An RCU stall.
+    RcuStall,
+    /// A task that slept for too long.
+    HungTask,
+    /// A hardware error that firmware reported.
+    HardwareError,
+    /// An exception or panic of the firmware's own.
+    Firmware,
     /// Asked for through sysrq.
     Sysrq,
     /// A panic for another reason.
@@ -32,6 +43,11 @@ impl Kind {
             Self::SoftLockup => "soft lockup",
             Self::HardLockup => "hard lockup",
             Self::Oops => "oops",
+            Self::SError => "SError",
+            Self::RcuStall => "RCU stall",
+            Self::HungTask => "hung task",
+            Self::HardwareError => "hardware error",
+            Self::Firmware => "exception in the firmware",
             Self::Sysrq => "crash asked for through sysrq",
             Self::Panic => "panic",
             Self::Unknown => "crash whose beginning is not in the log",
@@ -46,40 +62,30 @@ impl Kind {
     /// What the log makes of it, with the complaint that it began with.
     pub fn of(crash: &Crash) -> (Self, Option<&Complaint>) {
         let by_text = crash.panic.as_ref().and_then(|(text, _)| by_text(text));
-        let before_panic = |c: &&Complaint| {
-            crash.steps[Step::Panic as usize]
-                .as_ref()
-                .is_none_or(|panic| c.mark.line < panic.line)
-        };
-        // The latest complaint of the kind that the panic names; on the CPU
-        // that panicked, where there is a choice.
-        let latest = |trigger: Trigger| {
-            let mut fitting = crash
-                .complaints
-                .iter()
-                .rev()
-                .filter(before_panic)
-                .filter(|c| c.trigger == trigger);
-            let cpu = crash.panic_cpu();
-            let own = fitting.clone().find(|c| cpu.is_some() && c.cpu == cpu);
-            own.or_else(|| fitting.next())
-        };
-        let sysrq = latest(Trigger::Sysrq);
+        let sysrq = latest(crash, Trigger::Sysrq);
         match by_text {
-            Some(Self::SoftLockup) => (Self::SoftLockup, latest(Trigger::Soft)),
-            Some(Self::HardLockup) => (Self::HardLockup, latest(Trigger::Hard)),
+            Some(Self::SoftLockup) => (Self::SoftLockup, latest(crash, Trigger::Soft)),
+            Some(Self::HardLockup) => (Self::HardLockup, hard(crash)),
+            Some(Self::RcuStall) => (Self::RcuStall, latest(crash, Trigger::Rcu)),
+            Some(Self::SError) => (Self::SError, latest(crash, Trigger::SError)),
             // Up to 4.20 sysrq crashed the kernel by a fault of its own.
             Some(Self::Oops) if sysrq.is_some() => (Self::Sysrq, sysrq),
-            Some(Self::Oops) => (Self::Oops, latest(Trigger::Oops)),
+            Some(Self::Oops) => {
+                let serror = latest(crash, Trigger::SError);
+                match latest(crash, Trigger::Oops) {
+                    None if serror.is_some() => (Self::SError, serror),
+                    oops => (Self::Oops, oops),
+                }
+            }
             Some(Self::Sysrq) => (Self::Sysrq, sysrq),
-            _ => Self::without_text(crash, sysrq, &latest),
+            Some(kind) => (kind, None),
+            None => Self::without_text(crash, sysrq),
         }
     }
 
     fn without_text<'a>(
         crash: &'a Crash,
         sysrq: Option<&'a Complaint>,
-        latest: &dyn Fn(Trigger) -> Option<&'a Complaint>,
     ) -> (Self, Option<&'a Complaint>) {
         let cut = crash.panic.as_ref().is_none_or(|(_, whole)| !whole);
         if !cut {
@@ -88,19 +94,55 @@ impl Kind {
         if sysrq.is_some() {
             return (Self::Sysrq, sysrq);
         }
-        let newest = [Trigger::Soft, Trigger::Hard, Trigger::Oops]
+        let newest = [Trigger::Soft, Trigger::Oops, Trigger::SError, Trigger::Rcu]
             .into_iter()
-            .filter_map(latest)
+            .filter_map(|trigger| latest(crash, trigger))
+            .chain(hard(crash))
             .max_by_key(|c| c.mark.line);
         let kind = match newest.map(|c| c.trigger) {
             Some(Trigger::Soft) => Self::SoftLockup,
             Some(Trigger::Hard) => Self::HardLockup,
+            Some(Trigger::SError) => Self::SError,
+            Some(Trigger::Rcu) => Self::RcuStall,
             Some(_) => Self::Oops,
             None if crash.panic.is_some() => Self::Panic,
+            None if crash.steps.iter().all(Option::is_none) && !crash.firmware.el3.is_empty() => {
+                Self::Firmware
+            }
             None => Self::Unknown,
         };
         (kind, newest)
     }
+}
+
+/// Complaints of a kind up to the panic.
+fn before_panic(
+    crash: &Crash,
+    trigger: Trigger,
+) -> impl DoubleEndedIterator<Item = &Complaint> + Clone {
+    let panic = crash.line_of(Step::Panic);
+    crash
+        .complaints
+        .iter()
+        .filter(move |c| c.trigger == trigger && panic.is_none_or(|line| c.mark.line <= line))
+}
+
+/// The latest complaint of a kind; on the CPU that panicked, where there is a
+/// choice.
+fn latest(crash: &Crash, trigger: Trigger) -> Option<&Complaint> {
+    let mut fitting = before_panic(crash, trigger).rev();
+    let cpu = crash.panic_cpu();
+    let own = fitting.clone().find(|c| cpu.is_some() && c.cpu == cpu);
+    own.or_else(|| fitting.next())
+}
+
+/// The hard lockup that the others follow from: the panicking CPU's own, else
+/// the one whose finder was not itself found later; the earliest of several.
+fn hard(crash: &Crash) -> Option<&Complaint> {
+    let mut all = before_panic(crash, Trigger::Hard);
+    let cpu = crash.panic_cpu();
+    let own = all.clone().find(|c| cpu.is_some() && c.cpu == cpu);
+    own.or_else(|| all.next())
 }
 
 /// What the panic's own words say.
@@ -112,6 +154,14 @@ fn by_text(text: &str) -> Option<Kind> {
         Some(Kind::HardLockup)
     } else if has("sysrq triggered crash") {
         Some(Kind::Sysrq)
+    } else if text.starts_with("RCU Stall") {
+        Some(Kind::RcuStall)
+    } else if has("SError Interrupt") {
+        Some(Kind::SError)
+    } else if has("hung_task: blocked tasks") {
+        Some(Kind::HungTask)
+    } else if has("Fatal hardware error") {
+        Some(Kind::HardwareError)
     } else if has("Fatal exception") || text.starts_with("Oops") {
         Some(Kind::Oops)
     } else {
@@ -157,7 +207,7 @@ impl Outcome {
             Self::SilentCapture
         } else if has(Step::CrashKernel) || has(Step::StaleWarning) {
             Self::StoppedBeforeBye
-        } else if crash.panic_ended {
+        } else if crash.panic_ended.is_some() {
             Self::NoCrashKernel
         } else if has(Step::StopSgi) || has(Step::FailedToStop) || has(Step::RetryNmi) {
             Self::StoppedInStop
@@ -207,7 +257,9 @@ pub fn status(crash: &Crash, kind: Kind, one_cpu: bool, step: Step) -> Status {
     let last = crash.last_step();
     let faulted = |c: &Complaint| c.trigger == Trigger::Oops;
     match step {
-        Step::Crash if kind == Kind::Panic => Status::NotExpected,
+        Step::Crash if matches!(kind, Kind::Panic | Kind::HungTask | Kind::HardwareError) => {
+            Status::NotExpected
+        }
         // A fault with a crash kernel loaded goes there without a panic line.
         Step::Panic if last > Some(step) && crash.complaints.iter().any(faulted) => {
             Status::NotExpected

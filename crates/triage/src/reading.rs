@@ -2,16 +2,23 @@
 //! from. Its field names are a promise to tools; see `docs/triage.md`.
 
 use serde::Serialize;
-use stalecore_model::kdump::Kernel;
+use stalecore_model::{
+    cpuset::{CpuSet, MAX_CPUS},
+    kdump::Kernel,
+};
 
 use super::{
-    command::Command,
+    capture::{End, Stage},
+    command::{self, Command},
     cpus::{Count, CountSource, Cpus, Meaning},
     crash::{Complaint, Crash},
-    era,
+    era::{self, Build},
+    evidence::{How, Support},
     findings::{self, Evidence, Finding},
+    hung::{self, Hung},
     outcome::{Kind, Outcome, Status, status},
-    stale::{self, Other, Stack, Stale},
+    signature,
+    stale::{self, Basis, From, Other, Stack, Stale},
     step::Step,
 };
 
@@ -35,8 +42,39 @@ pub struct KernelReading {
     pub release: String,
     /// Its era, as `stalecore run --kernel` names it.
     pub era: Option<&'static str>,
-    /// A vendor's kernel.
+    /// A vendor's kernel, a distribution's among them.
     pub vendor: bool,
+    /// What kind of build it is.
+    pub build: Build,
+    /// The distribution, where the release names one.
+    pub distribution: Option<&'static str>,
+}
+
+/// How far the capture kernel came.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CaptureReading {
+    /// The furthest stage.
+    pub reached: Stage,
+    /// Percent of the dump written.
+    pub percent: Option<u8>,
+    /// How it ended.
+    pub ended: End,
+    /// The last line heard of it.
+    pub last_line: Option<u64>,
+    /// Its time.
+    pub last_time: Option<String>,
+    /// Its text.
+    pub last_text: Option<String>,
+}
+
+/// Where a fact comes from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Source {
+    /// The field of the reading.
+    pub fact: &'static str,
+    /// How it is known, and from which lines.
+    #[serde(flatten)]
+    pub support: Support,
 }
 
 /// The list of CPUs that failed to stop.
@@ -52,6 +90,8 @@ pub struct FailedToStop {
     pub meaning: Meaning,
     /// The list of the NMI retry, if there was one.
     pub nmi_retry: Option<String>,
+    /// The list of the retry through firmware.
+    pub sdei_retry: Option<String>,
 }
 
 /// A crash in short.
@@ -111,8 +151,22 @@ pub struct Reading {
     pub stack: Option<Stack>,
     /// What is known of other CPUs.
     pub others: Vec<Other>,
+    /// CPUs that the log shows stuck, each with what shows it.
+    pub hung: Vec<Hung>,
+    /// The CPU that found the stall or lockup of another.
+    pub found_by: Option<u32>,
+    /// A CPU that the log names as the one that crashed, and refutes.
+    pub refuted_cpu: Option<u32>,
+    /// CPUs that were offline.
+    pub offline: CpuSet,
+    /// How far the capture kernel came.
+    pub capture: Option<CaptureReading>,
     /// The stale cores to stage.
     pub stale: Option<Stale>,
+    /// Where the facts come from.
+    pub sources: Vec<Source>,
+    /// The same for every log of the same failure.
+    pub signature: String,
     /// Conclusions.
     pub findings: Vec<Finding>,
     /// The command that stages it.
@@ -134,7 +188,9 @@ impl<'a> Basics<'a> {
     fn of(crash: &'a Crash) -> Self {
         let (kind, complaint) = Kind::of(crash);
         let era = crash.release.as_deref().and_then(era::like);
-        let stuck_cpu = complaint.filter(|_| kind.is_lockup()).and_then(|c| c.cpu);
+        let stalled = || Some(crash.stalls.rcu.first()?.0).filter(|_| kind == Kind::RcuStall);
+        let complained = complaint.filter(|_| kind.is_lockup()).and_then(|c| c.cpu);
+        let stuck_cpu = complained.or_else(stalled);
         Self {
             kind,
             complaint,
@@ -157,10 +213,13 @@ impl<'a> Basics<'a> {
     fn head(&self, crash: &Crash, number: u64) -> Head {
         let (comm, pid) = task(crash, self.complaint, self.cpu());
         let last_present = crash.last_step();
-        let begins = self
-            .complaint
-            .map(|c| &c.mark)
-            .or_else(|| crash.steps.iter().flatten().min_by_key(|m| m.line));
+        let begins = crash
+            .steps
+            .iter()
+            .flatten()
+            .chain(crash.first.as_ref())
+            .chain(self.complaint.map(|c| &c.mark))
+            .min_by_key(|m| m.line);
         Head {
             number,
             kind: self.kind,
@@ -201,7 +260,25 @@ impl Reading {
         let cpus = &basics.cpus;
         let stack = Stack::of_crash(crash, complaint, basics.cpu(), era);
         let others = stale::others(crash, cpus.crashed, era);
-        let stale = Stale::of(crash, kind, cpus, stack.as_ref(), &others);
+        let hung = hung::of(crash);
+        let stuck = hung
+            .iter()
+            .map(|h| h.cpu as usize)
+            .filter(|cpu| *cpu < MAX_CPUS)
+            .collect();
+        let stand_in = match cpus.crashed {
+            Some(_) => None,
+            None => command::stand_in(cpus, &stuck),
+        };
+        let stale = Stale::of(&stale::Known {
+            crash,
+            kind,
+            cpus,
+            initiator: stand_in,
+            stack: stack.as_ref(),
+            others: &others,
+            hung: &hung,
+        });
         let findings = findings::of(&Evidence {
             crash,
             kind,
@@ -209,11 +286,13 @@ impl Reading {
             cpus,
             stack: stack.as_ref(),
             others: &others,
+            hung: &hung,
+            stale: stale.as_ref(),
         });
         let command = if findings::is_foreign(crash) {
             Err("The scenario plays arm64 kernels only.".into())
         } else {
-            Command::of(crash, era, cpus, stale.as_ref())
+            Command::of(crash, era, cpus, stand_in, stale.as_ref())
         };
         let (command, no_command) = match command {
             Ok(command) => (Some(command), None),
@@ -228,13 +307,15 @@ impl Reading {
                 time: mark.and_then(|m| m.time.clone()),
             }
         });
-        Self {
+        let mut reading = Self {
             head: basics.head(crash, number),
             panic: crash.panic.as_ref().map(|(text, _)| text.clone()),
             oops: crash.complaints.iter().rev().find_map(|c| c.text.clone()),
             kernel: crash.release.as_ref().map(|release| KernelReading {
                 era: era.map(Kernel::name),
                 vendor: era::is_vendor(release),
+                build: era::builder(release).build,
+                distribution: era::builder(release).distribution.map(|(name, _)| name),
                 release: release.clone(),
             }),
             hardware: crash.hardware.clone(),
@@ -245,11 +326,97 @@ impl Reading {
             failed_to_stop: failed(crash, cpus),
             stack,
             others,
+            found_by: complaint.and_then(|c| c.by).or(crash.stalls.detector),
+            hung,
+            refuted_cpu: cpus.refuted,
+            offline: cpus.offline,
+            capture: capture(crash),
+            sources: sources(crash, &basics, stale.as_ref()),
+            signature: String::new(),
             stale,
             findings,
             command,
             no_command,
+        };
+        reading.signature = signature::of(&reading);
+        reading
+    }
+}
+
+fn capture(crash: &Crash) -> Option<CaptureReading> {
+    if !crash.has(Step::CaptureBoot) {
+        return None;
+    }
+    let last = crash.capture.last.as_ref();
+    Some(CaptureReading {
+        reached: crash.capture.stage,
+        percent: crash.capture.percent,
+        ended: crash.capture.end,
+        last_line: last.map(|(mark, _)| mark.line),
+        last_time: last.and_then(|(mark, _)| mark.time.clone()),
+        last_text: last.map(|(_, text)| text.clone()),
+    })
+}
+
+/// Where the facts come from that a reader may want to check.
+fn sources(crash: &Crash, basics: &Basics<'_>, stale: Option<&Stale>) -> Vec<Source> {
+    let read = |line: Option<u64>| line.map(|line| Support::read([line]));
+    let count = basics.cpus.count.map(|count| match count.source {
+        CountSource::Boot => Support::read(crash.lines.cpus_up),
+        CountSource::RcuStall => Support::read(crash.stalls.cpus.map(|(_, line)| line)),
+        CountSource::FailedList => Support::inferred(crash.line_of(Step::FailedToStop)),
+        CountSource::HighestSeen => Support::assumed(),
+    });
+    let stuck = basics
+        .stuck_cpu
+        .and(basics.complaint)
+        .map(|c| Support::read([c.mark.line]));
+    let list = crash.line_of(Step::FailedToStop);
+    let set = stale.map(|stale| match stale.from {
+        From::List | From::Known => Support::inferred(list),
+        From::Complaint => Support::inferred(crash.line_of(Step::Crash)),
+        From::AllOthers if stale.basis == Basis::TookSgi => {
+            Support::inferred(crash.line_of(Step::CrashKernel))
         }
+        From::WholeList | From::AllOthers => Support::assumed(),
+    });
+    let state = stale.map(|stale| match stale.basis {
+        Basis::StaleCore | Basis::CrashedCore => {
+            let line = stale.from_cpu.and_then(|cpu| crash.cpu_line(cpu, None));
+            Support::inferred(line)
+        }
+        Basis::DieLock => Support::inferred(crash.line_of(Step::Crash)),
+        Basis::TookSgi => Support::inferred(crash.line_of(Step::CrashKernel)),
+        Basis::Assumed => Support::assumed(),
+    });
+    let facts = [
+        ("cpu", basics.cpus.crashed_by.clone()),
+        ("stuck_cpu", stuck),
+        ("kernel", read(crash.lines.release)),
+        ("hardware", read(crash.lines.hardware)),
+        ("kdump_loaded", read(crash.lines.kdump_loaded)),
+        ("cpus", count),
+        ("panic", read(crash.line_of(Step::Panic))),
+        ("failed_to_stop", read(list)),
+        ("stale.cpus", set),
+        ("stale.state", state),
+    ];
+    facts
+        .into_iter()
+        .filter_map(|(fact, support)| {
+            Some(Source {
+                fact,
+                support: support?,
+            })
+        })
+        .collect()
+}
+
+impl Reading {
+    /// Where a fact comes from.
+    pub fn source(&self, fact: &str) -> Option<&Support> {
+        let source = self.sources.iter().find(|s| s.fact == fact)?;
+        Some(&source.support).filter(|s| s.how != How::Read || !s.lines.is_empty())
     }
 }
 
@@ -261,6 +428,7 @@ fn failed(crash: &Crash, cpus: &Cpus) -> Option<FailedToStop> {
         whole: list.whole,
         meaning: cpus.meaning?,
         nmi_retry: crash.retry.as_ref().map(|retry| retry.text.clone()),
+        sdei_retry: crash.retry_sdei.as_ref().map(|retry| retry.text.clone()),
     })
 }
 

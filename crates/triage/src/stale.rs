@@ -1,13 +1,18 @@
 //! What the stacks say about the stale cores, and which cores those are.
 
 use serde::Serialize;
-use stalecore_model::{cpuset::CpuSet, glossary::StaleState, kdump::Kernel};
+use stalecore_model::{
+    cpuset::{CpuSet, MAX_CPUS},
+    glossary::StaleState,
+    kdump::Kernel,
+};
 
 use super::{
     cpus::{Cpus, Meaning},
     crash::{Complaint, Crash},
     dump::Dump,
-    outcome::Kind,
+    hung::{self, Hung},
+    outcome::{Kind, Outcome},
     step::Step,
     stuck::{self, Place, Stuck},
 };
@@ -81,7 +86,7 @@ pub struct Other {
     pub pid: Option<u32>,
     /// A watchdog complained of it.
     pub complained: bool,
-    /// The complaint came behind the panic: the CPU still took interrupts.
+    /// The complaint came behind the panic: the CPU had not stopped.
     pub after_panic: bool,
     /// Its stack.
     pub stack: Option<Stack>,
@@ -141,10 +146,28 @@ pub enum Basis {
     StaleCore,
     /// The stack of the core that crashed: the others may be stuck alike.
     CrashedCore,
+    /// They waited for the lock that the oops of another core holds.
+    DieLock,
     /// All took the stop SGI.
     TookSgi,
     /// Nothing in the log: a stand-in.
     Assumed,
+}
+
+/// Where the set of stale cores comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum From {
+    /// The list names exactly those that did not stop.
+    List,
+    /// The list names all others, of which at least one did not stop.
+    WholeList,
+    /// Those of the list of which the log shows that they were stuck.
+    Known,
+    /// Those of which the log shows that they were stuck; there is no list.
+    Complaint,
+    /// Nothing: all but the core that crashed.
+    AllOthers,
 }
 
 /// The stale cores to stage.
@@ -154,6 +177,8 @@ pub struct Stale {
     pub state: StaleState,
     /// The cores.
     pub cpus: CpuSet,
+    /// Where the set comes from.
+    pub from: From,
     /// The state that the stack shows, where the scenario cannot begin with it.
     pub seen: Option<StaleState>,
     /// How the state was arrived at.
@@ -162,63 +187,42 @@ pub struct Stale {
     pub from_cpu: Option<u32>,
 }
 
+/// What the decision is made from.
+pub struct Known<'a> {
+    /// The crash.
+    pub crash: &'a Crash,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its CPUs.
+    pub cpus: &'a Cpus,
+    /// The core that stands in for the one that crashed, where none is named.
+    pub initiator: Option<u32>,
+    /// The stack of the crash.
+    pub stack: Option<&'a Stack>,
+    /// Other CPUs.
+    pub others: &'a [Other],
+    /// CPUs known to be stuck.
+    pub hung: &'a [Hung],
+}
+
 impl Stale {
-    /// Decides what to stage; `None` on a machine of one CPU.
-    pub fn of(
-        crash: &Crash,
-        kind: Kind,
-        cpus: &Cpus,
-        stack: Option<&Stack>,
-        others: &[Other],
-    ) -> Option<Self> {
-        let count = cpus.count?.count as usize;
-        if matches!(cpus.meaning, Some(Meaning::Unreadable)) {
-            return None;
-        }
-        let mut rest = cpus.failed.unwrap_or(CpuSet::first(count));
-        // Without a list, some CPU has to be the one that crashed.
-        let crashed = cpus.crashed.or(cpus.failed.is_none().then_some(0));
-        if let Some(cpu) = crashed {
-            rest.remove(cpu as usize);
-        }
-        if rest.is_empty() {
-            return None;
-        }
+    /// Decides what to stage; `None` where no core can have been stale.
+    pub fn of(known: &Known<'_>) -> Option<Self> {
+        let (cpus, from) = set(known)?;
+        let crash = known.crash;
         let started = crash.has(Step::CrashKernel) || crash.has(Step::Bye);
-        if crash.failed.is_none() && started {
-            return Some(Self {
-                state: StaleState::Parked,
-                cpus: rest,
-                seen: None,
-                basis: Basis::TookSgi,
-                from_cpu: None,
-            });
+        let plain = |state, basis| Self {
+            state,
+            cpus,
+            from,
+            seen: None,
+            basis,
+            from_cpu: None,
+        };
+        if from == From::AllOthers && started {
+            return Some(plain(StaleState::Parked, Basis::TookSgi));
         }
-        let seen = |other: &&Other| rest.contains(other.cpu as usize) && other.stack.is_some();
-        let busy = |other: &&Other| {
-            let place = other.stack.as_ref().map(|s| s.place);
-            !matches!(place, Some(Place::Idle | Place::Stopped))
-        };
-        let telling = others
-            .iter()
-            .filter(seen)
-            .find(|o| o.complained)
-            .or_else(|| others.iter().filter(seen).find(busy))
-            .or_else(|| others.iter().find(seen));
-        let (shown, basis, from_cpu) = match (telling, stack) {
-            (Some(other), _) => {
-                let stack = other.stack.as_ref()?;
-                (stack.stale_state, Basis::StaleCore, Some(other.cpu))
-            }
-            // Whoever waits for other CPUs shows that they are stuck, not how.
-            (None, Some(stack)) if kind.is_lockup() && stack.place != Place::OtherCpus => {
-                (stack.stale_state, Basis::CrashedCore, stack.cpu)
-            }
-            _ if crash.failed.is_some() || kind.is_lockup() && stack.is_some() => {
-                (StaleState::Spin, Basis::Assumed, None)
-            }
-            _ => (StaleState::Parked, Basis::Assumed, None),
-        };
+        let (shown, basis, from_cpu) = state(known, &cpus, from);
         // The scenario powers cores off itself; before that, these are like it.
         let state = match shown {
             StaleState::CrashStopped => StaleState::WfeMasked,
@@ -226,11 +230,106 @@ impl Stale {
             state => state,
         };
         Some(Self {
-            state,
-            cpus: rest,
             seen: (state != shown).then_some(shown),
-            basis,
             from_cpu,
+            ..plain(state, basis)
         })
     }
+}
+
+/// The CPUs that did not stop, as far as the log tells.
+fn set(known: &Known<'_>) -> Option<(CpuSet, From)> {
+    let Known { crash, cpus, .. } = known;
+    cpus.count?;
+    if matches!(cpus.meaning, Some(Meaning::Unreadable)) {
+        return None;
+    }
+    let without = |mut set: CpuSet| {
+        if let Some(cpu) = cpus.crashed.or(known.initiator) {
+            set.remove(cpu as usize);
+        }
+        set
+    };
+    let stuck = hung::stale(known.hung, crash, cpus.crashed);
+    let (found, from) = if let Some(list) = cpus.failed {
+        let exact = matches!(
+            cpus.meaning,
+            Some(Meaning::StillOnline | Meaning::OnlineWithSelf)
+        );
+        let both = list.intersection(&stuck);
+        if exact {
+            (list, From::List)
+        } else if both.is_empty() {
+            (list, From::WholeList)
+        } else {
+            (both, From::Known)
+        }
+    } else {
+        let started = crash.has(Step::CrashKernel) || crash.has(Step::Bye);
+        let nothing_crashed = Outcome::of(crash) == Outcome::NoPanic;
+        let complained: CpuSet = known
+            .hung
+            .iter()
+            .map(|h| h.cpu as usize)
+            .filter(|cpu| *cpu < MAX_CPUS)
+            .collect();
+        if !stuck.is_empty() && (!started || crash.failed.is_some()) {
+            (stuck, From::Complaint)
+        } else if nothing_crashed && !complained.is_empty() {
+            (complained, From::Complaint)
+        } else {
+            (cpus.online(), From::AllOthers)
+        }
+    };
+    let found = without(found);
+    (!found.is_empty()).then_some((found, from))
+}
+
+/// Their state, as far as a stack shows it.
+fn state(known: &Known<'_>, cpus: &CpuSet, from: From) -> (StaleState, Basis, Option<u32>) {
+    let seen = |other: &&Other| cpus.contains(other.cpu as usize) && other.stack.is_some();
+    let busy = |other: &&Other| {
+        let place = other.stack.as_ref().map(|s| s.place);
+        !matches!(place, Some(Place::Idle | Place::Stopped))
+    };
+    let telling = known
+        .others
+        .iter()
+        .filter(seen)
+        .find(|o| o.complained)
+        .or_else(|| known.others.iter().filter(seen).find(busy))
+        .or_else(|| known.others.iter().find(seen));
+    if let Some((other, stack)) = telling.and_then(|o| Some((o, o.stack.as_ref()?))) {
+        return (stack.stale_state, Basis::StaleCore, Some(other.cpu));
+    }
+    if die_lock_waiters(known.crash) > 0 && known.crash.failed.is_some() {
+        return (StaleState::Qspinlock, Basis::DieLock, None);
+    }
+    let own = |s: &&Stack| s.cpu.is_some_and(|cpu| cpus.contains(cpu as usize));
+    if let Some(stack) = known.stack.filter(own) {
+        return (stack.stale_state, Basis::StaleCore, stack.cpu);
+    }
+    match known.stack {
+        // Whoever waits for other CPUs shows that they are stuck, not how.
+        Some(stack) if known.kind.is_lockup() && stack.place != Place::OtherCpus => {
+            (stack.stale_state, Basis::CrashedCore, stack.cpu)
+        }
+        _ if known.crash.failed.is_some()
+            || from == From::Complaint
+            || known.kind.is_lockup() && known.stack.is_some() =>
+        {
+            (StaleState::Spin, Basis::Assumed, None)
+        }
+        _ => (StaleState::Parked, Basis::Assumed, None),
+    }
+}
+
+/// How many CPUs waited for the lock of another's oops: several faults were
+/// announced before one oops began.
+pub fn die_lock_waiters(crash: &Crash) -> usize {
+    let faults = crash
+        .complaints
+        .iter()
+        .map(|c| c.faults.len().saturating_sub(1));
+    faults.max().unwrap_or(0)
 }

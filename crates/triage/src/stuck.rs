@@ -50,7 +50,7 @@ mod tests {
     fn at(name: &str) -> Symbol {
         Symbol {
             name: name.into(),
-            offset: 0x10,
+            offset: Some(0x10),
             size: Some(0x20),
         }
     }

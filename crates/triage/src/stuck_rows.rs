@@ -71,8 +71,9 @@ pub const ROWS: &[Row] = &[
         ],
         Place::Lock,
         StaleState::Qspinlock,
-        "waits in the MCS queue of a spinlock: a load-acquire and wfe loop on the word of the \
-         core before it; some other core holds the lock",
+        "spins on a spinlock, first in line (on the lock's own word) or in its queue (on the \
+         word of the core before it); which of the two depends on the kernel's build, and who \
+         holds the lock is not in this stack",
     ),
     row(
         &["queued_read_lock_slowpath", "queued_write_lock_slowpath"],

@@ -28,8 +28,24 @@ pub fn full(out: &mut impl Write, reading: &Reading) -> io::Result<()> {
     writeln!(out)?;
     steps(out, reading)?;
     writeln!(out, "\nWhat this means")?;
-    for finding in &reading.findings {
-        wrapped(out, "  - ", &finding.text)?;
+    for finding in reading.findings.iter().filter(|f| f.id != "setting") {
+        let support = finding.support.words();
+        let text = match support.as_str() {
+            "" => finding.text.clone(),
+            support => format!("{} [{support}]", finding.text),
+        };
+        wrapped(out, "  - ", &text)?;
+    }
+    let mut settings = reading
+        .findings
+        .iter()
+        .filter(|f| f.id == "setting")
+        .peekable();
+    if settings.peek().is_some() {
+        writeln!(out, "\nTo see more next time")?;
+        for setting in settings {
+            wrapped(out, "  - ", &setting.text)?;
+        }
     }
     match (&reading.command, &reading.no_command) {
         (Some(command), _) => {
@@ -89,6 +105,10 @@ fn title(out: &mut impl Write, head: &Head) -> io::Result<()> {
 
 fn facts(out: &mut impl Write, reading: &Reading) -> io::Result<()> {
     let mut fact = |name: &str, value: &str| writeln!(out, "  {name:<9} {value}");
+    let from = |name: &str| match reading.source(name) {
+        Some(support) => format!(" [{}]", support.words()),
+        None => String::new(),
+    };
     if let Some(line) = reading.head.line {
         let time = reading
             .head
@@ -100,21 +120,26 @@ fn facts(out: &mut impl Write, reading: &Reading) -> io::Result<()> {
     match &reading.kernel {
         Some(kernel) => {
             let era = kernel.era.map_or(String::new(), |e| format!(" (era {e})"));
-            fact("kernel", &format!("{}{era}", kernel.release))?;
+            fact(
+                "kernel",
+                &format!("{}{era}{}", kernel.release, from("kernel")),
+            )?;
         }
         None => fact("kernel", "not in the log")?,
     }
-    fact(
-        "hardware",
-        reading.hardware.as_deref().unwrap_or("not in the log"),
-    )?;
+    let hardware = reading.hardware.as_deref().unwrap_or("not in the log");
+    fact("hardware", &format!("{hardware}{}", from("hardware")))?;
     if let Some(cpus) = reading.cpus {
         let source = match cpus.source {
             CountSource::Boot => "",
+            CountSource::RcuStall => " (the kernel's own count)",
             CountSource::FailedList => " (from the list of those that failed to stop)",
             CountSource::HighestSeen => " or more (the highest that the log mentions)",
         };
-        fact("cpus", &format!("{}{source}", cpus.count))?;
+        fact("cpus", &format!("{}{source}{}", cpus.count, from("cpus")))?;
+    }
+    if let Some(cpu) = reading.head.cpu {
+        fact("panicked", &format!("CPU {cpu}{}", from("cpu")))?;
     }
     if let Some(panic) = &reading.panic {
         fact("panic", panic)?;
@@ -135,7 +160,7 @@ fn facts(out: &mut impl Write, reading: &Reading) -> io::Result<()> {
         } else {
             &failed.list
         };
-        fact("unstopped", list)?;
+        fact("unstopped", &format!("{list}{}", from("failed_to_stop")))?;
     }
     for other in reading.others.iter().take(MAX_OTHERS) {
         fact("other", &words_of(other))?;
@@ -146,7 +171,16 @@ fn facts(out: &mut impl Write, reading: &Reading) -> io::Result<()> {
             &format!("{} CPUs more", reading.others.len() - MAX_OTHERS),
         )?;
     }
-    fact("outcome", reading.head.outcome.words())
+    if let Some(stale) = &reading.stale {
+        let cpus = if stale.cpus.len() == 1 { "CPU" } else { "CPUs" };
+        fact(
+            "stale",
+            &format!("{cpus} {}{}", stale.cpus, from("stale.cpus")),
+        )?;
+        fact("state", &format!("{}{}", stale.state, from("stale.state")))?;
+    }
+    fact("outcome", reading.head.outcome.words())?;
+    fact("signature", &reading.signature)
 }
 
 /// How long, as far as whole seconds tell.
@@ -228,7 +262,11 @@ fn name(kind: Kind, step: Step) -> &'static str {
         Kind::HardLockup => "Watchdog detected hard LOCKUP",
         Kind::Oops => "Internal error",
         Kind::Sysrq => "sysrq: Trigger a crash",
-        Kind::Panic | Kind::Unknown => step.message(),
+        Kind::SError => "SError Interrupt",
+        Kind::RcuStall => "rcu: INFO: ... detected stall",
+        Kind::Panic | Kind::HungTask | Kind::HardwareError | Kind::Firmware | Kind::Unknown => {
+            step.message()
+        }
     }
 }
 

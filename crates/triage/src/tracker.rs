@@ -1,13 +1,18 @@
 //! Follows a log from line to line and tells where one crash ends and the
 //! next begins; what only quotes a log is left out.
 
+use std::borrow::Cow;
+
 use super::{
+    capture::End,
     crash::{Crash, Mark, Place},
     escapes::without_escapes,
+    fields,
     fit::Fit,
     lines::Line,
     message::Message,
     prefix::{self, Stamp},
+    repeats::Repeats,
     step::Step,
     wording,
 };
@@ -18,21 +23,35 @@ const BOOT_LINES: u64 = 50;
 /// Crashes held back until it is clear whether they are prose.
 const MAX_HELD: usize = 16;
 
+/// Lines between a dump and the crash that it belongs to.
+const PENDING_LINES: u64 = 60;
+
+/// Time between them, in microseconds.
+const PENDING_TIME: u64 = 15_000_000;
+
 /// What is known of the boot that a crash happens in.
 #[derive(Clone, Default)]
 struct Boot {
     line: u64,
-    release: Option<String>,
-    cpus_up: Option<u32>,
+    release: Option<(String, u64)>,
+    cpus_up: Option<(u32, u64)>,
     is_capture: bool,
+    /// CPUs with their MPIDRs, as they came up.
+    mpidrs: Vec<(u32, u64)>,
+    offline: Vec<u32>,
 }
 
 /// Collects crashes and hands each, complete, to `out`.
 pub struct Tracker<F> {
     out: F,
     current: Option<Crash>,
+    /// Dumps without a crash: the log may begin behind its first lines.
+    pending: Option<Crash>,
     held: Vec<Crash>,
     boot: Boot,
+    repeats: Repeats,
+    /// What is read comes from records in persistent storage.
+    pstore: bool,
     /// Lines of Markdown that opened or closed a quotation: inside of one if
     /// their number is odd.
     fences: u64,
@@ -46,8 +65,11 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
         Self {
             out,
             current: None,
+            pending: None,
             held: Vec::new(),
             boot: Boot::default(),
+            repeats: Repeats::default(),
+            pstore: false,
             fences: 0,
             cut: None,
         }
@@ -58,30 +80,39 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
     /// # Errors
     /// Those of `out`.
     pub fn line(&mut self, line: &Line<'_>) -> Result<(), E> {
-        let place = |stamp| Place {
-            line: line.number,
-            stamp,
-            whole: line.complete,
-        };
-        let plain;
-        let bytes = if memchr::memchr(0x1b, line.bytes).is_some() {
-            plain = without_escapes(line.bytes);
-            &plain
-        } else {
-            line.bytes
-        };
-        let (stamp, text) = prefix::split(bytes);
-        let message = wording::parse(text, line.complete);
+        let bytes = plain(line.bytes);
+        let (stamp, text) = prefix::split(&bytes);
+        if self.repeats.seen(&stamp, text, line.number) {
+            if let Some(crash) = &mut self.current {
+                crash.doubled = true;
+            }
+            return Ok(());
+        }
+        let mut message = wording::parse(text, line.complete);
+        let mut found_at = stamp;
+        if message.is_none() {
+            (found_at, message) = in_mid_line(&bytes, stamp, text, line.complete);
+        }
         if !line.complete && !message.as_ref().is_some_and(Message::ends_itself) {
             self.cut = Some(stamp.logged);
         }
-        if let Some(message) = message {
-            return self.message(message, place(stamp));
-        }
-        if let Some((stamp, text)) = prefix::split_before(bytes, bytes.len())
-            && let Some(message) = wording::parse(text, line.complete)
+        let at = Place {
+            line: line.number,
+            stamp: found_at,
+            whole: line.complete,
+        };
+        let in_capture = |c: &&mut Crash| c.boot.is_some() && c.next_boot.is_none();
+        if let Some(crash) = self.current.as_mut().filter(in_capture)
+            && !text.is_empty()
         {
-            return self.message(message, place(stamp));
+            crash.capture.last = Some((at.into(), fields::clean(text)));
+        }
+        let traces = matches!(message, Some(Message::CallTrace));
+        if let Some(message) = message {
+            self.message(message, at)?;
+        }
+        if traces && let Some(crash) = self.current.as_mut().or(self.pending.as_mut()) {
+            bare_frames(crash, line.behind, &at);
         }
         Ok(())
     }
@@ -91,6 +122,10 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
     /// # Errors
     /// Those of `out`.
     pub fn finish(&mut self) -> Result<(), E> {
+        if self.current.is_none() {
+            // The `crash` utility's stacks alone show a crash.
+            self.current = self.pending.take().filter(|c| c.tool && c.first.is_some());
+        }
         if let Some(crash) = &mut self.current {
             // Behind a quotation the last line is not the log's.
             crash.cut_line = self.cut == Some(crash.logged) && (crash.logged || self.fences == 0);
@@ -103,20 +138,45 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
         let stamp = &at.stamp;
         match message {
             Message::Fence => self.fence()?,
-            Message::Firmware => self.reset()?,
+            Message::PstorePart => {
+                self.pstore = true;
+                if let Some(crash) = &mut self.current {
+                    crash.pstore = true;
+                }
+            }
+            Message::Firmware => self.reset(at.line)?,
             Message::Boot(release) => self.boot(release, at)?,
             Message::CpusUp(count) => {
                 if self.current.as_ref().is_none_or(|c| c.boot.is_none()) {
-                    self.boot.cpus_up = Some(count);
+                    self.boot.cpus_up = Some((count, at.line));
                 }
             }
+            Message::Plugged { cpu, mpidr } => self.plugged(cpu, mpidr),
             Message::CaptureSign | Message::PrimarySign => self.sign(message, at)?,
+            Message::Progress(progress) => {
+                if let Some(crash) = self.current.as_mut().filter(|c| c.boot.is_some())
+                    && crash.next_boot.is_none()
+                {
+                    crash.capture.note(progress, at.line);
+                }
+            }
             message => {
                 match Fit::of(self.current.as_ref(), &message, stamp, self.fence_number()) {
                     Fit::Ignore => return Ok(()),
+                    Fit::Pend => {
+                        self.pend(message, at);
+                        return Ok(());
+                    }
+                    Fit::Replay => {
+                        if let Some(crash) = &mut self.current {
+                            crash.replayed = true;
+                            crash.next_boot = None;
+                        }
+                        return Ok(());
+                    }
                     Fit::Yes => {}
-                    Fit::New => self.begin(stamp, false)?,
-                    Fit::Split => self.begin(stamp, true)?,
+                    Fit::New => self.begin(&message, &at, false)?,
+                    Fit::Split => self.begin(&message, &at, true)?,
                 }
                 if let Some(crash) = &mut self.current {
                     crash.take(message, at);
@@ -126,23 +186,80 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
         Ok(())
     }
 
+    /// Keeps a detail for which no crash is under way.
+    fn pend(&mut self, message: Message<'_>, at: Place<'_>) {
+        if matches!(
+            message,
+            Message::PrimarySign | Message::Notifiers | Message::PanicEnd(_)
+        ) {
+            return;
+        }
+        if self.pending.as_ref().is_some_and(|p| !belongs(p, &at)) {
+            self.pending = None;
+        }
+        if self.pending.is_none() {
+            self.pending = Some(self.fresh(&at.stamp));
+        }
+        if let Some(pending) = &mut self.pending {
+            let shows = matches!(
+                message,
+                Message::Cpu(_) | Message::Pc(_) | Message::CallTrace | Message::HardwareError(_)
+            );
+            if shows {
+                pending.first.get_or_insert_with(|| at.into());
+            }
+            pending.take(message, at);
+        }
+    }
+
+    /// A crash of which nothing is known but its boot.
+    fn fresh(&self, stamp: &Stamp<'_>) -> Crash {
+        let mut crash = Crash {
+            logged: stamp.logged,
+            quoted: self.fence_number(),
+            release: self
+                .boot
+                .release
+                .as_ref()
+                .map(|(release, _)| release.clone()),
+            cpus_up: self.boot.cpus_up.map(|(count, _)| count),
+            in_capture: self.boot.is_capture,
+            pstore: self.pstore,
+            mpidrs: self.boot.mpidrs.clone(),
+            offline: self.boot.offline.clone(),
+            ..Crash::default()
+        };
+        crash.lines.release = self.boot.release.as_ref().map(|(_, line)| *line);
+        crash.lines.cpus_up = self.boot.cpus_up.map(|(_, line)| line);
+        crash
+    }
+
     /// Begins a crash; the one under way ends, with or without its late
     /// complaints.
-    fn begin(&mut self, stamp: &Stamp<'_>, split: bool) -> Result<(), E> {
+    fn begin(&mut self, message: &Message<'_>, at: &Place<'_>, split: bool) -> Result<(), E> {
         let late = self
             .current
             .as_mut()
             .filter(|_| split)
             .and_then(Crash::split_off_late);
+        if let Some(crash) = self.current.as_mut().filter(|_| self.boot.is_capture)
+            && crash.boot.is_some()
+        {
+            crash.capture.end = End::Panicked;
+        }
         self.close()?;
-        self.current = Some(late.unwrap_or_else(|| Crash {
-            logged: stamp.logged,
-            quoted: self.fence_number(),
-            release: self.boot.release.clone(),
-            cpus_up: self.boot.cpus_up,
-            in_capture: self.boot.is_capture,
-            ..Crash::default()
-        }));
+        let pending = self.pending.take().filter(|p| belongs(p, at));
+        self.current = Some(late.or(pending).unwrap_or_else(|| self.fresh(&at.stamp)));
+        if let Some(crash) = &mut self.current {
+            crash.dumps.without_warnings();
+            if crash.dumps.all.is_empty() && !crash.tool && crash.firmware.records.is_empty() {
+                crash.first = None;
+            }
+            // A complaint tells itself where it begins.
+            if !matches!(message, Message::Panic(_) | Message::Stopping) && !crash.tool {
+                crash.first = None;
+            }
+        }
         Ok(())
     }
 
@@ -160,17 +277,35 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
     }
 
     /// The machine was reset: whatever boots next is no capture kernel.
-    fn reset(&mut self) -> Result<(), E> {
+    fn reset(&mut self, line: u64) -> Result<(), E> {
         if let Some(crash) = &mut self.current {
             crash.reset = true;
+            next_boot(crash, line);
         }
         self.boot = Boot::default();
         self.close()
     }
 
+    fn plugged(&mut self, cpu: u32, mpidr: Option<u64>) {
+        if self.current.as_ref().is_some_and(|c| c.boot.is_some()) {
+            return;
+        }
+        self.boot.offline.retain(|known| *known != cpu);
+        match mpidr {
+            Some(mpidr) if self.boot.mpidrs.len() < 4096 => {
+                self.boot.mpidrs.retain(|(known, _)| *known != cpu);
+                self.boot.mpidrs.push((cpu, mpidr));
+            }
+            Some(_) => {}
+            None => self.boot.offline.push(cpu),
+        }
+    }
+
     fn boot(&mut self, release: Option<String>, at: Place<'_>) -> Result<(), E> {
-        let same_boot =
-            release.is_some() && self.boot.line != 0 && at.line - self.boot.line <= BOOT_LINES;
+        let release = release.map(|release| (release, at.line));
+        let same_boot = release.is_some()
+            && self.boot.line != 0
+            && at.line.abs_diff(self.boot.line) <= BOOT_LINES;
         if same_boot {
             self.boot.release = release;
             return Ok(());
@@ -182,14 +317,22 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             let started = crash.has(Step::CrashKernel) || crash.has(Step::Bye);
             if started && crash.boot.is_none() {
                 crash.boot = Some(Mark::from(at));
+            } else if crash.has(Step::CaptureBoot) {
+                // The next boot; or the capture kernel's console, which begins
+                // again from the first line; or the old kernel's log, printed.
+                crash.next_boot.get_or_insert(at.line);
             } else {
-                crash.reset |= !crash.has(Step::CaptureBoot);
+                crash.reset = true;
                 self.close()?;
             }
         }
+        self.pstore = false;
+        let again = self.boot.is_capture && self.current.is_some();
         self.boot = Boot {
             line: at.line,
             release,
+            mpidrs: vec![(0, 0)],
+            is_capture: again && self.boot.is_capture,
             ..Boot::default()
         };
         Ok(())
@@ -198,11 +341,13 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
     /// The booting kernel shows what it is.
     fn sign(&mut self, message: Message<'_>, at: Place<'_>) -> Result<(), E> {
         let capture = message == Message::CaptureSign;
-        self.boot.is_capture |= capture;
+        self.boot.is_capture = capture;
         let Some(crash) = self.current.as_mut().filter(|c| c.boot.is_some()) else {
             return Ok(());
         };
         if capture {
+            // The same kernel again, from its first line.
+            crash.next_boot = None;
             crash.take(message, at);
         } else if !crash.has(Step::CaptureBoot) {
             crash.reset = true;
@@ -212,9 +357,12 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
     }
 
     fn close(&mut self) -> Result<(), E> {
-        let Some(crash) = self.current.take() else {
+        let Some(mut crash) = self.current.take() else {
             return Ok(());
         };
+        if let Some(line) = crash.next_boot {
+            next_boot(&mut crash, line);
+        }
         // A bare sentence with the wording of a message, outside of any
         // quotation, is prose if the text turns out to be Markdown.
         let bare = !crash.logged && crash.quoted.is_none() && !crash.has_details;
@@ -236,5 +384,95 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             }
         }
         Ok(())
+    }
+}
+
+fn next_boot(crash: &mut Crash, line: u64) {
+    crash.next_boot.get_or_insert(line);
+    if crash.capture.end == End::LogEnds {
+        crash.capture.end = End::NextBoot;
+    }
+}
+
+/// Is what was seen before still near?
+fn belongs(pending: &Crash, at: &Place<'_>) -> bool {
+    let apart = |now: u64, before: u64| now.abs_diff(before) > PENDING_TIME;
+    pending.tool
+        || pending.logged == at.stamp.logged
+            && at.line - pending.last_line.min(at.line) <= PENDING_LINES
+            && !at
+                .stamp
+                .micros
+                .zip(pending.latest)
+                .is_some_and(|(now, then)| apart(now, then))
+}
+
+/// The line without what terminals and programs put around it.
+fn plain(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let bytes = if memchr::memchr(0x1b, bytes).is_some() {
+        Cow::Owned(without_escapes(bytes))
+    } else {
+        Cow::Borrowed(bytes)
+    };
+    if !bytes.ends_with(b"}") && !bytes.ends_with(b"},") {
+        return bytes;
+    }
+    match prefix::unwrap(&bytes) {
+        Some(inside) => Cow::Owned(inside.into_owned()),
+        None => bytes,
+    }
+}
+
+/// A message behind a vendor's prefix, behind another writer's text, or behind
+/// a prompt.
+fn in_mid_line<'a>(
+    bytes: &'a [u8],
+    stamp: Stamp<'a>,
+    text: &'a [u8],
+    complete: bool,
+) -> (Stamp<'a>, Option<Message<'a>>) {
+    if stamp.logged
+        && let Some(message) = prefix::peel(text).find_map(|rest| wording::parse(rest, complete))
+    {
+        return (stamp, Some(message));
+    }
+    if let Some((stamp, text)) = prefix::split_before(bytes, bytes.len()) {
+        let message = wording::parse(text, complete)
+            .or_else(|| prefix::peel(text).find_map(|rest| wording::parse(rest, complete)));
+        if message.is_some() {
+            return (stamp, message);
+        }
+    }
+    let behind = if stamp.logged {
+        None
+    } else {
+        prefix::behind_prompt(bytes)
+    };
+    let message = behind.and_then(|text| wording::parse(text, complete));
+    let begins = matches!(
+        message,
+        Some(
+            Message::SysrqCrash
+                | Message::Panic(_)
+                | Message::SoftLockup { .. }
+                | Message::HardLockup { .. }
+                | Message::Oops(_)
+        )
+    );
+    (stamp, message.filter(|_| begins))
+}
+
+/// Frames of which only the names are left: no word finds their lines.
+fn bare_frames(crash: &mut Crash, behind: &[u8], at: &Place<'_>) {
+    let lines = behind
+        .split(|b| matches!(b, b'\n' | b'\r'))
+        .filter(|line| !line.is_empty());
+    for line in lines {
+        let line = plain(line);
+        let (_, text) = prefix::split(&line);
+        if fields::symbol(text).is_some() || fields::bare_symbol(text).is_none() {
+            return;
+        }
+        crash.take(Message::Frame(text.trim_ascii()), *at);
     }
 }

@@ -39,7 +39,9 @@ fn without_lines(reading: &Reading) -> Value {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(fields) => {
-                fields.remove("line");
+                for place in ["line", "lines", "last_line", "last_text", "last_time"] {
+                    fields.remove(place);
+                }
                 fields.values_mut().for_each(strip);
             }
             Value::Array(items) => items.iter_mut().for_each(strip),

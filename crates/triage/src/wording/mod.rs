@@ -1,7 +1,14 @@
 //! Recognises the kernel's messages about a crash, in the wording of the
 //! kernels from 4.x on.
 
+mod boot;
+mod firmware;
+mod stall;
+mod tool;
+
 use super::{fields, message::Message};
+
+pub use boot::part;
 
 /// Reads one message; `None` for all others. `complete` says that the line
 /// was not cut off at its end.
@@ -14,7 +21,10 @@ pub fn parse(text: &[u8], complete: bool) -> Option<Message<'_>> {
         .or_else(|| lockup(text, complete))
         .or_else(|| crash(text))
         .or_else(|| stop(text))
-        .or_else(|| boot(text))?;
+        .or_else(|| stall::parse(text))
+        .or_else(|| boot::parse(text))
+        .or_else(|| firmware::parse(text))
+        .or_else(|| tool::parse(text))?;
     // What a cut would have changed without making it unreadable is left out.
     let sure = complete
         || !matches!(
@@ -25,6 +35,9 @@ pub fn parse(text: &[u8], complete: bool) -> Option<Message<'_>> {
                 | Message::Frame(_)
                 | Message::Backtrace(_)
                 | Message::CpusUp(_)
+                | Message::RcuCpu(_)
+                | Message::Asked(..)
+                | Message::FirmwareRegister(..)
                 | Message::CaptureSign
                 | Message::PrimarySign
         );
@@ -51,14 +64,18 @@ fn lockup(text: &[u8], complete: bool) -> Option<Message<'_>> {
         });
     }
     // Since 6.17 the line begins with the CPU that found it.
+    let mut by = None;
     if let Some(rest) = text.strip_prefix(b"CPU") {
-        text = fields::number(rest)?.1.strip_prefix(b": ")?;
+        let (cpu, rest) = fields::number(rest)?;
+        by = Some(cpu);
+        text = rest.strip_prefix(b": ")?;
     }
     let rest = text.strip_prefix(b"Watchdog detected hard LOCKUP on cpu ")?;
     let number = fields::number(rest);
     let whole = number.filter(|(_, behind)| complete || !behind.is_empty());
     Some(Message::HardLockup {
         cpu: whole.map(|(cpu, _)| cpu),
+        by,
     })
 }
 
@@ -75,8 +92,14 @@ fn crash(text: &[u8]) -> Option<Message<'_>> {
         let reason = reason.strip_prefix(b":").unwrap_or(reason);
         return Some(Message::Panic(reason.trim_ascii()));
     }
-    if text.starts_with(b"---[ end Kernel panic") || text.starts_with(b"Rebooting in ") {
-        return Some(Message::PanicEnd);
+    if let Some(rest) = text.strip_prefix(b"Rebooting in ") {
+        return Some(Message::PanicEnd(fields::number(rest).map(|(s, _)| s)));
+    }
+    if text.starts_with(b"---[ end Kernel panic") {
+        return Some(Message::PanicEnd(None));
+    }
+    if text.starts_with(b"Kernel Offset: ") || text.starts_with(b"Memory Limit: ") {
+        return Some(Message::Notifiers);
     }
     let sysrq = text.strip_prefix(b"sysrq: ").unwrap_or(text);
     let sysrq = sysrq.strip_prefix(b"SysRq : ").unwrap_or(sysrq);
@@ -94,7 +117,13 @@ fn stop(text: &[u8]) -> Option<Message<'_>> {
         }
         _ => {}
     }
-    let text = text.strip_prefix(b"SMP: ")?;
+    if let Some(said) = text.strip_prefix(b"sdei_nmi: ") {
+        return Some(Message::SdeiNmi(said));
+    }
+    // Lower case in trees with the generic stop code.
+    let text = text
+        .strip_prefix(b"SMP: ")
+        .or(text.strip_prefix(b"smp: "))?;
     if text == b"stopping secondary CPUs" {
         return Some(Message::Stopping);
     }
@@ -102,63 +131,12 @@ fn stop(text: &[u8]) -> Option<Message<'_>> {
         return Some(Message::FailedToStop(list.trim_ascii()));
     }
     let retry = text.strip_prefix(b"retry stop with ")?;
-    let retry = retry.strip_prefix(b"SDEI ").unwrap_or(retry);
+    if let Some(list) = retry.strip_prefix(b"SDEI NMI for CPUs ") {
+        return Some(Message::RetrySdei(list.trim_ascii()));
+    }
     retry
         .strip_prefix(b"NMI for CPUs ")
         .map(|list| Message::Retry(list.trim_ascii()))
-}
-
-fn boot(text: &[u8]) -> Option<Message<'_>> {
-    if text.starts_with(b"Booting Linux on physical CPU 0x") {
-        return Some(Message::Boot(None));
-    }
-    if let Some(rest) = text.strip_prefix(b"Linux version ") {
-        let end = memchr::memchr(b' ', rest)?;
-        return Some(Message::Boot(Some(fields::kernel_release(&rest[..end])?)));
-    }
-    let firmware: [&[u8]; 5] = [
-        b"EFI stub: ",
-        b"NOTICE:  BL1: ",
-        b"NOTICE:  BL2: ",
-        b"NOTICE:  BL31: v",
-        b"U-Boot 20",
-    ];
-    if firmware.iter().any(|start| text.starts_with(start)) {
-        return Some(Message::Firmware);
-    }
-    let reserve = text.strip_prefix(b"OF: fdt: ").unwrap_or(text);
-    if reserve.starts_with(b"Reserving ") && reserve.ends_with(b" for elfcorehdr") {
-        return Some(Message::CaptureSign);
-    }
-    let arguments = text.strip_prefix(b"Kernel ").unwrap_or(text);
-    if arguments
-        .get(1..)
-        .is_some_and(|a| a.starts_with(b"ommand line: "))
-    {
-        let has = |word: &[u8]| arguments.split(|b| *b == b' ').any(|w| w.starts_with(word));
-        return if has(b"elfcorehdr=") {
-            Some(Message::CaptureSign)
-        } else if has(b"crashkernel=") {
-            Some(Message::PrimarySign)
-        } else if has(b"reset_devices") || has(b"irqpoll") {
-            Some(Message::CaptureSign)
-        } else {
-            None
-        };
-    }
-    if text.starts_with(b"kdump") && text.ends_with(b"saving vmcore complete") {
-        return Some(Message::VmcoreSaved);
-    }
-    cpus_up(text)
-}
-
-/// `smp: Brought up 8 nodes, 128 CPUs`, with its older wordings.
-fn cpus_up(text: &[u8]) -> Option<Message<'_>> {
-    let text = text.strip_prefix(b"smp: ").unwrap_or(text);
-    let rest = text.strip_prefix(b"Brought up ")?.strip_suffix(b" CPUs")?;
-    let count = rest.rsplit(|b| *b == b' ').next()?;
-    let (count, tail) = fields::number(count)?;
-    tail.is_empty().then_some(Message::CpusUp(count))
 }
 
 fn fence(text: &[u8]) -> Option<Message<'_>> {
@@ -192,14 +170,20 @@ fn dump(text: &[u8]) -> Option<Message<'_>> {
     if let Some(name) = text.strip_prefix(b"Hardware name: ") {
         return Some(Message::Hardware(fields::clean(name)));
     }
+    if let Some(other) = foreign(text) {
+        return Some(Message::Foreign(other));
+    }
+    // The register is always a symbol or an address: what is left of a symbol
+    // without its numbers still is one.
+    let symbol = |rest| fields::symbol(rest).or_else(|| fields::bare_symbol(rest));
     for start in [&b"pc : "[..], b"PC is at "] {
         if let Some(rest) = text.strip_prefix(start) {
-            return Some(Message::Pc(fields::symbol(rest)));
+            return Some(Message::Pc(symbol(rest)));
         }
     }
     for start in [&b"lr : "[..], b"LR is at "] {
         if let Some(rest) = text.strip_prefix(start) {
-            return Some(Message::Lr(fields::symbol(rest)));
+            return Some(Message::Lr(symbol(rest)));
         }
     }
     if let Some(rest) = text.strip_prefix(b"NMI backtrace for cpu ") {
@@ -210,8 +194,28 @@ fn dump(text: &[u8]) -> Option<Message<'_>> {
         _ if text.starts_with(b"---[ end trace ") && text.ends_with(b"]---") => {
             Some(Message::EndTrace)
         }
-        _ if text.starts_with(b"RIP: ") => Some(Message::Foreign),
         _ => None,
+    }
+}
+
+/// Rows that only another architecture prints, and which one it is.
+fn foreign(text: &[u8]) -> Option<&'static str> {
+    let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
+    let begins = |word: &[u8]| text.starts_with(word);
+    if begins(b"RIP: ") {
+        Some("x86")
+    } else if begins(b"epc : ") && has(b" ra : ") || begins(b"status: ") && has(b"badaddr: ") {
+        Some("riscv")
+    } else if begins(b"NIP [c0") || begins(b"NIP:  ") || begins(b"REGS: ") && has(b" TRAP: ") {
+        Some("powerpc")
+    } else if begins(b"pc : [<") && has(b"psr: ") {
+        Some("32-bit Arm")
+    } else if begins(b"Krnl PSW") {
+        Some("s390")
+    } else if text == b"Call Trace:" {
+        Some("another architecture")
+    } else {
+        None
     }
 }
 
@@ -248,9 +252,13 @@ mod tests {
         }
         let played = "watchdog: BUG: soft lockup - CPU#24 stuck for 23.4s! [containerd:2333]";
         assert_eq!(read(played), Some(soft));
-        for start in ["NMI watchdog: ", "watchdog: ", "watchdog: CPU7: "] {
+        for (start, by) in [
+            ("NMI watchdog: ", None),
+            ("watchdog: ", None),
+            ("watchdog: CPU7: ", Some(7)),
+        ] {
             let text = format!("{start}Watchdog detected hard LOCKUP on cpu 3");
-            assert_eq!(read(&text), Some(Message::HardLockup { cpu: Some(3) }));
+            assert_eq!(read(&text), Some(Message::HardLockup { cpu: Some(3), by }));
         }
     }
 
@@ -262,7 +270,10 @@ mod tests {
         );
         assert_eq!(
             parse(b"watchdog: Watchdog detected hard LOCKUP on cpu 2", false),
-            Some(Message::HardLockup { cpu: None })
+            Some(Message::HardLockup {
+                cpu: None,
+                by: None
+            })
         );
     }
 
@@ -294,23 +305,6 @@ mod tests {
             "pr_warn(\"SMP: failed to stop secondary CPUs %*pbl\\n\",",
         ] {
             assert_eq!(read(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn capture_and_primary_kernels_differ_in_their_arguments() {
-        let line = "Kernel command line: BOOT_IMAGE=/vmlinuz irqpoll nr_cpus=1 reset_devices";
-        assert_eq!(read(line), Some(Message::CaptureSign));
-        let line = "Kernel command line: BOOT_IMAGE=/vmlinuz crashkernel=512M";
-        assert_eq!(read(line), Some(Message::PrimarySign));
-        let line = "Reserving 4KB of memory at 0x202fffff000 for elfcorehdr";
-        assert_eq!(read(line), Some(Message::CaptureSign));
-    }
-
-    #[test]
-    fn boot_tells_the_cpu_count() {
-        for text in ["smp: Brought up 8 nodes, 128 CPUs", "Brought up 128 CPUs"] {
-            assert_eq!(read(text), Some(Message::CpusUp(128)));
         }
     }
 }
