@@ -160,8 +160,8 @@ pub struct Crash {
     pub next_boot: Option<u64>,
     /// The capture kernel printed this crash's lines again.
     pub replayed: bool,
-    /// Every line stands twice.
-    pub doubled: bool,
+    /// Lines that stood there twice.
+    pub doubled: u32,
     /// It comes from a record in persistent storage.
     pub pstore: bool,
     /// The `crash` utility's output is part of it.

@@ -15,6 +15,9 @@ use super::{
     stuck::Place,
 };
 
+/// Lines that stand twice before it is the console that doubles them.
+const DOUBLED: u32 = 3;
+
 /// One conclusion.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Finding {
@@ -346,7 +349,7 @@ impl Findings {
 
     /// What was noticed of the log as such.
     fn log_itself(&mut self, e: &Evidence<'_>) {
-        if e.crash.doubled {
+        if e.crash.doubled >= DOUBLED {
             self.add(
                 "doubled",
                 Support::read([]),

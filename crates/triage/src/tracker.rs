@@ -84,7 +84,7 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
         let (stamp, text) = prefix::split(&bytes);
         if self.repeats.seen(&stamp, text, line.number) {
             if let Some(crash) = &mut self.current {
-                crash.doubled = true;
+                crash.doubled += 1;
             }
             return Ok(());
         }
@@ -464,15 +464,26 @@ fn in_mid_line<'a>(
 
 /// Frames of which only the names are left: no word finds their lines.
 fn bare_frames(crash: &mut Crash, behind: &[u8], at: &Place<'_>) {
+    let mut frames = Vec::new();
     let lines = behind
         .split(|b| matches!(b, b'\n' | b'\r'))
         .filter(|line| !line.is_empty());
     for line in lines {
         let line = plain(line);
-        let (_, text) = prefix::split(&line);
-        if fields::symbol(text).is_some() || fields::bare_symbol(text).is_none() {
+        let (stamp, text) = prefix::split(&line);
+        if fields::symbol(text).is_some() {
+            // The words find these.
             return;
         }
-        crash.take(Message::Frame(text.trim_ascii()), *at);
+        if stamp.logged != at.stamp.logged || fields::bare_symbol(text).is_none() {
+            break;
+        }
+        frames.push(text.trim_ascii().to_vec());
+    }
+    // A single word is no trace.
+    if frames.len() > 1 {
+        for frame in frames {
+            crash.take(Message::Frame(&frame), *at);
+        }
     }
 }
