@@ -14,8 +14,8 @@ VENV := $(TARGET_DIR)/venv
 REQUIREMENTS := docs/ci/labgrid/requirements.txt
 LG_ENV ?= docs/ci/labgrid/qemu.yaml
 JUNIT ?= $(TARGET_DIR)/labgrid.xml
-# Of 5.10, 6.1, 6.12, newest: what kexec is tried from.
-KERNELS ?= 6.1 newest
+# What is crashed, and what kexec is tried from: a choice of these.
+KERNELS ?= 5.10 6.1 6.12 newest
 PYTEST := PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q -p no:cacheprovider --lg-env
 
 # Where `make install` puts things; DESTDIR goes before it, for who packs them.
@@ -43,7 +43,7 @@ SYSROOT = $(shell rustc --print sysroot)
 PLAIN_PATHS := dist/plain-paths.toml
 BUILD = $(CARGO) build --locked --release $(FLAGS)
 
-.PHONY: help run test host-test labgrid ktap linux adding schema build dist grub qemu carry cargo-install install
+.PHONY: help run test host-test labgrid ktap linux linux-all adding schema build dist grub qemu carry cargo-install install
 .PHONY: uninstall stage deb release reproduce deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
@@ -55,7 +55,8 @@ help:
 	@echo 'make ktap       have the parser of the kernel read what the image prints'
 	@echo 'make adding     carry out the steps of docs/adding.md on a copy'
 	@echo 'make schema     write docs/run.schema.json anew'
-	@echo "make linux      hand over from Debian's own kernels by kexec (KERNELS=...)"
+	@echo "make linux      crash Debian's own kernels, and hand over from them by kexec (KERNELS=...)"
+	@echo 'make linux-all  the same in every combination, for an hour or two'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
@@ -96,10 +97,11 @@ ktap: deps-test venv build
 schema:
 	STALECORE_WRITE_SCHEMA=1 $(CARGO) test --locked --release -q -p stalecore-model --lib schema
 
-linux: deps-test venv build
+linux-all: ALL := 1
+linux linux-all: deps-test venv build
 	@tools/linux $(TARGET_DIR)/linux $(KERNELS)
-	LINUX=$(TARGET_DIR)/linux KERNELS='$(KERNELS)' PYTHONDONTWRITEBYTECODE=1 \
-		$(VENV)/bin/pytest -q -p no:cacheprovider tests/linux
+	LINUX=$(TARGET_DIR)/linux KERNELS='$(KERNELS)' ALL=$(ALL) PYTHONDONTWRITEBYTECODE=1 \
+		$(VENV)/bin/pytest -q --tb=short -p no:cacheprovider tests/linux
 
 # The steps of docs/adding.md, on a copy that is built and run.
 adding: deps-run

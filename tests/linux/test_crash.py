@@ -1,0 +1,94 @@
+"""Debian's kernels are crashed in every way; `stalecore triage` says what happened,
+and the command that it gives stages it."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from machine import DIST
+from ways import CPUS, WAYS, cpus
+
+KERNELS = os.environ["KERNELS"].split()
+
+
+def numbers(text):
+    """CPUs of a list as the kernel prints them."""
+    ends = (part.split("-") for part in text.split(",") if part)
+    return {cpu for end in ends for cpu in range(int(end[0]), int(end[-1]) + 1)}
+
+
+def wrong(way, reading, release):
+    """What is not as it was, in words."""
+    crash = reading["crashes"][0] if reading["crashes"] else {}
+    stale = crash.get("stale") or {"cpus": "", "basis": None, "state": None}
+    exact = (crash.get("failed_to_stop") or {}).get("meaning") == "still-online"
+    staged = numbers(stale["cpus"])
+    checks = {
+        "crashes": reading["crash_count"] == way.crashes,
+        "kind": crash.get("kind") in way.kinds,
+        "outcome": crash.get("outcome") in way.outcomes,
+        "cpu": crash.get("cpu") in way.by,
+        "release": (crash.get("kernel") or {}).get("release") == release,
+        "kdump_loaded": crash.get("kdump_loaded") in (way.loaded, None),
+        "in_capture_kernel": crash.get("in_capture_kernel") is False,
+        "command": crash.get("command") is not None,
+    }
+    if way.outcomes == ("no-panic",):
+        checks["stale"] = staged == way.by or not crash.get("command")
+        checks["cpu"] = True
+        checks["command"] = True
+    elif way.hung:
+        others = CPUS - {crash.get("cpu")}
+        checks["stale"] = staged == way.hung if exact else way.hung <= staged <= others
+        checks["basis"] = stale["basis"] != "took-sgi"
+    else:
+        checks["stale"] = stale["state"] == "parked"
+    if way.crashes == 2:
+        checks["second"] = reading["crashes"][-1]["in_capture_kernel"]
+    return [name for name, right in checks.items() if not right]
+
+
+def summary(reading):
+    """What triage says, in words."""
+    crashes = []
+    for crash in reading["crashes"]:
+        stale = crash["stale"] or {"state": "nothing", "cpus": "", "basis": ""}
+        staged = f"{stale['state']} on {stale['cpus']} ({stale['basis']})"
+        crashes.append(f"{crash['kind']} on CPU {crash['cpu']}, {crash['outcome']}, {staged}")
+    return " / ".join(crashes) or "no crash"
+
+
+def choice():
+    """Each way with one kernel, in turn, or with each that knows it."""
+    for n, way in enumerate(WAYS):
+        kernels = [kernel for kernel in KERNELS if kernel in way.kernels]
+        every = os.environ.get("ALL") or way.name == "one-hung"
+        for kernel in kernels if every else kernels[n % max(len(kernels), 1) :][:1]:
+            yield pytest.param(kernel, way, id=f"{kernel}-{way.name}")
+
+
+@pytest.mark.parametrize("kernel,way", list(choice()))
+def test_triage_says_what_happened(kernel, way, machines, table, tmp_path):
+    with machines(kernel, words="crashkernel=256M").start() as guest:
+        guest.ask(way.row)
+        assert guest.read(way.mark, seconds=90), guest.log.decode(errors="replace")[-3000:]
+        guest.drain(way.quiet)
+        log = tmp_path / "console.log"
+        log.write_bytes(guest.log)
+    triage = subprocess.run([DIST / "stalecore", "triage", "--json", log], capture_output=True)
+    assert triage.returncode == 0
+    reading = json.loads(triage.stdout)
+    release = log.read_text(errors="replace").split("Linux version ")[1].split()[0]
+    differences = wrong(way, reading, release)
+    command = reading["crashes"] and reading["crashes"][0]["command"]
+    if command:
+        argv = [DIST / "stalecore", *command["argv"][1:], "--samples", "16", "--quiet"]
+        argv += ["--out", tmp_path / "run"]
+        staged = subprocess.run(argv, timeout=120, capture_output=True)
+        # A core that does not answer blocks the path.
+        if staged.returncode != (4 if "--fabric" in argv else 0):
+            differences.append(f"command ends with {staged.returncode}")
+    table(kernel, way.name, way.happened(), summary(reading), differences)
+    assert not differences, f"{summary(reading)}: wrong: {differences}: {log}"
