@@ -3,6 +3,7 @@ memory is the same at the image's first instruction and when it has ended."""
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,12 +24,20 @@ def test_nothing_outside_is_written(state, pages, machines, tmp_path):
         assert guest.read(b"Crash kernel\r\n", seconds=30)
         first, last = re.findall(rb"([0-9a-f]+)-([0-9a-f]+) : Crash", guest.log)[-1]
         first, end = int(first, 16), int(last, 16) + 1
-        debugger, monitor = Debugger(tmp_path), Monitor(tmp_path)
-        debugger.stop_at(first)
         outside = [(MEMORY[0], first), (end, MEMORY[1])]
-        before = monitor.memory(outside, tmp_path / "before")
-        debugger.leave()
-        assert guest.host(tmp_path / "run", 240) == 0
+        debugger, monitor = Debugger(tmp_path), Monitor(tmp_path)
+
+        def at_entry():
+            debugger.stop_at(first)
+            before = monitor.memory(outside, tmp_path / "before")
+            debugger.leave()
+            return before
+
+        # A serial line that nobody reads would hold up the machine.
+        with ThreadPoolExecutor(1) as pool:
+            before = pool.submit(at_entry)
+            assert guest.host(tmp_path / "run", 240) == 0
+            before = before.result()
         monitor.wait("query-status", "shutdown")
         after = monitor.memory(outside, tmp_path / "after")
     written = {at for pair in zip(before, after) for at in different(*pair)}
