@@ -8,12 +8,13 @@ use std::{
 };
 
 /// The sections, with how many places there may be.
-const MOST: [(&str, usize); 5] = [
+const MOST: [(&str, usize); 6] = [
     ("A stale state", 3),
     ("An operation", 3),
     ("A routine", 3),
     ("A way to boot", 5),
     ("A kernel era", 3),
+    ("An erratum", 1),
 ];
 
 /// A step: ``1. `file`, before `line`: what goes there.``
@@ -171,6 +172,7 @@ fn adding_by_the_steps_alone_is_enough() {
         let mut command = cargo(&["run", "--release", "-q", "-p", "stalecore-cli", "--"]);
         said(command.args(args))
     };
+    assert!(run(&["list", "errata"]).contains("1234567\n"));
     let list = run(&["list"]);
     for (name, about) in [
         ("nop-loop", "a loop of nops"),

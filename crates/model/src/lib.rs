@@ -17,6 +17,7 @@ pub mod bisect;
 pub mod clock;
 pub mod console;
 pub mod cpuset;
+pub mod errata;
 pub mod exit;
 pub mod fabric;
 pub mod glossary;

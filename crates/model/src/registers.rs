@@ -214,18 +214,21 @@ pub fn core_name(midr: u64) -> String {
             || format!("implementer {implementer:#04x}"),
             |(_, name)| String::from(*name),
         );
-    let core = PARTS
-        .iter()
-        .find(|(i, p, _)| (*i, *p) == (implementer, part))
-        .map_or_else(
-            || format!("part {part:#05x}"),
-            |(.., name)| String::from(*name),
-        );
+    let core =
+        part_name(implementer, part).map_or_else(|| format!("part {part:#05x}"), String::from);
     format!(
         "{maker} {core} r{}p{}",
         bits(midr, 23, 20),
         bits(midr, 3, 0)
     )
+}
+
+/// What the maker calls a core, by MIDR_EL1.Implementer and PartNum.
+pub fn part_name(implementer: u64, part: u64) -> Option<&'static str> {
+    let found = PARTS
+        .iter()
+        .find(|(i, p, _)| (*i, *p) == (implementer, part));
+    found.map(|(.., name)| *name)
 }
 
 const IMPLEMENTERS: &[(u64, &str)] = &[
@@ -260,6 +263,12 @@ const PARTS: &[(u64, u64, &str)] = &[
     (0x41, 0xd47, "Cortex-A710"),
     (0x41, 0xd49, "Neoverse N2"),
     (0x41, 0xd4f, "Neoverse V2"),
+    (0x41, 0x8a0, "C1-Nano"),
+    (0x41, 0xd48, "Cortex-X2"),
+    (0x41, 0xd4b, "Cortex-A78C"),
+    (0x41, 0xd4e, "Cortex-X3"),
+    (0x41, 0xd82, "Cortex-X4"),
+    (0x41, 0xd84, "Neoverse V3"),
     (0x48, 0xd01, "TSV110 (Kunpeng 920)"),
     (0x48, 0xd02, "Kunpeng after the 920"),
     (0x70, 0x303, "FTC310 (E2000)"),

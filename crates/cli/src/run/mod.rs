@@ -60,7 +60,9 @@ use progress::Progress;
 use qemu::Qemu;
 use scratch::Scratch;
 use session::Session;
+pub use show::width;
 use silence::Lookout;
+pub use table::fold;
 use threads::Threads;
 use watch::Stop;
 

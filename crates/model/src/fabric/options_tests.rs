@@ -64,7 +64,10 @@ fn each_mistake_names_itself_and_what_is_allowed() {
             ["delay: '9999", "up to 10s"],
         ),
         ("fault=dsb-ish", ["fault: 'dsb-ish'", "allowed: dc-civac"]),
-        ("fault=tlbi-vmalle1is", ["can fault", "dc-cvac, ic-ivau"]),
+        (
+            "fault=tlbi-vmalle1is",
+            ["can fault", "dc-cvac, dc-ivac, ic-ivau"],
+        ),
         ("heal=hope", ["heal: 'hope'", "psci, never"]),
         ("depth=2,depth=3", ["'depth' is given twice", "once"]),
     ] {

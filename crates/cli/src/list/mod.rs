@@ -1,16 +1,28 @@
 //! `stalecore list`: the words of the command line and of the report.
 
+mod errata;
+
 use serde_json::{Value, json};
 use stalecore_model::{
     exit::ExitCode,
     glossary::{Kind, LineState, StaleState, Subject, Verdict},
 };
 
-use crate::stdout;
+use crate::{run::width, stdout};
+
+/// What has a list of its own.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum What {
+    /// The known errata that a case stages: number, cores, trigger, operations
+    Errata,
+}
 
 /// What to print, and how.
 #[derive(clap::Args)]
 pub struct Args {
+    /// One list instead, which is not among the others
+    #[arg(value_enum, value_name = "WHAT")]
+    what: Option<What>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -75,7 +87,12 @@ fn lists() -> Vec<List> {
 /// # Errors
 /// Standard output's.
 pub fn list(args: &Args) -> anyhow::Result<ExitCode> {
-    let text = if args.json { as_json() } else { as_text() };
+    let text = match (args.what, args.json) {
+        (None, false) => as_text(),
+        (None, true) => as_json(),
+        (Some(What::Errata), false) => errata::text(width()),
+        (Some(What::Errata), true) => errata::json(),
+    };
     stdout::print(&text)?;
     Ok(ExitCode::Expected)
 }
