@@ -176,8 +176,8 @@ deb: carry
 
 release:
 	rm -rf $(RELEASE) $(STAGED) && mkdir -p dist
-	printf "[target.'cfg(all())']\\nrustflags = [\\n" > $(PLAIN_PATHS)
-	printf '"--remap-path-prefix=%s",\\n' $(CURDIR)=/stalecore \
+	printf "[target.'cfg(all())']\nrustflags = [\n" > $(PLAIN_PATHS)
+	printf '"--remap-path-prefix=%s",\n' $(CURDIR)=/stalecore \
 		$(abspath $(TARGET_DIR))=/target $(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo \
 		$(SYSROOT)/lib/rustlib/src/rust=/rust >> $(PLAIN_PATHS)
 	echo ']' >> $(PLAIN_PATHS)
