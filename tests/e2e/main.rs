@@ -23,6 +23,7 @@ mod mishaps;
 mod odd_machines;
 mod outputs;
 mod reset;
+mod resume;
 mod saved_log;
 mod seen;
 mod serial;

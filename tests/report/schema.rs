@@ -57,6 +57,7 @@ fn full() -> Value {
         unfinished: Some(18),
     });
     run.restarts = 1;
+    run.image = "9:995dc9bbdf1939fa".into();
     run.absent.push(Absent {
         cpus: CpuSet::one(63),
         why: "PSCI CPU_ON: denied".into(),

@@ -20,6 +20,7 @@ pub mod cpuset;
 pub mod errata;
 pub mod exit;
 pub mod fabric;
+pub mod fingerprint;
 pub mod glossary;
 pub mod handover;
 pub mod hazard;

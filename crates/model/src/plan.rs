@@ -199,6 +199,15 @@ impl Plan {
                 }
             }
         }
+        if let Some(wanted) = &options.cases {
+            if wanted.highest() > number {
+                return Err(format!("cases: {wanted}; this plan has 1 to {number}"));
+            }
+            for group in &mut groups {
+                group.cases.retain(|case| wanted.contains(case.number));
+            }
+            groups.retain(|group| !group.cases.is_empty());
+        }
         let sweep = match options.sweep {
             Auto::On => true,
             Auto::Off => false,
@@ -224,6 +233,9 @@ impl Plan {
             all if all == StaleState::ALL => StaleState::Qspinlock,
             _ => return Err("stale: the scenario kdump takes one stale state".into()),
         };
+        if options.cases.is_some() {
+            return Err("cases: the scenario kdump is one case".into());
+        }
         if state.powered_off() {
             return Err(format!(
                 "stale: the scenario kdump stops the cores itself; not allowed: {state}"

@@ -162,3 +162,25 @@ fn a_core_that_does_not_answer_has_no_role() {
     assert!(roles("initiators=6", "0-5").is_err());
     assert!(roles("initiators=3 sentinel=3", "0-2").is_err());
 }
+
+#[test]
+fn a_part_of_a_plan_keeps_its_numbers() {
+    let options = |text: &str| {
+        let text = format!("stalecore.ops=ic-ivau,dc-civac stalecore.stale=spin,wfe,parked {text}");
+        Options::from_bootargs(&text).unwrap()
+    };
+    let whole = Plan::new(&options(""), 4).unwrap();
+    let part = Plan::new(&options("stalecore.cases=2-3,6"), 4).unwrap();
+    let all: Vec<_> = whole.groups.iter().flat_map(|g| &g.cases).collect();
+    let some: Vec<_> = part.groups.iter().flat_map(|g| &g.cases).collect();
+    assert_eq!(some, [all[1], all[2], all[5]]);
+    assert_eq!((part.len(), part.groups.len()), (3, 3));
+    assert_eq!((part.roles, part.sweep), (whole.roles, whole.sweep));
+    // A group of which nothing is left is not entered.
+    let first = Plan::new(&options("stalecore.cases=1"), 4).unwrap();
+    assert_eq!(first.groups.len(), 1);
+    let error = Plan::new(&options("stalecore.cases=2,7"), 4).unwrap_err();
+    assert_eq!(error, "cases: 2,7; this plan has 1 to 6");
+    let crash = Options::from_bootargs("stalecore.scenario=kdump stalecore.cases=1").unwrap();
+    assert!(Plan::new(&crash, 4).unwrap_err().contains("is one case"));
+}

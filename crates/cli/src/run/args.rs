@@ -31,6 +31,10 @@ pub struct Args {
     /// Say what would be run, and about how long it takes, and start nothing
     #[arg(long)]
     pub list: bool,
+    /// Go on with a run that was broken off (Ctrl-C, a host that went down): run what it lacks, as
+    /// it was begun; one result comes of both
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub resume: Option<PathBuf>,
     /// The host's deadline for the whole run in seconds [default: from the plan]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<u32>,

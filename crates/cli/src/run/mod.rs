@@ -24,6 +24,7 @@ pub mod pace;
 pub mod progress;
 mod qemu;
 mod qmp;
+mod resume;
 mod scratch;
 pub mod session;
 mod show;
@@ -58,6 +59,7 @@ use outdir::OutDir;
 use pace::Pace;
 use progress::Progress;
 use qemu::Qemu;
+use resume::{Earlier, Resume};
 use scratch::Scratch;
 use session::Session;
 pub use show::width;
@@ -82,6 +84,18 @@ const COMPLAINTS: usize = 20;
 /// # Errors
 /// What keeps the run from being started, or its results from being saved.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Some(dir) = args.resume.clone() else {
+        return begin(&args, None);
+    };
+    let quiet = args.output.quiet;
+    match resume::begin(&dir, args)? {
+        Resume::On(args, earlier) => begin(&args, Some(*earlier)),
+        Resume::Over(code, text) => Ok(resume::over(code, &text, quiet)),
+    }
+}
+
+/// Runs, or goes on with what an earlier run lacks.
+fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
     let machine = &args.machine;
     let options = args.options();
     let plan = Plan::new(&options, machine.cpus).map_err(|e| anyhow!(args::as_flag(&e)))?;
@@ -126,8 +140,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let core = args.core.as_deref();
     let core = core.map(|path| CoreFile::new(path, machine.mem));
     let core = core.transpose()?;
+    let image = args.boot.fingerprint(scratch.path())?;
+    if let Some(earlier) = &earlier {
+        earlier.booted(&image)?;
+    }
     let out = OutDir::open(args.output.out.as_deref())?;
     let run = Run {
+        image,
         machine_command: machine::as_text(&qemu.program, &words),
         host: format!("qemu {} ({})", qemu.version, machine.accel.name()),
         emulated: Some(machine.accel == Accel::Tcg),
@@ -136,11 +155,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     // Before the machine starts: a directory that cannot be written is found
     // now, and a host that is killed leaves what it knew.
-    out.save(&run)?;
+    let log = match &earlier {
+        None => {
+            out.save(&run)?;
+            out.console()?
+        }
+        Some(earlier) => out.console_again(earlier.run.console_bytes)?,
+    };
     let begins = args.boot.begins();
     let verbose = args.output.verbose;
     let progress = Progress::new(args.output.quiet, verbose, begins, pace);
-    let mut session = Session::new(run, out.console()?, progress);
+    let mut session = Session::new(run, log, progress);
     interrupt::install()?;
     if !args.output.quiet {
         stderr::say(&shell::quoted(&session.run.machine_command));
@@ -169,6 +194,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     ending.unchecked = checker.and_then(|checker| checker.take(&mut session.run).err());
     let odd = what_was_odd(&session.run, &ending, &args.machine.el);
     session.run.notes.extend(odd);
+    if let Some(earlier) = earlier {
+        earlier.join(&mut session, &out)?;
+    }
     conclude::conclude(session, &ending, lookout.core.as_ref(), &out, &args.output)
 }
 

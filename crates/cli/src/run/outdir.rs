@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::ErrorKind,
+    io::{ErrorKind, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,8 @@ use crate::{junit, report, store};
 /// Where the numbered directories lie when none is asked for.
 const DEFAULT: &str = "stalecore-out";
 
-const CONSOLE: &str = "console.log";
+/// The console, byte for byte.
+pub const CONSOLE: &str = "console.log";
 
 /// A directory that can be written to, holds nobody else's files, and is this
 /// run's alone for as long as this lives.
@@ -75,6 +76,34 @@ impl OutDir {
         lock_alone(&file, &self.path)?;
         file.set_len(0).with_context(name)?;
         Ok(file)
+    }
+
+    /// Goes on with the log of a run that is resumed.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn console_again(&self, bytes: u64) -> anyhow::Result<File> {
+        let path = self.path.join(CONSOLE);
+        let name = || path.display().to_string();
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).truncate(false);
+        let mut file = options.open(&path).with_context(name)?;
+        lock_alone(&file, &self.path)?;
+        // Behind what is known of it.
+        file.set_len(bytes).with_context(name)?;
+        file.seek(SeekFrom::End(0)).with_context(name)?;
+        Ok(file)
+    }
+
+    /// Takes from the log what is behind so many bytes.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn forget_behind(&self, bytes: u64) -> anyhow::Result<()> {
+        let path = self.path.join(CONSOLE);
+        let file = OpenOptions::new().write(true).open(&path);
+        let cut = file.and_then(|file| file.set_len(bytes));
+        cut.with_context(|| path.display().to_string())
     }
 
     /// Writes the records: all of them, or none and the file stays as it was.

@@ -7,7 +7,7 @@ use alloc::{
 };
 
 use super::{
-    AfterBlock, Auto, CounterChoice, Options, Scenario, Sentinel,
+    AfterBlock, Auto, CaseNumbers, CounterChoice, Options, Scenario, Sentinel,
     values::{list, names, number, one_of, ratio, switch, time, word},
 };
 use crate::{
@@ -123,6 +123,13 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
         write: |o| Some(names(&o.lines)),
+    },
+    Key {
+        name: "cases",
+        about: "which cases of the plan to run, by number (run --list)",
+        takes: "a list like 1-17,40",
+        read: |o, value| CaseNumbers::parse(value).map(|cases| o.cases = Some(cases)),
+        write: |o| o.cases.as_ref().map(ToString::to_string),
     },
     Key {
         name: "samples",

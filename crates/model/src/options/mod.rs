@@ -2,11 +2,13 @@
 //! and in the boot arguments (`stalecore.ops=ic-ivau`), read by the same code.
 
 mod keys;
+mod numbers;
 pub(crate) mod values;
 
 use alloc::{format, string::String, vec::Vec};
 
 pub use keys::{KEYS, Key};
+pub use numbers::CaseNumbers;
 
 use crate::{
     cpuset::CpuSet,
@@ -97,6 +99,8 @@ pub struct Options {
     pub initiators: CpuSet,
     /// The line states to run it on.
     pub lines: Vec<LineState>,
+    /// Which cases of the plan that these make, if not all.
+    pub cases: Option<CaseNumbers>,
     /// Samples per case and class.
     pub samples: u32,
     /// Deadline of one operation in milliseconds, if given.
@@ -143,6 +147,7 @@ impl Default for Options {
             stale_cpus: None,
             initiators: CpuSet::one(0),
             lines: [LineState::DirtyHere].to_vec(),
+            cases: None,
             samples: 64,
             deadline_ms: None,
             max_slowdown: None,

@@ -58,6 +58,7 @@ fn each_key_writes_what_it_reads() {
         ("stale-cpus", "1-3"),
         ("initiators", "2"),
         ("lines", "cold,shared"),
+        ("cases", "1-3,7"),
         ("samples", "7"),
         ("deadline-ms", "70"),
         ("max-slowdown", "1.250"),

@@ -1,6 +1,7 @@
 //! A whole run as the host keeps it: `run.json`.
 
 mod asked;
+mod resumed;
 mod unread;
 
 use alloc::{string::String, vec::Vec};
@@ -34,6 +35,10 @@ pub struct Run {
     pub machine_command: Vec<String>,
     /// What runs the image: `qemu 7.2.22 (tcg)`, `serial /dev/ttyUSB0`.
     pub host: String,
+    /// The image that was booted: length and CRC-64 of its file. Empty where
+    /// nobody knows, as on a board.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
     /// Is the machine emulated, so that the run is about the harness only?
     /// `None` where that is not known: the machine's record was lost.
     pub emulated: Option<bool>,
@@ -543,7 +548,7 @@ mod tests {
         }
     }
 
-    fn machine() -> Machine {
+    pub(super) fn machine() -> Machine {
         Machine {
             schema: 1,
             version: String::new(),

@@ -16,6 +16,8 @@ use std::{
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
+use stalecore_model::fingerprint::fingerprint;
+
 use super::machine::{MachineArgs, escaped};
 use crate::carried;
 use disk::Disk;
@@ -180,6 +182,20 @@ impl BootArgs {
         let mut words: Vec<OsString> = vec!["-bios".into(), bios.into()];
         words.extend(self.disk.unwrap_or(firmware.disks[0]).words(&path));
         Ok(words)
+    }
+
+    /// What is booted in a word: the image, or the loader that has it inside.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn fingerprint(&self, scratch: &Path) -> anyhow::Result<String> {
+        let bytes = if self.boot.takes.contains(&File::Efi) {
+            self.loader()?
+        } else {
+            let image = files::image(self.image.as_deref(), scratch)?;
+            fs::read(&image).with_context(|| image.display().to_string())?
+        };
+        Ok(fingerprint(&bytes))
     }
 
     fn by_qemu(

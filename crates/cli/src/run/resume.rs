@@ -1,0 +1,229 @@
+//! `run --resume DIR`: what a run that was broken off lacks. Its options are those
+//! of the run; what is given besides must not contradict them.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow, bail, ensure};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, parser::ValueSource};
+use stalecore_model::{
+    console::{Line, Lines},
+    exit::ExitCode,
+    options::{CaseNumbers, Scenario},
+    plan::Plan,
+    reader::Reader,
+    run::Run,
+    shell, words,
+};
+
+use super::{Args, outdir::OutDir, session::Session};
+use crate::{Cli, store, whole_file};
+
+/// Flags that say nothing of what runs: those of the resuming command count.
+const OWN: &[&str] = &[
+    "resume",
+    "quiet",
+    "verbose",
+    "json",
+    "all_states",
+    "expect",
+    "timeout",
+    "list",
+];
+
+/// The most that is read of a console that a killed run left.
+const LARGEST_CONSOLE: u64 = 64 << 20;
+
+/// A run that was broken off.
+pub struct Earlier {
+    /// Where it lies.
+    pub dir: PathBuf,
+    /// What it found.
+    pub run: Run,
+}
+
+/// What a command to resume is about.
+pub enum Resume {
+    /// There is something to run, with these arguments.
+    On(Box<Args>, Box<Earlier>),
+    /// The run has ended, with this exit code.
+    Over(u8, String),
+}
+
+/// Reads the run in the directory and the arguments that it was begun with.
+///
+/// # Errors
+/// There is no run, or none that can be resumed, or the command contradicts it.
+pub fn begin(dir: &Path, asked: Args) -> anyhow::Result<Resume> {
+    let name = || format!("--resume: {}", dir.display());
+    let mut run = store::read(dir).with_context(name)?;
+    ensure!(
+        run.command.get(1).is_some_and(|word| word == "run"),
+        "{}: {} made it; allowed: what stalecore run made",
+        name(),
+        shell::quoted(&run.command)
+    );
+    let planned = run.plan.as_ref().map_or(0, |plan| plan.cases) as usize;
+    // Where the host saw a block at the end of a run, there may be cases behind it.
+    if run.end.is_some() || run.closed_by_host() && run.cases.len() >= planned {
+        return Ok(Resume::Over(
+            run.exit,
+            format!(
+                "{} is over: {} of {} have a result, and the code is {}",
+                dir.display(),
+                run.cases.len(),
+                words::cases(planned),
+                run.exit
+            ),
+        ));
+    }
+    let command = Cli::command();
+    let run_s = command.find_subcommand("run").context("run")?.clone();
+    let before = matches(&run_s, run.command.iter().skip(2).map(OsString::from))
+        .map_err(|error| anyhow!("{}: its own command cannot be read: {error}", name()))?;
+    let now = matches(&run_s, std::env::args_os().skip(2)).map_err(|error| anyhow!("{error}"))?;
+    if let Some(flag) = contradiction(&run_s, &now, &before) {
+        bail!(
+            "{flag} contradicts the run in {}, which {}; allowed: what it was begun with, or \
+             nothing",
+            dir.display(),
+            shell::quoted(&run.command)
+        );
+    }
+    let mut args = Args::from_arg_matches(&before)?;
+    let options = &mut args.plan.0;
+    ensure!(
+        options.scenario == Scenario::Plan && args.check_coherence.is_none(),
+        "{}: the crash path, and what the checker of caches sees, are one piece; allowed: to run \
+         it again",
+        name()
+    );
+    if run.machine.is_none() {
+        from_console(dir, &mut run);
+    }
+    let plan = Plan::new(options, args.machine.cpus).map_err(|error| anyhow!(error))?;
+    let mut missing: Vec<_> = run.missing(&plan).collect();
+    if missing.is_empty() {
+        // Only its end is lacking: the last case brings it.
+        let last = run.cases.iter().map(|case| case.n).max();
+        missing.extend(last);
+        run.cases.retain(|case| Some(case.n) != last);
+    }
+    if !run.cases.is_empty() {
+        options.cases = CaseNumbers::of(missing);
+    }
+    args.list = asked.list;
+    args.timeout = asked.timeout.or(args.timeout);
+    args.output = super::OutputArgs {
+        expect: asked.output.expect.or(args.output.expect),
+        out: Some(dir.to_path_buf()),
+        ..asked.output
+    };
+    let dir = dir.to_path_buf();
+    Ok(Resume::On(Box::new(args), Box::new(Earlier { dir, run })))
+}
+
+fn matches(
+    command: &Command,
+    words: impl Iterator<Item = OsString>,
+) -> Result<ArgMatches, clap::Error> {
+    let command = command.clone().no_binary_name(true);
+    command.try_get_matches_from(words)
+}
+
+/// A flag of the command now that the one before had not, or had otherwise.
+fn contradiction(command: &Command, now: &ArgMatches, before: &ArgMatches) -> Option<String> {
+    let raw = |matches: &ArgMatches, id: &str| -> Vec<OsString> {
+        let values = matches.get_raw(id).into_iter().flatten();
+        values.map(OsStr::to_os_string).collect()
+    };
+    let args = command.get_arguments().filter(|arg| {
+        let id = arg.get_id().as_str();
+        !OWN.contains(&id) && now.value_source(id) == Some(ValueSource::CommandLine)
+    });
+    args.filter_map(|arg| {
+        let id = arg.get_id().as_str();
+        let value = raw(now, id);
+        let text = value.join(OsStr::new(" ")).to_string_lossy().into_owned();
+        let flag = format!("--{}", arg.get_long().unwrap_or(id));
+        (value != raw(before, id)).then(|| format!("{flag} {text}"))
+    })
+    .next()
+}
+
+/// A host that was killed has saved nothing: its console has what came.
+fn from_console(dir: &Path, run: &mut Run) {
+    let path = dir.join(super::outdir::CONSOLE);
+    let Ok(bytes) = whole_file::read(&path, LARGEST_CONSOLE) else {
+        return;
+    };
+    let (mut lines, mut reader) = (Lines::default(), Reader::default());
+    lines.feed(&bytes, &mut |line| {
+        if let Line::Record(record, seal) = line {
+            reader.take(run, record, seal);
+        }
+    });
+    run.console_bytes = bytes.len() as u64;
+    // What was being written when it was killed is not lost: it runs again.
+    run.garbled = 0;
+}
+
+impl Earlier {
+    /// Is this the image that the run was begun with?
+    ///
+    /// # Errors
+    /// It is another, or nobody knows.
+    pub fn booted(&self, image: &str) -> anyhow::Result<()> {
+        let dir = self.dir.display();
+        ensure!(
+            self.run.version == env!("CARGO_PKG_VERSION"),
+            "--resume: {dir} was begun by stalecore {}, this is {}; allowed: the same",
+            self.run.version,
+            env!("CARGO_PKG_VERSION")
+        );
+        ensure!(
+            self.run.image == image,
+            "--resume: {dir} was begun with another image ({}, and this is {image}); allowed: the \
+             same, or another --out",
+            if self.run.image.is_empty() {
+                "unknown"
+            } else {
+                &self.run.image
+            }
+        );
+        Ok(())
+    }
+
+    /// Puts what came before to what the session has read.
+    ///
+    /// # Errors
+    /// It was another machine; then nothing of it is kept.
+    pub fn join(self, session: &mut Session, out: &OutDir) -> anyhow::Result<()> {
+        let before = (self.run.cases.len(), self.run.console_bytes);
+        let later = std::mem::take(&mut session.run);
+        match self.run.resumed(later) {
+            Ok(whole) => session.run = whole,
+            Err(error) => {
+                out.forget_behind(before.1)?;
+                bail!(
+                    "--resume: {} was begun on {error}; nothing of it was changed",
+                    self.dir.display()
+                );
+            }
+        }
+        if session.run.end.is_some() {
+            session.tree_cases += before.0 as u32;
+        }
+        Ok(())
+    }
+}
+
+/// Says that there is nothing to resume, and gives the code of the run.
+pub fn over(code: u8, text: &str, quiet: bool) -> ExitCode {
+    if !quiet {
+        crate::stderr::say(&format!("{text}; nothing is missing"));
+    }
+    ExitCode::from_number(code.into()).unwrap_or(ExitCode::Harness)
+}

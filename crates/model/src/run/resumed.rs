@@ -1,0 +1,252 @@
+//! A run that was broken off, and the one that went on with it, as one.
+
+use alloc::{format, string::String};
+
+use super::Run;
+use crate::{
+    histogram::Histogram,
+    plan::Plan,
+    record::{Machine, PlanRecord},
+    words,
+};
+
+impl Run {
+    /// Which cases of the plan that it was begun with have no result here.
+    pub fn missing(&self, plan: &Plan) -> impl Iterator<Item = u32> {
+        let cases = plan.groups.iter().flat_map(|group| &group.cases);
+        let numbers = cases.map(|case| case.number as u32);
+        numbers.filter(|n| !self.cases.iter().any(|case| case.n == *n))
+    }
+
+    /// This run, that was broken off, and the one that ran what it lacks, as one
+    /// run of the plan that it was begun with.
+    ///
+    /// # Errors
+    /// One line: the later run was on another machine, or by another plan, so that
+    /// the two are no run.
+    pub fn resumed(mut self, later: Self) -> Result<Self, String> {
+        self.same_as(&later)?;
+        // What was in flight when it was broken off has run again.
+        let done = |n: u32| self.cases.iter().any(|case| case.n == n);
+        self.blocks.retain(|block| done(block.n));
+        self.faults.retain(|fault| done(fault.n));
+        self.bisections.retain(|found| done(found.n));
+        let (before, after) = (self.cases.len(), later.cases.len());
+        let begins = later.cases.first().map(|case| case.n);
+        let mut end = later.end;
+        for (verdict, n) in end.iter_mut().flat_map(|end| &mut end.verdicts) {
+            let here = self.cases.iter().filter(|case| case.verdict == *verdict);
+            *n += here.count() as u32;
+        }
+        if let Some(end) = &mut end {
+            for case in &self.cases {
+                if !end.verdicts.iter().any(|(v, _)| *v == case.verdict) {
+                    let same = self.cases.iter().filter(|c| c.verdict == case.verdict);
+                    end.verdicts.push((case.verdict, same.count() as u32));
+                }
+            }
+        }
+        if let Some(begins) = begins.filter(|_| before > 0) {
+            self.notes.push(format!(
+                "host: the run was broken off after {}, and resumed with case {begins}: {} ran in \
+                 another boot, with {} of its own",
+                words::cases(before),
+                words::cases(after),
+                words::with(after, "a baseline", "baselines"),
+            ));
+        }
+        self.notes.extend(later.notes);
+        self.machine_command = later.machine_command;
+        self.elapsed_ms += later.elapsed_ms;
+        self.console_bytes += later.console_bytes;
+        self.garbled += later.garbled;
+        self.unchecked += later.unchecked;
+        self.lost.extend(later.lost);
+        self.restarts += later.restarts;
+        self.machine = self.machine.or(later.machine);
+        self.marks = later.marks.or(self.marks);
+        if self.cores.len() < later.cores.len() {
+            self.cores = later.cores;
+        }
+        self.topology = self.topology.or(later.topology);
+        self.plan = self.plan.or(later.plan);
+        self.icount = self.icount.or(later.icount);
+        if !later.absent.is_empty() {
+            self.absent = later.absent;
+        }
+        for maker in later.made_by {
+            self.made_also_by(maker);
+        }
+        self.groups.extend(later.groups);
+        self.cases.extend(later.cases);
+        self.blocks.extend(later.blocks);
+        self.faults.extend(later.faults);
+        self.bisections.extend(later.bisections);
+        self.resumes.extend(later.resumes);
+        self.end = end;
+        Ok(self)
+    }
+
+    /// Is this the same machine, with the same roles?
+    fn same_as(&self, later: &Self) -> Result<(), String> {
+        let differs = |what: &str, was: &str, is: &str| {
+            Err(format!("another {what}: {is}, and it was {was}"))
+        };
+        if self.host != later.host {
+            return differs("host", &self.host, &later.host);
+        }
+        if let (Some(was), Some(is)) = (&self.machine, &later.machine)
+            && unmeasured(was) != unmeasured(is)
+        {
+            return differs("machine", &named(was), &named(is));
+        }
+        if let (Some(was), Some(is)) = (&self.plan, &later.plan)
+            && rules(was) != rules(is)
+        {
+            let text =
+                |plan: &PlanRecord| format!("initiators {}, stale {}", plan.initiators, plan.stale);
+            return differs("plan", &text(was), &text(is));
+        }
+        Ok(())
+    }
+}
+
+/// A machine without what is measured anew in each boot.
+fn unmeasured(machine: &Machine) -> Machine {
+    Machine {
+        empty: Histogram::new(),
+        counter_hz: 0,
+        ..machine.clone()
+    }
+}
+
+/// A machine in a few words.
+fn named(machine: &Machine) -> String {
+    format!(
+        "{}, {}, entered at EL{}, image {}",
+        machine.model,
+        words::count(machine.cpus as usize, "CPU", "CPUs"),
+        machine.entry_el,
+        machine.version
+    )
+}
+
+/// What a plan says besides its cases.
+fn rules(plan: &PlanRecord) -> PlanRecord {
+    PlanRecord {
+        cases: 0,
+        options: None,
+        // Where its memory was is each boot's own.
+        under_test: None,
+        ..plan.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        glossary::{StaleState, Verdict},
+        options::Options,
+        record::{CaseRecord, End},
+    };
+    use alloc::{string::ToString, vec, vec::Vec};
+
+    fn plan() -> Plan {
+        let options =
+            Options::from_bootargs("stalecore.ops=ic-ivau,dc-civac stalecore.stale=spin,wfe");
+        Plan::new(&options.unwrap(), 4).unwrap()
+    }
+
+    /// A run with these of the plan's cases.
+    fn run(numbers: &[usize], verdict: Verdict, ended: bool) -> Run {
+        let plan = plan();
+        let all: Vec<_> = plan.groups.iter().flat_map(|g| &g.cases).collect();
+        let case = |n: &usize| CaseRecord::blank(all[*n - 1], verdict, None);
+        Run {
+            host: "qemu".to_string(),
+            cases: numbers.iter().map(case).collect(),
+            elapsed_ms: 5,
+            end: ended.then(|| End {
+                exit: 0,
+                verdicts: vec![(verdict, numbers.len() as u32)],
+                elapsed_ms: 1,
+            }),
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_what_has_no_result() {
+        let missing = |run: &Run| run.missing(&plan()).collect::<Vec<_>>();
+        assert_eq!(missing(&Run::default()), [1, 2, 3, 4]);
+        assert_eq!(missing(&run(&[1, 3], Verdict::Completed, false)), [2, 4]);
+        assert!(missing(&run(&[1, 2, 3, 4], Verdict::Completed, true)).is_empty());
+    }
+
+    #[test]
+    fn both_parts_are_one_run() {
+        let first = run(&[1, 2], Verdict::Blocked, false);
+        let whole = first
+            .resumed(run(&[3, 4], Verdict::Completed, true))
+            .unwrap();
+        let numbers: Vec<_> = whole.cases.iter().map(|case| case.n).collect();
+        assert_eq!((numbers, whole.elapsed_ms), (vec![1, 2, 3, 4], 10));
+        let verdicts = whole.end.as_ref().map(|end| end.verdicts.clone());
+        let both = vec![(Verdict::Completed, 2), (Verdict::Blocked, 2)];
+        assert_eq!((verdicts, whole.unread()), (Some(both), None));
+        assert!(
+            whole.notes[0].contains("resumed with case 3"),
+            "{:?}",
+            whole.notes
+        );
+    }
+
+    #[test]
+    fn what_was_in_flight_counts_once() {
+        let case = *plan().groups[1].cases.first().unwrap();
+        assert_eq!(case.state, StaleState::Wfe);
+        let seen = crate::mark::Seen {
+            sequence: 1,
+            site: None,
+            address: 0,
+            returned: 0,
+        };
+        let block = || case.block(0, &seen, 2000, "sentinel");
+        let mut first = run(&[1, 2], Verdict::Completed, false);
+        first.blocks = vec![block()];
+        let mut second = run(&[3, 4], Verdict::Blocked, true);
+        second.blocks = vec![block()];
+        assert_eq!(first.resumed(second).unwrap().blocks.len(), 1);
+    }
+
+    #[test]
+    fn another_machine_or_plan_is_refused() {
+        let part = |host: &str, cpus, stale| {
+            let mut run = run(&[1], Verdict::Completed, false);
+            run.host = host.into();
+            run.machine = Some(super::super::tests::machine());
+            run.machine.as_mut().unwrap().cpus = cpus;
+            run.plan = Some(PlanRecord {
+                cases: 4,
+                initiators: crate::cpuset::CpuSet::one(0),
+                stale: crate::cpuset::CpuSet::one(stale),
+                samples: 64,
+                deadline_ms: 2000,
+                threshold: 2000,
+                strict: false,
+                options: None,
+                under_test: None,
+            });
+            run
+        };
+        let error = |later| part("qemu", 4, 1).resumed(later).unwrap_err();
+        assert!(error(part("kvm", 4, 1)).contains("another host: kvm, and it was qemu"));
+        assert!(error(part("qemu", 8, 1)).contains("another machine: "));
+        assert!(error(part("qemu", 4, 2)).contains("another plan: "));
+        let mut same = part("qemu", 4, 1);
+        same.machine.as_mut().unwrap().counter_hz += 1;
+        same.plan.as_mut().unwrap().cases = 3;
+        assert!(part("qemu", 4, 1).resumed(same).is_ok());
+    }
+}
