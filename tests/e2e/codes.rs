@@ -2,6 +2,8 @@
 //! what the command does here, and compared with it.
 //! `STALECORE_BLESS=1 cargo test --test e2e -- exit_code` writes it again.
 
+mod others;
+
 use std::{fmt::Write, fs, path::Path, thread};
 
 use stalecore_model::{
@@ -221,6 +223,11 @@ fn page() -> String {
     let by_expectation = rows(&inputs, Verdict::ALL.len(), |input, nth| {
         code(input, &FAULTS[0], Some(Verdict::ALL[nth]))
     });
+    let mut of_logs = faults[..others::OF_LOGS].to_vec();
+    of_logs[others::OF_LOGS - 1] = "cut in the middle".into();
+    let by_log = rows(&inputs, others::OF_LOGS, others::read);
+    let by_line = rows(&inputs, 2, |input, nth| others::serial(input, nth > 0));
+    let lines = ["none", "cut in the middle, then silence"].map(String::from);
     format!(
         "# Exit codes\n\n\
          This page is written by a test, from what the command does: `tests/e2e/codes.rs`.\n\n\
@@ -234,9 +241,19 @@ fn page() -> String {
          ## What was expected\n\n\
          `--expect VERDICT` makes a verdict that is found 0, and its absence 1. What cases of other\n\
          verdicts ask for counts all the same, so that one that was not expected is not hidden.\n\n\
+         {}\n\
+         ## The same over a board's line\n\n\
+         `read`, of a log that another program has saved; of several runs it reads the last, which\nhas found nothing here:\n\n\
+         {}\n\
+         `serial`, which reads the line itself and takes damage as `read` does:\n\n\
+         {}\n\
+         ## The other commands\n\n\
          {}",
         table("input", &faults, by_fault),
         table("input", &expects, by_expectation),
+        table("input", &of_logs, by_log),
+        table("input", &lines, by_line),
+        others::table(),
     )
 }
 
