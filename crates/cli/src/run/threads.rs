@@ -28,9 +28,10 @@ const EVERY_CPU: Duration = Duration::from_millis(1);
 /// As far back as a block may reach, and more.
 const KEPT: Duration = Duration::from_secs(120);
 
-/// A core that ran for so long while its mark stood still has been held up: an
-/// emulated operation takes microseconds.
-const ENOUGH: Duration = Duration::from_millis(20);
+/// A core that ran for so long while its mark stood still, or had so many turns, has
+/// been held up: an emulated operation takes microseconds. A turn may lie at each end.
+const ENOUGH: Duration = Duration::from_millis(5);
+const TURNS: u64 = 2;
 
 /// Cores that wait so many times longer than they run are not run in any useful sense:
 /// an operation that waits for each of them waits for the host.
@@ -41,6 +42,7 @@ const CROWDED: u32 = 20;
 struct Times {
     ran: Duration,
     queued: Duration,
+    turns: u64,
 }
 
 /// What one look at a thread shows: its times since it began, and whether it runs or
@@ -71,7 +73,8 @@ impl Look {
                 .saturating_sub(self.times.queued)
                 .min(of - ran),
         };
-        Times { ran, queued }
+        let turns = next.times.turns.saturating_sub(self.times.turns);
+        Times { ran, queued, turns }
     }
 }
 
@@ -85,10 +88,11 @@ impl Times {
     /// Reads `472286757 526060529 117`: nanoseconds, nanoseconds, turns.
     fn read(text: &str) -> Option<Self> {
         let mut fields = text.split_ascii_whitespace();
-        let mut next = || Some(Duration::from_nanos(fields.next()?.parse().ok()?));
+        let mut next = || fields.next()?.parse::<u64>().ok();
         Some(Self {
-            ran: next()?,
-            queued: next()?,
+            ran: Duration::from_nanos(next()?),
+            queued: Duration::from_nanos(next()?),
+            turns: next()?,
         })
     }
 
@@ -96,6 +100,7 @@ impl Times {
         Self {
             ran: self.ran + more.ran,
             queued: self.queued + more.queued,
+            turns: self.turns + more.turns,
         }
     }
 }
@@ -217,7 +222,7 @@ fn number(name: &str) -> Option<(usize, &str)> {
 /// and, if it is one for which it must wait for `all`, the others.
 fn judge(times: &[Times], initiator: usize, all: bool, of: Duration) -> Option<Starved> {
     let told = |cpu: usize| {
-        let Times { ran, queued } = times[cpu];
+        let Times { ran, queued, .. } = times[cpu];
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Starved {
             cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
@@ -231,7 +236,7 @@ fn judge(times: &[Times], initiator: usize, all: bool, of: Duration) -> Option<S
         return None;
     }
     let starved = |times: &Times| times.ran < ENOUGH && times.queued > of / 2;
-    if starved(own) {
+    if starved(own) && own.turns <= TURNS {
         return Some(told(initiator));
     }
     let others = all.then_some(0..times.len()).into_iter().flatten();
@@ -249,6 +254,7 @@ mod tests {
         Times {
             ran: Duration::from_millis(ran),
             queued: Duration::from_millis(queued),
+            turns: 0,
         }
     }
 
@@ -290,8 +296,13 @@ mod tests {
         assert_eq!((found.cpu, found.ran_ms, found.queued_ms), (0, 3, 1990));
         // An emulator that holds an instruction up sleeps.
         assert_eq!(with(ms(0, 5)), None);
-        // It had its turns, and did not get on.
-        assert_eq!(with(ms(300, 1600)), None);
+        // It had its turns, and did not get on, be they as short as a busy host's.
+        assert_eq!(with(ms(15, 1300)), None);
+        let turns = Times {
+            turns: 3,
+            ..ms(3, 1990)
+        };
+        assert_eq!(with(turns), None);
     }
 
     #[test]
