@@ -23,7 +23,7 @@ def wrong(way, reading, release):
     """What is not as it was, in words."""
     crash = reading["crashes"][0] if reading["crashes"] else {}
     stale = crash.get("stale") or {"cpus": "", "basis": None, "state": None}
-    exact = (crash.get("failed_to_stop") or {}).get("meaning") == "still-online"
+    exact = (crash.get("failed_to_stop") or {}).get("meaning") == "still-online" or way.named
     staged = numbers(stale["cpus"])
     checks = {
         "crashes": reading["crash_count"] == way.crashes,
@@ -33,12 +33,15 @@ def wrong(way, reading, release):
         "release": (crash.get("kernel") or {}).get("release") == release,
         "kdump_loaded": crash.get("kdump_loaded") in (way.loaded, None),
         "in_capture_kernel": crash.get("in_capture_kernel") is False,
-        "command": crash.get("command") is not None,
+        "offline": numbers(crash.get("offline") or "") == way.offline,
+        "capture": not way.reached or crash["capture"]["reached"] == way.reached,
+        # Without a crash kernel there is no path into one to stage.
+        "command": (crash.get("command") is not None) == way.loaded,
     }
     if way.outcomes == ("no-panic",):
-        checks["stale"] = staged == way.by or not crash.get("command")
-        checks["cpu"] = True
-        checks["command"] = True
+        # The CPU that is stuck, and not those that are well.
+        checks["stale"] = staged == way.by
+        checks["cpu"] = crash.get("cpu") is None and crash.get("stuck_cpu") in way.by
     elif way.hung:
         others = CPUS - {crash.get("cpu")}
         checks["stale"] = staged == way.hung if exact else way.hung <= staged <= others
@@ -73,7 +76,7 @@ def choice():
 def test_triage_says_what_happened(kernel, way, machines, table, tmp_path):
     with machines(kernel, words="crashkernel=256M").start() as guest:
         guest.ask(way.row)
-        assert guest.read(way.mark, seconds=90), guest.log.decode(errors="replace")[-3000:]
+        assert guest.read(way.mark, seconds=240), guest.log.decode(errors="replace")[-3000:]
         guest.drain(way.quiet)
         log = tmp_path / "console.log"
         log.write_bytes(guest.log)

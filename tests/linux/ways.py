@@ -6,7 +6,8 @@ import dataclasses
 import machine
 
 CPUS = frozenset(range(machine.CPUS))
-SOFT = "set_ softlockup_panic 1; set_ watchdog_thresh 2; "
+# The other detector would complain first, of the CPU that is waited for.
+SOFT = "set_ nmi_watchdog 0; set_ softlockup_panic 1; set_ watchdog_thresh 2; "
 OOPS = "set_ panic_on_oops 1; "
 ENDED = b"CAPTURE HAS ENDED"
 
@@ -25,7 +26,11 @@ class Way:
     outcomes: tuple = ("capture-boots",)
     crashes: int = 1
     loaded: bool = True
+    # Does the log name the CPUs that hang, also where the list does not?
+    named: bool = False
     offline: frozenset = frozenset()
+    # How far the capture kernel comes, if it is to be told.
+    reached: str = ""
     mark: bytes = ENDED
     quiet: float = 0
     kernels: tuple = ("5.10", "6.1", "6.12", "newest")
@@ -61,6 +66,7 @@ WAYS = [
         {2},
         {3},
         kinds=("soft-lockup",),
+        kernels=("5.10", "6.1", "6.12"),
     ),
     way(
         "hard-lockup",
@@ -68,6 +74,7 @@ WAYS = [
         None,
         {2},
         kinds=("hard-lockup",),
+        named=True,
         kernels=HARD,
     ),
     way(
@@ -76,13 +83,14 @@ WAYS = [
         "echo 3 > /sys/module/rcupdate/parameters/rcu_cpu_stall_timeout; hang 2 spin",
         None,
         {2},
-        kinds=("panic", "rcu-stall"),
+        kinds=("rcu-stall",),
+        named=True,
     ),
     way(
         "hung-task",
         "set_ hung_task_panic 1; set_ hung_task_timeout_secs 2; hang 2 sleep",
         None,
-        kinds=("panic", "hung-task"),
+        kinds=("hung-task",),
     ),
     way("oops", OOPS + "hang 3 null", {3}, kinds=("oops",)),
     way("panic", "hang 3 panic", {3}, kinds=("panic",)),
@@ -116,7 +124,14 @@ WAYS = [
         outcomes=("dump-saved", "capture-boots"),
     ),
     way("old-log-again", "capture capture=dmesg; hang 2 spin; crash 0", {0}, {2}),
-    way("capture-hangs", "capture capture=hang; crash 1", {1}, mark=b"saving to", quiet=3),
+    way(
+        "capture-hangs",
+        "capture capture=hang; crash 1",
+        {1},
+        reached="dump-started",
+        mark=b"saving to",
+        quiet=3,
+    ),
     way(
         "capture-silent",
         "capture console=tty0 quiet; crash 1",
