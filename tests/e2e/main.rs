@@ -22,6 +22,7 @@ mod makers;
 mod mishaps;
 mod odd_machines;
 mod outputs;
+mod readme;
 mod reset;
 mod resume;
 mod saved_log;
