@@ -56,6 +56,8 @@ pub struct Dump {
     caller: Option<Caller>,
     has_registers: bool,
     has_trace: bool,
+    /// The `crash` utility showed its frames.
+    has_tool_frames: bool,
 }
 
 impl Dump {
@@ -92,6 +94,22 @@ impl Dump {
             None if self.cause == Cause::Backtrace => frames,
             None => Vec::new(),
         }
+    }
+
+    /// Is it a stack from a vmcore of a CPU that neither stopped nor crashed?
+    pub fn busy(&self) -> bool {
+        let went = [
+            "crash_save_cpu",
+            "ipi_cpu_",
+            "local_cpu_stop",
+            "cpu_park_loop",
+            "machine_kexec",
+        ];
+        self.cause == Cause::Backtrace
+            && self.line.as_ref().is_some_and(|l| l.release.is_none())
+            && !self.passes(&went)
+            && !self.passes(&["__crash_kexec", "crash_kexec", "panic", "smp_send_stop"])
+            && self.has_tool_frames
     }
 
     /// Does its trace hold one of these functions?
@@ -154,6 +172,7 @@ impl Dumps {
             caller,
             has_registers: false,
             has_trace: false,
+            has_tool_frames: false,
         });
     }
 
@@ -253,6 +272,14 @@ impl Dumps {
     /// And a frame of it.
     pub fn tool_frame(&mut self, symbol: &Symbol) {
         self.frame(symbol.name.as_bytes(), None);
+        if let Some(dump) = self
+            .all
+            .iter_mut()
+            .rev()
+            .find(|d| Some(d.id) == self.tracing)
+        {
+            dump.has_tool_frames = true;
+        }
     }
 
     /// And its program counter: that of the code that was interrupted.

@@ -63,10 +63,14 @@ impl Fit {
         if crash.boot.is_some() && crash.knows(stamp.micros) {
             return Self::Replay;
         }
+        // User space speaks without the kernel's stamps.
+        if role == Role::Step(Step::VmcoreSaved) && crash.boot.is_some() {
+            return Self::of_step(crash, Step::VmcoreSaved);
+        }
         if crash.tool && role == Role::Detail {
             return Self::Yes;
         }
-        if crash.logged != stamp.logged {
+        if crash.logged != stamp.logged && !crash.tool {
             // Text without a stamp behind lines with one is quoted text; a log
             // of its own if it stands in a quotation of its own and begins
             // like one.

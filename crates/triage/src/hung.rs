@@ -145,10 +145,25 @@ fn add(found: &mut Vec<Hung>, cpu: u32, detector: Detector, lines: impl IntoIter
 /// The CPUs that the log shows to be stuck without interrupts, or stalled, but
 /// for the one that panicked and those that said that they stop.
 pub fn stale(hung: &[Hung], crash: &Crash, crashed: Option<u32>) -> CpuSet {
-    hung.iter()
+    let without = crash.without_registers.iter().copied();
+    let busy = crash
+        .dumps
+        .all
+        .iter()
+        .filter(|d| crash.tool && d.busy())
+        .filter_map(|d| d.cpu);
+    let by_tool: CpuSet = without
+        .chain(busy)
+        .filter(|cpu| Some(*cpu) != crashed)
+        .map(|cpu| cpu as usize)
+        .filter(|cpu| *cpu < stalecore_model::cpuset::MAX_CPUS)
+        .collect();
+    let shown: CpuSet = hung
+        .iter()
         .filter(|h| h.detector != Detector::Soft || h.after_stop)
         .filter(|h| Some(h.cpu) != crashed && !crash.said_stopping.contains(&h.cpu))
         .map(|h| h.cpu as usize)
         .filter(|cpu| *cpu < stalecore_model::cpuset::MAX_CPUS)
-        .collect()
+        .collect();
+    shown.union(&by_tool)
 }

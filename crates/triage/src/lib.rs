@@ -18,6 +18,7 @@ mod ending;
 mod era;
 mod escapes;
 mod evidence;
+mod expect;
 mod fields;
 mod finder;
 mod findings;
@@ -47,6 +48,7 @@ mod wording;
 mod tests;
 
 pub use escapes::without_escapes;
+pub use expect::{Expect, Tally};
 
 use std::{
     fmt,
@@ -68,15 +70,20 @@ const SCHEMA: &str = "stalecore-triage-1";
 const MAX_FULL: u64 = 16;
 
 /// Reads the log to its end and writes what it says in words. Each crash is
-/// written as soon as it is complete.
+/// written as soon as it is complete. Gives what an expectation is held against.
 ///
 /// # Errors
 /// The log cannot be read, or `out` cannot be written.
-pub fn write_words(log: impl Read + Send, mut out: impl Write) -> Result<(), Failure> {
+pub fn write_words(log: impl Read + Send, mut out: impl Write) -> Result<Tally, Failure> {
     let mut words = Words::new(&mut out);
-    let size = scan(log, MAX_FULL, |crash, number| words.crash(crash, number))?;
+    let mut tally = Tally::default();
+    let size = scan(log, MAX_FULL, |crash, number| {
+        tally.count(crash, number);
+        words.crash(crash, number)
+    })?;
     words.end(size)?;
-    out.flush().map_err(Failure::Write)
+    out.flush().map_err(Failure::Write)?;
+    Ok(tally)
 }
 
 /// Reads the log to its end and writes what it says as one JSON document (its
@@ -85,13 +92,20 @@ pub fn write_words(log: impl Read + Send, mut out: impl Write) -> Result<(), Fai
 /// # Errors
 /// The log cannot be read, or `out` cannot be written. A log that cannot be
 /// read at all leaves `out` empty.
-pub fn write_json(log: impl Read + Send, name: &str, mut out: impl Write) -> Result<(), Failure> {
+pub fn write_json(
+    log: impl Read + Send,
+    name: &str,
+    mut out: impl Write,
+) -> Result<Tally, Failure> {
     let mut json = Json::new(&mut out, name);
+    let mut tally = Tally::default();
     let size = scan(log, u64::MAX, |crash, number| {
+        tally.count(crash, number);
         json.crash(&Reading::of(crash, number))
     })?;
     json.end(size)?;
-    out.flush().map_err(Failure::Write)
+    out.flush().map_err(Failure::Write)?;
+    Ok(tally)
 }
 
 /// What can go wrong, apart on both sides.

@@ -105,7 +105,7 @@ const DETAILS: &[&str] = &[
     "Call trace:",
     " PC: ffff",
     " LR: ffff",
-    "] at ffff",
+    " at ffff",
     "+0x0",
     "+0x1",
     "+0x2",

@@ -31,7 +31,8 @@ pub fn quoted_printable<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
         .filter(|row| soft(row) && (60..=76).contains(&row.bytes.len()))
         .count();
     let coded = rows.iter().any(|row| decode(&row.bytes).is_some());
-    if !(named && (broken > 0 || coded) || broken >= 1 && coded || broken >= 3) {
+    let any = coded || rows.iter().any(soft);
+    if !(named && any || broken >= 1 && coded || broken >= 3) {
         return None;
     }
     let mut found: Vec<Row<'a>> = Vec::new();

@@ -1,6 +1,7 @@
 //! The corpus of logs, and what must hold for any log.
 
 mod corpus;
+mod kinds;
 mod properties;
 
 use super::{reading::Reading, scan};

@@ -1,0 +1,253 @@
+//! What a log is expected to show, and whether it does: the question of a
+//! board farm's tests, "does kdump work on this machine?".
+
+use std::fmt::Write as _;
+
+use super::{crash::Crash, outcome::Outcome, reading::Reading, step::Step};
+
+/// Crashes told one by one.
+const MAX_TOLD: usize = 100;
+
+/// An expectation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expect {
+    /// The dump of every crash was saved.
+    Saved,
+    /// Every crash reached "Bye!".
+    Bye,
+    /// In every crash all other CPUs stopped.
+    StoppedAll,
+    /// There is no crash.
+    NoCrash,
+}
+
+impl Expect {
+    /// Every expectation with its name.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("saved", Self::Saved),
+        ("bye", Self::Bye),
+        ("stopped-all", Self::StoppedAll),
+        ("no-crash", Self::NoCrash),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(_, expect)| *expect == self);
+        found.map_or("", |(name, _)| name)
+    }
+
+    /// Does a crash meet it?
+    fn met(self, crash: &Crash) -> bool {
+        let went_on = crash.has(Step::CrashKernel) || crash.panic_ended.is_some();
+        match self {
+            Self::Saved => crash.has(Step::VmcoreSaved),
+            Self::Bye => crash.has(Step::Bye),
+            Self::StoppedAll => {
+                crash.has(Step::StopSgi)
+                    && went_on
+                    && !crash.has(Step::FailedToStop)
+                    && !crash.has(Step::StaleWarning)
+            }
+            Self::NoCrash => false,
+        }
+    }
+}
+
+/// One crash, as far as an expectation asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Told {
+    number: u64,
+    line: u64,
+    signature: String,
+    words: String,
+    met: [bool; Expect::ALL.len()],
+}
+
+/// What a log holds, as far as an expectation asks.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    crashes: u64,
+    met: [u64; Expect::ALL.len()],
+    told: Vec<Told>,
+}
+
+impl Tally {
+    /// Counts a crash.
+    pub(crate) fn count(&mut self, crash: &Crash, number: u64) {
+        let met = Expect::ALL.map(|(_, expect)| expect.met(crash));
+        self.crashes += 1;
+        for (count, met) in self.met.iter_mut().zip(met) {
+            *count += u64::from(met);
+        }
+        if self.told.len() < MAX_TOLD {
+            let reading = Reading::of(crash, number);
+            self.told.push(Told {
+                number,
+                line: reading.head.line.unwrap_or(0),
+                words: format!(
+                    "{}: {}",
+                    reading.head.kind.words(),
+                    Outcome::of(crash).words()
+                ),
+                signature: reading.signature,
+                met,
+            });
+        }
+    }
+
+    /// Is the expectation met: by every crash, of which there is one; or by
+    /// there being none?
+    pub fn meets(&self, expect: Expect) -> bool {
+        match expect {
+            Expect::NoCrash => self.crashes == 0,
+            expect => self.crashes > 0 && self.met[expect as usize] == self.crashes,
+        }
+    }
+
+    /// Why it is not, in a line.
+    pub fn missed(&self, expect: Expect) -> String {
+        match expect {
+            Expect::NoCrash => format!("expected no-crash: {} in the log", crashes(self.crashes)),
+            _ if self.crashes == 0 => format!("expected {}: no crash in the log", expect.name()),
+            _ => format!(
+                "expected {}: {} of {} did not come that far",
+                expect.name(),
+                self.crashes - self.met[expect as usize],
+                crashes(self.crashes)
+            ),
+        }
+    }
+
+    /// A report in JUnit's form: a case a crash, named by its signature. A crash
+    /// that does not meet the expectation failed; without one, each did.
+    pub fn junit(&self, log: &str, expect: Option<Expect>) -> String {
+        let failed = |told: &Told| expect.is_none_or(|e| !told.met[e as usize]);
+        let mut cases = String::new();
+        let mut failures = 0;
+        for told in &self.told {
+            let name = format!("crash {} ({})", told.number, told.signature);
+            let _ = write!(
+                cases,
+                "    <testcase classname=\"triage\" name=\"{}\"",
+                escaped(&name)
+            );
+            if failed(told) {
+                failures += 1;
+                let _ = writeln!(
+                    cases,
+                    ">\n      <failure type=\"{}\" message=\"{}\">line {}</failure>\n    </testcase>",
+                    expect.map_or("crash", Expect::name),
+                    escaped(&told.words),
+                    told.line
+                );
+            } else {
+                cases.push_str("/>\n");
+            }
+        }
+        if let Some(expect) = expect.filter(|_| self.told.is_empty()) {
+            let _ = write!(
+                cases,
+                "    <testcase classname=\"triage\" name=\"expected {}\"",
+                expect.name()
+            );
+            if self.meets(expect) {
+                cases.push_str("/>\n");
+            } else {
+                failures += 1;
+                let _ = writeln!(
+                    cases,
+                    ">\n      <failure type=\"{}\" message=\"{}\"/>\n    </testcase>",
+                    expect.name(),
+                    escaped(&self.missed(expect))
+                );
+            }
+        }
+        let tests = self.told.len().max(usize::from(expect.is_some()));
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  \
+             <testsuite name=\"{}\" tests=\"{tests}\" failures=\"{failures}\">\n{cases}  \
+             </testsuite>\n</testsuites>\n",
+            escaped(log)
+        )
+    }
+}
+
+fn crashes(count: u64) -> String {
+    match count {
+        1 => "1 crash".into(),
+        count => format!("{count} crashes"),
+    }
+}
+
+/// Text fit for an attribute.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CRASH: &str = "[    1.000000] sysrq: Trigger a crash\n\
+                         [    1.100000] Kernel panic - not syncing: sysrq triggered crash\n\
+                         [    1.200000] SMP: stopping secondary CPUs\n\
+                         [    1.300000] Starting crashdump kernel...\n";
+
+    fn tally(log: &str) -> Tally {
+        super::super::write_words(log.as_bytes(), std::io::sink()).unwrap()
+    }
+
+    #[test]
+    fn expectations_are_met_or_not() {
+        let bye = format!("{CRASH}[    1.400000] Bye!\n");
+        let saved = format!(
+            "{bye}[    0.000000] Booting Linux on physical CPU 0x0000000000 [0x0]\n\
+             kdump: saving vmcore complete\n"
+        );
+        let stale = CRASH.replace(
+            "[    1.3",
+            "[    1.250000] SMP: failed to stop secondary CPUs 1\n[    1.3",
+        );
+        for (log, met) in [
+            ("", [false, false, false, true]),
+            (CRASH, [false, false, true, false]),
+            (&bye, [false, true, true, false]),
+            (&saved, [true, true, true, false]),
+            (&stale, [false, false, false, false]),
+        ] {
+            let tally = tally(log);
+            assert_eq!(Expect::ALL.map(|(_, e)| tally.meets(e)), met, "{log}");
+        }
+    }
+
+    #[test]
+    fn junit_names_the_signature() {
+        let tally = tally(CRASH);
+        let report = tally.junit("a \"log\"", Some(Expect::Bye));
+        assert!(report.contains("failures=\"1\"") && report.contains(&tally.told[0].signature));
+        assert!(report.contains("a &quot;log&quot;"));
+        let report = tally.junit("x", Some(Expect::StoppedAll));
+        assert!(report.contains("failures=\"0\""), "{report}");
+    }
+
+    /// The same failure has the same signature, whoever's CPU it was and when.
+    #[test]
+    fn signatures_are_the_same_for_the_same_failure() {
+        let one = &tally(CRASH).told[0].signature;
+        let later = CRASH.replace("[    1.", "[   71.");
+        assert_eq!(one, &tally(&later).told[0].signature);
+        let further = format!("{CRASH}[    1.400000] Bye!\n");
+        assert_ne!(one, &tally(&further).told[0].signature);
+    }
+}
