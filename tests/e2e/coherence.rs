@@ -4,6 +4,7 @@
 mod guests;
 mod necessity;
 mod on_purpose;
+mod sites;
 
 use std::process::Command;
 

@@ -88,8 +88,8 @@ enter:  mov     sp, x21
         ldr     x4, =0x00000004886f8038 // HCR_EL2: E2H, RW, TGE, TVM, TTLB, TPU, TPC, TSW, TID, AMO, IMO, FMO
         msr     hcr_el2, x4
         isb
-        msr     cptr_el2, xzr           // with E2H: SIMD is trapped
-        msr     cnthctl_el2, xzr        // and the counter
+        msr     cptr_el2, x2            // without E2H: SIMD is trapped
+        msr     cnthctl_el2, xzr        // and the physical counter
         msr     cntvoff_el2, x3
         msr     hstr_el2, x2
         msr     vttbr_el2, x3
@@ -116,7 +116,6 @@ enter:  mov     sp, x21
         mov     x4, #7
         msr     S3_0_C12_C12_3, x4      // ICC_BPR1_EL1
         msr     S3_0_C4_C6_0, xzr       // ICC_PMR_EL1
-        msr     S3_0_C12_C9_0, x2       // ICC_AP1R0_EL1
         msr     S3_0_C12_C12_7, xzr     // ICC_IGRPEN1_EL1
         mov     x2, #0x3c9              // EL2h, all masked
         msr     spsr_el3, x2

@@ -260,6 +260,11 @@ fn who_invalidates_and_reads_polls() {
     m.caches.learn(who(1, What::Load));
     m.load(1, CACHED);
     assert_eq!(m.found(), [(Kind::ReadStale, 1, 0)]);
+    // Nor does who has not waited for the invalidate.
+    m.store(0, PAST);
+    m.dc(1, DataOp::Civac);
+    m.load(1, CACHED);
+    assert_eq!(m.found(), [(Kind::ReadStale, 1, 0)]);
 }
 
 #[test]

@@ -64,7 +64,8 @@ pub struct Line {
     /// The newest `ic ivau` that came after: when it was executed, and when a
     /// DSB had completed it.
     pub invalidated: (u64, u64),
-    /// The core that invalidated it last, and what that core had learned by then.
+    /// The core that invalidated it last, with a DSB behind it, and what that core had
+    /// learned when it did.
     pub polled: Option<(u16, u32)>,
     /// Who read it past the caches before it was clean, and how often.
     pub early: Option<(Who, u32)>,

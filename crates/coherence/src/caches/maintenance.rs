@@ -11,6 +11,8 @@ pub(super) struct Pending {
     op: Option<DataOp>,
     at: u64,
     pub(super) who: Who,
+    /// What its core had learned of others by then.
+    learned: u32,
 }
 
 impl Caches {
@@ -31,14 +33,15 @@ impl Caches {
                 {
                     (self.sink)(Kind::NoBarrier, who, writer, address);
                 }
-                line.polled = Some((who.core, core.learned));
             }
         });
+        let learned = core.learned;
         core.pending.push(Pending {
             physical,
             op: Some(op),
             at,
             who,
+            learned,
         });
     }
 
@@ -56,11 +59,13 @@ impl Caches {
         // Before a clean it leaves what a fetch brings back.
         if clean {
             let mut core = self.core(who).lock();
+            let learned = core.learned;
             core.pending.push(Pending {
                 physical,
                 op: None,
                 at,
                 who,
+                learned,
             });
         }
     }
@@ -151,6 +156,9 @@ fn complete(line: &mut Line, one: &Pending, done: u64) {
             }
             None => {}
         }
+    }
+    if matches!(one.op, Some(DataOp::Ivac | DataOp::Civac)) {
+        line.polled = Some((one.who.core, one.learned));
     }
     if line.changed < one.at
         && let Some(op) = one.op
