@@ -26,13 +26,12 @@ impl Caches {
             {
                 (self.sink)(Kind::DirtyDiscarded, who, writer, address);
             }
-            if matches!(op, DataOp::Ivac | DataOp::Civac) {
-                if let Some(writer) = line.bypassed
-                    && writer.core == who.core
-                    && line.changed >= core.barrier
-                {
-                    (self.sink)(Kind::NoBarrier, who, writer, address);
-                }
+            if matches!(op, DataOp::Ivac | DataOp::Civac)
+                && let Some(writer) = line.bypassed
+                && writer.core == who.core
+                && line.changed >= core.barrier
+            {
+                (self.sink)(Kind::NoBarrier, who, writer, address);
             }
         });
         let learned = core.learned;
