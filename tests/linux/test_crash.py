@@ -23,6 +23,7 @@ def wrong(way, reading, release):
     """What is not as it was, in words."""
     crash = reading["crashes"][0] if reading["crashes"] else {}
     stale = crash.get("stale") or {"cpus": "", "basis": None, "state": None}
+    hung = way.by - {crash.get("cpu")} if way.either else way.hung
     exact = (crash.get("failed_to_stop") or {}).get("meaning") == "still-online" or way.named
     staged = numbers(stale["cpus"])
     checks = {
@@ -42,9 +43,9 @@ def wrong(way, reading, release):
         # The CPU that is stuck, and not those that are well.
         checks["stale"] = staged == way.by
         checks["cpu"] = crash.get("cpu") is None and crash.get("stuck_cpu") in way.by
-    elif way.hung:
+    elif hung:
         others = CPUS - {crash.get("cpu")}
-        checks["stale"] = staged == way.hung if exact else way.hung <= staged <= others
+        checks["stale"] = staged == hung if exact else hung <= staged <= others
         checks["basis"] = stale["basis"] != "took-sgi"
     else:
         checks["stale"] = stale["state"] == "parked"

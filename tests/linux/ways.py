@@ -26,6 +26,7 @@ class Way:
     outcomes: tuple = ("capture-boots",)
     crashes: int = 1
     loaded: bool = True
+    either: bool = False
     # Does the log name the CPUs that hang, also where the list does not?
     named: bool = False
     offline: frozenset = frozenset()
@@ -98,8 +99,9 @@ WAYS = [
     way(
         "two-oopses",
         OOPS + "soon; hang 2 null-masked; hang 3 null-later; now",
-        {2},
-        {3},
+        {2, 3},
+        # Who takes the lock first; the other waits for it with interrupts masked.
+        either=True,
         kinds=("oops",),
     ),
     way(
