@@ -18,20 +18,21 @@ use crate::{
         start::{self, Missing},
     },
     hal::{
+        boot::Tree,
         clock,
         console::{self, println},
-        exit, memory,
+        exit, heap,
     },
     measure,
     report::{self, recorder},
     scenarios, worker,
 };
 
-/// Enters Rust on the core that booted: MMU on, on the boot stacks. `tree` is
-/// the device tree's address or 0, `entry_el` the exception level of entry.
-pub extern "C" fn primary_main(tree: usize, entry_el: u64) -> ! {
+/// Enters Rust on the core that booted: MMU on, on the boot stacks. `tree` is the
+/// device tree, if there is one, `entry_el` the exception level of entry.
+pub extern "C" fn primary_main(tree: Option<&'static Tree>, entry_el: u64) -> ! {
     let started = clock::now();
-    memory::init_heap();
+    heap::init();
     match Board::set_up(tree, entry_el) {
         // On its own stacks from here, with a guard page below each.
         Ok(board) => board.leave_boot_stacks(started),

@@ -1,11 +1,6 @@
 //! The board: from the device tree that firmware left to memory, console,
 //! interrupt controller, cores and plan, each set up once.
 
-#![expect(
-    unsafe_code,
-    reason = "takes memory and devices into use for the first time"
-)]
-
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,11 +25,12 @@ use crate::{
     fabric::{self, EL2_STACK},
     hal::{
         arch,
-        boot::{self, MPIDR_AFFINITY},
+        arena::{Arena, Pages, Uncached},
+        boot::{MPIDR_AFFINITY, Tree},
         clock,
         console::{self, Console},
         exit, gic, layout,
-        memory::{self, Arena, Pages, Tables},
+        memory::Tables,
         psci,
     },
     measure::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, Buffers, code_of},
@@ -61,8 +57,8 @@ pub struct Board {
     /// The exception level of entry.
     pub entry_el: u64,
     buffers: Vec<Buffers>,
-    /// Top of the stack of whoever conducts the run.
-    conductor_stack: usize,
+    /// The stack of whoever conducts the run, until somebody does.
+    conductor_stack: Mutex<Option<Pages>>,
     started: AtomicU64,
 }
 
@@ -78,9 +74,8 @@ impl Board {
     ///
     /// # Errors
     /// One line, printed if there was a console by then.
-    pub fn set_up(tree: usize, entry_el: u64) -> Result<&'static Self, String> {
-        // SAFETY: the entry code passes 0 or what it found to be a tree.
-        let bytes = unsafe { memory::device_tree(tree) }.ok_or("no device tree")?;
+    pub fn set_up(tree: Option<&'static Tree>, entry_el: u64) -> Result<&'static Self, String> {
+        let bytes = tree.ok_or("no device tree")?.bytes();
         clock::set_frequency();
         let named = earlycon::console(&devicetree::bootargs(bytes));
         let described = devicetree::read(bytes).and_then(acpi::complete);
@@ -110,7 +105,7 @@ impl Board {
                 .push("entered at EL3: no firmware is left, so there is no PSCI".into());
         }
         let tree = Region {
-            base: tree as u64,
+            base: bytes.as_ptr() as u64,
             size: bytes.len() as u64,
         };
         psci::set_up(&platform);
@@ -147,7 +142,7 @@ impl Board {
             .filter(|o| o.recorder && o.scenario == Scenario::Plan)
             .and_then(|_| log::place(&platform, &[image, tree]));
         let uncached = match &recorder {
-            Some(region) => Some(tables.map_uncached(region)?),
+            Some(region) => Some(Uncached::map(&mut tables, region)?),
             None => None,
         };
         let taken: Vec<_> = [image, tree].into_iter().chain(recorder).collect();
@@ -168,7 +163,7 @@ impl Board {
             )
         })?;
         percpu::set_all(cores);
-        percpu::adopt(&percpu::all()[boot_cpu]);
+        percpu::adopt(percpu::core(boot_cpu));
         if let (Some(fabric), Some(ttbr0)) = (&fabric, el2_tables) {
             fabric::set_up(fabric, platform.cpus.len(), ttbr0, &platform.gic);
         }
@@ -180,7 +175,7 @@ impl Board {
             boot_cpu,
             entry_el,
             buffers,
-            conductor_stack,
+            conductor_stack: Mutex::new(Some(conductor_stack)),
             started: AtomicU64::new(0),
         }))
     }
@@ -188,9 +183,7 @@ impl Board {
     /// Goes on at `boot_core_main`, on the boot core's own stacks.
     pub fn leave_boot_stacks(&'static self, started: u64) -> ! {
         self.started.store(started, Ordering::Relaxed);
-        let core = &percpu::all()[self.boot_cpu];
-        // SAFETY: its stacks are mapped; this core has run on the boot stacks so far.
-        unsafe { boot::switch_stacks(core.address()) }
+        percpu::leave_boot_stacks(self.boot_cpu)
     }
 
     /// CNTVCT_EL0 at entry.
@@ -202,9 +195,8 @@ impl Board {
     /// room for records: whichever core that is, as not every core that was meant to
     /// may have come up. What it has done before is forgotten.
     pub fn conduct(&self, conduct: extern "C" fn() -> !) -> ! {
-        // SAFETY: the stack is mapped, with a guard page below it, and only one core
-        // conducts.
-        unsafe { boot::go_on(self.conductor_stack, conduct) }
+        let stack = self.conductor_stack.lock().take();
+        stack.expect("one core conducts").run(conduct)
     }
 
     /// Publishes the areas of these initiators, no more than the plan had that the
@@ -240,9 +232,7 @@ impl Board {
 
 /// Opens the console on a UART that is mapped.
 fn open_console(uart: &Uart) {
-    // SAFETY: both callers have mapped the UART as Device memory, and this is the only
-    // driver.
-    if let Some(console) = unsafe { Console::new(uart) } {
+    if let Some(console) = Console::new(uart) {
         console::install(console);
     }
 }
@@ -262,7 +252,7 @@ fn build(
     boot_cpu: Option<usize>,
     taken: &[Region],
     tables: &mut Tables,
-) -> Result<(Vec<Core>, Vec<Pages>, usize), String> {
+) -> Result<(Vec<Core>, Vec<Pages>, Pages), String> {
     let plan = plan.as_ref().map_err(Clone::clone)?;
     let roles = &plan.roles;
     let with_el2 = tables.has_el2();
@@ -285,10 +275,10 @@ fn build(
         // frame, and then reports: below it is what nobody needs.
         let scratch = arena.pages(tables, SCRATCH_SIZE, false)?.start();
         let guard = arena.end_of_used();
-        let exceptions = arena.pages(tables, EXCEPTION_STACK, true)?.end();
-        let thread = arena.pages(tables, stack, true)?.end();
+        let exceptions = arena.pages(tables, EXCEPTION_STACK, true)?.range();
+        let thread = arena.pages(tables, stack, true)?.range();
         let el2_stack = if with_el2 {
-            arena.pages(tables, EL2_STACK, true)?.end()
+            arena.pages(tables, EL2_STACK, true)?.range().end
         } else {
             0
         };
@@ -303,7 +293,7 @@ fn build(
             },
         ));
     }
-    let conductor_stack = arena.pages(tables, CONDUCTOR_STACK, true)?.end();
+    let conductor_stack = arena.pages(tables, CONDUCTOR_STACK, true)?;
     let mut areas = Vec::new();
     for _ in roles.initiators.iter() {
         let area = arena.pages(tables, AREA_SIZE, true)?;

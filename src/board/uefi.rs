@@ -3,13 +3,12 @@
 //! from the ACPI tables that UEFI's system table leads to.
 
 use alloc::string::{String, ToString};
-use core::cell::RefCell;
 
 use stalecore_model::{
     acpi,
     handover::efi,
     kexec::{earlycon, uefi::Uefi},
-    platform::{Platform, Region},
+    platform::Platform,
 };
 
 use crate::hal::{arch, memory::Window};
@@ -20,22 +19,11 @@ use crate::hal::{arch, memory::Window};
 /// One line: what of UEFI's tables cannot be followed, or as the ACPI reader's.
 pub fn complete(mut platform: Platform, uefi: Uefi) -> Result<Platform, String> {
     uefi.check()?;
-    let window = RefCell::new(Window::open()?);
-    let place = uefi.map;
-    let bytes = window.borrow_mut().show(&place);
+    let window = Window::open()?;
+    let bytes = window.show(&uefi.map);
     let map = uefi.map(bytes.ok_or("UEFI's memory map lies in no memory")?)?;
     let readable = efi::readable(map.entries());
-    let read = |base: u64, length: usize| {
-        let region = Region {
-            base,
-            size: u64::try_from(length).ok()?,
-        };
-        let inside = |r: &Region| r.common(&region) == Some(region);
-        readable
-            .iter()
-            .any(inside)
-            .then(|| window.borrow_mut().show(&region))?
-    };
+    let read = |base, length| window.show_of(&readable, base, length);
     let tables = uefi.tables(&map, read)?;
     let memory = efi::memory(map.entries(), &[]);
     platform.memory = match &platform.kexec {

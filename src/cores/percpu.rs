@@ -6,8 +6,8 @@
 
 use alloc::{boxed::Box, vec::Vec};
 use core::{
-    ops::Deref,
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    ops::{Deref, Range},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 
 use arm_gic::IntId;
@@ -19,7 +19,7 @@ use super::{
     job::{Job, Results},
     mark::Mark,
 };
-use crate::hal::{arch, gic};
+use crate::hal::{arch, boot, gic};
 
 /// A value with a line of its own, as wide as any cache's.
 #[repr(C, align(256))]
@@ -40,8 +40,8 @@ pub const RELEASE: u32 = 1;
 pub struct Node {
     /// Not 0 once the one before has handed the lock over.
     pub locked: AtomicU32,
-    /// The next node in the queue.
-    pub next: AtomicPtr<Node>,
+    /// The number of the next node in the queue.
+    pub next: AtomicUsize,
 }
 
 impl Node {
@@ -49,7 +49,7 @@ impl Node {
     pub const fn new() -> Self {
         Self {
             locked: AtomicU32::new(0),
-            next: AtomicPtr::new(core::ptr::null_mut()),
+            next: AtomicUsize::new(0),
         }
     }
 }
@@ -82,8 +82,8 @@ pub struct FaultSlot {
 
 /// A core's own memory.
 pub struct OwnMemory {
-    /// Tops of the program's and the exceptions' stack.
-    pub stacks: [usize; 2],
+    /// The program's and the exceptions' stack.
+    pub stacks: [Range<usize>; 2],
     /// Scratch memory for the storms.
     pub scratch: usize,
     /// An address that is mapped nowhere.
@@ -109,6 +109,7 @@ pub struct Kicked {
 pub struct Core {
     /// Tops of the program's and the exceptions' stack; read by the entry code.
     pub stacks: [usize; 2],
+    stack_starts: [usize; 2],
     /// The core's number.
     pub index: usize,
     /// MPIDR and how it is started.
@@ -168,7 +169,8 @@ impl Core {
     /// A core that has not been started.
     pub fn new(index: usize, cpu: Cpu, own: &OwnMemory) -> Self {
         Self {
-            stacks: own.stacks,
+            stacks: own.stacks.clone().map(|stack| stack.end),
+            stack_starts: own.stacks.clone().map(|stack| stack.start),
             index,
             cpu,
             scratch: own.scratch,
@@ -267,6 +269,10 @@ impl Core {
         self.status.interrupts.load(Ordering::Acquire)
     }
 
+    fn stack_ranges(&self) -> [Range<usize>; 2] {
+        [0, 1].map(|stack| self.stack_starts[stack]..self.stacks[stack])
+    }
+
     /// Address of the core's value, as the entry code and PSCI hand it on.
     pub fn address(&'static self) -> usize {
         core::ptr::from_ref(self) as usize
@@ -310,6 +316,38 @@ pub fn this() -> Option<&'static Core> {
     // SAFETY: TPIDR_EL1 is 0, or was set by the entry code or `adopt` to a
     // `Core` in `CORES`, which is never dropped.
     unsafe { pointer.as_ref() }
+}
+
+/// The core that runs this, at EL2.
+pub fn this_at_el2() -> Option<&'static Core> {
+    let pointer = arch::tpidr_el2() as *const Core;
+    // SAFETY: `el2_call` put there what `fabric::install` handed over, a `Core` in
+    // `CORES`, before EL2 ran any Rust; nothing else at EL2 writes the register.
+    unsafe { pointer.as_ref() }
+}
+
+/// Goes on at `boot_core_main`, on the stacks of this core, which runs on the boot
+/// stacks: once.
+pub fn leave_boot_stacks(cpu: usize) -> ! {
+    static LEFT: AtomicBool = AtomicBool::new(false);
+    assert!(!LEFT.swap(true, Ordering::Relaxed), "once");
+    // SAFETY: a `Core` in `CORES`, whose stacks the tables in use map. Nobody runs on
+    // them: this core alone enters the image without being started for a `Core`.
+    unsafe { boot::switch_stacks(core(cpu).address()) }
+}
+
+/// The frame record at an address: the one before it, and where that returns to;
+/// `None` unless it lies on a stack of the core that runs this.
+pub fn frame_record(at: u64) -> Option<[u64; 2]> {
+    let at = usize::try_from(at).ok()?;
+    let inside = |stack: &Range<usize>| stack.contains(&at) && at + 16 <= stack.end;
+    let own = this()?;
+    if !at.is_multiple_of(16) || !own.stack_ranges().iter().any(inside) {
+        return None;
+    }
+    // SAFETY: aligned, and on a stack of this core, which is mapped; what is read
+    // there, below the frames that call this, nobody changes meanwhile.
+    Some(unsafe { (at as *const [u64; 2]).read_volatile() })
 }
 
 /// Makes `core` the value of the core that runs this.

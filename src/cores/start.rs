@@ -1,8 +1,6 @@
 //! Brings cores up, and up again after they were turned off. No core is needed that
 //! does not answer: what firmware said of it is kept, and the run goes on.
 
-#![expect(unsafe_code, reason = "the spin table's mailbox is a physical address")]
-
 use alloc::{format, string::String, vec::Vec};
 
 use smccc::psci::{AffinityState, error::Error};
@@ -12,7 +10,7 @@ use super::percpu::{Core, core};
 use crate::hal::{
     arch, boot,
     clock::{self, Deadline},
-    psci, watchdog,
+    mmio, psci, watchdog,
 };
 
 /// How long after its last answer firmware is asked again to start a core that is
@@ -64,11 +62,9 @@ pub fn start(core: &'static Core) -> Result<(), Error> {
             core.address() as u64,
         ),
         Start::SpinTable(address) => {
-            let slot = address as *mut u64;
-            // SAFETY: firmware says that it polls this word, and
-            // `Tables::map_platform` has mapped it.
-            unsafe { slot.write_volatile(boot::pen_address()) };
-            boot::clean(slot as usize);
+            // Firmware says that it polls this word.
+            mmio::write_u64(address, boot::pen_address());
+            boot::clean(address as usize);
             arch::sev();
             boot::release_from_pen(core.cpu.mpidr, core.address());
             Ok(())

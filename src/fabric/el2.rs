@@ -23,7 +23,7 @@ use super::{
     shared::{FABRIC, MAX_BARRIERS, PRESENCE, Shared},
 };
 use crate::{
-    cores::percpu::Core,
+    cores::percpu::{self, Core},
     hal::{arch, frame::Frame, layout},
     routines::{extable, kernel, trace},
 };
@@ -68,7 +68,6 @@ macro_rules! el2_registers {
 }
 
 el2_registers! {
-    tpidr_el2, set_tpidr_el2: "tpidr_el2";
     vbar_el1, set_vbar_el1: "vbar_el1";
     esr_el1, set_esr_el1: "esr_el1";
     far_el1, set_far_el1: "far_el1";
@@ -93,9 +92,9 @@ el2_registers! {
 
 /// Handles an exception to EL2; returns to where the frame then says.
 pub extern "C" fn handle(frame: &mut Frame, vector: u64) {
-    // SAFETY: the installation put this core's static `Core` there.
-    let core = unsafe { &*(tpidr_el2() as *const Core) };
-    let Some(shared) = FABRIC.get() else { return };
+    let (Some(core), Some(shared)) = (percpu::this_at_el2(), FABRIC.get()) else {
+        return;
+    };
     match vector {
         8 => synchronous(core, shared, frame),
         9 | 10 => interrupts::take(core, frame),
@@ -214,8 +213,7 @@ fn mark(core: &Core, frame: &Frame, instruction: Subject, address: u64) {
 
 /// Does EL1 have a translation for the address?
 fn translates(address: u64) -> bool {
-    // SAFETY: asks for a translation; the answer is in PAR_EL1.
-    unsafe { asm!("at s1e1r, {}", "isb", in(reg) address, options(nostack, preserves_flags)) }
+    arch::at_s1e1r(address);
     par_el1() & 1 == 0
 }
 

@@ -249,6 +249,21 @@ pub fn frame_pointer() -> u64 {
     value
 }
 
+/// TPIDR_EL2, which EL2 keeps the same pointer in. Undefined at EL1.
+pub fn tpidr_el2() -> u64 {
+    let value: u64;
+    // SAFETY: as `tpidr_el1`.
+    unsafe { asm!("mrs {}, tpidr_el2", out(reg) value, options(nostack, preserves_flags)) }
+    value
+}
+
+/// Asks for EL1's translation of an address for reading; the answer is in PAR_EL1.
+/// Undefined at EL1.
+pub fn at_s1e1r(address: u64) {
+    // SAFETY: a question; it changes PAR_EL1 alone, which nothing else here uses.
+    unsafe { asm!("at s1e1r, {}", "isb", in(reg) address, options(nostack, preserves_flags)) }
+}
+
 /// Sets TPIDR_EL1, which the image keeps a pointer in.
 pub fn set_tpidr_el1(value: u64) {
     // SAFETY: the register has no effect of its own.
@@ -280,4 +295,49 @@ pub fn flush_local_tlb() {
             options(nostack, preserves_flags)
         )
     }
+}
+
+/// The registers at the caller: pc, PSTATE as an SPSR has it, sp; x0 to x30.
+/// x17 is the address that they are written to.
+#[inline(always)]
+pub fn registers() -> ([u64; 3], [u64; 31]) {
+    let mut x = [0_u64; 31];
+    let mut own = [0_u64; 3];
+    // SAFETY: stores this core's registers into the two arrays.
+    unsafe {
+        asm!(
+            "stp x0, x1, [x17]",
+            "stp x2, x3, [x17, #16]",
+            "stp x4, x5, [x17, #32]",
+            "stp x6, x7, [x17, #48]",
+            "stp x8, x9, [x17, #64]",
+            "stp x10, x11, [x17, #80]",
+            "stp x12, x13, [x17, #96]",
+            "stp x14, x15, [x17, #112]",
+            "stp x16, x17, [x17, #128]",
+            "stp x18, x19, [x17, #144]",
+            "stp x20, x21, [x17, #160]",
+            "stp x22, x23, [x17, #176]",
+            "stp x24, x25, [x17, #192]",
+            "stp x26, x27, [x17, #208]",
+            "stp x28, x29, [x17, #224]",
+            "str x30, [x17, #240]",
+            "adr x16, .",
+            "str x16, [x18]",
+            "mrs x16, nzcv",
+            "mrs x17, daif",
+            "orr x16, x16, x17",
+            "mrs x17, CurrentEL",
+            "orr x16, x16, x17",
+            "mrs x17, SPSel",
+            "orr x16, x16, x17",
+            "mov x17, sp",
+            "stp x16, x17, [x18, #8]",
+            inout("x17") x.as_mut_ptr() => _,
+            inout("x18") own.as_mut_ptr() => _,
+            out("x16") _,
+            options(nostack, preserves_flags)
+        )
+    }
+    (own, x)
 }

@@ -6,6 +6,7 @@
 use core::{
     arch::asm,
     mem::offset_of,
+    slice,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -79,6 +80,24 @@ pub fn secondary_entry_address() -> u64 {
 /// a context.
 pub fn pen_address() -> u64 {
     pen as *const () as u64
+}
+
+/// A device tree that firmware left: the entry code has found its mark and its size,
+/// and mapped it. Nobody else makes one.
+#[repr(C)]
+pub struct Tree {
+    magic: [u8; 4],
+    size: [u8; 4],
+}
+
+impl Tree {
+    /// Its bytes: they stay mapped until the image's own tables are in use.
+    pub fn bytes(&'static self) -> &'static [u8] {
+        let size = u32::from_be_bytes(self.size) as usize;
+        // SAFETY: the entry code has mapped that many bytes from here on, and nothing
+        // writes to them while the image reads them.
+        unsafe { slice::from_raw_parts(core::ptr::from_ref(self).cast(), size) }
+    }
 }
 
 /// Goes on at `boot_core_main`, on the stacks of the `Core` at this address.

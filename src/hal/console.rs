@@ -1,12 +1,14 @@
 //! The serial console. Firmware has set the line up; nothing here changes
 //! that, and no wait for it is unbounded.
 
-#![expect(unsafe_code, reason = "the UART's registers")]
+#![expect(
+    unsafe_code,
+    reason = "one owner of the UART's registers, and of the console"
+)]
 
 use core::{
     fmt,
-    ptr::NonNull,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use arm_pl011_uart::{PL011Registers, Uart as Pl011};
@@ -17,11 +19,14 @@ use stalecore_model::{
     uart::{Drain, Next, Takeover, write_resumed},
 };
 
-use super::{arch, clock};
+use super::{arch, clock, mmio};
 
 /// How long it may take until a UART's FIFO is empty, in milliseconds: 32 bytes at
 /// 1,200 baud.
 const FLUSH_MS: u64 = 300;
+
+/// Registers of a PL011, from UARTDR to UARTDMACR.
+const PL011_USED: usize = 19;
 
 enum Device {
     Pl011(Pl011<'static>),
@@ -58,7 +63,7 @@ const LSR_EMPTY: u32 = 1 << 6;
 
 /// A 16550 whose registers may be spread and wide, as on DesignWare's.
 struct Ns16550 {
-    base: usize,
+    base: u64,
     shift: u32,
     wide: bool,
 }
@@ -68,23 +73,18 @@ impl Ns16550 {
     fn status(&self) -> u32 {
         let address = self.base + (5 << self.shift);
         if self.wide {
-            // SAFETY: `base` is the UART's, mapped as Device for the image's
-            // lifetime; reading the line status has no effect on output.
-            unsafe { (address as *const u32).read_volatile() }
+            mmio::read_u32(address)
         } else {
-            // SAFETY: as above.
-            u32::from(unsafe { (address as *const u8).read_volatile() })
+            mmio::read_u8(address).into()
         }
     }
 
     fn write(&self, byte: u8) {
+        // The transmitter's holding register.
         if self.wide {
-            // SAFETY: writes the transmitter's holding register of a mapped
-            // UART.
-            unsafe { (self.base as *mut u32).write_volatile(u32::from(byte)) }
+            mmio::write_u32(self.base, byte.into());
         } else {
-            // SAFETY: as above.
-            unsafe { (self.base as *mut u8).write_volatile(byte) }
+            mmio::write_u8(self.base, byte);
         }
     }
 }
@@ -95,19 +95,25 @@ pub struct Console {
     drain: Drain,
 }
 
+/// Has a console been made? There is one.
+static MADE: AtomicBool = AtomicBool::new(false);
+
 impl Console {
-    /// A console on this UART, which must be mapped.
-    ///
-    /// # Safety
-    /// The registers must be mapped as Device memory, and nothing else may
-    /// drive them.
-    pub unsafe fn new(uart: &Uart) -> Option<Self> {
-        let base = usize::try_from(uart.registers.base).ok()?;
+    /// The console, on this UART, which the tables in use must map; the first time
+    /// only.
+    pub fn new(uart: &Uart) -> Option<Self> {
+        if MADE.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let base = uart.registers.base;
         let device = match uart.kind {
             UartKind::Pl011 => {
-                let registers = NonNull::new(base as *mut PL011Registers)?;
-                // SAFETY: the caller vouches for the mapping and that this is
-                // the only one.
+                // Those that the driver has functions for; a PL011's may begin
+                // anywhere in a page.
+                let registers = mmio::registers::<[u32; PL011_USED]>(base);
+                let registers = registers.cast::<PL011Registers>();
+                // SAFETY: `mmio::registers` has seen that what is used is mapped, and
+                // this is its only driver, as it runs once.
                 Device::Pl011(Pl011::new(unsafe { UniqueMmioPointer::new(registers) }))
             }
             UartKind::Ns16550 => Device::Ns16550(Ns16550 {

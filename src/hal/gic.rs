@@ -1,19 +1,10 @@
 //! The interrupt controller, as far as the harness needs it: one software
 //! generated interrupt from core to core.
 
-#![expect(unsafe_code, reason = "the controller's registers")]
-
 use alloc::{string::String, vec::Vec};
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use arm_gic::{
-    IntId, InterruptGroup,
-    gicv2::{
-        GicV2, SgiTarget as SgiTargetV2, SgiTargetListFilter,
-        registers::{Gicc, Gicd as GicdV2},
-    },
-    gicv3::GicCpuInterface,
-};
+use arm_gic::{IntId, InterruptGroup, gicv3::GicCpuInterface};
 use spin::Once;
 use stalecore_model::platform::{
     Cpu, Gic,
@@ -21,7 +12,7 @@ use stalecore_model::platform::{
     gic_setup::{self, Registers},
 };
 
-use super::arch;
+use super::{arch, mmio};
 
 /// The interrupt that wakes and calls a core.
 pub const CALL: IntId = IntId::sgi(0);
@@ -43,32 +34,20 @@ struct Mapped;
 
 impl Registers for Mapped {
     fn read(&self, address: u64) -> u32 {
-        // SAFETY: the callers hand in addresses of the controller's frames, which
-        // `Tables::map_platform` has mapped as Device memory.
-        unsafe { (address as *const u32).read_volatile() }
+        mmio::read_u32(address)
     }
 
     fn write(&self, address: u64, value: u32) {
-        // SAFETY: as above; each register is written by one core, or is banked.
-        unsafe { (address as *mut u32).write_volatile(value) }
+        mmio::write_u32(address, value);
     }
 }
 
 /// What says whose redistributor a frame is.
 fn look(frame: u64) -> Frame {
-    // SAFETY: as in `Mapped`; a 64-bit register.
-    let typer = unsafe { ((frame + 0x8) as *const u64).read_volatile() };
     Frame {
-        typer,
+        typer: mmio::read_u64(frame + 0x8),
         pidr2: Mapped.read(frame + 0xffe8),
     }
-}
-
-fn v2(gicd: u64, gicc: u64) -> GicV2<'static> {
-    // SAFETY: both regions are mapped as Device memory. Several cores may hold
-    // such a value at once; each uses only registers that are banked for it,
-    // and GICD_SGIR, of which every write counts for itself.
-    unsafe { GicV2::new(gicd as *mut GicdV2, gicc as *mut Gicc) }
 }
 
 /// The secure side of the controller, where the image is its own firmware:
@@ -167,10 +146,9 @@ pub fn init_core(index: usize, mpidr: u64) -> Result<(), &'static str> {
                 secure::init_core(gic, None);
             }
             gic_setup::interface_v2(&Mapped, gicd.base, gicc.base, WANTED);
-            // GICD_ITARGETSR0 reads as this core's own bit.
-            let own = Mapped.read(gicd.base + 0x800);
             if let Some(slot) = V2_TARGETS.get(index) {
-                slot.store(own as u8, Ordering::Relaxed);
+                let own = gic_setup::target_v2(&Mapped, gicd.base);
+                slot.store(own, Ordering::Relaxed);
             }
             Ok(())
         }
@@ -260,17 +238,11 @@ pub fn send(targets: impl IntoIterator<Item = (usize, u64)>, interrupt: IntId) {
 
 fn signal(index: usize, mpidr: u64, interrupt: IntId) {
     match GIC.get() {
-        Some(Gic::V2 { gicd, gicc }) => {
+        Some(Gic::V2 { gicd, .. }) => {
             let target = V2_TARGETS
                 .get(index)
                 .map_or(0, |t| t.load(Ordering::Relaxed));
-            v2(gicd.base, gicc.base).send_sgi(
-                interrupt,
-                SgiTargetV2::List {
-                    target_list_filter: SgiTargetListFilter::CPUTargetList,
-                    target_list: u16::from(target),
-                },
-            );
+            gic_setup::signal_v2(&Mapped, gicd.base, target, interrupt.into());
         }
         Some(Gic::V3(_)) => arch::set_icc_sgi1r_el1(sgi1r(mpidr, interrupt.into())),
         None => {}
@@ -285,19 +257,7 @@ pub fn acknowledge() -> bool {
 /// As [`acknowledge`]: which it was.
 pub fn acknowledge_which() -> Option<IntId> {
     match GIC.get() {
-        Some(Gic::V2 { gicd, gicc }) => {
-            let mut gic = v2(gicd.base, gicc.base);
-            // The acknowledged value keeps the calling core's number, as the
-            // end of a GICv2 SGI needs it.
-            match gic.get_and_acknowledge_interrupt(InterruptGroup::Group0) {
-                Some(interrupt) if is_interrupt(interrupt.raw_value() & 0x3ff) => {
-                    gic.end_interrupt(interrupt, InterruptGroup::Group0);
-                    // Without the number of the core that sent it.
-                    Some(private(interrupt.raw_value() & 0x3ff))
-                }
-                _ => None,
-            }
-        }
+        Some(Gic::V2 { gicc, .. }) => gic_setup::acknowledge_v2(&Mapped, gicc.base).map(private),
         Some(Gic::V3(_)) => {
             match GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) {
                 Some(interrupt) if is_interrupt(interrupt.into()) => {

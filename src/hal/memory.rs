@@ -1,19 +1,17 @@
-//! The image's memory: the heap for boot time, the page tables, and one arena
-//! for stacks and buffers.
+//! The page tables.
 //!
 //! Everything is mapped to itself; code is read-only, what is writable is not
 //! executable, and each stack ends at a page that is mapped nowhere. Buffers
 //! that hold code under test are mapped twice: writable at their own address,
 //! executable [`EXECUTE_OFFSET`] above it.
 
-#![expect(unsafe_code, reason = "page tables and the heap")]
+#![expect(unsafe_code, reason = "switches page tables, and shows what they map")]
 
 use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec};
 use core::{
-    alloc::{GlobalAlloc, Layout},
-    ptr::NonNull,
+    cell::RefCell,
     slice,
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use aarch64_paging::{
@@ -22,11 +20,9 @@ use aarch64_paging::{
     idmap::IdTranslation,
     paging::{Constraints, El1And0, El2, MemoryRegion, PAGE_SIZE, VaRange},
 };
-use linked_list_allocator::Heap;
-use spin::Mutex;
 use stalecore_model::platform::{Gic, Platform, Region, Start};
 
-use super::{arch, boot, layout};
+use super::{arch, boot, layout, mmio};
 
 /// Where the executable view of a buffer is, above its own address.
 pub const EXECUTE_OFFSET: usize = 1 << 46;
@@ -34,47 +30,6 @@ pub const EXECUTE_OFFSET: usize = 1 << 46;
 /// The executable view of a buffer at `address`.
 pub const fn executable(address: usize) -> usize {
     address + EXECUTE_OFFSET
-}
-
-const HEAP_SIZE: usize = 4 << 20;
-
-#[repr(C, align(4096))]
-struct HeapSpace(core::cell::UnsafeCell<[u8; HEAP_SIZE]>);
-
-// SAFETY: only the allocator below touches the space, under its lock.
-unsafe impl Sync for HeapSpace {}
-
-static HEAP_SPACE: HeapSpace = HeapSpace(core::cell::UnsafeCell::new([0; HEAP_SIZE]));
-
-/// The allocator: for boot, and for the conductor between cases.
-struct Allocator(Mutex<Heap>);
-
-// SAFETY: `Heap` hands out disjoint blocks of its space; the lock makes it one
-// at a time.
-unsafe impl GlobalAlloc for Allocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.0
-            .lock()
-            .allocate_first_fit(layout)
-            .map_or(core::ptr::null_mut(), NonNull::as_ptr)
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        if let Some(pointer) = NonNull::new(pointer) {
-            // SAFETY: the caller gives back what `alloc` gave it.
-            unsafe { self.0.lock().deallocate(pointer, layout) }
-        }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Allocator = Allocator(Mutex::new(Heap::empty()));
-
-/// Gives the heap its space; the first thing that the image does.
-pub fn init_heap() {
-    let space = HEAP_SPACE.0.get().cast::<u8>();
-    // SAFETY: the space is static and used by nothing else; this runs once.
-    unsafe { ALLOCATOR.0.lock().init(space, HEAP_SIZE) }
 }
 
 // Every mapping is of its tables' ASID alone: the next tables may map the same
@@ -134,6 +89,8 @@ pub struct Tables {
     asid: usize,
     el1: Mapping<IdTranslation<El1Attributes>, El1And0>,
     el2: Option<Mapping<IdTranslation<El23Attributes>, El2>>,
+    /// What of it is neither the image's nor its arena's, and may be driven.
+    devices: Vec<Region>,
 }
 
 impl Tables {
@@ -154,6 +111,7 @@ impl Tables {
                 VaRange::Lower,
             ),
             el2: with_el2.then(|| Mapping::new(IdTranslation::new(), 0, El2)),
+            devices: Vec::new(),
         };
         tables.map(layout::text_start(), layout::text_end(), CODE)?;
         tables.map(layout::rodata_start(), layout::rodata_end(), CONSTANTS)?;
@@ -164,6 +122,11 @@ impl Tables {
     /// Are EL2's tables among them?
     pub const fn has_el2(&self) -> bool {
         self.el2.is_some()
+    }
+
+    /// Their number among all tables.
+    pub const fn asid(&self) -> usize {
+        self.asid
     }
 
     fn map(&mut self, start: usize, end: usize, flags: El1Attributes) -> Result<(), String> {
@@ -210,10 +173,8 @@ impl Tables {
     /// Maps memory that no cache may hold, for EL1 alone.
     ///
     /// # Errors
-    /// The mapping crate's, or an address that is none.
-    pub fn map_uncached(&mut self, region: &Region) -> Result<Uncached, String> {
-        let start = usize::try_from(region.base).map_err(|e| format!("{e}"))?;
-        let size = usize::try_from(region.size).map_err(|e| format!("{e}"))?;
+    /// The mapping crate's, or an address that is the image's.
+    pub fn map_uncached(&mut self, start: usize, size: usize) -> Result<(), String> {
         if start < layout::image_end() && layout::image_start() < start + size {
             return Err(format!("{start:#x} is in the image, not free memory"));
         }
@@ -224,23 +185,7 @@ impl Tables {
                 UNCACHED,
                 Constraints::empty(),
             )
-            .map_err(|e| format!("mapping {start:#x}: {e}"))?;
-        let asid = self.asid;
-        Ok(Uncached(Pages { start, size, asid }))
-    }
-
-    /// Maps memory, readable only.
-    ///
-    /// # Errors
-    /// The mapping crate's, or an address that is none.
-    pub fn map_constants(&mut self, region: &Region) -> Result<(), String> {
-        let start = usize::try_from(region.base).map_err(|e| format!("{e}"))?;
-        let end = usize::try_from(region.end()).map_err(|e| format!("{e}"))?;
-        self.map(
-            start & !(PAGE_SIZE - 1),
-            end.next_multiple_of(PAGE_SIZE),
-            CONSTANTS,
-        )
+            .map_err(|e| format!("mapping {start:#x}: {e}"))
     }
 
     /// Maps memory once more, executable, [`EXECUTE_OFFSET`] above itself.
@@ -260,7 +205,21 @@ impl Tables {
         let end = usize::try_from(region.end())
             .map_err(|e| format!("{e}"))?
             .next_multiple_of(PAGE_SIZE);
-        self.map(start, end.max(start + PAGE_SIZE), DEVICE)
+        let end = end.max(start + PAGE_SIZE);
+        self.map(start, end, DEVICE)?;
+        self.drive(start, end - start)
+    }
+
+    /// Notes what may be driven.
+    fn drive(&mut self, start: usize, size: usize) -> Result<(), String> {
+        if start < layout::image_end() && layout::image_start() < start + size {
+            return Err(format!("{start:#x} is in the image, and no device"));
+        }
+        self.devices.push(Region {
+            base: start as u64,
+            size: size as u64,
+        });
+        Ok(())
     }
 
     /// Maps the registers of everything on the platform that the image drives, and
@@ -284,6 +243,7 @@ impl Tables {
         tables.dedup();
         for page in tables {
             self.map_data(page, PAGE_SIZE)?;
+            self.drive(page, PAGE_SIZE)?;
         }
         if let Some(watchdog) = &platform.watchdog {
             self.map_device(&watchdog.refresh)?;
@@ -310,6 +270,10 @@ impl Tables {
     /// the root of EL2's tables, if there are any.
     pub fn activate(self) -> Option<u64> {
         use_tables(Box::leak(Box::new(self.el1)), self.asid);
+        if !self.devices.is_empty() {
+            pin(self.asid);
+            mmio::set_mapped(self.devices);
+        }
         let el2 = self.el2.map(|el2| Box::leak(Box::new(el2)));
         el2.map(|el2| el2.root_address().0 as u64)
     }
@@ -318,10 +282,12 @@ impl Tables {
 /// Tables in use that show the image's own memory, and of what is only read as much
 /// as is asked for: firmware's tables, while the machine is being described.
 pub struct Window {
-    el1: &'static mut Mapping<IdTranslation<El1Attributes>, El1And0>,
-    /// Pages that have been mapped.
-    shown: BTreeSet<usize>,
+    asid: usize,
+    /// The tables, and the pages that they have been made to show.
+    shown: RefCell<(&'static mut El1Tables, BTreeSet<usize>)>,
 }
+
+type El1Tables = Mapping<IdTranslation<El1Attributes>, El1And0>;
 
 impl Window {
     /// Switches this core to tables that show the image's own memory.
@@ -333,14 +299,21 @@ impl Window {
         let el1 = Box::leak(Box::new(tables.el1));
         use_tables(el1, tables.asid);
         Ok(Self {
-            el1,
-            shown: BTreeSet::new(),
+            asid: tables.asid,
+            shown: RefCell::new((el1, BTreeSet::new())),
         })
     }
 
-    /// The bytes of `region`, which must be memory that nobody writes to, for as
-    /// long as these tables are in use.
-    pub fn show(&mut self, region: &Region) -> Option<&'static [u8]> {
+    /// `length` bytes at `base`, if one of `readable` has all of them.
+    pub fn show_of(&self, readable: &[Region], base: u64, length: usize) -> Option<&[u8]> {
+        let size = u64::try_from(length).ok()?;
+        let region = Region { base, size };
+        let inside = |r: &Region| r.common(&region) == Some(region);
+        readable.iter().any(inside).then(|| self.show(&region))?
+    }
+
+    /// The bytes of `region`, which is to be memory that firmware has filled.
+    pub fn show(&self, region: &Region) -> Option<&[u8]> {
         let start = usize::try_from(region.base).ok()?;
         let size = usize::try_from(region.size).ok()?;
         let last = start.checked_add(size.checked_sub(1)?)?;
@@ -348,27 +321,29 @@ impl Window {
         if start == 0 || (start < image.end && image.start <= last) {
             return None;
         }
+        let mut shown = self.shown.borrow_mut();
+        let (el1, pages) = &mut *shown;
         for page in (start & !(PAGE_SIZE - 1)..=last).step_by(PAGE_SIZE) {
-            if self.shown.insert(page) {
+            if pages.insert(page) {
                 let range = MemoryRegion::new(page, page + PAGE_SIZE);
                 let at = PhysicalAddress(page);
-                let mapped = self
-                    .el1
-                    .map_range(&range, at, CONSTANTS, Constraints::empty());
+                let mapped = el1.map_range(&range, at, CONSTANTS, Constraints::empty());
                 mapped.ok()?;
             }
         }
         arch::isb();
-        // SAFETY: just mapped, readable; the caller vouches that it is memory and
-        // that nobody writes to it.
-        Some(unsafe { core::slice::from_raw_parts(start as *const u8, size) })
+        assert_in_use(self.asid);
+        // SAFETY: mapped by the tables in use, for reading alone; not the image's,
+        // which hands out no other memory while it still looks at firmware's, and
+        // firmware runs no more.
+        Some(unsafe { slice::from_raw_parts(start as *const u8, size) })
     }
 }
 
 /// The ASID of the tables in use.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
-/// Is memory in use that only the tables in use map, so that they are the last?
+/// Is something in use that only the tables in use map, so that they are the last?
 static FINAL: AtomicBool = AtomicBool::new(false);
 
 /// Switches this core to the tables, and every core started from now on.
@@ -383,130 +358,13 @@ fn use_tables(mapping: &Mapping<IdTranslation<El1Attributes>, El1And0>, asid: us
     IN_USE.store(asid, Ordering::Relaxed);
 }
 
-/// Memory that these tables map is about to be used for good.
-fn pin(asid: usize) {
-    assert!(
-        IN_USE.load(Ordering::Relaxed) == asid,
-        "its tables are in use"
-    );
+#[inline(never)]
+fn assert_in_use(asid: usize) {
+    assert!(IN_USE.load(Ordering::Relaxed) == asid, "in use");
+}
+
+/// What these tables map is about to be used for good.
+pub fn pin(asid: usize) {
+    assert_in_use(asid);
     FINAL.store(true, Ordering::Relaxed);
-}
-
-/// Pages that the arena has handed out, once, with the tables that map them.
-pub struct Pages {
-    start: usize,
-    size: usize,
-    asid: usize,
-}
-
-impl Pages {
-    /// Their address.
-    pub const fn start(&self) -> usize {
-        self.start
-    }
-
-    /// One past their last byte: the top, if they are a stack.
-    pub const fn end(&self) -> usize {
-        self.start + self.size
-    }
-
-    /// Takes them into use as words, which are 0; their tables must be in use.
-    pub fn words(self) -> &'static [AtomicU64] {
-        pin(self.asid);
-        let words = self.size / size_of::<AtomicU64>();
-        // SAFETY: whole pages, which the arena handed out once, out of memory in
-        // which nothing else is; the tables in use map them as data, and stay.
-        let words = unsafe { slice::from_raw_parts(self.start as *const AtomicU64, words) };
-        words
-            .iter()
-            .for_each(|word| word.store(0, Ordering::Relaxed));
-        words
-    }
-}
-
-/// Memory that no cache may hold, mapped so once.
-pub struct Uncached(Pages);
-
-impl Uncached {
-    /// Takes it into use, with what is in it; its tables must be in use.
-    pub fn bytes(self) -> &'static mut [u8] {
-        let Self(Pages { start, size, asid }) = self;
-        pin(asid);
-        // SAFETY: the tables in use map it for reading and writing, and stay; it is
-        // not the image's, and `Arena::take` was told that it is taken. Any bytes
-        // are bytes.
-        unsafe { slice::from_raw_parts_mut(start as *mut u8, size) }
-    }
-}
-
-/// Hands out the arena from its start; the page in front of a stack stays unmapped.
-pub struct Arena {
-    next: usize,
-    end: usize,
-}
-
-impl Arena {
-    /// Takes an arena of `size` bytes out of the platform's free memory.
-    ///
-    /// # Errors
-    /// One line with what was needed and what there is.
-    pub fn take(platform: &Platform, size: usize, taken: &[Region]) -> Result<Self, String> {
-        let needed = (size as u64).next_multiple_of(PAGE_SIZE as u64);
-        let found = platform.find_free(needed, PAGE_SIZE as u64, taken).ok_or_else(|| {
-            format!(
-                "memory too small: {} KiB in one piece are needed beside the image, the machine has {} MiB",
-                needed / 1024,
-                platform.memory_mib()
-            )
-        })?;
-        let start = usize::try_from(found.base).map_err(|e| format!("{e}"))?;
-        Ok(Self {
-            next: start,
-            end: start + size,
-        })
-    }
-
-    /// One past what was handed out so far: an unmapped page, if the next is
-    /// asked for with a guard.
-    pub const fn end_of_used(&self) -> usize {
-        self.next
-    }
-
-    /// The next `size` bytes (whole pages), mapped once the tables are in use; with
-    /// `guard`, an unmapped page lies in front.
-    ///
-    /// # Errors
-    /// If the arena was made too small, or the mapping crate's.
-    pub fn pages(
-        &mut self,
-        tables: &mut Tables,
-        size: usize,
-        guard: bool,
-    ) -> Result<Pages, String> {
-        let size = size.next_multiple_of(PAGE_SIZE);
-        let start = self.next + if guard { PAGE_SIZE } else { 0 };
-        if start + size > self.end {
-            return Err("the arena was laid out too small".into());
-        }
-        self.next = start + size;
-        tables.map_data(start, size)?;
-        let asid = tables.asid;
-        Ok(Pages { start, size, asid })
-    }
-}
-
-/// The bytes of a device tree that firmware left at `address`, if that is one:
-/// they stay mapped until the image's own tables are active.
-///
-/// # Safety
-/// `address` must be 0, or what the entry code found to be a device tree and
-/// mapped.
-pub unsafe fn device_tree(address: usize) -> Option<&'static [u8]> {
-    let start = NonNull::new(address as *mut u8)?;
-    // SAFETY: the entry code has read the header there.
-    let size = unsafe { start.cast::<[u8; 8]>().read() };
-    let size = u32::from_be_bytes([size[4], size[5], size[6], size[7]]);
-    // SAFETY: the entry code has mapped that many bytes, and nothing writes to
-    // them while the image still reads them.
-    Some(unsafe { core::slice::from_raw_parts(start.as_ptr(), size as usize) })
 }

@@ -2,14 +2,15 @@
 //! a machine in which nobody conducts the run any more, so that the next boot
 //! can say what was in flight.
 
-#![expect(unsafe_code, reason = "the watchdog's registers")]
-
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use spin::Once;
 use stalecore_model::platform::Watchdog;
 
-use super::clock;
+use super::{
+    clock,
+    mmio::{read_u32 as read, write_u32 as write},
+};
 
 /// Control frame, 32 bits: bit 0 enables it.
 const WCS: u64 = 0x000;
@@ -67,15 +68,4 @@ pub fn disarm() {
     if let Some(watchdog) = ARMED.get() {
         write(watchdog.control.base + WCS, 0);
     }
-}
-
-fn read(address: u64) -> u32 {
-    // SAFETY: as in `write`.
-    unsafe { (address as *const u32).read_volatile() }
-}
-
-fn write(address: u64, value: u32) {
-    // SAFETY: a register of a frame that `Tables::map_platform` has mapped as
-    // Device memory; its effects are what this module is for.
-    unsafe { (address as *mut u32).write_volatile(value) }
 }

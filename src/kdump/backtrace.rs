@@ -1,17 +1,15 @@
 //! Call traces by frame pointers, and register dumps, as the kernel prints
 //! them.
 
-#![expect(unsafe_code, reason = "reads the stacks, and this core's registers")]
-
 use alloc::vec::Vec;
-use core::{arch::asm, fmt};
+use core::fmt;
 
 use stalecore_model::kdump::{Kernel, message, registers};
 
 use super::{log, setup::Setup};
 use crate::{
     board,
-    cores::percpu::Core,
+    cores::percpu::{self, Core},
     hal::{arch, frame::Frame, layout, symbols},
 };
 
@@ -50,11 +48,10 @@ fn write_symbol(f: &mut fmt::Formatter<'_>, at: u64, back: u64) -> fmt::Result {
 /// Follows frame records from `frame` upwards within `[low, high)`.
 fn walk(mut frame: u64, low: u64, high: u64, found: &mut Vec<u64>) {
     let mut low = low;
-    while found.len() < LIMIT && frame.is_multiple_of(16) && frame >= low && frame + 16 <= high {
-        let record = frame as *const [u64; 2];
-        // SAFETY: between a stack pointer of this core and its stack's top, so
-        // mapped, and aligned.
-        let [next, lr] = unsafe { record.read() };
+    while found.len() < LIMIT && frame >= low && frame + 16 <= high {
+        let Some([next, lr]) = percpu::frame_record(frame) else {
+            return;
+        };
         if lr != 0 {
             found.push(lr);
         }
@@ -111,49 +108,4 @@ pub fn say_machine(setup: &Setup, cpu: usize, locked_up: bool) {
         log::say(taint);
     }
     log::say(message::hardware(&board::get().platform.model));
-}
-
-/// The registers at the caller: pc, PSTATE as an SPSR has it, sp; x0 to x30.
-/// x17 is the address that they are written to.
-#[inline(always)]
-pub fn snapshot() -> ([u64; 3], [u64; 31]) {
-    let mut x = [0_u64; 31];
-    let mut own = [0_u64; 3];
-    // SAFETY: stores this core's registers into the two arrays.
-    unsafe {
-        asm!(
-            "stp x0, x1, [x17]",
-            "stp x2, x3, [x17, #16]",
-            "stp x4, x5, [x17, #32]",
-            "stp x6, x7, [x17, #48]",
-            "stp x8, x9, [x17, #64]",
-            "stp x10, x11, [x17, #80]",
-            "stp x12, x13, [x17, #96]",
-            "stp x14, x15, [x17, #112]",
-            "stp x16, x17, [x17, #128]",
-            "stp x18, x19, [x17, #144]",
-            "stp x20, x21, [x17, #160]",
-            "stp x22, x23, [x17, #176]",
-            "stp x24, x25, [x17, #192]",
-            "stp x26, x27, [x17, #208]",
-            "stp x28, x29, [x17, #224]",
-            "str x30, [x17, #240]",
-            "adr x16, .",
-            "str x16, [x18]",
-            "mrs x16, nzcv",
-            "mrs x17, daif",
-            "orr x16, x16, x17",
-            "mrs x17, CurrentEL",
-            "orr x16, x16, x17",
-            "mrs x17, SPSel",
-            "orr x16, x16, x17",
-            "mov x17, sp",
-            "stp x16, x17, [x18, #8]",
-            inout("x17") x.as_mut_ptr() => _,
-            inout("x18") own.as_mut_ptr() => _,
-            out("x16") _,
-            options(nostack, preserves_flags)
-        )
-    }
-    (own, x)
 }

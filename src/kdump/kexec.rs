@@ -290,7 +290,7 @@ pub fn note_fault(setup: &Setup, core: &Core, subject: Subject, returned: i64) {
 
 /// The warning that cores may be stale, with registers and trace.
 fn warn(setup: &Setup, core: &Core, frame: &Frame) {
-    let (own, x) = backtrace::snapshot();
+    let (own, x) = arch::registers();
     log::reach(Step::Warn, None, None);
     log::say(message::CUT_HERE);
     log::say(message::STALE);

@@ -11,7 +11,7 @@ use stalecore_routines::{
     code, kernel, kexec_list,
 };
 
-use crate::hal::memory::{Pages, executable};
+use crate::hal::{arena::Pages, memory::executable};
 
 /// Bytes of data, and of code, that each initiator works on.
 pub const BUFFER_SIZE: usize = 64 * 1024;

@@ -27,7 +27,7 @@ use crate::{
         mark::{self, Seen},
         percpu::Core,
     },
-    hal::{arch, clock, memory::Uncached, watchdog},
+    hal::{arch, arena::Uncached, clock, watchdog},
 };
 
 /// The recorder has no room for more, and has been given up.

@@ -1,18 +1,24 @@
 //! Locks that a core waits for, or holds and does not give back.
 
-#![expect(unsafe_code, reason = "the queue is one of raw nodes")]
+use core::{
+    ptr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use spin::{
+    Mutex,
+    mutex::{TicketMutex, TicketMutexGuard},
+};
 
-use spin::mutex::TicketMutex;
-
-use super::loops::{assembly, open, open_irq};
+use super::loops::{QUEUE, SPIN, open, open_irq};
 use crate::{
-    cores::percpu::{Core, Node},
+    cores::percpu::{self, Core, Node},
     hal::arch,
 };
 
 static TICKET_LOCK: TicketMutex<()> = TicketMutex::new(());
+/// What the owner that does not release it holds it by.
+static TICKET_HELD: Mutex<Option<TicketMutexGuard<'static, ()>>> = Mutex::new(None);
 
 /// Waits for the ticket lock.
 pub fn ticket_lock(core: &Core) {
@@ -23,59 +29,60 @@ pub fn ticket_lock(core: &Core) {
 
 /// Takes the ticket lock, for the owner that does not release it.
 pub fn hold_ticket_lock() {
-    core::mem::forget(TICKET_LOCK.lock());
+    let guard = TICKET_LOCK.lock();
+    // Nothing was held before: the lock would not have been had.
+    core::mem::forget(TICKET_HELD.lock().replace(guard));
 }
 
 /// Releases the ticket lock, which [`hold_ticket_lock`] has taken: the next in
 /// turn gets it.
 pub fn release_ticket_lock() {
-    // SAFETY: the row of the state calls this once for each time that it took
-    // the lock, whose guard was forgotten.
-    unsafe { TICKET_LOCK.force_unlock() }
+    drop(TICKET_HELD.lock().take());
 }
 
+/// Nodes go by number, as in the kernel's queue: 0 is none, 1 the owner's, from 2 on
+/// those of the cores.
+const NOBODY: usize = 0;
+const OWNER: usize = 1;
+const FIRST_CORE: usize = 2;
+
 /// The queue's tail: the node that was last to arrive.
-static QUEUE_TAIL: AtomicPtr<Node> = AtomicPtr::new(core::ptr::null_mut());
+static QUEUE_TAIL: AtomicUsize = AtomicUsize::new(NOBODY);
 /// The owner's node: whoever is first waits for it.
 static QUEUE_OWNER: Node = Node::new();
 
+/// The node of a number.
+fn node(number: usize) -> Option<&'static Node> {
+    match number {
+        NOBODY => None,
+        OWNER => Some(&QUEUE_OWNER),
+        _ => Some(&percpu::core(number - FIRST_CORE).node),
+    }
+}
+
 /// Waits in the queue of the kernel's lock.
 pub fn qspinlock(core: &Core) {
-    let node = &*core.node;
-    node.locked.store(0, Ordering::Relaxed);
-    node.next.store(core::ptr::null_mut(), Ordering::Relaxed);
-    let own = core::ptr::from_ref(node).cast_mut();
-    let before = QUEUE_TAIL.swap(own, Ordering::AcqRel);
-    // SAFETY: the queue holds nodes of `Core`s and the owner's, all static.
-    if let Some(before) = unsafe { before.as_ref() } {
+    let own = FIRST_CORE + core.index;
+    core.node.locked.store(0, Ordering::Relaxed);
+    core.node.next.store(NOBODY, Ordering::Relaxed);
+    if let Some(before) = node(QUEUE_TAIL.swap(own, Ordering::AcqRel)) {
         before.next.store(own, Ordering::Release);
-        open(
-            core,
-            assembly!(queued_spin_lock_slowpath),
-            core::ptr::from_ref(&node.locked) as usize,
-        );
+        open(core, QUEUE, ptr::from_ref(&core.node.locked) as usize);
     }
-    hand_over(node);
+    hand_over(own, &core.node);
 }
 
 /// Passes the lock on to the next in the queue, if there is one.
-fn hand_over(node: &Node) {
-    let own = core::ptr::from_ref(node).cast_mut();
+fn hand_over(own: usize, held: &Node) {
     if QUEUE_TAIL
-        .compare_exchange(
-            own,
-            core::ptr::null_mut(),
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        )
+        .compare_exchange(own, NOBODY, Ordering::AcqRel, Ordering::Relaxed)
         .is_ok()
     {
         return;
     }
     // Somebody has taken the tail and is about to name itself.
     for _ in 0..100_000_000_u32 {
-        // SAFETY: as in `qspinlock`.
-        if let Some(next) = unsafe { node.next.load(Ordering::Acquire).as_ref() } {
+        if let Some(next) = node(held.next.load(Ordering::Acquire)) {
             next.locked.store(1, Ordering::Release);
             arch::sev();
             return;
@@ -86,23 +93,18 @@ fn hand_over(node: &Node) {
 
 /// Takes the queued lock, for the owner that does not release it.
 pub fn hold_qspinlock() {
-    QUEUE_OWNER
-        .next
-        .store(core::ptr::null_mut(), Ordering::Relaxed);
-    QUEUE_TAIL.store(
-        core::ptr::from_ref(&QUEUE_OWNER).cast_mut(),
-        Ordering::Release,
-    );
+    QUEUE_OWNER.next.store(NOBODY, Ordering::Relaxed);
+    QUEUE_TAIL.store(OWNER, Ordering::Release);
 }
 
 /// Releases the queued lock: the queue drains.
 pub fn release_qspinlock() {
-    hand_over(&QUEUE_OWNER);
+    hand_over(OWNER, &QUEUE_OWNER);
 }
 
 /// Holds a lock, and spins.
 pub fn lock_holder(core: &Core) {
     let guard = core.lock.lock();
-    open(core, assembly!(stale_spin), core.scratch);
+    open(core, SPIN, core.scratch);
     drop(guard);
 }

@@ -28,6 +28,11 @@ macro_rules! assembly {
 }
 pub(super) use assembly;
 
+/// Polls its word.
+pub const SPIN: Loop = assembly!(stale_spin);
+/// Waits until the word at `own` is not 0, as the kernel does in its queue.
+pub const QUEUE: Loop = assembly!(queued_spin_lock_slowpath);
+
 /// Stays in a loop, on this address of its own.
 pub fn stay(core: &Core, stuck: Loop, own: usize) {
     // SAFETY: the loops touch the two words, which are atomics, and `own`,

@@ -12,7 +12,7 @@ use super::{
         hold_qspinlock, hold_ticket_lock, lock_holder, qspinlock, release_qspinlock,
         release_ticket_lock, ticket_lock,
     },
-    loops::{self, Loop, assembly, fault_loop, parked, wfi_masked},
+    loops::{self, Loop, SPIN, assembly, fault_loop, parked, wfi_masked},
     power::{cpu_off, cpu_off_inflight, cpu_suspend, crash_stopped, hold_cpu_off},
 };
 use crate::{
@@ -124,7 +124,7 @@ const ROWS: &[Row] = &[
     own(S::WfiMasked, wfi_masked, Answer),
     open(S::Wfe, assembly!(stale_wfe)),
     masked(S::WfeMasked, assembly!(stale_wfe)),
-    open(S::Spin, assembly!(stale_spin)),
+    open(S::Spin, SPIN),
     open(S::BranchSelf, assembly!(stale_branch_self)),
     open(S::DmbLoop, assembly!(stale_dmb_loop)),
     open(S::LdxrStxr, assembly!(stale_ldxr_stxr)),

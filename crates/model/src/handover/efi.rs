@@ -86,15 +86,15 @@ pub fn memory(map: impl Iterator<Item = Descriptor>, tables: &[Region]) -> Memor
         reserved.push(pages);
     }
     Memory {
-        memory: joined(memory),
-        reserved: joined(reserved),
+        memory: Region::joined(memory),
+        reserved: Region::joined(reserved),
     }
 }
 
 /// What nobody uses.
 pub fn free(map: impl Iterator<Item = Descriptor>) -> Vec<Region> {
     let free = map.filter(|d| d.is_memory() && d.kind == CONVENTIONAL);
-    joined(free.map(|d| d.region()).collect())
+    Region::joined(free.map(|d| d.region()).collect())
 }
 
 /// Where there is something to read while firmware runs: memory of any use.
@@ -103,21 +103,5 @@ pub fn free(map: impl Iterator<Item = Descriptor>) -> Vec<Region> {
 pub fn readable(map: impl Iterator<Item = Descriptor>) -> Vec<Region> {
     let readable = |d: &Descriptor| d.kind <= ACPI_NVS && d.kind != UNUSABLE;
     let regions = map.filter(|d| d.is_memory() && readable(d));
-    joined(regions.map(|d| d.region()).collect())
-}
-
-/// Sorts regions and joins those that touch or overlap.
-fn joined(mut regions: Vec<Region>) -> Vec<Region> {
-    regions.retain(|r| r.size > 0);
-    regions.sort_unstable();
-    let mut joined: Vec<Region> = Vec::new();
-    for region in regions {
-        match joined.last_mut() {
-            Some(last) if region.base <= last.end() => {
-                last.size = last.end().max(region.end()) - last.base;
-            }
-            _ => joined.push(region),
-        }
-    }
-    joined
+    Region::joined(regions.map(|d| d.region()).collect())
 }

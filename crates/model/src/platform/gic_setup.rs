@@ -5,6 +5,8 @@
 //!
 //! Offsets and rules are those of Arm IHI 0069 (GICv3) and IHI 0048 (GICv2).
 
+use super::gic::is_interrupt;
+
 /// The controller's 32-bit registers, by address.
 pub trait Registers {
     /// Reads one.
@@ -22,6 +24,8 @@ const GICD_ICENABLER: u64 = 0x180;
 const GICD_ICPENDR: u64 = 0x280;
 const GICD_ICACTIVER: u64 = 0x380;
 const GICD_IPRIORITYR: u64 = 0x400;
+const GICD_ITARGETSR: u64 = 0x800;
+const GICD_SGIR: u64 = 0xf00;
 const GICD_CPENDSGIR: u64 = 0xf10;
 const GICD_ICENABLER_E: u64 = 0x1400;
 
@@ -35,6 +39,8 @@ const ICFGR1: u64 = 0xc04;
 const GICC_CTLR: u64 = 0x0;
 const GICC_PMR: u64 = 0x4;
 const GICC_BPR: u64 = 0x8;
+const GICC_IAR: u64 = 0xc;
+const GICC_EOIR: u64 = 0x10;
 const GICC_APR: u64 = 0xd0;
 
 /// GICD_CTLR as the non-secure world sees it, or with one security state:
@@ -180,6 +186,29 @@ pub fn interface_v2(registers: &impl Registers, gicd: u64, gicc: u64, wanted: u3
     registers.write(gicc + GICC_PMR, 0xff);
     // Signals interrupts; EOImode 0: the end of one deactivates it.
     registers.write(gicc + GICC_CTLR, 1);
+}
+
+/// The bit by which a GICv2 knows the core that asks: its private interrupts' targets
+/// read as itself.
+pub fn target_v2(registers: &impl Registers, gicd: u64) -> u8 {
+    registers.read(gicd + GICD_ITARGETSR) as u8
+}
+
+/// Sends software generated interrupt `number` to the cores of `targets`, a bit each.
+pub fn signal_v2(registers: &impl Registers, gicd: u64, targets: u8, number: u32) {
+    registers.write(gicd + GICD_SGIR, u32::from(targets) << 16 | number & 0xf);
+}
+
+/// Acknowledges and ends the pending interrupt: its number, if there was one.
+pub fn acknowledge_v2(registers: &impl Registers, gicc: u64) -> Option<u32> {
+    // Of a software generated one it also names the core that sent it, which its end
+    // must name too.
+    let acknowledged = registers.read(gicc + GICC_IAR);
+    let number = acknowledged & 0x3ff;
+    is_interrupt(number).then(|| {
+        registers.write(gicc + GICC_EOIR, acknowledged);
+        number
+    })
 }
 
 #[cfg(test)]

@@ -160,6 +160,27 @@ fn what_firmware_left_of_a_gicv2_is_gone() {
 }
 
 #[test]
+fn a_gicv2_is_told_whom_to_call_and_which_call_has_ended() {
+    let gic = Fake::default();
+    gic.set(GICD + GICD_ITARGETSR, 0x0404_0404);
+    assert_eq!(target_v2(&gic, GICD), 0b100);
+    signal_v2(&gic, GICD, 0b101, 2);
+    assert_eq!(gic.get(GICD + GICD_SGIR), 0x0005_0002);
+    // From core 3; the end says so too.
+    gic.set(GICC + GICC_IAR, 3 << 10 | 2);
+    assert_eq!(acknowledge_v2(&gic, GICC), Some(2));
+    assert_eq!(gic.get(GICC + GICC_EOIR), 3 << 10 | 2);
+}
+
+#[test]
+fn what_is_spurious_is_not_ended() {
+    let gic = Fake::default();
+    gic.set(GICC + GICC_IAR, 1023);
+    assert_eq!(acknowledge_v2(&gic, GICC), None);
+    assert_eq!(gic.get(GICC + GICC_EOIR), 0);
+}
+
+#[test]
 fn registers_that_never_settle_are_not_waited_for_for_ever() {
     struct Stuck;
     impl Registers for Stuck {

@@ -43,6 +43,22 @@ impl Region {
             size: end - base,
         })
     }
+
+    /// Sorts regions and joins those that touch or overlap; empty ones go.
+    pub fn joined(mut regions: Vec<Self>) -> Vec<Self> {
+        regions.retain(|r| r.size > 0);
+        regions.sort_unstable();
+        let mut joined: Vec<Self> = Vec::new();
+        for region in regions {
+            match joined.last_mut() {
+                Some(last) if region.base <= last.end() => {
+                    last.size = last.end().max(region.end()) - last.base;
+                }
+                _ => joined.push(region),
+            }
+        }
+        joined
+    }
 }
 
 /// Where the description came from.
@@ -285,6 +301,13 @@ pub(crate) mod tests {
             Some(region(0x4000, 0x1000))
         );
         assert_eq!(machine.find_free(0x9000, 0x1000, &[]), None);
+    }
+
+    #[test]
+    fn regions_that_touch_are_one() {
+        let regions = [(5, 2), (0, 3), (9, 0), (1, 1), (3, 1), (7, 1)];
+        let joined = Region::joined(regions.map(|(b, s)| region(b, s)).to_vec());
+        assert_eq!(joined, [region(0, 4), region(5, 3)]);
     }
 
     #[test]

@@ -1,0 +1,67 @@
+//! Registers of devices, and the words that firmware holds cores by: what is mapped
+//! and none of Rust's memory. Each access is checked against what the page tables in
+//! use map as such.
+
+#![expect(unsafe_code, reason = "registers are accessed by their address")]
+
+use alloc::vec::Vec;
+use core::ptr::NonNull;
+
+use spin::Once;
+use stalecore_model::platform::Region;
+
+/// What may be accessed.
+static MAPPED: Once<Vec<Region>> = Once::new();
+
+/// From now on these regions may be accessed, which the page tables in use map, for
+/// good, and which are none of Rust's memory.
+pub fn set_mapped(regions: Vec<Region>) {
+    MAPPED.call_once(|| Region::joined(regions));
+}
+
+/// The registers of type `T` at an address.
+///
+/// # Panics
+/// They are not in what may be accessed, or not aligned: a mistake of the image's.
+pub fn registers<T>(address: u64) -> NonNull<T> {
+    check(address, size_of::<T>(), align_of::<T>()).cast()
+}
+
+#[inline(never)]
+fn check(base: u64, size: usize, align: usize) -> NonNull<u8> {
+    let size = size as u64;
+    let wanted = Region { base, size };
+    let mut mapped = MAPPED.get().into_iter().flatten();
+    let may = mapped.any(|region| region.common(&wanted) == Some(wanted));
+    match NonNull::new(base as *mut u8) {
+        Some(registers) if may && base.is_multiple_of(align as u64) => registers,
+        _ => panic!("{base:#x} is no register of a mapped device"),
+    }
+}
+
+/// Defines how registers of one width are read and written.
+macro_rules! registers {
+    ($($read:ident, $write:ident: $type:ty;)*) => {$(
+        /// Reads a register.
+        #[inline(never)]
+        pub fn $read(address: u64) -> $type {
+            let register = registers::<$type>(address);
+            // SAFETY: aligned, mapped, and none of Rust's memory: `registers`.
+            unsafe { register.read_volatile() }
+        }
+
+        /// Writes a register.
+        #[inline(never)]
+        pub fn $write(address: u64, value: $type) {
+            let register = registers::<$type>(address);
+            // SAFETY: aligned, mapped, and none of Rust's memory: `registers`.
+            unsafe { register.write_volatile(value) }
+        }
+    )*};
+}
+
+registers! {
+    read_u8, write_u8: u8;
+    read_u32, write_u32: u32;
+    read_u64, write_u64: u64;
+}
