@@ -167,7 +167,7 @@ entry:
     address x0, el1_vectors
     msr     vbar_el1, x0
     msr     tpidr_el1, xzr
-    mov     x0, #CPACR_FPEN
+    mov     x0, #CPACR_VALUE
     msr     cpacr_el1, x0
     isb
     mov     x0, x19
@@ -211,7 +211,7 @@ secondary_entry:
     address x0, el1_vectors
     msr     vbar_el1, x0
     msr     tpidr_el1, x19
-    mov     x0, #CPACR_FPEN
+    mov     x0, #CPACR_VALUE
     msr     cpacr_el1, x0
     isb
     mov     x0, x19

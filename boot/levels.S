@@ -17,20 +17,20 @@ drop_to_el1:
     // EL3: the non-secure world below, and nobody but us above it.
 1:  address x0, el3_vectors
     msr     vbar_el3, x0
-    ldr     x0, =SCR_EL3_VALUE
+    ldr     x0, =SCR_VALUE
     // EL2 may write the registers of fine-grained traps and HCRX_EL2, where there
     // are any: FGTEn, FGTEn2, HXEn.
     mrs     x1, id_aa64mmfr0_el1
     ubfx    x1, x1, #56, #4             // FGT
     cbz     x1, 4f
-    orr     x0, x0, #(1 << 27)
+    orr     x0, x0, #SCR_FGT
     cmp     x1, #2
     b.lo    4f
-    orr     x0, x0, #(1 << 59)
+    orr     x0, x0, #SCR_FGT2
 4:  mrs     x1, id_aa64mmfr1_el1
     ubfx    x1, x1, #40, #4             // HCX
     cbz     x1, 5f
-    orr     x0, x0, #(1 << 38)
+    orr     x0, x0, #SCR_HCX
 5:  msr     scr_el3, x0
     msr     cptr_el3, xzr
     msr     mdcr_el3, xzr
@@ -76,11 +76,11 @@ from_el2:
     isb
     // EL1 may use the physical timer, and SIMD is not trapped; both registers have
     // another layout with E2H.
-    mov     x0, #3                      // EL1PCTEN, EL1PCEN
-    mov     x1, #CPTR_EL2_RES1
+    mov     x0, #CNTHCTL_VALUE
+    mov     x1, #CPTR_VALUE
     cbz     x5, 6f
-    mov     x0, #(3 << 10)              // EL1PCTEN, EL1PTEN
-    mov     x1, #(3 << 20)              // FPEN
+    mov     x0, #CNTHCTL_E2H
+    mov     x1, #CPACR_VALUE            // its layout is CPACR_EL1's
 6:  msr     cnthctl_el2, x0
     msr     cptr_el2, x1
     msr     cntvoff_el2, xzr

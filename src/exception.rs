@@ -3,6 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
+use aarch64_cpu::registers::SPSR_EL1;
 use stalecore_model::{
     exit::ExitCode,
     glossary::Subject,
@@ -18,11 +19,6 @@ use crate::{
     report::recorder,
     routines::{extable, kernel, trace},
 };
-
-/// SPSR_EL1.SS: execute one instruction, then step.
-const SPSR_SS: u64 = 1 << 21;
-/// SPSR_EL1.D.
-const SPSR_D: u64 = 1 << 9;
 
 /// Handles an exception; returns to where the frame then says. `vector` is
 /// the number of the vector, 0 to 15.
@@ -115,7 +111,7 @@ fn note_fault(core: &Core, frame: &mut Frame) {
 /// operation, and goes on stepping while in the routines.
 fn step(core: &Core, frame: &mut Frame) {
     // On the way there and back, until the initiator says that it is enough.
-    frame.spsr = (frame.spsr | SPSR_SS) & !SPSR_D;
+    frame.spsr = (SPSR_EL1::SS::SET + SPSR_EL1::D::Unmasked).modify(frame.spsr);
     if !layout::routines().contains(&frame.elr) {
         return;
     }
@@ -144,7 +140,7 @@ fn stop_stepping(frame: &mut Frame) {
         return; // debug exceptions are EL2's, and nothing is stepped
     }
     arch::set_stepping(false);
-    frame.spsr = (frame.spsr & !SPSR_SS) | SPSR_D;
+    frame.spsr = (SPSR_EL1::SS::CLEAR + SPSR_EL1::D::Masked).modify(frame.spsr);
 }
 
 /// Prints what happened and ends the run: the harness itself is at fault.

@@ -3,10 +3,11 @@
 
 use alloc::string::{String, ToString};
 
+use aarch64_cpu::registers::{MIDR_EL1, Readable};
 use stalecore_model::{acpi, platform::Platform};
 
 use super::uefi;
-use crate::hal::{arch, memory::Window};
+use crate::hal::memory::Window;
 
 /// Completes what the loader's device tree says with what the tables say that
 /// it points to, if it points to any; or what a kernel's says, as [`uefi`] does.
@@ -24,5 +25,5 @@ pub fn complete(platform: Platform) -> Result<Platform, String> {
     let readable = platform.reserved.clone();
     let window = Window::open()?;
     let read = |base, length| window.show_of(&readable, base, length);
-    acpi::platform(platform, rsdp, arch::midr_el1(), read).map_err(|e| e.to_string())
+    acpi::platform(platform, rsdp, MIDR_EL1.get(), read).map_err(|e| e.to_string())
 }

@@ -4,6 +4,7 @@
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use spin::{Mutex, Once};
 use stalecore_model::{
     cpuset::CpuSet,
@@ -24,11 +25,11 @@ use crate::{
     },
     fabric::{self, EL2_STACK},
     hal::{
-        arch,
         arena::{Arena, Pages, Uncached},
-        boot::{MPIDR_AFFINITY, Tree},
+        boot::Tree,
         clock,
         console::{self, Console},
+        controls::MPIDR_AFFINITY,
         exit, gic, layout,
         memory::Tables,
         psci,
@@ -134,7 +135,7 @@ impl Board {
         }
         let mut tables = Tables::new(fabric.is_some())?;
         tables.map_platform(&platform)?;
-        let own = arch::mpidr_el1() & MPIDR_AFFINITY;
+        let own = MPIDR_EL1.get() & MPIDR_AFFINITY;
         let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
         let recorder = options
             .as_ref()

@@ -4,6 +4,7 @@
 
 use alloc::string::{String, ToString};
 
+use aarch64_cpu::registers::{MIDR_EL1, Readable};
 use stalecore_model::{
     acpi,
     handover::efi,
@@ -11,7 +12,7 @@ use stalecore_model::{
     platform::Platform,
 };
 
-use crate::hal::{arch, memory::Window};
+use crate::hal::memory::Window;
 
 /// Completes what the kernel's device tree says.
 ///
@@ -37,5 +38,5 @@ pub fn complete(mut platform: Platform, uefi: Uefi) -> Result<Platform, String> 
     }
     let rsdp = earlycon::rsdp(&platform.bootargs)?.or(tables.rsdp);
     let rsdp = rsdp.ok_or("the device tree names no cores, and UEFI no ACPI tables")?;
-    acpi::platform(platform, rsdp, arch::midr_el1(), read).map_err(|e| e.to_string())
+    acpi::platform(platform, rsdp, MIDR_EL1.get(), read).map_err(|e| e.to_string())
 }

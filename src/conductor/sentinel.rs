@@ -5,6 +5,7 @@
 use alloc::{format, string::String, vec::Vec};
 use core::sync::atomic::Ordering;
 
+use aarch64_cpu::registers::Readable;
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::StaleState,
@@ -17,7 +18,7 @@ use crate::{
         mark::{self, Seen},
         percpu::{self, Core, core},
     },
-    hal::{arch, clock, symbols, watchdog},
+    hal::{arch, clock, registers::ISR_EL1, symbols, watchdog},
     report::{self, recorder},
     stuck::{self, Proof, StaleSet},
 };
@@ -196,14 +197,11 @@ fn with_serrors(core: &Core, state: CoreState) -> CoreState {
         proof += &format!("; {count} SErrors so far, the last with ESR_EL1 {esr:#x}");
     }
     let own = percpu::this().is_some_and(|own| own.index == core.index);
-    if own && arch::isr_el1() & ISR_A != 0 {
+    if own && ISR_EL1.is_set(ISR_EL1::A) {
         proof += "; an SError is pending";
     }
     CoreState { proof, ..state }
 }
-
-/// ISR_EL1.A.
-const ISR_A: u64 = 1 << 8;
 
 fn one(cpu: usize, role: &str, doing: String, proof: String, at: Option<String>) -> CoreState {
     CoreState {

@@ -2,12 +2,16 @@
 
 use alloc::vec::Vec;
 
+use aarch64_cpu::registers::{CLIDR_EL1, CSSELR_EL1, ID_AA64DFR0_EL1, MIDR_EL1, Readable};
 use stalecore_model::{
     cpuset::CpuSet,
     record::{Cores, Hex},
 };
 
-use crate::hal::arch;
+use crate::hal::{
+    arch,
+    registers::{PMCR_EL0, REVIDR_EL1},
+};
 
 /// What a core says of itself; equal on cores of one kind.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,7 +32,7 @@ pub struct Identity {
 impl Identity {
     /// Reads the registers of this core.
     pub fn read() -> Self {
-        let clidr = arch::clidr_el1();
+        let clidr = CLIDR_EL1.get();
         let mut ccsidr = Vec::new();
         for level in 0..7 {
             // CLIDR_EL1.Ctype<n>: 0 none, 1 instruction, 2 data, 3 both, 4 unified.
@@ -37,19 +41,19 @@ impl Identity {
                 break;
             }
             if kind != 1 {
-                ccsidr.push(arch::ccsidr_el1(level << 1));
+                ccsidr.push(arch::ccsidr_el1(CSSELR_EL1::Level.val(level)));
             }
             if kind == 1 || kind == 3 {
-                ccsidr.push(arch::ccsidr_el1(level << 1 | 1));
+                let selected = CSSELR_EL1::Level.val(level) + CSSELR_EL1::InD::Instruction;
+                ccsidr.push(arch::ccsidr_el1(selected));
             }
         }
-        // ID_AA64DFR0_EL1.PMUVer: 0 none, 15 not an architected one.
-        let pmu_version = (arch::id_aa64dfr0_el1() >> 8) & 0xf;
-        let pmu =
-            (!matches!(pmu_version, 0 | 15)).then(|| ((arch::pmcr_el0() >> 11) & 0x1f) as u32);
+        // 0 is none, 15 not an architected one.
+        let pmu_version = ID_AA64DFR0_EL1.read(ID_AA64DFR0_EL1::PMUVer);
+        let pmu = (!matches!(pmu_version, 0 | 15)).then(|| PMCR_EL0.read(PMCR_EL0::N) as u32);
         Self {
-            midr: arch::midr_el1(),
-            revidr: arch::revidr_el1(),
+            midr: MIDR_EL1.get(),
+            revidr: REVIDR_EL1.get(),
             ctr: arch::ctr_el0(),
             clidr,
             ccsidr,

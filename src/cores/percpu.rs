@@ -10,6 +10,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 
+use aarch64_cpu::registers::{Readable, TPIDR_EL1, TPIDR_EL2, Writeable};
 use arm_gic::IntId;
 use spin::{Mutex, Once};
 use stalecore_model::{glossary::StaleState, mailbox::Mailbox, platform::Cpu};
@@ -312,7 +313,7 @@ pub fn all() -> &'static [Core] {
 
 /// The core that runs this, once it has its value.
 pub fn this() -> Option<&'static Core> {
-    let pointer = arch::tpidr_el1() as *const Core;
+    let pointer = TPIDR_EL1.get() as *const Core;
     // SAFETY: TPIDR_EL1 is 0, or was set by the entry code or `adopt` to a
     // `Core` in `CORES`, which is never dropped.
     unsafe { pointer.as_ref() }
@@ -320,7 +321,7 @@ pub fn this() -> Option<&'static Core> {
 
 /// The core that runs this, at EL2.
 pub fn this_at_el2() -> Option<&'static Core> {
-    let pointer = arch::tpidr_el2() as *const Core;
+    let pointer = TPIDR_EL2.get() as *const Core;
     // SAFETY: `el2_call` put there what `fabric::install` handed over, a `Core` in
     // `CORES`, before EL2 ran any Rust; nothing else at EL2 writes the register.
     unsafe { pointer.as_ref() }
@@ -352,7 +353,7 @@ pub fn frame_record(at: u64) -> Option<[u64; 2]> {
 
 /// Makes `core` the value of the core that runs this.
 pub fn adopt(core: &'static Core) {
-    arch::set_tpidr_el1(core.address() as u64);
+    TPIDR_EL1.set(core.address() as u64);
 }
 
 /// The core of a number; the caller's numbers come from the plan, which was

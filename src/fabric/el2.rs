@@ -3,13 +3,14 @@
 //! EL1's behalf. A core that waits here takes no interrupt of EL1, as on
 //! silicon.
 
-#![expect(
-    unsafe_code,
-    reason = "EL2's registers, and EL1's instructions on its behalf"
-)]
+#![expect(unsafe_code, reason = "EL1's instructions, on its behalf")]
 
 use core::{arch::asm, sync::atomic::Ordering};
 
+use aarch64_cpu::registers::{
+    ELR_EL1, ESR_EL1, FAR_EL1, ID_AA64DFR0_EL1, MDSCR_EL1, OSLAR_EL1, PAR_EL1, Readable, SPSR_EL1,
+    VBAR_EL1, Writeable,
+};
 use stalecore_model::{
     fabric::{
         Maintenance, Progress, Ticket,
@@ -24,7 +25,13 @@ use super::{
 };
 use crate::{
     cores::percpu::{self, Core},
-    hal::{arch, frame::Frame, layout},
+    hal::{
+        arch,
+        controls::{SPSR_EL1H, SPSR_STEP},
+        frame::Frame,
+        layout,
+        registers::set_breakpoint,
+    },
     routines::{extable, kernel, trace},
 };
 
@@ -39,56 +46,8 @@ pub const DRAIN: u32 = 0xc300_5747;
 /// Steps through what follows if x1 is not 0.
 pub const STEP: u32 = 0xc300_5748;
 
-/// SPSR_EL2.SS: execute one instruction, then step.
-const SPSR_SS: u64 = 1 << 21;
 /// EC of a software step in a lower exception level.
 const SOFTWARE_STEP: u8 = 0x32;
-
-/// SPSR_EL2.D, A, I, F and EL1h: how EL1 enters an exception.
-const SPSR_EL1H: u64 = 0x3c5;
-
-/// Defines reads and writes of EL2's registers.
-macro_rules! el2_registers {
-    ($($read:ident, $write:ident: $register:literal;)*) => {$(
-        #[allow(dead_code, reason = "not every register is both read and written")]
-        fn $read() -> u64 {
-            let value: u64;
-            // SAFETY: reads a register; runs at EL2 alone.
-            unsafe { asm!(concat!("mrs {}, ", $register), out(reg) value, options(nostack, preserves_flags)) }
-            value
-        }
-
-        #[allow(dead_code, reason = "not every register is both read and written")]
-        fn $write(value: u64) {
-            // SAFETY: a register of EL1's state or of interrupts, which this
-            // handler is there to change; runs at EL2 alone.
-            unsafe { asm!(concat!("msr ", $register, ", {}"), in(reg) value, options(nostack, preserves_flags)) }
-        }
-    )*};
-}
-
-el2_registers! {
-    vbar_el1, set_vbar_el1: "vbar_el1";
-    esr_el1, set_esr_el1: "esr_el1";
-    far_el1, set_far_el1: "far_el1";
-    elr_el1, set_elr_el1: "elr_el1";
-    spsr_el1, set_spsr_el1: "spsr_el1";
-    par_el1, set_par_el1: "par_el1";
-    mdscr_el1, set_mdscr_el1: "mdscr_el1";
-    oslar_el1_dummy, set_oslar_el1: "oslar_el1";
-    dbgbvr0, set_dbgbvr0: "dbgbvr0_el1";
-    dbgbvr1, set_dbgbvr1: "dbgbvr1_el1";
-    dbgbvr2, set_dbgbvr2: "dbgbvr2_el1";
-    dbgbvr3, set_dbgbvr3: "dbgbvr3_el1";
-    dbgbvr4, set_dbgbvr4: "dbgbvr4_el1";
-    dbgbvr5, set_dbgbvr5: "dbgbvr5_el1";
-    dbgbcr0, set_dbgbcr0: "dbgbcr0_el1";
-    dbgbcr1, set_dbgbcr1: "dbgbcr1_el1";
-    dbgbcr2, set_dbgbcr2: "dbgbcr2_el1";
-    dbgbcr3, set_dbgbcr3: "dbgbcr3_el1";
-    dbgbcr4, set_dbgbcr4: "dbgbcr4_el1";
-    dbgbcr5, set_dbgbcr5: "dbgbcr5_el1";
-}
 
 /// Handles an exception to EL2; returns to where the frame then says.
 pub extern "C" fn handle(frame: &mut Frame, vector: u64) {
@@ -114,7 +73,7 @@ fn synchronous(core: &Core, shared: &Shared, frame: &mut Frame) {
             ..
         } => {
             trace::at(frame.elr);
-            frame.spsr |= SPSR_SS;
+            frame.spsr |= SPSR_STEP;
         }
         Trap::System {
             register,
@@ -132,7 +91,7 @@ fn synchronous(core: &Core, shared: &Shared, frame: &mut Frame) {
 /// comes before the instruction there.
 fn skip(frame: &mut Frame) {
     frame.elr += 4;
-    frame.spsr &= !SPSR_SS;
+    frame.spsr &= !SPSR_STEP;
 }
 
 fn operand(frame: &Frame, rt: u8) -> u64 {
@@ -214,18 +173,18 @@ fn mark(core: &Core, frame: &Frame, instruction: Subject, address: u64) {
 /// Does EL1 have a translation for the address?
 fn translates(address: u64) -> bool {
     arch::at_s1e1r(address);
-    par_el1() & 1 == 0
+    !PAR_EL1.is_set(PAR_EL1::F)
 }
 
 /// Makes EL1 take a synchronous exception at the trapped instruction.
 fn reflect(frame: &mut Frame, esr: u64, far: u64) {
-    set_esr_el1(esr);
-    set_far_el1(far);
-    set_elr_el1(frame.elr);
-    set_spsr_el1(frame.spsr);
+    ESR_EL1.set(esr);
+    FAR_EL1.set(far);
+    ELR_EL1.set(frame.elr);
+    SPSR_EL1.set(frame.spsr);
     // From SP_EL0 to the first group of vectors, from SP_EL1 to the second.
     let group = if frame.spsr & 1 == 0 { 0 } else { 0x200 };
-    frame.elr = vbar_el1() + group;
+    frame.elr = VBAR_EL1.get() + group;
     frame.spsr = SPSR_EL1H;
 }
 
@@ -236,8 +195,8 @@ fn call(core: &Core, shared: &Shared, frame: &mut Frame) -> u64 {
             if shared.kicks {
                 interrupts::init();
             }
-            set_oslar_el1(0);
-            set_mdscr_el1(trap::MDSCR_EL1_MDE);
+            OSLAR_EL1.write(OSLAR_EL1::OSLK::Unlocked);
+            MDSCR_EL1.set(trap::MDSCR_EL1_MDE);
             arch::isb();
             0
         }
@@ -253,12 +212,13 @@ fn call(core: &Core, shared: &Shared, frame: &mut Frame) -> u64 {
         }
         STEP => {
             let on = frame.x[1] != 0;
-            set_mdscr_el1(trap::MDSCR_EL1_MDE | u64::from(on));
+            let step = MDSCR_EL1::SS.val(on.into());
+            MDSCR_EL1.set(trap::MDSCR_EL1_MDE | step.value);
             arch::isb();
             if on {
-                frame.spsr |= SPSR_SS;
+                frame.spsr |= SPSR_STEP;
             } else {
-                frame.spsr &= !SPSR_SS;
+                frame.spsr &= !SPSR_STEP;
             }
             0
         }
@@ -267,27 +227,16 @@ fn call(core: &Core, shared: &Shared, frame: &mut Frame) -> u64 {
     }
 }
 
-/// How a breakpoint's value and control are written.
-type Breakpoint = (fn(u64), fn(u64));
-
 /// Programs this core's breakpoints, as many as it has.
 fn watch(addresses: [u64; MAX_BARRIERS]) {
-    let set: [Breakpoint; MAX_BARRIERS] = [
-        (set_dbgbvr0, set_dbgbcr0),
-        (set_dbgbvr1, set_dbgbcr1),
-        (set_dbgbvr2, set_dbgbcr2),
-        (set_dbgbvr3, set_dbgbcr3),
-        (set_dbgbvr4, set_dbgbcr4),
-        (set_dbgbvr5, set_dbgbcr5),
-    ];
-    // ID_AA64DFR0_EL1.BRPs: how many there are, less one.
-    let here = ((arch::id_aa64dfr0_el1() >> 12) & 0xf) as usize + 1;
-    for (index, (value, control)) in set.into_iter().enumerate().take(here) {
-        control(0);
-        if addresses[index] != 0 {
-            value(addresses[index]);
-            control(trap::DBGBCR_EL1_ONLY);
-        }
+    // How many there are, less one.
+    let here = ID_AA64DFR0_EL1.read(ID_AA64DFR0_EL1::BRPs) as usize + 1;
+    for (index, address) in addresses.into_iter().enumerate().take(here) {
+        let control = match address {
+            0 => 0,
+            _ => trap::DBGBCR_EL1_ONLY,
+        };
+        set_breakpoint(index, address, control);
     }
     arch::isb();
 }

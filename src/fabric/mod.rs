@@ -12,6 +12,7 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, Readable, TCR_EL2};
 use smccc::hvc64;
 use stalecore_model::{
     cpuset::CpuSet,
@@ -22,27 +23,24 @@ use stalecore_model::{
 
 use crate::{
     cores::percpu::Core,
-    hal::{arch, boot, clock, layout},
+    hal::{arch, boot, clock, controls, layout},
 };
 use shared::{FABRIC, Install, PRESENCE, Shared};
 
 pub use shared::MAX_BARRIERS;
 
-/// HCR_EL2.IMO, bit 4: interrupts go to EL2.
-const HCR_IMO: u64 = 1 << 4;
-/// TCR_EL2 as TCR_EL1, with its RES1 bits.
-const TCR_EL2: u64 = 16 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 1 << 31;
-
 /// Makes the model and what EL2 needs; `ttbr0` is the root of EL2's tables.
 pub fn set_up(options: &FabricOptions, cpus: usize, ttbr0: u64, gic: &Gic) {
     let kicks = matches!(gic, Gic::V3(_));
-    let size = arch::id_aa64mmfr0_el1() & 0xf;
-    let hcr = boot::HCR | trap::traps_for(Some(options)) | if kicks { HCR_IMO } else { 0 };
+    let size = ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange);
+    let size = TCR_EL2::PS.val(size.min(TCR_EL2::PS::Bits_48.read(TCR_EL2::PS)));
+    let interrupts = if kicks { controls::HCR_INTERRUPTS } else { 0 };
+    let hcr = controls::HCR | trap::traps_for(Some(options)) | interrupts;
     let shared = Box::leak(Box::new(Shared {
         model: Fabric::new(options, CpuSet::first(cpus), clock::frequency()),
         install: Install {
-            mair: AtomicU64::new(boot::MAIR),
-            tcr: AtomicU64::new(TCR_EL2 | size.min(5) << 16),
+            mair: AtomicU64::new(controls::MAIR),
+            tcr: AtomicU64::new(controls::TCR_AT_EL2 | size.value),
             ttbr0: AtomicU64::new(ttbr0),
             hcr: AtomicU64::new(hcr),
             mdcr: AtomicU64::new(trap::MDCR_EL2_TDE),

@@ -1,14 +1,22 @@
-//! One function per instruction, named after it. No policy in here. What EL0 may
-//! execute too comes from the crate of the routines.
+//! One function per instruction, named after it, and what takes several in their
+//! order. No policy in here. What EL0 may execute too comes from the crate of the
+//! routines.
 //!
-//! None of the barriers, cache operations and counter reads is `nomem`: the
-//! compiler must not move memory accesses over them. `nomem` is for the
-//! identification registers alone.
+//! What must be ordered against memory is here, and not an access of `aarch64-cpu`,
+//! whose are `nomem`: barriers, maintenance, masks, counters. The compiler moves no
+//! access to memory over any of them.
 
 #![expect(unsafe_code, reason = "each function is one instruction")]
 
 use core::arch::asm;
 
+use aarch64_cpu::registers::{
+    CCSIDR_EL1, CNTV_CTL_EL0, CNTV_CVAL_EL0, CSSELR_EL1, MDSCR_EL1, OSLAR_EL1, ReadWriteable,
+    Readable, SCTLR_EL1, Writeable,
+};
+use tock_registers::fields::FieldValue;
+
+use super::registers::{PMCCFILTR_EL0, PMCNTENSET_EL0, PMCR_EL0};
 pub use stalecore_routines::instructions::{
     cntfrq_el0, cntvct, ctr_el0, dc_civac, dczid_el0, dmb_st, dsb_ishst, dsb_sy, isb, pause,
     pmccntr, sev,
@@ -46,189 +54,45 @@ instructions! {
     debug_mask: "msr DAIFSet, #8";
 }
 
-/// Defines functions that read a register.
-macro_rules! registers {
-    ($($(#[$doc:meta])* $name:ident: $register:literal;)*) => {$(
-        $(#[$doc])*
-        #[inline(always)]
-        pub fn $name() -> u64 {
-            let value: u64;
-            // SAFETY: reading an identification or status register has no
-            // effect.
-            unsafe {
-                asm!(
-                    concat!("mrs {}, ", $register),
-                    out(reg) value,
-                    options(nomem, nostack, preserves_flags)
-                )
-            }
-            value
-        }
-    )*};
+/// CCSIDR_EL1 of the cache that is selected.
+pub fn ccsidr_el1(selected: FieldValue<u64, CSSELR_EL1::Register>) -> u64 {
+    CSSELR_EL1.write(selected);
+    isb();
+    CCSIDR_EL1.get()
 }
 
-registers! {
-    /// MIDR_EL1: which core this is.
-    midr_el1: "midr_el1";
-    /// REVIDR_EL1: its revision.
-    revidr_el1: "revidr_el1";
-    /// MPIDR_EL1: where it is.
-    mpidr_el1: "mpidr_el1";
-    /// CLIDR_EL1: cache levels.
-    clidr_el1: "clidr_el1";
-    /// ID_AA64DFR0_EL1: debug features.
-    id_aa64dfr0_el1: "id_aa64dfr0_el1";
-    /// ID_AA64MMFR0_EL1: memory features.
-    id_aa64mmfr0_el1: "id_aa64mmfr0_el1";
-    /// PMCR_EL0: the PMU.
-    pmcr_el0: "pmcr_el0";
-}
-
-/// Defines functions that read, or write, a register of the interrupt controller's
-/// interface or of the core's own state.
-macro_rules! state {
-    (read: $($(#[$doc:meta])* $name:ident: $register:literal;)*) => {$(
-        $(#[$doc])*
-        pub fn $name() -> u64 {
-            let value: u64;
-            // SAFETY: a register whose reading has no effect; not `nomem`, as what
-            // it says changes.
-            unsafe {
-                asm!(
-                    concat!("mrs {}, ", $register),
-                    out(reg) value,
-                    options(nostack, preserves_flags)
-                )
-            }
-            value
-        }
-    )*};
-    (write: $($(#[$doc:meta])* $name:ident: $register:literal;)*) => {$(
-        $(#[$doc])*
-        pub fn $name(value: u64) {
-            // SAFETY: a register of this core's interface to the interrupt
-            // controller: what it changes is which interrupts are taken.
-            unsafe {
-                asm!(
-                    concat!("msr ", $register, ", {}"),
-                    in(reg) value,
-                    options(nostack, preserves_flags)
-                )
-            }
-        }
-    )*};
-}
-
-state! { read:
-    /// ICC_SRE_EL1.
-    icc_sre_el1: "S3_0_C12_C12_5";
-    /// ICC_CTLR_EL1.
-    icc_ctlr_el1: "S3_0_C12_C12_4";
-    /// ISR_EL1: what is pending on this core, A (bit 8), I (7), F (6).
-    isr_el1: "isr_el1";
-}
-
-state! { write:
-    /// ICC_SRE_EL1.
-    set_icc_sre_el1: "S3_0_C12_C12_5";
-    /// ICC_CTLR_EL1.
-    set_icc_ctlr_el1: "S3_0_C12_C12_4";
-    /// ICC_BPR1_EL1.
-    set_icc_bpr1_el1: "S3_0_C12_C12_3";
-    /// ICC_AP1R0_EL1.
-    set_icc_ap1r0_el1: "S3_0_C12_C9_0";
-    /// ICC_AP1R1_EL1: there with six priority bits and more.
-    set_icc_ap1r1_el1: "S3_0_C12_C9_1";
-    /// ICC_AP1R2_EL1: there with seven.
-    set_icc_ap1r2_el1: "S3_0_C12_C9_2";
-    /// ICC_AP1R3_EL1: there with seven.
-    set_icc_ap1r3_el1: "S3_0_C12_C9_3";
-    /// ICC_SGI1R_EL1: calls cores.
-    set_icc_sgi1r_el1: "S3_0_C12_C11_5";
-}
-
-/// TPIDR_EL1, which the image keeps a pointer in.
-#[inline(always)]
-pub fn tpidr_el1() -> u64 {
-    let value: u64;
-    // SAFETY: reads a register without effects; not `nomem`, as it is written
-    // once in between.
-    unsafe { asm!("mrs {}, tpidr_el1", out(reg) value, options(nostack, preserves_flags)) }
-    value
-}
-
-/// CCSIDR_EL1 of the cache that `csselr` selects.
-pub fn ccsidr_el1(csselr: u64) -> u64 {
-    let value: u64;
-    // SAFETY: CSSELR_EL1 only chooses what CCSIDR_EL1 shows, on this core.
-    unsafe {
-        asm!(
-            "msr csselr_el1, {}", "isb", "mrs {}, ccsidr_el1",
-            in(reg) csselr, out(reg) value,
-            options(nostack, preserves_flags)
-        )
-    }
-    value
-}
-
-/// Starts the PMU's cycle counter at EL1, where there is a PMU.
+/// Starts the PMU's cycle counter, which nothing else here uses, at EL1 and EL2,
+/// where there is a PMU.
 pub fn start_cycle_counter() {
-    // SAFETY: enables a counter that nothing else here uses: PMCR.E and .LC,
-    // the cycle counter at every exception level of the non-secure world.
-    unsafe {
-        asm!(
-            "msr pmccfiltr_el0, {filter}",
-            "msr pmcntenset_el0, {cycles}",
-            "mrs {pmcr}, pmcr_el0",
-            "orr {pmcr}, {pmcr}, #0x40", // LC: 64 bits
-            "orr {pmcr}, {pmcr}, #1",    // E
-            "msr pmcr_el0, {pmcr}",
-            "isb",
-            filter = in(reg) 1_u64 << 27, // NSH: count at EL2 too
-            cycles = in(reg) 1_u64 << 31,
-            pmcr = out(reg) _,
-            options(nostack, preserves_flags)
-        )
-    }
+    PMCCFILTR_EL0.write(PMCCFILTR_EL0::NSH::SET);
+    PMCNTENSET_EL0.write(PMCNTENSET_EL0::C::SET);
+    PMCR_EL0.modify(PMCR_EL0::LC::SET + PMCR_EL0::E::SET);
+    isb();
 }
 
-/// Switches single-stepping at EL1 on or off: MDSCR_EL1.SS and .KDE, with the
-/// OS lock open.
+/// Switches single-stepping at EL1 on or off, with the OS lock open: debug exceptions
+/// go to this image's own vectors, which expect them while it is on.
 pub fn set_stepping(on: bool) {
-    let mdscr: u64 = if on { (1 << 13) | 1 } else { 0 };
-    // SAFETY: debug exceptions go to this image's own vectors, which expect
-    // them while stepping is on.
-    unsafe {
-        asm!(
-            "msr oslar_el1, xzr", "isb", "msr mdscr_el1, {}", "isb",
-            in(reg) mdscr,
-            options(nostack, preserves_flags)
-        )
-    }
+    OSLAR_EL1.write(OSLAR_EL1::OSLK::Unlocked);
+    isb();
+    MDSCR_EL1.write(match on {
+        true => MDSCR_EL1::SS::SoftwareStepEnabled + MDSCR_EL1::KDE::AllDebugExceptionsEnabled,
+        false => MDSCR_EL1::SS::SoftwareStepDisabled,
+    });
+    isb();
 }
 
 /// Starts the virtual timer: its interrupt comes when CNTVCT_EL0 reaches `at`.
 pub fn start_virtual_timer(at: u64) {
-    // SAFETY: the timer only raises its interrupt (CNTV_CTL_EL0.ENABLE).
-    unsafe {
-        asm!(
-            "msr cntv_cval_el0, {}", "msr cntv_ctl_el0, {}", "isb",
-            in(reg) at, in(reg) 1_u64,
-            options(nostack, preserves_flags)
-        )
-    }
+    CNTV_CVAL_EL0.set(at);
+    CNTV_CTL_EL0.write(CNTV_CTL_EL0::ENABLE::SET);
+    isb();
 }
 
 /// Stops the virtual timer.
 pub fn stop_virtual_timer() {
-    // SAFETY: as above.
-    unsafe {
-        asm!(
-            "msr cntv_ctl_el0, xzr",
-            "isb",
-            options(nostack, preserves_flags)
-        )
-    }
+    CNTV_CTL_EL0.set(0);
+    isb();
 }
 
 /// An address in the function that this is inlined into.
@@ -249,14 +113,6 @@ pub fn frame_pointer() -> u64 {
     value
 }
 
-/// TPIDR_EL2, which EL2 keeps the same pointer in. Undefined at EL1.
-pub fn tpidr_el2() -> u64 {
-    let value: u64;
-    // SAFETY: as `tpidr_el1`.
-    unsafe { asm!("mrs {}, tpidr_el2", out(reg) value, options(nostack, preserves_flags)) }
-    value
-}
-
 /// Asks for EL1's translation of an address for reading; the answer is in PAR_EL1.
 /// Undefined at EL1.
 pub fn at_s1e1r(address: u64) {
@@ -264,23 +120,11 @@ pub fn at_s1e1r(address: u64) {
     unsafe { asm!("at s1e1r, {}", "isb", in(reg) address, options(nostack, preserves_flags)) }
 }
 
-/// Sets TPIDR_EL1, which the image keeps a pointer in.
-pub fn set_tpidr_el1(value: u64) {
-    // SAFETY: the register has no effect of its own.
-    unsafe { asm!("msr tpidr_el1, {}", in(reg) value, options(nostack, preserves_flags)) }
-}
-
-/// Switches SCTLR_EL1.WXN on: nothing writable is executable.
-pub fn forbid_writable_code(sctlr_wxn: u64) {
-    // SAFETY: the caller's tables map code read-only, so nothing that runs
-    // loses its permission.
-    unsafe {
-        asm!(
-            "mrs {t}, sctlr_el1", "orr {t}, {t}, {wxn}", "msr sctlr_el1, {t}", "isb",
-            t = out(reg) _, wxn = in(reg) sctlr_wxn,
-            options(nostack, preserves_flags)
-        )
-    }
+/// Switches SCTLR_EL1.WXN on: nothing writable is executable. The tables in use map
+/// code for reading alone, so nothing that runs loses its permission.
+pub fn forbid_writable_code() {
+    SCTLR_EL1.modify(SCTLR_EL1::WXN::Enable);
+    isb();
 }
 
 /// Forgets this core's translations: new tables are in place.

@@ -10,30 +10,16 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::arch;
+use super::{
+    arch,
+    controls::{MPIDR_AFFINITY, SCTLR_ON_WXN},
+};
 
-/// MAIR_EL1: attribute 0 is Device-nGnRE, 1 Normal write-back, 2 Normal
-/// non-cacheable.
-pub const MAIR: u64 = 0x04 | 0xff << 8 | 0x44 << 16;
-/// TCR_EL1: 48 bits of TTBR0, 4 KiB pages, write-back Inner-Shareable walks,
-/// no TTBR1. The output size is added at boot.
-pub const TCR: u64 = 16 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23;
-/// SCTLR_EL1 with its RES1 bits and nothing on.
-pub const SCTLR_OFF: u64 = 0x30d0_0800;
-/// MMU, data and instruction caches, stack alignment.
-pub const SCTLR_ON: u64 = SCTLR_OFF | 1 | 1 << 2 | 1 << 12 | 1 << 3 | 1 << 4;
-/// Nothing writable is executable (SCTLR_EL1.WXN).
-pub const SCTLR_WXN: u64 = 1 << 19;
 /// The call that the image's own EL3 serves: an SMCCC fast call of the OEM's
 /// range, 64 bits.
 pub const EL3_WRITE: u32 = 0xc300_5743;
 /// The call that sets EL2 up for the fabric.
 pub const EL2_INSTALL: u32 = 0xc300_5744;
-/// HCR_EL2 while nothing is trapped: RW, and pointer authentication not
-/// trapped (APK, API).
-pub const HCR: u64 = 1 << 31 | 3 << 40;
-/// The affinity fields of MPIDR_EL1.
-pub const MPIDR_AFFINITY: u64 = 0xff_00ff_ffff;
 
 /// What a core needs to turn its MMU on; read with the caches off.
 #[repr(C)]
@@ -145,7 +131,7 @@ pub fn set_tables(ttbr0: u64) {
     // SAFETY: boot/data.S defines it with this layout; all fields are atomics.
     let setup = unsafe { &mmu_setup };
     setup.ttbr0.store(ttbr0, Ordering::Relaxed);
-    setup.sctlr.store(SCTLR_ON | SCTLR_WXN, Ordering::Relaxed);
+    setup.sctlr.store(SCTLR_ON_WXN, Ordering::Relaxed);
     clean(core::ptr::from_ref(setup) as usize);
 }
 

@@ -4,6 +4,7 @@
 use alloc::{string::String, vec::Vec};
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use aarch64_cpu::registers::{ReadWriteable, Readable, Writeable};
 use arm_gic::{IntId, InterruptGroup, gicv3::GicCpuInterface};
 use spin::Once;
 use stalecore_model::platform::{
@@ -12,7 +13,13 @@ use stalecore_model::platform::{
     gic_setup::{self, Registers},
 };
 
-use super::{arch, mmio};
+use super::{
+    arch, mmio,
+    registers::{
+        ICC_AP1R0_EL1, ICC_AP1R1_EL1, ICC_AP1R2_EL1, ICC_AP1R3_EL1, ICC_BPR1_EL1, ICC_CTLR_EL1,
+        ICC_SGI1R_EL1, ICC_SRE_EL1,
+    },
+};
 
 /// The interrupt that wakes and calls a core.
 pub const CALL: IntId = IntId::sgi(0);
@@ -153,10 +160,10 @@ pub fn init_core(index: usize, mpidr: u64) -> Result<(), &'static str> {
             Ok(())
         }
         Some(gic @ Gic::V3(_)) => {
-            arch::set_icc_sre_el1(arch::icc_sre_el1() | 1);
+            ICC_SRE_EL1.modify(ICC_SRE_EL1::SRE::SET);
             arch::isb();
             // Where a level above keeps it 0 the other registers are undefined.
-            if arch::icc_sre_el1() & 1 == 0 {
+            if !ICC_SRE_EL1.is_set(ICC_SRE_EL1::SRE) {
                 return Err("its ICC_SRE_EL1.SRE cannot be set");
             }
             let frame = redistributor(mpidr).ok_or("the GIC has no redistributor for it")?;
@@ -181,17 +188,17 @@ pub fn init_core(index: usize, mpidr: u64) -> Result<(), &'static str> {
 /// an active priority that was never dropped masks all that are not higher (IHI
 /// 0069, 4.8).
 fn quiet_interface() {
-    let priority_bits = (arch::icc_ctlr_el1() >> 8 & 7) + 1;
-    arch::set_icc_bpr1_el1(0);
-    arch::set_icc_ctlr_el1(0);
+    let priority_bits = ICC_CTLR_EL1.read(ICC_CTLR_EL1::PRIbits) + 1;
+    ICC_BPR1_EL1.set(0);
+    ICC_CTLR_EL1.set(0);
     if priority_bits >= 7 {
-        arch::set_icc_ap1r3_el1(0);
-        arch::set_icc_ap1r2_el1(0);
+        ICC_AP1R3_EL1.set(0);
+        ICC_AP1R2_EL1.set(0);
     }
     if priority_bits >= 6 {
-        arch::set_icc_ap1r1_el1(0);
+        ICC_AP1R1_EL1.set(0);
     }
-    arch::set_icc_ap1r0_el1(0);
+    ICC_AP1R0_EL1.set(0);
     arch::isb();
 }
 
@@ -244,7 +251,7 @@ fn signal(index: usize, mpidr: u64, interrupt: IntId) {
                 .map_or(0, |t| t.load(Ordering::Relaxed));
             gic_setup::signal_v2(&Mapped, gicd.base, target, interrupt.into());
         }
-        Some(Gic::V3(_)) => arch::set_icc_sgi1r_el1(sgi1r(mpidr, interrupt.into())),
+        Some(Gic::V3(_)) => ICC_SGI1R_EL1.set(sgi1r(mpidr, interrupt.into())),
         None => {}
     }
 }

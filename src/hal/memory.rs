@@ -353,7 +353,7 @@ fn use_tables(mapping: &Mapping<IdTranslation<El1Attributes>, El1And0>, asid: us
     // devices in use; both callers have leaked them, so they are never freed.
     unsafe { mapping.activate() };
     arch::flush_local_tlb();
-    arch::forbid_writable_code(boot::SCTLR_WXN);
+    arch::forbid_writable_code();
     boot::set_tables(mapping.root_address().0 as u64 | (asid as u64) << 48);
     IN_USE.store(asid, Ordering::Relaxed);
 }
