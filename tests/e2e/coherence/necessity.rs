@@ -13,7 +13,7 @@ use super::{
     checked, own,
     sites::{
         ELSEWHERE, FABRIC, FIRST_CORE_STALE, KDUMP, MMU_OFF, MMU_OFF_OFTEN, NECESSARY, NEWER_KDUMP,
-        NOT_MISSED, OWN_CODE, PEN, Place, UEFI, UNDER_TEST,
+        NOT_MISSED, OWN_CODE, PEN, Place, TABLE_WALKS, UEFI, UNDER_TEST,
     },
 };
 
@@ -49,6 +49,7 @@ fn is_listed(place: &(String, String, usize)) -> bool {
     NECESSARY.iter().any(|(known, ..)| owned(*known) == *place)
         || NOT_MISSED.iter().any(|(known, _)| owned(*known) == *place)
         || UNDER_TEST.iter().any(|known| part.starts_with(known))
+        || (place.1 == "dsb" && TABLE_WALKS.iter().any(|known| part.starts_with(known)))
 }
 
 /// Executed or not: each is on a list.
@@ -175,6 +176,11 @@ fn page() -> String {
              Operations, routines, stale states and line states that are maintenance themselves,\n\
              and what the capture kernel broadcasts: no caches depend on them, verdicts do.\n\n";
     for part in UNDER_TEST {
+        let _ = writeln!(page, "- `{part}`");
+    }
+    page += "\n## For table walks\n\n\
+             The `dsb` behind a change of page tables, which are walked through the caches.\n\n";
+    for part in TABLE_WALKS {
         let _ = writeln!(page, "- `{part}`");
     }
     page += "\n## Not executed by name\n\n| where | why |\n|---|---|\n";
