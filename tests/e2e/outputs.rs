@@ -60,6 +60,46 @@ fn a_reader_that_has_left_changes_no_code() {
     assert_eq!(fake.saved().exit, 4);
 }
 
+/// What a log has to show is judged whoever takes the words, and reported whole.
+#[test]
+fn what_is_expected_of_a_log_is_judged_whoever_listens() {
+    let dir = tempfile::tempdir().unwrap();
+    let junit = dir.path().join("junit.xml");
+    let log =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/triage/debian-5.10-sysrq.log");
+    for (expect, code) in [("saved", 1), ("no-crash", 1), ("stopped-all", 0)] {
+        let command = || {
+            let mut command = stalecore();
+            command.arg("triage").arg(&log).args(["--expect", expect]);
+            command.arg("--junit").arg(&junit);
+            command
+        };
+        assert_eq!(Ended::of(&mut command()).code, code, "{expect}");
+        let whole = fs::read_to_string(&junit).unwrap();
+        assert!(whole.contains(&format!("failures=\"{code}\"")), "{whole}");
+        for how in ["2>&-", "2>/dev/full", ">&-", "<&- >&- 2>&-"] {
+            let ended = redirected(&command(), how);
+            assert_eq!(ended.code, code, "{expect} {how}: {ended:?}");
+        }
+        // A reader that has left before the first word.
+        fs::remove_file(&junit).unwrap();
+        let mut child = command().stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{expect}");
+        let again = fs::read_to_string(&junit).unwrap();
+        assert_eq!(again.contains("<failure"), code == 1, "{again}");
+    }
+    // Nothing is left of a report without room.
+    let mut nowhere = stalecore();
+    nowhere
+        .arg("triage")
+        .arg(&log)
+        .args(["--junit", "/nowhere/junit.xml"]);
+    let ended = Ended::of(&mut nowhere);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    ended.one_line(&["/nowhere/junit.xml"]);
+}
+
 #[test]
 fn json_that_a_program_does_not_get_is_an_error() {
     let fake = Fake::new(fine().text(), "exit 0");

@@ -1,8 +1,6 @@
 //! What a log is expected to show, and whether it does: the question of a
 //! board farm's tests, "does kdump work on this machine?".
 
-use std::fmt::Write as _;
-
 use super::{crash::Crash, outcome::Outcome, reading::Reading, step::Step};
 
 /// Crashes told one by one.
@@ -55,12 +53,23 @@ impl Expect {
 
 /// One crash, as far as an expectation asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Told {
-    number: u64,
-    line: u64,
-    signature: String,
-    words: String,
+pub struct Told {
+    /// Which one of the log, from 1.
+    pub number: u64,
+    /// The line that it begins in, from 1; 0 where none is known.
+    pub line: u64,
+    /// The same for the same failure.
+    pub signature: String,
+    /// What it was, and how it ended.
+    pub words: String,
     met: [bool; Expect::ALL.len()],
+}
+
+impl Told {
+    /// Does it miss the expectation? Where there is none, a crash is a failure.
+    pub fn misses(&self, expect: Option<Expect>) -> bool {
+        expect.is_none_or(|e| !self.met[e as usize])
+    }
 }
 
 /// What a log holds, as far as an expectation asks.
@@ -118,56 +127,19 @@ impl Tally {
         }
     }
 
-    /// A report in JUnit's form: a case a crash, named by its signature. A crash
-    /// that does not meet the expectation failed; without one, each did.
-    pub fn junit(&self, log: &str, expect: Option<Expect>) -> String {
-        let failed = |told: &Told| expect.is_none_or(|e| !told.met[e as usize]);
-        let mut cases = String::new();
-        let mut failures = 0;
-        for told in &self.told {
-            let name = format!("crash {} ({})", told.number, told.signature);
-            let _ = write!(
-                cases,
-                "    <testcase classname=\"triage\" name=\"{}\"",
-                escaped(&name)
-            );
-            if failed(told) {
-                failures += 1;
-                let _ = writeln!(
-                    cases,
-                    ">\n      <failure type=\"{}\" message=\"{}\">line {}</failure>\n    </testcase>",
-                    expect.map_or("crash", Expect::name),
-                    escaped(&told.words),
-                    told.line
-                );
-            } else {
-                cases.push_str("/>\n");
-            }
-        }
-        if let Some(expect) = expect.filter(|_| self.told.is_empty()) {
-            let _ = write!(
-                cases,
-                "    <testcase classname=\"triage\" name=\"expected {}\"",
-                expect.name()
-            );
-            if self.meets(expect) {
-                cases.push_str("/>\n");
-            } else {
-                failures += 1;
-                let _ = writeln!(
-                    cases,
-                    ">\n      <failure type=\"{}\" message=\"{}\"/>\n    </testcase>",
-                    expect.name(),
-                    escaped(&self.missed(expect))
-                );
-            }
-        }
-        let tests = self.told.len().max(usize::from(expect.is_some()));
-        format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  \
-             <testsuite name=\"{}\" tests=\"{tests}\" failures=\"{failures}\">\n{cases}  \
-             </testsuite>\n</testsuites>\n",
-            escaped(log)
+    /// The first crashes, one by one.
+    pub fn told(&self) -> &[Told] {
+        &self.told
+    }
+
+    /// How many crashes there are behind those, and how many of them miss the
+    /// expectation (each does, where there is none).
+    pub fn further(&self, expect: Option<Expect>) -> (u64, u64) {
+        let count = |told: &dyn Fn(&&Told) -> bool| self.told.iter().filter(told).count() as u64;
+        let missed = expect.map_or(self.crashes, |e| self.crashes - self.met[e as usize]);
+        (
+            self.crashes - count(&|_| true),
+            missed - count(&|told| told.misses(expect)),
         )
     }
 }
@@ -177,22 +149,6 @@ fn crashes(count: u64) -> String {
         1 => "1 crash".into(),
         count => format!("{count} crashes"),
     }
-}
-
-/// Text fit for an attribute.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -232,13 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn junit_names_the_signature() {
-        let tally = tally(CRASH);
-        let report = tally.junit("a \"log\"", Some(Expect::Bye));
-        assert!(report.contains("failures=\"1\"") && report.contains(&tally.told[0].signature));
-        assert!(report.contains("a &quot;log&quot;"));
-        let report = tally.junit("x", Some(Expect::StoppedAll));
-        assert!(report.contains("failures=\"0\""), "{report}");
+    fn what_is_not_told_one_by_one_is_counted() {
+        let bye = format!("{CRASH}[    1.400000] Bye!\n");
+        let log = bye.repeat(MAX_TOLD) + CRASH + &bye;
+        let tally = tally(&log);
+        assert_eq!(tally.told().len(), MAX_TOLD);
+        assert!(
+            !tally
+                .told()
+                .iter()
+                .any(|told| told.misses(Some(Expect::Bye)))
+        );
+        assert_eq!(tally.further(Some(Expect::Bye)), (2, 1));
+        assert_eq!(tally.further(None), (2, 2));
+        assert!(!tally.meets(Expect::Bye));
     }
 
     /// The same failure has the same signature, whoever's CPU it was and when.

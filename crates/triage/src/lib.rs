@@ -48,7 +48,7 @@ mod wording;
 mod tests;
 
 pub use escapes::without_escapes;
-pub use expect::{Expect, Tally};
+pub use expect::{Expect, Tally, Told};
 
 use std::{
     fmt,

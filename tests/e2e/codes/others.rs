@@ -101,8 +101,8 @@ pub fn rows() -> Vec<(String, i32)> {
     let half = files.write("half.json", &whole[..whole.len() / 2]);
     let none = files.path("nowhere");
     let text = files.write("thesis.txt", "It was a dark and stormy night.\n");
-    let kernel = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/triage/soft-lockup-4.18-stopped.log");
+    let kernel =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/triage/debian-5.10-sysrq.log");
     let code = |verb: &str, args: &[&str], paths: &[&PathBuf]| {
         let paths: Vec<_> = paths.iter().map(|path| (*path).clone()).collect();
         files.code(verb, args, &paths)
@@ -148,6 +148,18 @@ pub fn rows() -> Vec<(String, i32)> {
     row("`triage`: a crash", code("triage", &[], &[&kernel]));
     row("`triage`: no crash in it", code("triage", &[], &[&text]));
     row("`triage`: no such file", code("triage", &[], &[&none]));
+    row(
+        "`triage --expect stopped-all`: they did",
+        code("triage", &["--expect", "stopped-all"], &[&kernel]),
+    );
+    row(
+        "`triage --expect saved`: it was not",
+        code("triage", &["--expect", "saved"], &[&kernel]),
+    );
+    row(
+        "`triage --expect`: what is no expectation",
+        code("triage", &["--expect", "luck"], &[&kernel]),
+    );
     row("`list`", code("list", &[], &[]));
     row("`run --list`", code("run", &["--list"], &[]));
     row(
