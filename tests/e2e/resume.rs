@@ -49,13 +49,22 @@ fn goes_on(fake: &Fake, cpus: usize, verdict: Verdict) {
     fs::write(fake.path("console"), rest.text()).unwrap();
 }
 
+/// With the emulator and the image that it was begun with.
 fn resumed(fake: &Fake, args: &str) -> Ended {
+    let mut command = resuming(fake, &["--qemu", "--image"]);
+    Ended::of(command.args(args.split_whitespace()))
+}
+
+/// With those of the files that it was begun with.
+fn resuming(fake: &Fake, files: &[&str]) -> Command {
     let mut command = stalecore();
+    command.args(["run", "--resume"]).arg(fake.path("out"));
+    for flag in files {
+        command
+            .arg(flag)
+            .arg(fake.path(flag.trim_start_matches('-')));
+    }
     command
-        .args(["run", "--resume"])
-        .arg(fake.path("out"))
-        .args(args.split_whitespace());
-    Ended::of(&mut command)
 }
 
 fn numbers(run: &Run) -> Vec<u32> {
@@ -175,6 +184,32 @@ fn another_image_machine_or_plan_is_refused() {
     goes_on(&fake, 4, Verdict::Completed);
     let ended = resumed(&fake, PLAN);
     assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+/// Whoever is sent a directory does not run what it names.
+#[test]
+fn a_directory_names_no_program_and_no_file() {
+    let fake = broken_off(Signal::INT);
+    goes_on(&fake, 4, Verdict::Completed);
+    let before = fs::read(fake.path("out/run.json")).unwrap();
+    for (given, missing) in [
+        (&[][..], "--"),
+        (&["--qemu"], "--image "),
+        (&["--image"], "--qemu "),
+    ] {
+        let ended = Ended::of(&mut resuming(&fake, given));
+        assert_eq!(ended.code, 2, "{ended:?}");
+        ended.one_line(&["was begun with", missing, "allowed: to give that once more"]);
+        assert_eq!(fs::read(fake.path("out/run.json")).unwrap(), before);
+    }
+    // Nor words for the emulator, which may name both.
+    let text = String::from_utf8(before).unwrap();
+    let with = text.replacen("\"run\",", "\"run\",\"--qemu-arg=-S\",", 1);
+    assert_ne!(text, with);
+    fs::write(fake.path("out/run.json"), with).unwrap();
+    let ended = resumed(&fake, "");
+    assert_eq!(ended.code, 2, "{ended:?}");
+    ended.one_line(&["was begun with --qemu-arg -S"]);
 }
 
 #[test]

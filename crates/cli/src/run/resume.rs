@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, parser::ValueSource};
+use clap::{
+    Arg, ArgMatches, Command, CommandFactory, FromArgMatches, builder::ValueParser,
+    parser::ValueSource,
+};
 use stalecore_model::{
     console::{Line, Lines},
     exit::ExitCode,
@@ -92,6 +95,13 @@ pub fn begin(dir: &Path, asked: Args) -> anyhow::Result<Resume> {
             shell::quoted(&run.command)
         );
     }
+    if let Some(flag) = untold(&run_s, &now, &before) {
+        bail!(
+            "{} was begun with {flag}; allowed: to give that once more, as a directory must not \
+             say what is run on this host",
+            name()
+        );
+    }
     let mut args = Args::from_arg_matches(&before)?;
     let options = &mut args.plan.0;
     ensure!(
@@ -135,22 +145,47 @@ fn matches(
 
 /// A flag of the command now that the one before had not, or had otherwise.
 fn contradiction(command: &Command, now: &ArgMatches, before: &ArgMatches) -> Option<String> {
-    let raw = |matches: &ArgMatches, id: &str| -> Vec<OsString> {
-        let values = matches.get_raw(id).into_iter().flatten();
-        values.map(OsStr::to_os_string).collect()
-    };
-    let args = command.get_arguments().filter(|arg| {
+    let mut args = command.get_arguments().filter(|arg| {
         let id = arg.get_id().as_str();
-        !OWN.contains(&id) && now.value_source(id) == Some(ValueSource::CommandLine)
+        !OWN.contains(&id) && was_given(now, id)
     });
-    args.filter_map(|arg| {
+    let otherwise = |arg: &&Arg| values(now, arg) != values(before, arg);
+    args.find(otherwise).map(|arg| as_given(now, arg))
+}
+
+/// A flag of the command before that names a file or a program, or is the emulator's,
+/// and that the command now has not. Directories of runs are sent around.
+fn untold(command: &Command, now: &ArgMatches, before: &ArgMatches) -> Option<String> {
+    let kinds = [
+        ValueParser::path_buf().type_id(),
+        ValueParser::os_string().type_id(),
+    ];
+    let mut args = command.get_arguments().filter(|arg| {
         let id = arg.get_id().as_str();
-        let value = raw(now, id);
-        let text = value.join(OsStr::new(" ")).to_string_lossy().into_owned();
-        let flag = format!("--{}", arg.get_long().unwrap_or(id));
-        (value != raw(before, id)).then(|| format!("{flag} {text}"))
-    })
-    .next()
+        // The directory itself is the one that was given.
+        id != "out"
+            && kinds.contains(&arg.get_value_parser().type_id())
+            && was_given(before, id)
+            && !was_given(now, id)
+    });
+    args.next().map(|arg| as_given(before, arg))
+}
+
+fn was_given(matches: &ArgMatches, id: &str) -> bool {
+    matches.value_source(id) == Some(ValueSource::CommandLine)
+}
+
+fn values(matches: &ArgMatches, arg: &Arg) -> Vec<OsString> {
+    let values = matches.get_raw(arg.get_id().as_str());
+    let values = values.into_iter().flatten();
+    values.map(OsStr::to_os_string).collect()
+}
+
+/// The flag with its values.
+fn as_given(matches: &ArgMatches, arg: &Arg) -> String {
+    let values = values(matches, arg).join(OsStr::new(" "));
+    let flag = arg.get_long().unwrap_or(arg.get_id().as_str());
+    format!("--{flag} {}", values.to_string_lossy())
 }
 
 /// A host that was killed has saved nothing: its console has what came.
