@@ -23,9 +23,10 @@ use crate::{
 /// first get its turn on the host.
 const TIMEOUT_MS: (u64, u64) = (600, 1000);
 
-/// One rung after the other until the held operation's mark moves. Did it? `tried` is told of each before the next: a rung may hold up the core
-/// that climbs, as an interrupt is sent behind a barrier and firmware, which is asked
-/// last, does maintenance of its own.
+/// One rung after the other until the held operation's mark moves; whether it did.
+/// `tried` is told of each before the next: a rung may hold up the core that climbs, as
+/// an interrupt is sent behind a barrier and firmware, which is asked last, does
+/// maintenance of its own.
 pub fn escalate(
     held: &Held,
     entered: &mut StaleSet,
