@@ -26,6 +26,7 @@ mod firmware;
 mod fit;
 mod hung;
 mod lines;
+mod listed;
 mod message;
 mod needles;
 mod outcome;

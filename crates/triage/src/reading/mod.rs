@@ -1,6 +1,8 @@
 //! The reading of one crash: what `--json` shows, and what the words are made
 //! from. Its field names are a promise to tools; see `docs/triage.md`.
 
+mod sources;
+
 use serde::Serialize;
 use stalecore_model::{
     cpuset::{CpuSet, MAX_CPUS},
@@ -13,12 +15,12 @@ use super::{
     cpus::{Count, CountSource, Cpus, Meaning},
     crash::{Complaint, Crash},
     era::{self, Build},
-    evidence::{How, Support},
+    evidence::Support,
     findings::{self, Evidence, Finding},
     hung::{self, Hung},
     outcome::{Kind, Outcome, Status, status},
     signature,
-    stale::{self, Basis, From, Other, Stack, Stale},
+    stale::{self, Other, Stack, Stale},
     step::Step,
 };
 
@@ -331,7 +333,7 @@ impl Reading {
             refuted_cpu: cpus.refuted,
             offline: cpus.offline,
             capture: capture(crash),
-            sources: sources(crash, &basics, stale.as_ref()),
+            sources: sources::sources(crash, &basics, stale.as_ref()),
             signature: String::new(),
             stale,
             findings,
@@ -356,68 +358,6 @@ fn capture(crash: &Crash) -> Option<CaptureReading> {
         last_time: last.and_then(|(mark, _)| mark.time.clone()),
         last_text: last.map(|(_, text)| text.clone()),
     })
-}
-
-/// Where the facts come from that a reader may want to check.
-fn sources(crash: &Crash, basics: &Basics<'_>, stale: Option<&Stale>) -> Vec<Source> {
-    let read = |line: Option<u64>| line.map(|line| Support::read([line]));
-    let count = basics.cpus.count.map(|count| match count.source {
-        CountSource::Boot => Support::read(crash.lines.cpus_up),
-        CountSource::RcuStall => Support::read(crash.stalls.cpus.map(|(_, line)| line)),
-        CountSource::FailedList => Support::inferred(crash.line_of(Step::FailedToStop)),
-        CountSource::HighestSeen => Support::assumed(),
-    });
-    let stuck = basics
-        .stuck_cpu
-        .and(basics.complaint)
-        .map(|c| Support::read([c.mark.line]));
-    let list = crash.line_of(Step::FailedToStop);
-    let set = stale.map(|stale| match stale.from {
-        From::List | From::Known => Support::inferred(list),
-        From::Complaint => Support::inferred(crash.line_of(Step::Crash)),
-        From::AllOthers if stale.basis == Basis::TookSgi => {
-            Support::inferred(crash.line_of(Step::CrashKernel))
-        }
-        From::WholeList | From::AllOthers => Support::assumed(),
-    });
-    let state = stale.map(|stale| match stale.basis {
-        Basis::StaleCore | Basis::CrashedCore => {
-            let line = stale.from_cpu.and_then(|cpu| crash.cpu_line(cpu, None));
-            Support::inferred(line)
-        }
-        Basis::DieLock => Support::inferred(crash.line_of(Step::Crash)),
-        Basis::TookSgi => Support::inferred(crash.line_of(Step::CrashKernel)),
-        Basis::Assumed => Support::assumed(),
-    });
-    let facts = [
-        ("cpu", basics.cpus.crashed_by.clone()),
-        ("stuck_cpu", stuck),
-        ("kernel", read(crash.lines.release)),
-        ("hardware", read(crash.lines.hardware)),
-        ("kdump_loaded", read(crash.lines.kdump_loaded)),
-        ("cpus", count),
-        ("panic", read(crash.line_of(Step::Panic))),
-        ("failed_to_stop", read(list)),
-        ("stale.cpus", set),
-        ("stale.state", state),
-    ];
-    facts
-        .into_iter()
-        .filter_map(|(fact, support)| {
-            Some(Source {
-                fact,
-                support: support?,
-            })
-        })
-        .collect()
-}
-
-impl Reading {
-    /// Where a fact comes from.
-    pub fn source(&self, fact: &str) -> Option<&Support> {
-        let source = self.sources.iter().find(|s| s.fact == fact)?;
-        Some(&source.support).filter(|s| s.how != How::Read || !s.lines.is_empty())
-    }
 }
 
 fn failed(crash: &Crash, cpus: &Cpus) -> Option<FailedToStop> {

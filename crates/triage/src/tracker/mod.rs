@@ -1,12 +1,11 @@
 //! Follows a log from line to line and tells where one crash ends and the
 //! next begins; what only quotes a log is left out.
 
-use std::borrow::Cow;
+mod text;
 
 use super::{
     capture::End,
     crash::{Crash, Mark, Place},
-    escapes::without_escapes,
     fields,
     fit::Fit,
     lines::Line,
@@ -16,6 +15,7 @@ use super::{
     step::Step,
     wording,
 };
+use text::{bare_frames, in_mid_line, plain};
 
 /// Lines between the two opening lines of one boot.
 const BOOT_LINES: u64 = 50;
@@ -405,85 +405,4 @@ fn belongs(pending: &Crash, at: &Place<'_>) -> bool {
                 .micros
                 .zip(pending.latest)
                 .is_some_and(|(now, then)| apart(now, then))
-}
-
-/// The line without what terminals and programs put around it.
-fn plain(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let bytes = if memchr::memchr(0x1b, bytes).is_some() {
-        Cow::Owned(without_escapes(bytes))
-    } else {
-        Cow::Borrowed(bytes)
-    };
-    if !bytes.ends_with(b"}") && !bytes.ends_with(b"},") {
-        return bytes;
-    }
-    match prefix::unwrap(&bytes) {
-        Some(inside) => Cow::Owned(inside.into_owned()),
-        None => bytes,
-    }
-}
-
-/// A message behind a vendor's prefix, behind another writer's text, or behind
-/// a prompt.
-fn in_mid_line<'a>(
-    bytes: &'a [u8],
-    stamp: Stamp<'a>,
-    text: &'a [u8],
-    complete: bool,
-) -> (Stamp<'a>, Option<Message<'a>>) {
-    if stamp.logged
-        && let Some(message) = prefix::peel(text).find_map(|rest| wording::parse(rest, complete))
-    {
-        return (stamp, Some(message));
-    }
-    if let Some((stamp, text)) = prefix::split_before(bytes, bytes.len()) {
-        let message = wording::parse(text, complete)
-            .or_else(|| prefix::peel(text).find_map(|rest| wording::parse(rest, complete)));
-        if message.is_some() {
-            return (stamp, message);
-        }
-    }
-    let behind = if stamp.logged {
-        None
-    } else {
-        prefix::behind_prompt(bytes)
-    };
-    let message = behind.and_then(|text| wording::parse(text, complete));
-    let begins = matches!(
-        message,
-        Some(
-            Message::SysrqCrash
-                | Message::Panic(_)
-                | Message::SoftLockup { .. }
-                | Message::HardLockup { .. }
-                | Message::Oops(_)
-        )
-    );
-    (stamp, message.filter(|_| begins))
-}
-
-/// Frames of which only the names are left: no word finds their lines.
-fn bare_frames(crash: &mut Crash, behind: &[u8], at: &Place<'_>) {
-    let mut frames = Vec::new();
-    let lines = behind
-        .split(|b| matches!(b, b'\n' | b'\r'))
-        .filter(|line| !line.is_empty());
-    for line in lines {
-        let line = plain(line);
-        let (stamp, text) = prefix::split(&line);
-        if fields::symbol(text).is_some() {
-            // The words find these.
-            return;
-        }
-        if stamp.logged != at.stamp.logged || fields::bare_symbol(text).is_none() {
-            break;
-        }
-        frames.push(text.trim_ascii().to_vec());
-    }
-    // A single word is no trace.
-    if frames.len() > 1 {
-        for frame in frames {
-            crash.take(Message::Frame(&frame), *at);
-        }
-    }
 }

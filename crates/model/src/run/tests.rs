@@ -1,0 +1,236 @@
+use super::*;
+use crate::{
+    glossary::{LineState, StaleState, Subject},
+    histogram::Histogram,
+    plan::Case,
+    record::{Hex, Release, Rung, Starved, WAITED},
+};
+use alloc::boxed::Box;
+
+#[test]
+fn the_first_closing_record_counts() {
+    let mut run = Run::default();
+    let end = |exit| {
+        Record::End(End {
+            exit,
+            verdicts: Vec::new(),
+            elapsed_ms: 1,
+        })
+    };
+    assert!(run.take(end(4)));
+    assert!(!run.take(end(0)));
+    assert_eq!((run.end.map(|e| e.exit), run.garbled), (Some(4), 1));
+}
+
+#[test]
+fn rungs_join_the_block_that_they_were_climbed_for() {
+    let mut run = Run::default();
+    let case = Case {
+        number: 4,
+        subject: Subject::IcIvau,
+        state: StaleState::Spin,
+        line: LineState::DirtyHere,
+    };
+    let seen = crate::mark::Seen {
+        sequence: 1,
+        site: None,
+        address: 0,
+        returned: 0,
+    };
+    let rung = |n, rung: &str, released| {
+        let rung = Rung {
+            rung: rung.into(),
+            us: 5,
+            released,
+        };
+        Record::Rung(RungRecord::new(n, rung))
+    };
+    assert!(!run.take(rung(4, "sev", false)), "nothing was blocked");
+    for waited_ms in [100, 200] {
+        assert!(run.take(Record::Block(case.block(0, &seen, waited_ms, "sentinel"))));
+    }
+    assert!(run.take(rung(4, "sev", false)));
+    assert!(run.take(rung(4, "unlock", true)));
+    assert!(!run.take(rung(5, "sev", true)));
+    assert_eq!(run.blocks[0].release(), Release::None);
+    assert_eq!(run.blocks[1].release(), Release::By("unlock"));
+    assert_eq!((run.blocks[1].ladder.len(), run.garbled), (2, 2));
+}
+
+#[test]
+fn a_rung_has_the_credit_only_for_what_follows_at_once() {
+    let mut block = block(1);
+    let rung = |rung: &str, us, released| Rung {
+        rung: rung.into(),
+        us,
+        released,
+    };
+    // The mark had stood still for two seconds, and for another in vain.
+    for (last, us, found) in [
+        ("sev", 300_000, Release::By("sev")),
+        ("sev", 500_000, Release::Unknown("sev")),
+        (WAITED, 5, Release::Unknown(WAITED)),
+    ] {
+        block.ladder = [rung(WAITED, 1_000_000, false), rung(last, us, true)].into();
+        assert_eq!(block.release(), found);
+    }
+    block.ladder = [rung(WAITED, 1_000_000, false)].into();
+    assert_eq!((block.release(), block.released()), (Release::None, None));
+}
+
+fn block(n: u32) -> Block {
+    let seen = crate::mark::Seen {
+        sequence: 1,
+        site: None,
+        address: 0,
+        returned: 0,
+    };
+    let case = Case {
+        number: n as usize,
+        subject: Subject::IcIvau,
+        state: StaleState::Spin,
+        line: LineState::DirtyHere,
+    };
+    case.block(0, &seen, 2000, "sentinel")
+}
+
+#[test]
+fn what_was_starved_is_no_block_and_what_was_not_stays_one() {
+    let mut run = Run::default();
+    for (n, op, ran_ms) in [(1, Subject::IcIvau, Some(3)), (2, Subject::DcCivac, None)] {
+        let mut block = block(n);
+        block.starved = ran_ms.map(|ran_ms| Starved {
+            cpu: 0,
+            queued_ms: 1990,
+            ran_ms,
+            of_ms: 2000,
+        });
+        run.take(Record::Block(block));
+        run.take(Record::Case(Box::new(case(n, op, Verdict::Blocked))));
+    }
+    run.end = Some(End {
+        exit: 4,
+        verdicts: [(Verdict::Blocked, 2)].into(),
+        elapsed_ms: 1,
+    });
+    run.take_back_starved();
+    assert_eq!(
+        (run.starved.len(), run.blocks.len(), run.blocks[0].n),
+        (1, 1, 2)
+    );
+    assert_eq!(run.cases[0].verdict, Verdict::Inconclusive);
+    let why = run.cases[0].why.as_deref().unwrap_or_default();
+    assert!(
+        why.contains("CPU 0 was run for 3 ms of 2000 ms, 1990 ms"),
+        "{why}"
+    );
+    assert_eq!(run.cases[1].verdict, Verdict::Blocked);
+    assert_eq!(run.stated(Verdict::Blocked), Some(1));
+    assert_eq!(run.stated(Verdict::Inconclusive), Some(1));
+    assert_eq!(run.unread(), None);
+}
+
+#[test]
+fn marks_are_where_they_were_put_last() {
+    let mut run = Run::default();
+    let marks = |image| {
+        Record::Marks(Marks {
+            image: Hex(image),
+            symbols: Hex(0),
+            case: Hex(0),
+            mark: Hex(0),
+            state: Hex(0),
+            stride: 0,
+        })
+    };
+    for image in [0x4020_0000, 0x4040_0000] {
+        assert!(run.take(Record::Machine(Box::new(machine()))));
+        assert!(run.take(marks(image)));
+        assert!(!run.take(marks(0)));
+        assert_eq!(run.marks.as_ref().map(|m| m.image), Some(Hex(image)));
+    }
+    assert_eq!((run.restarts, run.garbled), (1, 2));
+}
+
+#[test]
+fn a_parked_case_is_its_own_baseline_and_no_other() {
+    let mut run = Run::default();
+    for (n, state) in [(1, StaleState::Parked), (2, StaleState::Spin)] {
+        let mut record = case(n, Subject::IcIvau, Verdict::Completed);
+        record.state = state;
+        record.issue.add(7);
+        assert!(run.take(Record::Case(Box::new(record))));
+    }
+    assert_eq!(run.cases[0].base_issue, run.cases[0].issue);
+    assert_eq!(run.cases[1].base_issue.count(), 0);
+}
+
+#[test]
+fn what_had_ended_outlives_a_reset() {
+    let mut run = Run::default();
+    let machine = || Record::Machine(Box::new(machine()));
+    let case = |n, op, verdict| Record::Case(Box::new(case(n, op, verdict)));
+    use Subject::{DcCivac, IcIvau};
+    use Verdict::{Blocked, Completed, Skipped};
+    assert!(run.take(machine()));
+    assert!(run.take(case(1, IcIvau, Completed)));
+    assert!(!run.take(case(1, IcIvau, Blocked)));
+    assert!(run.take(case(2, DcCivac, Completed)));
+    assert!(run.take(machine()));
+    // Done before, so not run again; run again; another case's number.
+    assert!(run.take(case(1, IcIvau, Skipped)));
+    assert!(run.take(case(2, DcCivac, Blocked)));
+    assert!(!run.take(case(1, DcCivac, Blocked)));
+    let verdicts: Vec<_> = run.cases.iter().map(|c| c.verdict).collect();
+    assert_eq!(verdicts, [Completed, Blocked]);
+    assert_eq!((run.restarts, run.garbled), (1, 2));
+    // After the end nothing begins again.
+    run.take(Record::End(End {
+        exit: 4,
+        verdicts: Vec::new(),
+        elapsed_ms: 1,
+    }));
+    assert!(!run.take(machine()));
+    assert_eq!(run.restarts, 1);
+}
+
+fn case(n: u32, op: Subject, verdict: Verdict) -> CaseRecord {
+    CaseRecord {
+        n,
+        op,
+        state: StaleState::Spin,
+        line: LineState::Cold,
+        verdict,
+        why: None,
+        by: None,
+        batch: 1,
+        issue: Histogram::new(),
+        complete: Histogram::new(),
+        base_issue: Histogram::new(),
+        base_complete: Histogram::new(),
+        sweep: Vec::new(),
+        initiators: Vec::new(),
+    }
+}
+
+pub(super) fn machine() -> Machine {
+    Machine {
+        schema: 1,
+        version: String::new(),
+        model: String::new(),
+        source: String::new(),
+        entry_el: 2,
+        psci: None,
+        psci_version: None,
+        gic: String::new(),
+        gicr_regions: 1,
+        cpus: 2,
+        memory_mib: 1,
+        console: String::new(),
+        counter: String::new(),
+        counter_hz: 1,
+        cntfrq: 1,
+        sentinel: None,
+        empty: Histogram::new(),
+    }
+}
