@@ -108,6 +108,12 @@ mod tests {
         )
     }
 
+    /// The same lines as one, with a bar between them.
+    pub fn joined(file: &str) -> Option<String> {
+        let lines: Vec<_> = read(file)?.into_iter().map(|(_, line)| line).collect();
+        Some(lines.join("|"))
+    }
+
     #[test]
     fn an_ordinary_log_stays() {
         let log = "[    1.000000] sysrq: Trigger a crash\r\nlogin: \n\n[    1.100000] Bye!\n";

@@ -229,12 +229,7 @@ fn lacks(message: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::read;
-
-    fn joined(file: &str) -> Option<String> {
-        let lines: Vec<_> = read(file)?.into_iter().map(|(_, line)| line).collect();
-        Some(lines.join("|"))
-    }
+    use super::super::tests::joined;
 
     #[test]
     fn broken_lines_are_joined() {
