@@ -15,7 +15,7 @@ use stalecore_model::{
     words,
 };
 
-use crate::{run::lacks, whole_file};
+use crate::{lacks::lacks, whole_file};
 
 /// The file's name within a run's directory.
 pub const FILE: &str = "junit.xml";

@@ -7,6 +7,7 @@ mod colour;
 mod compare;
 mod flatten;
 mod junit;
+mod lacks;
 mod list;
 mod report;
 mod run;

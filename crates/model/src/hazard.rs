@@ -5,12 +5,7 @@
 use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
-use crate::{glossary::Subject, hex::Hex, run::Run};
-
-/// Where the image writes code that it executes though nothing has made it visible.
-const WRITES_UNSEEN: &str = "stalecore_routines::code::write_unseen";
-/// Where operations are timed.
-const TIMES: &str = "stalecore_routines::probe::";
+use crate::{glossary::Subject, hex::Hex};
 
 /// What is wrong between two accesses to one line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -131,43 +126,6 @@ pub struct Hazard {
     pub meant: Vec<Subject>,
 }
 
-impl Hazard {
-    /// What of a run does this on purpose. Nothing else is excused: the line has to be
-    /// under test, the kind what the subject does wrong on these cores, and the
-    /// instruction the one that is there for it.
-    pub fn meant_in(&self, run: &Run) -> Vec<Subject> {
-        let under_test = run.plan.as_ref().and_then(|plan| plan.under_test);
-        if !under_test.is_some_and(|[from, to]| (from..to).contains(&self.line)) {
-            return Vec::new();
-        }
-        let own = match self.kind {
-            Kind::FetchNotClean | Kind::FetchNotInvalidated => {
-                symbol(&self.with.at) == WRITES_UNSEEN
-            }
-            Kind::DirtyDiscarded => self.by.what == "dc ivac" && self.by.at.starts_with(TIMES),
-            _ => false,
-        };
-        // Routines are patched for what all cores have.
-        let ctr = run
-            .cores
-            .iter()
-            .fold(u64::MAX, |all, cores| all & cores.ctr.0);
-        let subjects = run.cases.iter().map(|case| case.op);
-        let mut meant: Vec<_> = subjects
-            .chain(run.blocks.iter().map(|block| block.op))
-            .filter(|subject| own && subject.hazard(ctr) == Some(self.kind))
-            .collect();
-        meant.sort_unstable();
-        meant.dedup();
-        meant
-    }
-}
-
-/// The symbol of `symbol+offset`.
-fn symbol(at: &str) -> &str {
-    at.rsplit_once('+').map_or(at, |(symbol, _)| symbol)
-}
-
 /// A maintenance instruction or barrier that was executed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -211,131 +169,4 @@ pub enum Found {
     Hazard(Hazard),
     /// Last of all.
     Coverage(Coverage),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        cpuset::CpuSet,
-        glossary::{LineState, StaleState, Verdict},
-        plan::Case,
-        record::{CaseRecord, Cores, PlanRecord},
-    };
-    use alloc::vec;
-
-    fn side(at: &str, what: &str) -> Side {
-        Side {
-            cpu: 0,
-            at: at.into(),
-            pc: Hex(0),
-            what: what.into(),
-        }
-    }
-
-    fn run(subjects: &[Subject], ctr: u64) -> Run {
-        let case = |(index, subject): (usize, &Subject)| {
-            let case = Case {
-                number: index + 1,
-                subject: *subject,
-                state: StaleState::Spin,
-                line: LineState::DirtyHere,
-            };
-            CaseRecord::blank(&case, Verdict::Completed, None)
-        };
-        Run {
-            plan: Some(PlanRecord {
-                cases: 1,
-                initiators: CpuSet::one(0),
-                stale: CpuSet::one(1),
-                samples: 1,
-                deadline_ms: 1,
-                threshold: 2000,
-                strict: false,
-                options: None,
-                under_test: Some([Hex(0x1000), Hex(0x2000)]),
-            }),
-            cores: vec![Cores {
-                cpus: CpuSet::one(0),
-                mpidr: vec![Hex(0)],
-                midr: Hex(0),
-                revidr: Hex(0),
-                ctr: Hex(ctr),
-                clidr: Hex(0),
-                ccsidr: Vec::new(),
-                dczid: Hex(0),
-                cntfrq: 1,
-                pmu: None,
-            }],
-            cases: subjects.iter().enumerate().map(case).collect(),
-            ..Run::default()
-        }
-    }
-
-    #[test]
-    fn what_is_meant_is_told_from_what_is_not() {
-        use Subject::{DcCivac, DcIvac, FlushIcacheRange, FlushIcacheRangeIdc, IcacheInvalPou};
-        let fetch = Hazard {
-            kind: Kind::FetchNotClean,
-            by: side("0x7000", "fetch"),
-            with: side("stalecore_routines::code::write_unseen+12", "store"),
-            line: Hex(0x1fc0),
-            meant: Vec::new(),
-        };
-        let both = run(
-            &[IcacheInvalPou, FlushIcacheRangeIdc, IcacheInvalPou],
-            0x8444_c004,
-        );
-        assert_eq!(fetch.meant_in(&both), [FlushIcacheRangeIdc, IcacheInvalPou]);
-        // Not without the subject, nor where its machine allows it.
-        assert!(
-            fetch
-                .meant_in(&run(&[FlushIcacheRange], 0x8444_c004))
-                .is_empty()
-        );
-        assert!(
-            fetch
-                .meant_in(&run(&[IcacheInvalPou], 0x9444_c004))
-                .is_empty()
-        );
-        assert!(fetch.meant_in(&Run::default()).is_empty());
-        // Nor elsewhere, nor of another kind, nor with what others wrote.
-        for wrong in [
-            Hazard {
-                line: Hex(0x2000),
-                ..fetch.clone()
-            },
-            Hazard {
-                line: Hex(0xfc0),
-                ..fetch.clone()
-            },
-            Hazard {
-                kind: Kind::FetchNotInvalidated,
-                ..fetch.clone()
-            },
-            Hazard {
-                kind: Kind::ReadStale,
-                ..fetch.clone()
-            },
-            Hazard {
-                with: side("stalecore_routines::code::write_function+12", "store"),
-                ..fetch.clone()
-            },
-        ] {
-            assert!(wrong.meant_in(&both).is_empty(), "{wrong:?}");
-        }
-        let discarded = Hazard {
-            kind: Kind::DirtyDiscarded,
-            by: side("stalecore_routines::probe::of::PROBE::timed+16", "dc ivac"),
-            with: side("stalecore_image::measure::areas::dirty+8", "store"),
-            ..fetch.clone()
-        };
-        assert_eq!(discarded.meant_in(&run(&[DcIvac], 0)), [DcIvac]);
-        assert!(discarded.meant_in(&run(&[DcCivac], 0)).is_empty());
-        let elsewhere = Hazard {
-            by: side("invalidate_range+24", "dc ivac"),
-            ..discarded
-        };
-        assert!(elsewhere.meant_in(&run(&[DcIvac], 0)).is_empty());
-    }
 }

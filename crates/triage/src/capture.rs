@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::crash::Mark;
+use super::mark::Mark;
 
 /// A milestone, as a line shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

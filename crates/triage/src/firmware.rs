@@ -1,6 +1,6 @@
 //! What firmware said beside the kernel: exceptions in EL3, error records.
 
-use super::crash::Mark;
+use super::mark::Mark;
 
 /// Error-record lines kept.
 const MAX_RECORDS: usize = 8;

@@ -26,6 +26,7 @@ mod firmware;
 mod fit;
 mod hung;
 mod lines;
+mod mark;
 mod listed;
 mod message;
 mod needles;

@@ -8,7 +8,7 @@ use super::{
     judge::{Change, Compared, Comparison},
     shift::Shift,
 };
-use crate::run::lacks;
+use crate::lacks::lacks;
 
 /// Writes the table: the cases that changed, or all of them.
 pub fn table(found: &Comparison, all: bool) -> String {

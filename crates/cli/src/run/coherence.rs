@@ -147,7 +147,7 @@ impl Checker {
         }
         let mut hazards = std::mem::take(&mut run.hazards);
         for hazard in &mut hazards {
-            hazard.meant = hazard.meant_in(run);
+            hazard.meant = run.meant(hazard);
         }
         run.hazards = hazards;
         let Some(coverage) = &run.coherence else {

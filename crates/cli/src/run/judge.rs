@@ -5,7 +5,8 @@ use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use stalecore_model::{exit::ExitCode, glossary::Verdict, record::SCHEMA, run::Run, words};
 
-use super::{answer::lacks, session::OURS, watch::Stop};
+use super::{session::OURS, watch::Stop};
+use crate::lacks::lacks;
 
 /// What is known of the end, besides the records.
 pub struct Ending {

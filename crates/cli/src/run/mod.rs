@@ -48,7 +48,6 @@ use std::{
 use anyhow::{Context, anyhow};
 use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, run::Run, shell};
 
-pub use answer::lacks;
 pub use args::{Args, OutputArgs, seconds};
 use coherence::Checker;
 use core_file::CoreFile;

@@ -1,6 +1,7 @@
 //! A whole run as the host keeps it: `run.json`.
 
 mod asked;
+mod meant;
 mod resumed;
 mod starved;
 mod unread;

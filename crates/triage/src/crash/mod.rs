@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use super::{
     capture::Capture,
     dump::{Cause, Dumps},
-    fields::clean,
     firmware::Firmware,
-    prefix::{Caller, Stamp},
+    mark::{Mark, Place},
+    prefix::Caller,
     stall::Stalls,
     step::Step,
 };
@@ -19,35 +19,6 @@ const MAX_LOCKUPS: usize = 600;
 
 /// Times kept of one crash, to know its lines again.
 const MAX_TIMES: usize = 4096;
-
-/// Where a message stands.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Mark {
-    /// Line number, from 1.
-    pub line: u64,
-    /// Time as printed.
-    pub time: Option<String>,
-}
-
-/// Where a message is being read.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// Line number, from 1.
-    pub line: u64,
-    /// Its stamp.
-    pub stamp: Stamp<'a>,
-    /// Its line is whole.
-    pub whole: bool,
-}
-
-impl From<Place<'_>> for Mark {
-    fn from(place: Place<'_>) -> Self {
-        Self {
-            line: place.line,
-            time: place.stamp.time.map(clean),
-        }
-    }
-}
 
 /// What can begin a crash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

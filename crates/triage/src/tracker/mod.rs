@@ -5,10 +5,11 @@ mod text;
 
 use super::{
     capture::End,
-    crash::{Crash, Mark, Place},
+    crash::Crash,
     fields,
     fit::Fit,
     lines::Line,
+    mark::{Mark, Place},
     message::Message,
     prefix::{self, Stamp},
     repeats::Repeats,

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 
 use super::super::{
-    crash::{Crash, Place},
+    crash::Crash,
     escapes::without_escapes,
     fields,
+    mark::Place,
     message::Message,
     prefix::{self, Stamp},
     wording,

@@ -13,11 +13,12 @@ use stalecore_model::{
     exit::ExitCode,
     glossary::{StaleState, Verdict},
     record::Maker,
-    run::{Run, Unread},
+    run::Run,
     words,
 };
 
 use super::judge::{Judgement, is_met};
+use crate::lacks::lacks;
 
 /// The answer, without a newline.
 pub fn answer(run: &Run, judgement: &Judgement, expect: Option<Verdict>) -> String {
@@ -143,33 +144,6 @@ fn worth(run: &Run) -> Option<&'static str> {
 fn modelled(run: &Run) -> Option<&'static str> {
     let unknown = run.serial.is_some() && run.has_fabric().is_none();
     unknown.then_some("Whether the fabric, a model, made it is not known.")
-}
-
-/// What of a run was not read, without a capital and a full stop.
-pub fn lacks(run: &Run, unread: &Unread) -> String {
-    let read = unread.read;
-    let were = words::with(read, "was", "were");
-    let cases = match unread.of {
-        Some(of) if read == of && unread.results => {
-            "the cases that were read do not end as the closing record counts them".to_string()
-        }
-        Some(of) if read == of => format!("{} {were} read", words::all_cases(of)),
-        Some(of) if read == 0 => format!("of {} none was read", words::cases(of)),
-        Some(of) => format!("of {} {read} {were} read", words::cases(of)),
-        None => format!(
-            "{} {were} read, of how many is not known",
-            words::cases(read)
-        ),
-    };
-    match run.lost_records() {
-        0 => cases,
-        lost => format!(
-            "{cases}; {} {} of the console {} lost",
-            words::with(lost as usize, "record", "records"),
-            words::ranges(&run.lost),
-            words::with(lost as usize, "was", "were")
-        ),
-    }
 }
 
 fn capital(text: &str) -> String {
