@@ -4,7 +4,7 @@
 use alloc::{string::String, vec::Vec};
 
 use stalecore_model::{
-    cpuset::CpuSet, exit::ExitCode, glossary::StaleState, ktap, options::DEFAULT_SLOWDOWN,
+    cpuset::CpuSet, errata, exit::ExitCode, glossary::StaleState, ktap, options::DEFAULT_SLOWDOWN,
     plan::Plan,
 };
 
@@ -16,6 +16,7 @@ use crate::{
         command::Command,
         percpu::{self, core},
         start::{self, Missing},
+        survey,
     },
     hal::{
         boot::Tree,
@@ -54,16 +55,20 @@ fn run() -> Result<(), String> {
     let board = board::get();
     let own = core(board.boot_cpu);
     worker::init(own);
-    let mut plan = board.plan.clone()?;
+    let mut roles = board.plan.clone()?.roles;
 
     let all = CpuSet::first(percpu::all().len());
     let mut present = all;
     let mut missing = Vec::new();
     loop {
         // Cores that are to be found never started must not be.
-        let mut states = plan.groups.iter().map(|group| group.state);
+        let known = planned(board, &present, survey::machine(&board.platform)).ok();
+        let mut states = known
+            .iter()
+            .flat_map(|p| &p.groups)
+            .map(|group| group.state);
         let spare = if states.any(|state| state == StaleState::NeverStarted) {
-            plan.roles.stale
+            roles.stale
         } else {
             CpuSet::EMPTY
         };
@@ -75,8 +80,10 @@ fn run() -> Result<(), String> {
         present = present.difference(&more.iter().map(|missing| missing.cpu).collect());
         missing.append(&mut more);
         // Others take their place, who may be among those not started yet.
-        plan = Plan::among(&board.options, all.len(), &present)?;
+        roles = planned(board, &present, errata::Machine::default())?.roles;
     }
+    // Only now have the cores said of what kind they are.
+    let plan = planned(board, &present, survey::machine(&board.platform))?;
     let roles = plan.roles;
     let up = present
         .iter()
@@ -134,6 +141,7 @@ fn run() -> Result<(), String> {
             threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
         },
         bisect: board.options.bisect,
+        wait_ms: board.options.wait_ms,
         after_block: board.options.after_block,
         left,
         present,
@@ -146,6 +154,11 @@ fn run() -> Result<(), String> {
     }
     ask(&CpuSet::one(conductor), Command::Conduct, |_| 0);
     Ok(())
+}
+
+/// The plan for the cores that are present, as far as the machine is known.
+fn planned(board: &Board, present: &CpuSet, machine: errata::Machine) -> Result<Plan, String> {
+    Plan::among(&board.options, percpu::all().len(), present, &machine)
 }
 
 /// Says in one line why there is no run, and ends.

@@ -135,6 +135,9 @@ pub fn machine(board: &Board, counter: Counter, empty: Histogram, plan: &Plan) {
             [Hex(range.start), Hex(range.end)]
         }),
     }));
+    for erratum in &plan.errata {
+        report::note(format!("preset errata: {}", erratum.number));
+    }
     for note in &platform.notes {
         report::note(note.clone());
     }

@@ -14,7 +14,7 @@ use stalecore_model::{
 
 use super::{
     cases::Effort,
-    escalation,
+    escalation::{self, Patience},
     run::{Outcome, Run},
     sentinel::{self, Held, Watched},
 };
@@ -170,8 +170,11 @@ impl Run<'_> {
         ));
         console::flush();
         report::pause_for_debugger("an operation is held up");
-        let deadline_ms = self.conductor.plan.deadline_ms;
-        let released = escalation::escalate(held, entered, deadline_ms, |rung| {
+        let patience = Patience {
+            deadline_ms: self.conductor.plan.deadline_ms,
+            wait_ms: self.conductor.wait_ms,
+        };
+        let released = escalation::escalate(held, entered, patience, |rung| {
             report::record(&Record::Rung(RungRecord::new(case.number, rung)));
         });
         let why = baseline.then(|| BASELINE_BLOCKED.into());
@@ -199,8 +202,11 @@ impl Run<'_> {
 
     /// Lets a held operation go without a report, for the bisection.
     fn let_go(&mut self, held: &Held, entered: &mut StaleSet) {
-        let deadline_ms = self.conductor.plan.deadline_ms;
-        let released = escalation::escalate(held, entered, deadline_ms, |_| ());
+        let patience = Patience {
+            deadline_ms: self.conductor.plan.deadline_ms,
+            wait_ms: None,
+        };
+        let released = escalation::escalate(held, entered, patience, |_| ());
         self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
     }
 

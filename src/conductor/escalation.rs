@@ -12,9 +12,10 @@ use stalecore_model::{
 
 use super::sentinel::Held;
 use crate::{
-    cores::{percpu::core, start},
+    cores::{mark, percpu::core, start},
     fabric as at_el2,
-    hal::{arch, clock},
+    hal::{arch, clock, watchdog},
+    report,
     stuck::{self, Release, StaleSet},
 };
 
@@ -23,20 +24,35 @@ use crate::{
 /// first get its turn on the host.
 const TIMEOUT_MS: (u64, u64) = (600, 1000);
 
-/// One rung after the other until the held operation's mark moves; whether it did.
-/// `tried` is told of each before the next: a rung may hold up the core that climbs, as
-/// an interrupt is sent behind a barrier and firmware, which is asked last, does
+/// How long each thing is waited for, in milliseconds.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    /// What an operation may take.
+    pub deadline_ms: u32,
+    /// For the operation to return by itself, if that was asked for.
+    pub wait_ms: Option<u32>,
+}
+
+/// One rung after the other until the held operation's mark moves. Did it? `tried` is
+/// told of each before the next: a rung may hold up the core that climbs, as an
+/// interrupt is sent behind a barrier and firmware, which is asked last, does
 /// maintenance of its own.
 pub fn escalate(
     held: &Held,
     entered: &mut StaleSet,
-    deadline_ms: u32,
+    patience: Patience,
     mut tried: impl FnMut(Rung),
 ) -> bool {
+    let deadline_ms = patience.deadline_ms;
     let timeout_ms = (u64::from(deadline_ms) / 4).clamp(TIMEOUT_MS.0, TIMEOUT_MS.1);
-    let mark = &core(held.cpu).mark;
+    let own = &core(held.cpu).mark;
     let mut moves = |rung: &str, start, timeout_ms| {
-        let released = clock::wait_ms(timeout_ms, || mark.read().sequence != held.seen.sequence);
+        let released = clock::wait_ms(timeout_ms, || {
+            // A long wait is no silence, neither to the watchdog nor at the console.
+            watchdog::refresh();
+            report::waiting(mark::case());
+            own.read().sequence != held.seen.sequence
+        });
         tried(Rung {
             rung: rung.into(),
             us: clock::us_since(start),
@@ -44,8 +60,9 @@ pub fn escalate(
         });
         released
     };
-    // As long as a rung may take to have the credit.
-    if moves(WAITED, clock::now(), held.waited_ms / MOMENT) {
+    // By itself: as long as a rung may take to have the credit, or as was asked for.
+    let wait_ms = patience.wait_ms.map_or(held.waited_ms / MOMENT, u64::from);
+    if moves(WAITED, held.at, wait_ms) {
         return true;
     }
     for rung in fabric::Rung::ALL {

@@ -24,6 +24,9 @@ pub struct Conductor {
     pub judge: Judge,
     /// Look for the smallest set of stale cores that still blocks?
     pub bisect: bool,
+    /// How long a blocked operation may take to return by itself, in milliseconds, if
+    /// that was asked for.
+    pub wait_ms: Option<u32>,
     /// What follows a block that nothing releases.
     pub after_block: AfterBlock,
     /// What an earlier boot has left of this plan.

@@ -39,6 +39,8 @@ pub struct Held {
     pub seen: Seen,
     /// How long the mark has not moved, in milliseconds.
     pub waited_ms: u64,
+    /// When that was seen, in ticks.
+    pub at: u64,
 }
 
 impl Held {
@@ -99,6 +101,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
                 cpu: *cpu,
                 seen,
                 waited_ms,
+                at: clock::now(),
             });
         }
         arch::pause();

@@ -16,7 +16,8 @@ use crate::hal::{
 /// What a core says of itself; equal on cores of one kind.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    midr: u64,
+    /// MIDR_EL1.
+    pub midr: u64,
     revidr: u64,
     /// CTR_EL0.
     pub ctr: u64,

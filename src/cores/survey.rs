@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 use stalecore_model::{
     cpuset::CpuSet,
+    errata,
+    platform::Platform,
     record::{Cores, Hex},
 };
 
@@ -20,6 +22,20 @@ pub fn known() -> CpuSet {
         .filter(|core| core.identity.get().is_some())
         .map(|core| core.index)
         .collect()
+}
+
+/// What errata go by: the kinds of cores that have been up, and the board's name.
+pub fn machine(platform: &Platform) -> errata::Machine {
+    let mut midrs = Vec::new();
+    for identity in percpu::all().iter().filter_map(|core| core.identity.get()) {
+        if !midrs.contains(&identity.midr) {
+            midrs.push(identity.midr);
+        }
+    }
+    errata::Machine {
+        midrs,
+        board: platform.model.clone(),
+    }
 }
 
 /// Those of `cpus` that have been up, equal registers together.

@@ -39,9 +39,18 @@ static SAID: AtomicU64 = AtomicU64::new(0);
 /// whoever waits at the console tells a slow machine from a silent one. To be
 /// called only where something has moved.
 pub fn running(case: u32) {
+    now_and_then(case, "goes on");
+}
+
+/// The same of a case that does not go on, and is waited for on purpose.
+pub fn waiting(case: u32) {
+    now_and_then(case, "is waited for");
+}
+
+fn now_and_then(case: u32, what: &str) {
     let said = SAID.load(Ordering::Relaxed);
     if clock::ms_since(said) >= QUIET_MS {
-        println!("# case {case} goes on");
+        println!("# case {case} {what}");
         SAID.store(clock::now(), Ordering::Relaxed);
     }
 }

@@ -69,6 +69,35 @@ fn with_early_completion_four_are_posted() {
     assert!(block(Subject::IcIallu).is_none());
 }
 
+/// What comes back by itself while somebody tries things is nobody's merit.
+#[test]
+fn what_returns_by_itself_is_told_so() {
+    let args = "--stale spin --ops ic-ivau --deadline-ms 2400 --fabric deaf=spin,heal=";
+    let booted =
+        Booted::new(&format!("{args}5s --wait 10s")).ends(4, &["returned by itself after 5."]);
+    let [block] = &booted.run.blocks[..] else {
+        panic!("{:?}", booted.run.blocks);
+    };
+    assert_eq!(block.release(), Release::Unknown("wait"));
+    assert_eq!(block.ladder.len(), 1);
+    // A busy host is late, and never early.
+    let us = block.waited_ms * 1000 + block.ladder[0].us;
+    assert!((4_950_000..5_900_000).contains(&us), "{us} us");
+
+    // In the second half of a rung, whose turn comes 1.6 s after the deadline.
+    let booted = Booted::new(&format!("{args}4500ms --wait 1s")).ends(4, &["cause not known"]);
+    let block = &booted.run.blocks[0];
+    assert!(block.ladder.len() > 1, "{block:?}");
+    assert!(matches!(block.release(), Release::Unknown(_)), "{block:?}");
+    let words = booted
+        .ended
+        .out
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(!words.contains("released by"), "{words}");
+}
+
 #[test]
 fn snoops_go_to_cores_that_hold_the_line() {
     let booted = Booted::new(

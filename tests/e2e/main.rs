@@ -11,6 +11,7 @@ mod core_file;
 mod damage;
 mod dependencies;
 mod dist;
+mod errata;
 mod fabric;
 mod fake;
 mod host;

@@ -42,7 +42,7 @@ enum Command {
     Read(saved_log::Args),
     /// Read a kernel's console log, say where its kdump path stopped
     Triage(triage::Args),
-    /// Print operations, stale states, line states, verdicts and exit codes
+    /// Print operations, stale states, line states, presets, verdicts and exit codes
     List(list::Args),
     Report(report::Args),
     Compare(compare::Args),

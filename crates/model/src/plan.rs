@@ -5,8 +5,9 @@ use alloc::{format, string::String, vec::Vec};
 
 use crate::{
     cpuset::{CpuSet, MAX_CPUS},
+    errata::{Erratum, Machine},
     glossary::{Kind, LineState, StaleState, Subject},
-    options::{Auto, Options, Scenario, Sentinel},
+    options::{Auto, Options, Preset, Scenario, Sentinel},
 };
 
 /// The most cases for which `--sweep auto` runs the depth sweep: a serial line
@@ -139,10 +140,12 @@ pub struct Plan {
     pub sweep: bool,
     /// Deadline of one operation, in milliseconds.
     pub deadline_ms: u32,
+    /// The errata that it stages; none unless it was asked for those.
+    pub errata: Vec<&'static Erratum>,
 }
 
 impl Plan {
-    /// Lays out the cases for a machine of `cpus` cores.
+    /// Lays out the cases for a machine of `cpus` cores, of which nothing is known.
     ///
     /// Within a group the stale cores stay as they are. The self-test that hangs
     /// comes last of all, as nothing can follow it on its initiator.
@@ -150,15 +153,20 @@ impl Plan {
     /// # Errors
     /// As [`Roles::assign`], or more cores than the harness handles.
     pub fn new(options: &Options, cpus: usize) -> Result<Self, String> {
-        Self::among(options, cpus, &CpuSet::first(cpus))
+        Self::among(options, cpus, &CpuSet::first(cpus), &Machine::default())
     }
 
     /// The same, where of the `cpus` cores that are described only these are
-    /// `present`.
+    /// `present`, on a `machine` of which something may be known.
     ///
     /// # Errors
-    /// As [`Self::new`].
-    pub fn among(options: &Options, cpus: usize, present: &CpuSet) -> Result<Self, String> {
+    /// As [`Self::new`]; or no erratum, where those were asked for, has a case.
+    pub fn among(
+        options: &Options,
+        cpus: usize,
+        present: &CpuSet,
+        machine: &Machine,
+    ) -> Result<Self, String> {
         if cpus == 0 || cpus > MAX_CPUS {
             return Err(format!("{cpus} CPUs; allowed: 1 to {MAX_CPUS}"));
         }
@@ -166,6 +174,16 @@ impl Plan {
         if options.scenario == Scenario::Kdump {
             return Self::crash(options, roles, cpus);
         }
+        let errata = match options.preset {
+            Some(Preset::Errata) => Some(errata(options, machine)?),
+            _ => None,
+        };
+        let asked = |subject, state, line| {
+            errata.as_ref().is_none_or(|errata| {
+                let mut all = errata.iter();
+                all.any(|erratum| erratum.has(subject, state, line))
+            })
+        };
         let mut states = options.stale.clone();
         states.sort_by_key(|s| *s != StaleState::NeverStarted);
         let (last, first): (Vec<Subject>, Vec<Subject>) = options
@@ -184,6 +202,7 @@ impl Plan {
                     .copied()
                     // Where the line state means nothing to it, once is enough.
                     .filter(|subject| nth == 0 || subject.takes_line())
+                    .filter(|subject| asked(*subject, state, line))
                     .map(|subject| {
                         number += 1;
                         Case {
@@ -219,6 +238,7 @@ impl Plan {
             groups,
             sweep,
             deadline_ms,
+            errata: errata.unwrap_or_default(),
         })
     }
 
@@ -258,7 +278,17 @@ impl Plan {
             .into(),
             sweep: false,
             deadline_ms: options.deadline_ms.unwrap_or(default_deadline_ms(cpus)),
+            errata: Vec::new(),
         })
+    }
+
+    /// The errata that a group stages.
+    pub fn errata_of(&self, group: &Group) -> impl Iterator<Item = &'static Erratum> {
+        let stages = |erratum: &&Erratum| {
+            let mut cases = group.cases.iter();
+            cases.any(|case| erratum.has(case.subject, case.state, case.line))
+        };
+        self.errata.iter().copied().filter(stages)
     }
 
     /// How many cases there are.
@@ -278,6 +308,28 @@ impl Plan {
             .flat_map(|g| &g.cases)
             .any(|c| c.subject.kind() == Kind::Selftest)
     }
+}
+
+/// The errata of a machine's cores that the options leave a case of.
+///
+/// # Errors
+/// None is known of them, or none is left.
+fn errata(options: &Options, machine: &Machine) -> Result<Vec<&'static Erratum>, String> {
+    let known = machine.errata();
+    let left = |erratum: &&Erratum| {
+        options.ops.iter().any(|s| erratum.suffers(*s))
+            && options.stale.iter().any(|s| erratum.is_by(*s))
+            && options.lines.contains(&erratum.line)
+    };
+    let errata: Vec<_> = known.iter().copied().filter(left).collect();
+    if !errata.is_empty() {
+        return Ok(errata);
+    }
+    Err(match known[..] {
+        [] => "preset: errata: none is known of these cores",
+        _ => "preset: errata: ops, stale and lines leave no case",
+    }
+    .into())
 }
 
 /// How long a class of samples, or the depth sweep, may take: far above any

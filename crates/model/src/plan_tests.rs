@@ -138,7 +138,8 @@ proptest! {
 fn a_core_that_does_not_answer_has_no_role() {
     let roles = |text: &str, present: &str| {
         let present = CpuSet::parse(present).unwrap();
-        let plan = Plan::among(&options(text), 6, &present).map(|plan| plan.roles);
+        let plan =
+            Plan::among(&options(text), 6, &present, &Machine::default()).map(|plan| plan.roles);
         plan.map(|r| (r.initiators.to_string(), r.stale.to_string(), r.sentinel))
     };
     let are = |initiators: &str, stale: &str, sentinel| {
@@ -183,4 +184,47 @@ fn a_part_of_a_plan_keeps_its_numbers() {
     assert_eq!(error, "cases: 2,7; this plan has 1 to 6");
     let crash = Options::from_bootargs("stalecore.scenario=kdump stalecore.cases=1").unwrap();
     assert!(Plan::new(&crash, 4).unwrap_err().contains("is one case"));
+}
+
+#[test]
+fn errata_choose_the_cases() {
+    let plan = |text: &str, midr: u64| {
+        let machine = Machine {
+            midrs: [midr].into(),
+            ..Machine::default()
+        };
+        Plan::among(&options(text), 4, &CpuSet::first(4), &machine)
+    };
+    let cases = |plan: &Plan| -> Vec<(Subject, StaleState)> {
+        let cases = plan.groups.iter().flat_map(|group| &group.cases);
+        cases.map(|case| (case.subject, case.state)).collect()
+    };
+    let (a72, n1) = (0x410f_d083, 0x414f_d0c1);
+    let of_a72 = plan("preset=errata", a72).unwrap();
+    assert!(cases(&of_a72).contains(&(Subject::IcIvau, StaleState::LdxrStxr)));
+    let of_n1 = plan("preset=errata", n1).unwrap();
+    assert!(cases(&of_n1).contains(&(Subject::IcIvau, StaleState::CpuOffInflight)));
+    assert!(
+        cases(&of_n1)
+            .iter()
+            .all(|(_, state)| *state != StaleState::LdxrStxr)
+    );
+    // Each group says which erratum it is for, and none is staged twice.
+    for plan in [of_a72, of_n1] {
+        let staged = |group| plan.errata_of(group).count() > 0;
+        assert!(!plan.is_empty() && plan.groups.iter().all(staged));
+        let all = cases(&plan);
+        let once: alloc::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(once.len(), all.len());
+    }
+    // Narrowed, to one group and to nothing.
+    let few = plan("preset=errata ops=ic-ivau stale=cpu-off", n1).unwrap();
+    assert_eq!(cases(&few), [(Subject::IcIvau, StaleState::CpuOff)]);
+    assert_eq!(few.errata[0].number, "2743102");
+    let error = plan("preset=errata stale=spin", n1).unwrap_err();
+    assert!(error.contains("leave no case"), "{error}");
+    let error = plan("preset=errata", 0xf_0510).unwrap_err();
+    assert!(error.contains("none is known"), "{error}");
+    // Without the preset, errata choose nothing.
+    assert!(plan("ops=none stale=spin", a72).unwrap().errata.is_empty());
 }

@@ -49,6 +49,7 @@ pub fn text(width: usize) -> String {
                 "source",
                 format!("{}; {}", about.source, about.sure.words()),
             )),
+            Some(("preset", "errata".into())),
         ];
         let lines = lines.into_iter().flatten();
         let lines: Vec<_> = lines
@@ -73,6 +74,7 @@ pub fn json() -> String {
             "not_staged": about.lacks,
             "source": about.source,
             "sure": about.sure.words(),
+            "preset": "errata",
         })
     });
     format!("{:#}\n", Value::from(rows.collect::<Vec<_>>()))

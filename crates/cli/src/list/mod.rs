@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use stalecore_model::{
     exit::ExitCode,
     glossary::{Kind, LineState, StaleState, Subject, Verdict},
+    options::Preset,
 };
 
 use crate::{run::width, stdout};
@@ -61,6 +62,14 @@ fn lists() -> Vec<List> {
             LineState::ALL
                 .iter()
                 .map(|s| (s.name().to_string(), s.about()))
+                .collect(),
+        ),
+        (
+            "presets (--preset)",
+            "presets",
+            Preset::ALL
+                .iter()
+                .map(|preset| (preset.name().to_string(), preset.about()))
                 .collect(),
         ),
         (
@@ -144,7 +153,7 @@ mod tests {
             .map(|s| s.name())
             .chain(StaleState::ALL.iter().map(|s| s.name()))
             .chain(Verdict::ALL.iter().map(|v| v.name()))
-            .chain(["124", "dirty-there"]);
+            .chain(["124", "dirty-there", "after-idle"]);
         for name in names {
             assert!(text.contains(&format!("\n  {name} ")), "{name}");
             assert!(json.contains(&format!("\"{name}\"")), "{name}");

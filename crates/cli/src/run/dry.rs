@@ -45,6 +45,12 @@ pub fn text(plan: &Plan, pace: &Pace, cpus: usize, width: usize) -> String {
             &format!("{} ({}), {numbers}:", group.state, group.line),
             width,
         );
+        for erratum in plan.errata_of(group) {
+            text += &fold(
+                &format!("erratum {} ({})", erratum.number, erratum.cores()),
+                width,
+            );
+        }
         let names: Vec<_> = group.cases.iter().map(|c| c.subject.name()).collect();
         text += &fold(&format!("  {}", names.join(" ")), width);
     }

@@ -59,8 +59,9 @@ impl Limits {
             + Duration::from_millis(15) * cores;
         let group = Duration::from_secs(1) + Duration::from_millis(100) * cores;
         let deadline = Duration::from_millis(plan.deadline_ms.into());
-        // The deadline, the rungs of the ladder, the report.
-        let block = deadline * 5;
+        // The deadline, a wait, the rungs of the ladder, the report.
+        let wait = Duration::from_millis(options.wait_ms.unwrap_or(0).into());
+        let block = deadline * 5 + wait;
         // Only a fabric blocks one case after another; a search for culprits
         // makes a trial of each half, and of each core at worst.
         let blocks = match (&options.fabric, options.bisect) {

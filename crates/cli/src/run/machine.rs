@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use stalecore_model::cpuset::MAX_CPUS;
+use stalecore_model::{cpuset::MAX_CPUS, errata};
 
 /// What runs the machine's CPUs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -70,7 +70,35 @@ const AARCH32_ONLY: &[&str] = &["cortex-a7", "cortex-a15"];
 /// GICv2 has no room for more (Arm IHI 0048).
 const GICV2_CPUS: usize = 8;
 
+/// MIDR_EL1 of QEMU's models, as its 7.2 to 10 have them.
+const MODELS: &[(&str, u64)] = &[
+    ("cortex-a35", 0x411f_d040),
+    ("cortex-a53", 0x410f_d034),
+    ("cortex-a55", 0x412f_d050),
+    ("cortex-a57", 0x411f_d070),
+    ("cortex-a72", 0x410f_d083),
+    ("cortex-a76", 0x414f_d0b1),
+    ("cortex-a710", 0x412f_d471),
+    ("neoverse-n1", 0x414f_d0c1),
+    ("neoverse-n2", 0x410f_d493),
+    ("neoverse-v1", 0x411f_d402),
+    ("a64fx", 0x461f_0010),
+    ("max", 0x000f_0510),
+];
+
 impl MachineArgs {
+    /// What is known of the machine before it starts: its cores, where QEMU's model
+    /// is a known one. What the image finds counts.
+    pub fn known(&self) -> errata::Machine {
+        // A model may be followed by properties: `max,sve=off`.
+        let model = self.cpu.split(',').next().unwrap_or_default();
+        let known = MODELS.iter().filter(|(name, _)| *name == model);
+        errata::Machine {
+            midrs: known.map(|(_, midr)| *midr).collect(),
+            board: "virt".into(),
+        }
+    }
+
     /// Is the image to be entered at EL3?
     pub fn at_el3(&self) -> bool {
         self.el == "3"

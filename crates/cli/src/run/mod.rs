@@ -46,7 +46,9 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, run::Run, shell};
+use stalecore_model::{
+    console::printable, cpuset::CpuSet, exit::ExitCode, plan::Plan, run::Run, shell,
+};
 
 pub use args::{Args, OutputArgs, seconds};
 use coherence::Checker;
@@ -97,7 +99,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
     let machine = &args.machine;
     let options = args.options();
-    let plan = Plan::new(&options, machine.cpus).map_err(|e| anyhow!(args::as_flag(&e)))?;
+    let all = CpuSet::first(machine.cpus);
+    let plan = Plan::among(&options, machine.cpus, &all, &machine.known())
+        .map_err(|e| anyhow!(args::as_flag(&e)))?;
     args.check().map_err(|e| anyhow!(e))?;
     let boot = args.boot.patience(machine.cpus) / FIRMWARE_SHARE;
     let pace = Pace::of(&options, &plan, machine.cpus, boot);

@@ -48,7 +48,7 @@ pub use crate::maintenance::{Maintenance, MessageClass};
 pub use latency::Work;
 pub use lines::holders;
 pub use node::{Fabric, Progress, Ticket};
-pub use options::{FabricOptions, Rung};
+pub use options::{FabricOptions, Heal, Rung};
 pub use presence::Presence;
 
 /// How many cores the tables have room for; few for loom, which pays for each

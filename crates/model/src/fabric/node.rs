@@ -10,7 +10,7 @@ use crate::{
 use super::{
     CORES, PLACES,
     lines::Lines,
-    options::{DeafTo, FabricOptions, Rung},
+    options::{DeafTo, FabricOptions, Heal, Rung},
     place::{Place, Rules},
     presence::Presence,
 };
@@ -33,6 +33,8 @@ pub enum Progress {
 #[must_use = "the operation is complete only when `Fabric::poll` says so"]
 pub struct Ticket {
     core: usize,
+    /// The tick at which it was posted.
+    posted: u64,
     state: State,
 }
 
@@ -140,7 +142,11 @@ impl Fabric {
     }
 
     fn begin(&self, core: usize, state: State, now: u64, presence: &Presence) -> Ticket {
-        let mut ticket = Ticket { core, state };
+        let mut ticket = Ticket {
+            core,
+            posted: now,
+            state,
+        };
         self.poll(&mut ticket, now, presence);
         ticket
     }
@@ -150,6 +156,12 @@ impl Fabric {
     /// itself to the latency.
     pub fn poll(&self, ticket: &mut Ticket, now: u64, presence: &Presence) -> Progress {
         let core = ticket.core;
+        if let Some(Heal::After(ns)) = self.options.heal
+            && !matches!(ticket.state, State::Done | State::Faulted)
+            && now.saturating_sub(ticket.posted) >= self.ticks(ns.into())
+        {
+            heal_all(presence);
+        }
         self.with_rules(now, presence, |rules| {
             loop {
                 ticket.state = match &mut ticket.state {
@@ -203,7 +215,7 @@ impl Fabric {
     /// it is the one that heals, they answer from now on, until they enter a
     /// stale state again. Says whether it is.
     pub fn release(&self, rung: Rung, cores: &CpuSet, now: u64, presence: &Presence) -> bool {
-        let heals = self.options.heal == Some(rung);
+        let heals = self.options.heal == Some(Heal::By(rung));
         if heals {
             cores.iter().for_each(|core| presence.heal(core));
             self.advance(now, presence);
@@ -325,8 +337,15 @@ impl Fabric {
     /// up to a tick once, not for each answer.
     fn answered(&self, now: u64, answers: u32) -> u64 {
         let ns = u128::from(self.options.delay_ns) * u128::from(answers);
-        let ticks = (ns * u128::from(self.counter_hz)).div_ceil(1_000_000_000);
-        now.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+        now.saturating_add(self.ticks(ns))
+    }
+
+    /// So many nanoseconds in ticks, rounded up.
+    fn ticks(&self, ns: u128) -> u64 {
+        let ticks = ns
+            .saturating_mul(self.counter_hz.into())
+            .div_ceil(1_000_000_000);
+        u64::try_from(ticks).unwrap_or(u64::MAX)
     }
 
     /// Does the core answer messages of this kind at present?
@@ -343,6 +362,13 @@ impl Fabric {
         let (state, healed) = presence.read(core);
         healed || !state.is_some_and(|state| deaf.states.contains(state))
     }
+}
+
+/// Every stale core answers from now on, until it enters a state again.
+#[cold]
+#[inline(never)]
+fn heal_all(presence: &Presence) {
+    presence.stale().iter().for_each(|core| presence.heal(core));
 }
 
 /// Does an answer of the core take time: is it stuck, and not healed? A parked

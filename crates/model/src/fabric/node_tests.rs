@@ -138,6 +138,22 @@ fn with_early_completion_it_is_the_dsb_that_hangs() {
 }
 
 #[test]
+fn a_core_that_answers_by_itself_does_so_when_its_time_is_over() {
+    let fabric = fabric("deaf=spin,heal=5us", 4);
+    let presence = Presence::new();
+    for posted in [0, 100_000] {
+        presence.enter(3, StaleState::Spin);
+        let mut ticket = fabric.post(0, Maintenance::IcIvau, 0, posted, &presence);
+        for rung in Rung::ALL {
+            assert!(!fabric.release(*rung, &CpuSet::one(3), posted, &presence));
+        }
+        let early = fabric.poll(&mut ticket, posted + 4_999, &presence);
+        let late = fabric.poll(&mut ticket, posted + 5_000, &presence);
+        assert_eq!((early, late), (Progress::Waiting, Progress::Done));
+    }
+}
+
+#[test]
 fn without_early_completion_it_is_the_operation_that_hangs() {
     let fabric = fabric("deaf=spin", 4);
     let presence = Presence::new();

@@ -8,7 +8,8 @@
 //!        | "early-comp=" ( "on" | "off" )
 //!        | "delay=" NUMBER ( "ns" | "us" | "ms" | "s" )
 //!        | "fault=" OPERATION
-//!        | "heal=" ( "sev" | "unlock" | "sgi" | "el2" | "psci" | "never" )
+//!        | "heal=" ( "sev" | "unlock" | "sgi" | "el2" | "psci" | "never"
+//!                  | NUMBER ( "ns" | "us" | "ms" | "s" ) )
 //! ```
 //!
 //! A CPU list has commas itself. A piece between commas that begins with a
@@ -42,7 +43,7 @@ pub const MAX_DELAY_NS: u64 = 10_000_000_000;
 
 const KEYS: &str = "deaf=STATE[+STATE…][@CPULIST], to=dvm|snoop|both, depth=N, \
                     early-comp=on|off, delay=TIME, fault=OPERATION, \
-                    heal=sev|unlock|sgi|el2|psci|never";
+                    heal=sev|unlock|sgi|el2|psci|never|TIME";
 
 /// Defines an enum of the words that one key takes.
 macro_rules! choice {
@@ -97,6 +98,25 @@ choice! {
         El2 = "el2",
         /// PSCI.
         Psci = "psci",
+    }
+}
+
+/// What makes a deaf core answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Heal {
+    /// A rung of the release ladder.
+    By(Rung),
+    /// Nothing: it answers by itself once an operation has waited for so many
+    /// nanoseconds, at most [`MAX_DELAY_NS`].
+    After(u64),
+}
+
+impl fmt::Display for Heal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::By(rung) => f.pad(rung.name()),
+            Self::After(ns) => f.pad(&time_text(*ns)),
+        }
     }
 }
 
@@ -156,7 +176,7 @@ pub struct FabricOptions {
     /// The operation that faults; one for which [`Maintenance::can_fault`].
     pub fault: Option<Maintenance>,
     /// What makes a deaf core answer, if anything does.
-    pub heal: Option<Rung>,
+    pub heal: Option<Heal>,
 }
 
 impl Default for FabricOptions {
@@ -202,9 +222,13 @@ impl FabricOptions {
             "delay" => self.delay_ns = time(value)?,
             "fault" => self.fault = Some(fault(value)?),
             "heal" if value == "never" => self.heal = None,
+            "heal" if value.starts_with(|c: char| c.is_ascii_digit()) => {
+                self.heal = Some(Heal::After(time(value)?));
+            }
             "heal" => {
-                self.heal =
-                    Some(one_of(value, Rung::NAMED).map_err(|error| format!("{error}, never"))?);
+                let rung = one_of(value, Rung::NAMED)
+                    .map_err(|error| format!("{error}, never, or a time like 5s"))?;
+                self.heal = Some(Heal::By(rung));
             }
             _ => return Err(format!("no such key; allowed: {KEYS}")),
         }
@@ -280,6 +304,13 @@ fn time(value: &str) -> Result<u64, String> {
     }
 }
 
+/// The text that [`time`] reads as so many nanoseconds.
+fn time_text(ns: u64) -> String {
+    let whole = UNITS.iter().find(|(_, scale)| ns.is_multiple_of(*scale));
+    let (unit, scale) = whole.unwrap_or(&("ns", 1));
+    format!("{}{unit}", ns / scale)
+}
+
 fn fault(value: &str) -> Result<Maintenance, String> {
     let can_fault = |subject: &Subject| subject.maintenance().filter(|what| what.can_fault());
     Subject::ALL
@@ -319,17 +350,14 @@ impl fmt::Display for FabricOptions {
         if self.early_comp {
             items.push("early-comp=on".to_string());
         }
-        if let Some((unit, scale)) = UNITS
-            .iter()
-            .find(|(_, scale)| self.delay_ns != 0 && self.delay_ns.is_multiple_of(*scale))
-        {
-            items.push(format!("delay={}{unit}", self.delay_ns / scale));
+        if self.delay_ns != 0 {
+            items.push(format!("delay={}", time_text(self.delay_ns)));
         }
         if let Some(subject) = self.fault.and_then(Subject::of) {
             items.push(format!("fault={subject}"));
         }
-        if let Some(rung) = self.heal {
-            items.push(format!("heal={rung}"));
+        if let Some(heal) = self.heal {
+            items.push(format!("heal={heal}"));
         }
         f.write_str(&items.join(","))
     }

@@ -25,7 +25,10 @@ fn every_key_is_read_and_the_rest_has_its_default() {
     assert_eq!(options.to, DeafTo::Both);
     assert!(options.early_comp);
     assert_eq!(options.fault, Some(Maintenance::IcIvau));
-    assert_eq!(options.heal, Some(Rung::Unlock));
+    assert_eq!(options.heal, Some(Heal::By(Rung::Unlock)));
+    let itself = FabricOptions::parse("heal=1500ms").unwrap();
+    assert_eq!(itself.heal, Some(Heal::After(1_500_000_000)));
+    assert_eq!(itself.to_string(), "heal=1500ms");
     assert_eq!(options.depth, 4);
 
     let options = FabricOptions::parse("deaf=spin").unwrap();
@@ -69,6 +72,7 @@ fn each_mistake_names_itself_and_what_is_allowed() {
             ["can fault", "dc-cvac, dc-ivac, ic-ivau"],
         ),
         ("heal=hope", ["heal: 'hope'", "psci, never"]),
+        ("heal=11s", ["heal: '11s'", "up to 10s"]),
         ("depth=2,depth=3", ["'depth' is given twice", "once"]),
     ] {
         let error = FabricOptions::parse(text).unwrap_err();
@@ -116,7 +120,10 @@ fn options() -> impl Strategy<Value = FabricOptions> {
         any::<bool>(),
         delay,
         prop::option::of(fault),
-        prop::option::of(prop::sample::select(Rung::ALL)),
+        prop::option::of(prop_oneof![
+            prop::sample::select(Rung::ALL).prop_map(Heal::By),
+            (0..=MAX_DELAY_NS).prop_map(Heal::After),
+        ]),
     )
         .prop_map(
             |(deaf, to, depth, early_comp, delay_ns, fault, heal)| FabricOptions {

@@ -7,7 +7,7 @@ use alloc::{
 };
 
 use super::{
-    AfterBlock, Auto, CaseNumbers, CounterChoice, Options, Scenario, Sentinel,
+    AfterBlock, Auto, CaseNumbers, CounterChoice, Options, Preset, Scenario, Sentinel,
     values::{list, names, number, one_of, ratio, switch, time, word},
 };
 use crate::{
@@ -26,10 +26,39 @@ pub struct Key {
     /// What it takes.
     pub takes: &'static str,
     /// Reads a value; one line says what is wrong with it and what is allowed.
-    pub(super) read: fn(&mut Options, &str) -> Result<(), String>,
+    read: fn(&mut Options, &str) -> Result<(), String>,
     /// Writes the value that [`Self::read`] reads; `None` where there is none.
+    write: fn(&Options) -> Option<String>,
+}
+
+/// What reads and writes a key; the image carries these and not the prose.
+#[derive(Clone, Copy)]
+pub(super) struct Parser {
+    pub(super) name: &'static str,
+    pub(super) read: fn(&mut Options, &str) -> Result<(), String>,
     pub(super) write: fn(&Options) -> Option<String>,
 }
+
+impl Key {
+    const fn parser(&self) -> Parser {
+        Parser {
+            name: self.name,
+            read: self.read,
+            write: self.write,
+        }
+    }
+}
+
+/// Of each of [`KEYS`].
+pub(super) static PARSERS: [Parser; KEYS.len()] = {
+    let mut all = [KEYS[0].parser(); KEYS.len()];
+    let mut nth = 0;
+    while nth < all.len() {
+        all[nth] = KEYS[nth].parser();
+        nth += 1;
+    }
+    all
+};
 
 /// The words of `--sweep`.
 const SWEEP: &[(&str, Auto)] = &[("auto", Auto::Auto), ("on", Auto::On), ("off", Auto::Off)];
@@ -60,6 +89,14 @@ macro_rules! switch {
 
 /// Every key. The host's flags have the same names.
 pub const KEYS: &[Key] = &[
+    // Before those that it sets.
+    Key {
+        name: "preset",
+        about: "a plan by name, from which the other keys depart",
+        takes: "first-light, kdump, after-idle, errata (those of this machine) or all",
+        read: |o, value| one_of(value, Preset::NAMES).map(|preset| *o = Options::of(preset)),
+        write: |o| word(o.preset?, Preset::NAMES),
+    },
     Key {
         name: "ops",
         about: "operations and routines",
@@ -214,6 +251,13 @@ pub const KEYS: &[Key] = &[
         "the flight recorder, which outlives a reset, so that the next boot goes on",
         recorder
     ),
+    Key {
+        name: "wait",
+        about: "how long a blocked operation may take to return by itself before anything is tried",
+        takes: "1ms to 86400s, 120s say on silicon [default: an eighth of its deadline]",
+        read: |o, value| time(value, 1, 86_400_000).map(|ms| o.wait_ms = Some(ms)),
+        write: |o| o.wait_ms.map(|ms| format!("{ms}ms")),
+    },
     Key {
         name: "after-block",
         about: "what to do when nothing releases an operation",

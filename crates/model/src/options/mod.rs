@@ -3,12 +3,15 @@
 
 mod keys;
 mod numbers;
+mod preset;
 pub(crate) mod values;
 
 use alloc::{format, string::String, vec::Vec};
 
+use keys::PARSERS;
 pub use keys::{KEYS, Key};
 pub use numbers::CaseNumbers;
+pub use preset::Preset;
 
 use crate::{
     cpuset::CpuSet,
@@ -19,6 +22,9 @@ use crate::{
 
 /// What the boot arguments' keys begin with.
 pub const PREFIX: &str = "stalecore.";
+
+/// The key that the others depart from.
+const PRESET: &str = "preset";
 
 /// A choice left open, made, or refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -89,6 +95,8 @@ pub const DEFAULT_SLOWDOWN: Milli = 2000;
 /// What the user asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
+    /// The plan by name that the rest departs from, if one was asked for.
+    pub preset: Option<Preset>,
     /// What to run, in the order given, without repeats.
     pub ops: Vec<Subject>,
     /// The stale states to run it under.
@@ -121,6 +129,9 @@ pub struct Options {
     pub bisect: bool,
     /// Is the run kept over a reset, and gone on with after one?
     pub recorder: bool,
+    /// How long a blocked operation may take to return by itself before anything is
+    /// tried, in milliseconds, if given.
+    pub wait_ms: Option<u32>,
     /// What follows a block that nothing releases.
     pub after_block: AfterBlock,
     /// `HLT #0xf000` is answered; fatal where it is not, so off by default.
@@ -142,6 +153,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            preset: None,
             ops: Subject::default_set().collect(),
             stale: StaleState::ALL.to_vec(),
             stale_cpus: None,
@@ -158,6 +170,7 @@ impl Default for Options {
             fabric: None,
             bisect: false,
             recorder: true,
+            wait_ms: None,
             after_block: AfterBlock::End,
             semihosting: false,
             hold: false,
@@ -175,41 +188,43 @@ impl Options {
     /// # Errors
     /// One line that names what is wrong and what is allowed.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let Some(known) = KEYS.iter().find(|known| known.name == key) else {
-            let names: Vec<_> = KEYS.iter().map(|known| known.name).collect();
+        let Some(known) = PARSERS.iter().find(|known| known.name == key) else {
+            let names: Vec<_> = PARSERS.iter().map(|known| known.name).collect();
             return Err(format!("{key}: no such key; allowed: {}", names.join(", ")));
         };
         (known.read)(self, value).map_err(|error| format!("{key}: {error}"))
     }
 
     /// Reads boot arguments: words `stalecore.key=value`; others are somebody
-    /// else's and are passed over.
+    /// else's and are passed over. A preset comes first, wherever it stands.
     ///
     /// # Errors
     /// As [`Self::set`], for the first word that is wrong.
     pub fn from_bootargs(text: &str) -> Result<Self, String> {
         let mut options = Self::default();
-        for word in text.split_ascii_whitespace() {
-            let Some(word) = word.strip_prefix(PREFIX) else {
-                continue;
-            };
-            let (key, value) = word
-                .split_once('=')
-                .ok_or_else(|| format!("{PREFIX}{word}: no '=' and value"))?;
-            options.set(key, value)?;
+        for presets in [true, false] {
+            let words = text.split_ascii_whitespace();
+            for word in words.filter_map(|word| word.strip_prefix(PREFIX)) {
+                let (key, value) = word
+                    .split_once('=')
+                    .ok_or_else(|| format!("{PREFIX}{word}: no '=' and value"))?;
+                if (key == PRESET) == presets {
+                    options.set(key, value)?;
+                }
+            }
         }
         Ok(options)
     }
 
     /// Writes the boot arguments that give these options: only what differs
-    /// from the default, so that they fit a board's command line.
+    /// from the default, or the preset, so that they fit a board's command line.
     pub fn to_bootargs(&self) -> String {
-        let default = Self::default();
-        let words: Vec<_> = KEYS
+        let usual = self.preset.map_or_else(Self::default, Self::of);
+        let words: Vec<_> = PARSERS
             .iter()
             .filter_map(|key| {
                 let value = (key.write)(self);
-                let differs = value != (key.write)(&default);
+                let differs = key.name == PRESET || value != (key.write)(&usual);
                 value
                     .filter(|_| differs)
                     .map(|value| format!("{PREFIX}{}={value}", key.name))

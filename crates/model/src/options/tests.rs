@@ -15,7 +15,7 @@ fn the_report_own_run_round_trips() {
 #[test]
 fn each_mistake_names_itself_and_what_is_allowed() {
     for (text, parts) in [
-        ("stalecore.op=ic-ivau", ["op:", "allowed: ops"]),
+        ("stalecore.op=ic-ivau", ["op:", "allowed: preset, ops"]),
         ("stalecore.ops=ic-iva", ["'ic-iva'", "ic-ivau"]),
         ("stalecore.stale=", ["''", "spin"]),
         ("stalecore.samples=0", ["'0'", "1 to"]),
@@ -25,6 +25,8 @@ fn each_mistake_names_itself_and_what_is_allowed() {
         ("stalecore.sentinel=x", ["'x'", "auto, off"]),
         ("stalecore.semihosting=yes", ["'yes'", "on, off"]),
         ("stalecore.scenario=crash", ["'crash'", "plan, kdump"]),
+        ("stalecore.preset=none", ["'none'", "first-light, kdump"]),
+        ("stalecore.wait=0s", ["'0s'", "1ms to 86400s"]),
         ("stalecore.kernel=5.4", ["'5.4'", "5.10, 5.16"]),
         ("stalecore.watchdog-thresh=0", ["'0'", "10ms to 60s"]),
         ("stalecore.watchdog-thresh=+1s", ["'+1s'", "10ms to 60s"]),
@@ -49,10 +51,46 @@ fn a_crash_round_trips() {
     assert_eq!(Options::from_bootargs(&options.to_bootargs()), Ok(options));
 }
 
+/// Wherever it stands, the other words depart from it.
+#[test]
+fn a_preset_is_departed_from() {
+    for preset in Preset::ALL {
+        let text = std::format!("stalecore.preset={}", preset.name());
+        for word in preset.words().split(' ') {
+            let (key, value) = word.split_once('=').unwrap();
+            assert_eq!(Options::default().set(key, value), Ok(()), "{word}");
+        }
+        let options = Options::from_bootargs(&text).unwrap();
+        assert_eq!(
+            (options.preset, options.to_bootargs()),
+            (Some(*preset), text)
+        );
+    }
+    let text = "stalecore.samples=9 stalecore.preset=first-light stalecore.stale=wfe";
+    let options = Options::from_bootargs(text).unwrap();
+    assert_eq!(
+        (options.samples, &options.stale[..]),
+        (9, &[StaleState::Wfe][..])
+    );
+    assert_eq!(options.ops, Options::of(Preset::FirstLight).ops);
+    let text = options.to_bootargs();
+    assert_eq!(
+        text,
+        "stalecore.preset=first-light stalecore.stale=wfe stalecore.samples=9"
+    );
+    assert_eq!(Options::from_bootargs(&text), Ok(options));
+    // What a preset sets can be set back.
+    let text = "stalecore.preset=kdump stalecore.scenario=plan";
+    let options = Options::from_bootargs(text).unwrap();
+    assert_eq!(options.scenario, Scenario::Plan);
+    assert_eq!(options.to_bootargs(), text);
+}
+
 /// A value that is not the default's is read and written by the same row.
 #[test]
 fn each_key_writes_what_it_reads() {
     let values = [
+        ("preset", "first-light"),
         ("ops", "ic-ivau,dsb-sy"),
         ("stale", "spin"),
         ("stale-cpus", "1-3"),
@@ -69,6 +107,7 @@ fn each_key_writes_what_it_reads() {
         ("fabric", "deaf=spin"),
         ("bisect", "on"),
         ("recorder", "off"),
+        ("wait", "9ms"),
         ("after-block", "reset"),
         ("semihosting", "on"),
         ("hold", "on"),

@@ -127,11 +127,11 @@ impl Block {
 
     /// What made the operation return, as far as the ladder tells.
     pub fn release(&self) -> Release<'_> {
-        let mut stood_us = self.waited_ms.saturating_mul(1000);
+        let mut stood_us = self.waited_us();
         for rung in &self.ladder {
             if !rung.released {
                 stood_us = stood_us.saturating_add(rung.us);
-            } else if rung.rung != WAITED && rung.us <= stood_us / MOMENT {
+            } else if rung.rung != WAITED && rung.us <= self.moment(stood_us) {
                 return Release::By(&rung.rung);
             } else {
                 return Release::Unknown(&rung.rung);
@@ -140,12 +140,34 @@ impl Block {
         Release::None
     }
 
+    const fn waited_us(&self) -> u64 {
+        self.waited_ms.saturating_mul(1000)
+    }
+
+    /// How soon after a rung the mark must have moved, in microseconds, where it had
+    /// stood still for so long: what comes later may come by itself.
+    fn moment(&self, stood_us: u64) -> u64 {
+        let part = stood_us / MOMENT;
+        let cores: usize = self.cores.iter().map(|state| state.cpus.len()).sum();
+        match u64::try_from(cores) {
+            // Nothing is known of them.
+            Ok(0) | Err(_) => part,
+            Ok(cores) => part.min(TURN_US.0 + TURN_US.1 * cores),
+        }
+    }
+
     /// The same in words that follow a name: `released by sev`.
     pub fn released(&self) -> Option<String> {
         match self.release() {
             Release::By(rung) => Some(format!("released by: {rung}")),
             Release::Unknown(WAITED) => {
-                Some("returned by itself while it was waited for, cause not known".into())
+                let us = self.ladder.iter().find(|r| r.released).map_or(0, |r| r.us);
+                let tenths = (self.waited_us() + us + 50_000) / 100_000;
+                Some(format!(
+                    "returned by itself after {}.{} s",
+                    tenths / 10,
+                    tenths % 10
+                ))
             }
             Release::Unknown(rung) => {
                 Some(format!("returned while {rung} was tried, cause not known"))
@@ -161,6 +183,10 @@ pub const WAITED: &str = "wait";
 /// A rung is the cause if the mark moved within this part of the time that it had
 /// stood still.
 pub const MOMENT: u64 = 8;
+
+/// And within so many microseconds, with so many more for each core: what an emulated
+/// core that was let go waits for its turn on a host of few cores.
+const TURN_US: (u64, u64) = (100_000, 20_000);
 
 /// What made a blocked operation return.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

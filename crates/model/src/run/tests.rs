@@ -74,6 +74,25 @@ fn a_rung_has_the_credit_only_for_what_follows_at_once() {
         block.ladder = [rung(WAITED, 1_000_000, false), rung(last, us, true)].into();
         assert_eq!(block.release(), found);
     }
+    // Of eight cores each has had its turn after 260 ms.
+    let core = |cpu| crate::record::CoreState {
+        cpus: CpuSet::one(cpu),
+        role: "stale".into(),
+        doing: "spin".into(),
+        proof: "answered".into(),
+        at: None,
+    };
+    block.cores = (0..8).map(core).collect();
+    for (us, found) in [
+        (260_000, Release::By("el2")),
+        (260_001, Release::Unknown("el2")),
+    ] {
+        block.ladder = [rung(WAITED, 1_000_000, false), rung("el2", us, true)].into();
+        assert_eq!(block.release(), found);
+    }
+    block.ladder = [rung(WAITED, 3_020_000, true)].into();
+    let words = block.released().unwrap();
+    assert_eq!(words, "returned by itself after 5.0 s");
     block.ladder = [rung(WAITED, 1_000_000, false)].into();
     assert_eq!((block.release(), block.released()), (Release::None, None));
 }

@@ -11,6 +11,7 @@ mod names;
 mod registers;
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs,
     path::Path,
@@ -21,8 +22,9 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use stalecore_model::{
     cpuset::CpuSet,
+    errata,
     mark::{Marks, Seen},
-    options::{Options, Scenario},
+    options::{Options, Preset, Scenario},
     plan::{Case, Plan},
     record::{Block, CoreState},
     run::{HOST, Run},
@@ -184,7 +186,8 @@ impl Lookout<'_> {
         );
         let number = self.read(qmp, marks.case.0, size_of::<u32>())?;
         let number = u32::from_le_bytes(*number.first_chunk().context("a number")?);
-        let mut cases = self.plan.groups.iter().flat_map(|group| &group.cases);
+        let plan = self.plan_of(run);
+        let mut cases = plan.groups.iter().flat_map(|group| &group.cases);
         let case = cases.find(|case| u32::try_from(case.number) == Ok(number));
         let case = *case.with_context(|| format!("no case has the number {number}"))?;
         let waited = u64::try_from(held.waited.as_millis()).unwrap_or(u64::MAX);
@@ -202,6 +205,20 @@ impl Lookout<'_> {
                 .join(&mut cores);
         }
         Ok((case, Block { cores, ..block }))
+    }
+
+    /// The plan as the image has it: of errata, those that its cores have.
+    fn plan_of(&self, run: &Run) -> Cow<'_, Plan> {
+        if self.options.preset != Some(Preset::Errata) {
+            return Cow::Borrowed(self.plan);
+        }
+        let machine = errata::Machine {
+            midrs: run.cores.iter().map(|cores| cores.midr.0).collect(),
+            board: run.machine.as_ref().map_or("", |m| &m.model).into(),
+        };
+        let all = CpuSet::first(self.cpus);
+        Plan::among(self.options, self.cpus, &all, &machine)
+            .map_or(Cow::Borrowed(self.plan), Cow::Owned)
     }
 
     fn is_kdump(&self) -> bool {

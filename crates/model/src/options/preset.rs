@@ -1,0 +1,74 @@
+//! Plans by name.
+
+use super::Options;
+
+/// Defines the presets: each is a name, and the words that it stands for.
+macro_rules! presets {
+    ($($preset:ident = $name:literal, $about:literal, $words:literal;)*) => {
+        /// A plan by name: what it sets stands where nothing else is said.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Preset {
+            $(#[doc = $about] $preset,)*
+        }
+
+        impl Preset {
+            /// Every preset.
+            pub const ALL: &'static [Self] = &[$(Self::$preset),*];
+
+            /// As `one_of` reads them.
+            pub(super) const NAMES: &'static [(&'static str, Self)] =
+                &[$(($name, Self::$preset)),*];
+
+            /// The name on the command line.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$preset => $name),* }
+            }
+
+            /// What it is, in one line.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$preset => $about),* }
+            }
+
+            /// The keys and values that it stands for.
+            pub const fn words(self) -> &'static str {
+                match self { $(Self::$preset => $words),* }
+            }
+        }
+    };
+}
+
+presets! {
+    FirstLight = "first-light",
+        "few samples of one operation of each kind, in states that any machine has",
+        "ops=none,dsb-idle,ic-iallu,tlbi-vmalle1,dc-civac,ic-ivau,tlbi-vaae1is,dsb-ish \
+         stale=parked,wfi-masked,spin,cpu-off samples=16 sweep=off wait=120s";
+    Kdump = "kdump",
+        "a kernel's crash path, end to end: the scenario kdump",
+        "scenario=kdump";
+    AfterIdle = "after-idle",
+        "operations while every other core waits, or was never started",
+        "ops=none,dsb-idle,ic-iallu,tlbi-vmalle1,dc-civac,ic-ivau,tlbi-vaae1is,dsb-ish \
+         stale=never-started,parked,wfi-masked,wfe,wfe-masked,cpu-suspend wait=120s";
+    Errata = "errata",
+        "what stages the known errata of this machine (stalecore list errata)",
+        "ops=all lines=all wait=120s";
+    All = "all",
+        "everything: each operation and routine, stale state and line state",
+        "ops=all lines=all";
+}
+
+impl Options {
+    /// What a preset sets; the rest is as without one.
+    pub fn of(preset: Preset) -> Self {
+        let mut options = Self {
+            preset: Some(preset),
+            ..Self::default()
+        };
+        for word in preset.words().split(' ') {
+            let (key, value) = word.split_once('=').unwrap_or((word, ""));
+            let set = options.set(key, value);
+            debug_assert_eq!(set, Ok(()));
+        }
+        options
+    }
+}
