@@ -294,13 +294,9 @@ fn warn(setup: &Setup, core: &Core, frame: &Frame) {
     log::reach(Step::Warn, None, None);
     log::say(message::CUT_HERE);
     log::say(message::STALE);
-    let place = format!(
-        "{}:{} {}",
-        file!(),
-        line!(),
-        backtrace::SymbolOffset(own[0])
-    );
-    log::say(message::warning(core.index, &place));
+    let line = format!("{}:{}", file!(), line!());
+    let symbol = backtrace::SymbolOffset(own[0]).to_string();
+    log::say(message::warning(setup.kernel, core.index, &line, &symbol));
     log::say(message::MODULES);
     backtrace::say_machine(setup, core.index, true);
     backtrace::print_registers(setup.kernel, own, &x);

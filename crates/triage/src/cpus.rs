@@ -249,6 +249,9 @@ fn stop(crash: &Crash, era: Option<Kernel>) -> Stop {
 fn crashed(crash: &Crash, kind: Kind, stuck: Option<u32>) -> Option<(u32, Support)> {
     let panic = crash.steps[Step::Panic as usize].as_ref().map(|m| m.line);
     let complaint = crash.complaints.first().map(|c| c.mark.line);
+    if let Some((_, to, line)) = crash.redirected {
+        return Some((to, Support::read([line])));
+    }
     if let Some(cpu) = crash.panic_cpu() {
         return Some((cpu, Support::read(crash.cpu_line(cpu, panic))));
     }

@@ -204,7 +204,8 @@ mod tests {
             ("6.1.79+", "6.1"),
             ("6.11.0", "6.1"),
             ("6.12.0-rc3", "6.12"),
-            ("7.3.4+deb13-arm64", "6.12"),
+            ("7.2.13+deb14-arm64", "6.12"),
+            ("7.3.4+deb13-arm64", "7.3"),
         ] {
             assert_eq!(like(release).map(Kernel::name), Some(era), "{release}");
         }

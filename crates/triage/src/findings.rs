@@ -57,6 +57,7 @@ pub fn of(evidence: &Evidence<'_>) -> Vec<Finding> {
     found.ending(evidence);
     found.cuts(evidence);
     found.list(evidence);
+    found.redirected(evidence);
     found.attribution(evidence);
     found.stacks(evidence);
     found.detectors(evidence);

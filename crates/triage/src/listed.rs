@@ -1,7 +1,7 @@
 //! What the list of CPUs that failed to stop means, and what it says against the
 //! rest of the log.
 
-use stalecore_model::cpuset::MAX_CPUS;
+use stalecore_model::{cpuset::MAX_CPUS, kdump::Kernel};
 
 use super::{
     cpus::Meaning,
@@ -64,12 +64,20 @@ impl Findings {
                 if e.crash.retry_sdei.is_some() {
                     after.push("an NMI through firmware (SDEI, 100 ms)");
                 }
+                let unasked = e.crash.retry_sdei.is_none()
+                    && e.era.is_some_and(Kernel::asks_by_firmware);
+                let unasked = if unasked {
+                    " From 7.3 on a kernel asks them once more through firmware; without that line \
+                     it was built without it (CONFIG_ARM_SDEI_NMI), or its firmware has no SDEI."
+                } else {
+                    ""
+                };
                 self.add(
                     "list-still-online",
                     Support::read(line),
                     format!(
                         "\"failed to stop\" names exactly what was still up after {}: {} ({list}); \
-                         CPUs that answered are not on it.",
+                         CPUs that answered are not on it.{unasked}",
                         after.join(" and "),
                         names(count)
                     ),
@@ -106,6 +114,22 @@ impl Findings {
                  CPUs, which were offline or are a sign of the later stop code.",
             ),
         }
+    }
+
+    /// Which CPU took a panic over, and what became of the one that gave it away.
+    pub fn redirected(&mut self, e: &Evidence<'_>) {
+        let Some((from, to, line)) = e.crash.redirected else {
+            return;
+        };
+        self.add(
+            "panic-redirected",
+            Support::read([line]),
+            format!(
+                "CPU {from} panicked and handed over to CPU {to} (panic_force_cpu=), which went \
+                 down the kdump path. CPU {from} parks itself with interrupts masked and counts \
+                 as offline, so that no list names it; it is not turned off."
+            ),
+        );
     }
 
     /// What the log itself says against what it seems to say.

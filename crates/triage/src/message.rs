@@ -73,6 +73,10 @@ pub enum Message<'a> {
     SysrqCrash,
     /// The panic, with its reason.
     Panic(&'a [u8]),
+    /// The panic is moved from one CPU to another (`panic_force_cpu=`).
+    Redirected(u32, u32),
+    /// Which then failed.
+    NotRedirected,
     /// The panic ran to its end: no crash kernel was started. The seconds until
     /// the machine reboots, where printed.
     PanicEnd(Option<u32>),

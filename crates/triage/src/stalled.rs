@@ -293,6 +293,19 @@ impl Findings {
                 ),
             );
         }
+        let asked = e.crash.retry_sdei.as_ref().filter(|_| !e.crash.has(Step::FailedToStop));
+        if let Some(list) = asked {
+            self.add(
+                "stopped-by-firmware",
+                Support::inferred([list.line]),
+                format!(
+                    "CPUs {} took no interrupt, and stopped when firmware delivered one (SDEI): \
+                     they ran with interrupts masked. They are parked inside that event for ever, \
+                     not turned off as the others are.",
+                    list.text
+                ),
+            );
+        }
         for (text, line) in e
             .crash
             .sdei

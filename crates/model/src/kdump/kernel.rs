@@ -24,6 +24,9 @@ pub(super) struct Facts {
     /// and the others asked again by NMI? Older kernels name everybody else as
     /// soon as one core did not answer.
     names_only_failed: bool,
+    /// Are cores that still run then asked once more through firmware (SDEI),
+    /// where it signals events? Interrupts that are masked do not hold that up.
+    asks_by_firmware: bool,
     /// Registers on one line of a dump.
     register_columns: usize,
     /// The bits of the processor state that a dump shows with a sign, in order.
@@ -34,6 +37,9 @@ pub(super) struct Facts {
     pub(super) numbers_warnings: bool,
     /// Does a stack dump name the user, and spell the taint out?
     pub(super) names_user: bool,
+    /// Does a warning name its place first, then CPU and task, and does a stack
+    /// dump name the preemption model?
+    pub(super) names_place_first: bool,
 }
 
 /// Defines the kernels, oldest first, each with its name on the command line.
@@ -83,11 +89,13 @@ kernels! {
                       passed for its end (so exactly one dc cvau, at +36, and one ic ivau, at \
                       +92), then kexec_list_flush (dc civac)",
         names_only_failed: false,
+        asks_by_firmware: false,
         register_columns: 2,
         pstate_signs: &[(22, "PAN"), (23, "UAO")],
         shows_btype: false,
         numbers_warnings: true,
         names_user: false,
+        names_place_first: false,
     };
     /// The assembly is `__flush_icache_range`; `flush_icache_range` became a
     /// wrapper that also interrupts every core, which the crash path avoids.
@@ -134,6 +142,14 @@ kernels! {
         names_only_failed: true,
         names_user: true,
         ..V6_1
+    };
+    /// Cores that no interrupt stops are asked once more through firmware. (The
+    /// words changed in between, the path from 6.12 to 7.2 did not.)
+    V7_3 = "7.3", Facts {
+        since: (7, 3),
+        asks_by_firmware: true,
+        names_place_first: true,
+        ..V6_12
     };
     // The next goes here.
 }
@@ -199,6 +215,12 @@ impl Kernel {
         self.facts().names_only_failed
     }
 
+    /// Are cores that still run after that asked once more through firmware
+    /// (SDEI), where it signals events?
+    pub const fn asks_by_firmware(self) -> bool {
+        self.facts().asks_by_firmware
+    }
+
     /// Registers on one line of a dump.
     pub const fn register_columns(self) -> usize {
         self.facts().register_columns
@@ -235,6 +257,8 @@ mod tests {
             ((5, 17), Kernel::V5_16),
             ((6, 6), Kernel::V6_1),
             ((6, 12), Kernel::V6_12),
+            ((7, 2), Kernel::V6_12),
+            ((7, 3), Kernel::V7_3),
         ] {
             assert_eq!(Kernel::like(version.0, version.1), kernel, "{version:?}");
         }
@@ -258,6 +282,7 @@ mod tests {
         assert_eq!(first(Kernel::flushes_at_crash), Some("4.18"));
         assert_eq!(first(|kernel| !kernel.flushes_at_crash()), Some("5.16"));
         assert_eq!(first(Kernel::names_only_failed), Some("6.12"));
+        assert_eq!(first(Kernel::asks_by_firmware), Some("7.3"));
         let newest = Kernel::ALL.last().map(|(_, kernel)| *kernel);
         assert_eq!(newest, Some(Kernel::like(99, 0)));
     }

@@ -60,10 +60,16 @@ pub fn cpu_line(kernel: Kernel, cpu: usize, locked_up: bool) -> String {
         "Not tainted".into()
     };
     format!(
-        "CPU: {cpu} {user}PID: {} Comm: {} Kdump: loaded {taint} {} #1",
+        "CPU: {cpu} {user}PID: {} Comm: {} Kdump: loaded {taint} {} #1{}",
         TASK.1,
         TASK.0,
-        kernel.release()
+        kernel.release(),
+        // As a kernel that preempts nothing on its own calls it.
+        if kernel.facts().names_place_first {
+            " NONE"
+        } else {
+            ""
+        }
     )
 }
 
@@ -99,9 +105,15 @@ pub fn named(kernel: Kernel, others: &CpuSet, left: &CpuSet) -> Option<CpuSet> {
     }
 }
 
-/// Where a warning comes from: `place` is `file:line symbol+offset/size`.
-pub fn warning(cpu: usize, place: &str) -> String {
-    format!("WARNING: CPU: {cpu} PID: {} at {place}", TASK.1)
+/// Where a warning comes from: `line` is `file:line`, `symbol` is
+/// `name+offset/size`.
+pub fn warning(kernel: Kernel, cpu: usize, line: &str, symbol: &str) -> String {
+    let (comm, pid) = TASK;
+    if kernel.facts().names_place_first {
+        format!("WARNING: {line} at {symbol}, CPU#{cpu}: {comm}/{pid}")
+    } else {
+        format!("WARNING: CPU: {cpu} PID: {pid} at {line} {symbol}")
+    }
 }
 
 /// Closes a warning. Newer kernels have no number for it.
@@ -166,8 +178,22 @@ mod tests {
             cpu_line(Kernel::V6_12, 0, false)
                 .contains("UID: 0 PID: 1 Comm: stalecore Kdump: loaded Not tainted 6.12.0")
         );
+        assert!(cpu_line(Kernel::V7_3, 0, false).ends_with(" 7.3.0-stalecore #1 NONE"));
         assert_eq!(taint(Kernel::V4_18, true), None);
         assert!(taint(Kernel::V6_12, true).is_some());
+    }
+
+    #[test]
+    fn a_warning_names_its_place_as_its_kernel_does() {
+        let words = |kernel| warning(kernel, 24, "kexec.c:7", "machine_kexec+0x58/0x3e8");
+        assert_eq!(
+            words(Kernel::V6_12),
+            "WARNING: CPU: 24 PID: 1 at kexec.c:7 machine_kexec+0x58/0x3e8"
+        );
+        assert_eq!(
+            words(Kernel::V7_3),
+            "WARNING: kexec.c:7 at machine_kexec+0x58/0x3e8, CPU#24: stalecore/1"
+        );
     }
 
     #[test]

@@ -122,8 +122,17 @@ impl Crash {
                 self.complain_in_panic(&reason, at);
                 self.panic = Some((reason, at.whole));
                 self.reach(Step::Panic, at);
-                self.dumps.open(Cause::Panic, None, caller);
+                // Whoever takes the panic over prints no dump.
+                if self.redirected.is_none() {
+                    self.dumps.open(Cause::Panic, None, caller);
+                }
             }
+            Message::Redirected(from, to) => {
+                self.redirected = Some((from, to, at.line));
+                self.first.get_or_insert(at.into());
+                self.dumps.open(Cause::Panic, Some(from), caller);
+            }
+            Message::NotRedirected => self.redirected = None,
             Message::PanicEnd(seconds) if self.has(Step::Panic) => {
                 self.panic_ended.get_or_insert(at.line);
                 self.reboots_in = seconds.or(self.reboots_in);
@@ -135,15 +144,15 @@ impl Crash {
             }
             Message::Stopping => self.reach(Step::StopSgi, at),
             Message::Retry(list) => {
-                self.retry.get_or_insert(printed(list, at.whole));
+                self.retry.get_or_insert(printed(list, at));
                 self.reach(Step::RetryNmi, at);
             }
             Message::RetrySdei(list) => {
-                self.retry_sdei.get_or_insert(printed(list, at.whole));
+                self.retry_sdei.get_or_insert(printed(list, at));
                 self.reach(Step::RetryNmi, at);
             }
             Message::FailedToStop(list) => {
-                self.failed.get_or_insert(printed(list, at.whole));
+                self.failed.get_or_insert(printed(list, at));
                 self.reach(Step::FailedToStop, at);
             }
             Message::CrashKernel => self.reach(Step::CrashKernel, at),
@@ -316,13 +325,14 @@ impl Crash {
     }
 }
 
-fn printed(list: &[u8], whole: bool) -> PrintedList {
+fn printed(list: &[u8], at: Place<'_>) -> PrintedList {
     let end = list
         .iter()
         .position(|b| !matches!(b, b'0'..=b'9' | b',' | b'-'))
         .unwrap_or(list.len());
     PrintedList {
         text: ascii(&list[..end.min(4000)]),
-        whole,
+        whole: at.whole,
+        line: at.line,
     }
 }

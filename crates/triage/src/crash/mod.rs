@@ -68,6 +68,8 @@ pub struct PrintedList {
     pub text: String,
     /// The line is whole; where it is not, the list may be longer.
     pub whole: bool,
+    /// Its number.
+    pub line: u64,
 }
 
 /// Where facts were read.
@@ -92,6 +94,9 @@ pub struct Crash {
     pub steps: [Option<Mark>; Step::ALL.len()],
     /// The panic's reason, and whether its line is whole.
     pub panic: Option<(String, bool)>,
+    /// The panic was moved from the first of these CPUs to the second, and the line
+    /// that says so.
+    pub redirected: Option<(u32, u32, u64)>,
     /// The list of the NMI retry.
     pub retry: Option<PrintedList>,
     /// The list of CPUs that did not stop.
@@ -183,7 +188,8 @@ impl Crash {
         Step::ALL.into_iter().rev().find(|s| self.has(*s))
     }
 
-    /// The CPU that panicked, or that warned on its way into the crash kernel.
+    /// The CPU that went on with the panic, or that warned on its way into the crash
+    /// kernel.
     pub fn panic_cpu(&self) -> Option<u32> {
         let warned = || {
             self.cpu_of(Cause::Warn)
@@ -194,7 +200,11 @@ impl Crash {
             let fits = |d: &&super::dump::Dump| d.passes(&on_its_way);
             self.dumps.all.iter().filter(|_| self.tool).find(fits)?.cpu
         };
-        self.cpu_of(Cause::Panic).or_else(warned).or_else(by_tool)
+        self.redirected
+            .map(|(_, to, _)| to)
+            .or_else(|| self.cpu_of(Cause::Panic))
+            .or_else(warned)
+            .or_else(by_tool)
     }
 
     /// The CPU of the latest dump of a kind.

@@ -184,6 +184,8 @@ struct Basics<'a> {
     era: Option<Kernel>,
     cpus: Cpus,
     stuck_cpu: Option<u32>,
+    /// The CPU that panicked, where another took the panic over.
+    redirected: Option<u32>,
 }
 
 impl<'a> Basics<'a> {
@@ -199,12 +201,18 @@ impl<'a> Basics<'a> {
             era,
             cpus: Cpus::of(crash, kind, stuck_cpu, era),
             stuck_cpu,
+            redirected: crash.redirected.map(|(from, ..)| from),
         }
     }
 
-    /// The CPU whose stack and task are those of the crash.
+    /// The CPU whose task is that of the crash.
     fn cpu(&self) -> Option<u32> {
         self.stuck_cpu.or(self.cpus.crashed)
+    }
+
+    /// The CPU whose stack is.
+    fn stack_cpu(&self) -> Option<u32> {
+        self.stuck_cpu.or(self.redirected).or(self.cpus.crashed)
     }
 
     fn status(&self, crash: &Crash, step: Step) -> Status {
@@ -260,7 +268,7 @@ impl Reading {
             ..
         } = basics;
         let cpus = &basics.cpus;
-        let stack = Stack::of_crash(crash, complaint, basics.cpu(), era);
+        let stack = Stack::of_crash(crash, complaint, basics.stack_cpu(), era);
         let others = stale::others(crash, cpus.crashed, era);
         let hung = hung::of(crash);
         let stuck = hung

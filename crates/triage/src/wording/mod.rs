@@ -92,6 +92,9 @@ fn crash(text: &[u8]) -> Option<Message<'_>> {
         let reason = reason.strip_prefix(b":").unwrap_or(reason);
         return Some(Message::Panic(reason.trim_ascii()));
     }
+    if let Some(rest) = text.strip_prefix(b"panic: ") {
+        return redirected(rest);
+    }
     if let Some(rest) = text.strip_prefix(b"Rebooting in ") {
         return Some(Message::PanicEnd(fields::number(rest).map(|(s, _)| s)));
     }
@@ -104,6 +107,17 @@ fn crash(text: &[u8]) -> Option<Message<'_>> {
     let sysrq = text.strip_prefix(b"sysrq: ").unwrap_or(text);
     let sysrq = sysrq.strip_prefix(b"SysRq : ").unwrap_or(sysrq);
     (sysrq == b"Trigger a crash").then_some(Message::SysrqCrash)
+}
+
+/// `Redirecting from CPU 3 to CPU 0 for crash kernel.`
+fn redirected(text: &[u8]) -> Option<Message<'_>> {
+    if text.starts_with(b"failed to redirect to CPU ") {
+        return Some(Message::NotRedirected);
+    }
+    let (from, rest) = fields::number(text.strip_prefix(b"Redirecting from CPU ")?)?;
+    let (to, rest) = fields::number(rest.strip_prefix(b" to CPU ")?)?;
+    rest.starts_with(b" for crash kernel")
+        .then_some(Message::Redirected(from, to))
 }
 
 fn stop(text: &[u8]) -> Option<Message<'_>> {
