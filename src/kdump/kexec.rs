@@ -3,7 +3,7 @@
 
 #![expect(unsafe_code, reason = "leaves this kernel for good")]
 
-use alloc::{format, vec::Vec};
+use alloc::{format, string::ToString, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use stalecore_model::{

@@ -10,7 +10,7 @@ use std::{
 
 use memchr::{memchr_iter, memchr2, memrchr2};
 
-use super::needles::{self, Depth, Found};
+use super::needles::{Depth, Found, Search};
 
 /// How much of a line is looked at. The kernel's own limit is about 1 KiB; a
 /// list of modules may reach a few KiB.
@@ -213,12 +213,13 @@ impl<'a> Finder<'a> {
         } else {
             Depth::Details
         };
+        let mut words = Search::new(bytes);
         let mut at = 0;
         loop {
             let offset = self.searched;
             let wanted = |at: usize| offset + (at as u64) < self.wanted_until;
             let depth = if wanted(at) { more } else { Depth::Crashes };
-            let Some(found) = next(bytes, at, depth, self.begins) else {
+            let Some(found) = next(&mut words, at, depth, self.begins) else {
                 break;
             };
             if found.depth > Depth::Crashes && !wanted(found.at) {
@@ -285,8 +286,8 @@ fn fill(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// The next word in a block from `at` on.
-fn next(bytes: &[u8], at: usize, depth: Depth, begins: bool) -> Option<Found> {
-    if at == 0 && begins && needles::opens_with_fence(bytes) {
+fn next(words: &mut Search<'_>, at: usize, depth: Depth, begins: bool) -> Option<Found> {
+    if at == 0 && begins && words.opens_with_fence() {
         return Some(Found {
             at: 0,
             end: 3,
@@ -294,10 +295,5 @@ fn next(bytes: &[u8], at: usize, depth: Depth, begins: bool) -> Option<Found> {
             is_crash: false,
         });
     }
-    let found = needles::find(&bytes[at..], depth)?;
-    Some(Found {
-        at: at + found.at,
-        end: at + found.end,
-        ..found
-    })
+    words.find(at, depth)
 }

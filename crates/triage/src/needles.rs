@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 
 /// Words of the lines that begin a crash or are a step of it. All words of all
 /// lists have at least four bytes: the search tests that many at once.
@@ -151,43 +151,90 @@ pub struct Found {
     pub is_crash: bool,
 }
 
-/// One search for each depth; a word's number counts through the lists.
-static SEARCHES: LazyLock<[AhoCorasick; 3]> = LazyLock::new(|| {
-    [
-        &[CRASH, CONTEXT][..],
-        &[CRASH, CONTEXT, OUTLINE],
-        &[CRASH, CONTEXT, OUTLINE, DETAILS],
-    ]
-    .map(|lists| {
+/// One search for each list. None has more than 64 words, which is what can be
+/// tested at once.
+static SEARCHES: LazyLock<[AhoCorasick; 4]> = LazyLock::new(|| {
+    LISTS.map(|(words, _)| {
         AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
-            .build(lists.concat())
+            .build(words)
             .expect("a few dozen short words fit the automaton")
     })
 });
 
-/// Finds the first word in the text.
-pub fn find(text: &[u8], depth: Depth) -> Option<Found> {
-    let found = SEARCHES[depth as usize].find(text)?;
-    let word = found.pattern().as_usize();
-    let depth = if word < CRASH.len() + CONTEXT.len() {
-        Depth::Crashes
-    } else if word < CRASH.len() + CONTEXT.len() + OUTLINE.len() {
-        Depth::Outline
-    } else {
-        Depth::Details
-    };
-    // A line end at the front of a word belongs to the line before.
-    let line_end = usize::from(text[found.start()] == b'\n');
-    Some(Found {
-        at: found.start() + line_end,
-        end: found.end(),
-        depth,
-        is_crash: word < CRASH.len(),
-    })
+/// The lists, each with the depth that begins to look for it.
+const LISTS: [(&[&str], Depth); 4] = [
+    (CRASH, Depth::Crashes),
+    (CONTEXT, Depth::Crashes),
+    (OUTLINE, Depth::Outline),
+    (DETAILS, Depth::Details),
+];
+
+/// A text, and where the words of each list come next.
+pub struct Search<'t> {
+    text: &'t [u8],
+    next: [Next; LISTS.len()],
 }
 
-/// Does the text open with a word that [`find`] only knows behind a line end?
-pub fn opens_with_fence(text: &[u8]) -> bool {
-    text.starts_with(b"```") || text.starts_with(b"~~~")
+/// What is known of the words of a list.
+#[derive(Clone, Copy)]
+enum Next {
+    /// Nothing.
+    Unknown,
+    /// None is left.
+    None,
+    /// The first one at or behind the place that was asked for last.
+    At(usize, usize),
+}
+
+impl<'t> Search<'t> {
+    /// Begins to search a text.
+    pub fn new(text: &'t [u8]) -> Self {
+        Self {
+            text,
+            next: [Next::Unknown; LISTS.len()],
+        }
+    }
+
+    /// Does the text open with a word that [`Self::find`] only knows behind a line end?
+    pub fn opens_with_fence(&self) -> bool {
+        self.text.starts_with(b"```") || self.text.starts_with(b"~~~")
+    }
+
+    /// Finds the first word from `at` on, which never goes back.
+    pub fn find(&mut self, at: usize, depth: Depth) -> Option<Found> {
+        let mut first: Option<(usize, usize, usize)> = None;
+        for (list, (_, least)) in LISTS.iter().enumerate() {
+            if *least > depth {
+                break;
+            }
+            if let Some((start, end)) = self.next(list, at)
+                && first.is_none_or(|(before, ..)| start < before)
+            {
+                first = Some((start, end, list));
+            }
+        }
+        let (start, end, list) = first?;
+        // A line end at the front of a word belongs to the line before.
+        let line_end = usize::from(self.text[start] == b'\n');
+        Some(Found {
+            at: start + line_end,
+            end,
+            depth: LISTS[list].1,
+            is_crash: list == 0,
+        })
+    }
+
+    /// The first word of a list from `at` on.
+    fn next(&mut self, list: usize, at: usize) -> Option<(usize, usize)> {
+        match self.next[list] {
+            Next::None => return None,
+            Next::At(start, end) if start >= at => return Some((start, end)),
+            _ => {}
+        }
+        let found = SEARCHES[list].find(Input::new(self.text).range(at..));
+        let found = found.map(|word| (word.start(), word.end()));
+        self.next[list] = found.map_or(Next::None, |(start, end)| Next::At(start, end));
+        found
+    }
 }
