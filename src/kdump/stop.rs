@@ -50,7 +50,11 @@ pub fn crash_smp_send_stop(setup: &Setup) -> CpuSet {
         let firmware = "the kernel then asks through firmware (SDEI), where it signals events: \
                         not played";
         let asks = setup.kernel.asks_by_firmware();
-        log::reach(Step::FailedToStop, Some(left), asks.then(|| firmware.into()));
+        log::reach(
+            Step::FailedToStop,
+            Some(left),
+            asks.then(|| firmware.into()),
+        );
         log::say(message::failed_to_stop(&named));
     }
     left

@@ -64,8 +64,8 @@ impl Findings {
                 if e.crash.retry_sdei.is_some() {
                     after.push("an NMI through firmware (SDEI, 100 ms)");
                 }
-                let unasked = e.crash.retry_sdei.is_none()
-                    && e.era.is_some_and(Kernel::asks_by_firmware);
+                let unasked =
+                    e.crash.retry_sdei.is_none() && e.era.is_some_and(Kernel::asks_by_firmware);
                 let unasked = if unasked {
                     " From 7.3 on a kernel asks them once more through firmware; without that line \
                      it was built without it (CONFIG_ARM_SDEI_NMI), or its firmware has no SDEI."

@@ -293,7 +293,11 @@ impl Findings {
                 ),
             );
         }
-        let asked = e.crash.retry_sdei.as_ref().filter(|_| !e.crash.has(Step::FailedToStop));
+        let asked = e
+            .crash
+            .retry_sdei
+            .as_ref()
+            .filter(|_| !e.crash.has(Step::FailedToStop));
         if let Some(list) = asked {
             self.add(
                 "stopped-by-firmware",
