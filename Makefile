@@ -44,7 +44,7 @@ PLAIN_PATHS := dist/plain-paths.toml
 BUILD = $(CARGO) build --locked --release $(FLAGS)
 
 .PHONY: help run test host-test labgrid ktap linux linux-all adding schema build dist grub qemu carry cargo-install install
-.PHONY: uninstall stage deb release reproduce deps deps-run deps-test venv clean
+.PHONY: uninstall stage deb release reproduce follow deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -67,6 +67,7 @@ help:
 	@echo 'make deb        leave a Debian package in dist/release/'
 	@echo 'make release    leave archive, package, SBOM and SHA256SUMS in dist/release/'
 	@echo 'make reproduce  make release in two clones, compare every byte'
+	@echo 'make follow     run each command of README.md in a fresh clone'
 	@echo 'make deps       install what building, running and testing need'
 	@echo 'make clean      remove dist/ and what cargo built'
 
@@ -193,6 +194,9 @@ release:
 
 reproduce:
 	tools/reproduce
+
+follow:
+	tools/follow
 
 grub: dist/grubaa64.efi
 

@@ -1,32 +1,11 @@
-//! The README taken at its word: each of its commands is run, or is in a list that
-//! says why not; what it shows of an output is what comes, times aside.
+//! The README taken at its word: `make follow` knows each of its commands, and finds
+//! one that ends otherwise; what it shows of an output is what comes, times aside.
 
 use std::{fs, path::Path, process::Command};
 
-use crate::{dist::built, fake::Ended, host::alone};
+use tempfile::TempDir;
 
-/// Commands that are not run here, by how they begin, and why. `make` itself is
-/// what has built the files that these tests run.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("make run", "builds, and installs what is missing"),
-    ("make test", "runs this test"),
-    (
-        "make install",
-        "tests/e2e/install.rs, of files that are made up",
-    ),
-    (
-        "make uninstall",
-        "tests/e2e/install.rs, of files that are made up",
-    ),
-    ("make cargo-install", "builds everything anew"),
-    ("make deb", "builds everything anew"),
-    ("dist/stalecore run --boot", "tests/e2e/boot.rs"),
-    (
-        "dist/stalecore serial",
-        "needs a board; tests/e2e/serial.rs plays one",
-    ),
-    ("dist/stalecore run", "run here, where its output is shown"),
-];
+use crate::{dist::built, fake::Ended, host::alone};
 
 /// A command of a document, and what is shown below it.
 struct Shown {
@@ -142,35 +121,85 @@ fn lacking<'a>(shown: &'a [String], came: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn each_command_of_the_readme_is_run_or_said_where() {
+fn each_command_of_the_readme_is_followed_or_said_why_not() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let listed = Ended::of(Command::new(root.join("tools/follow")).arg("--list"));
+    assert_eq!(listed.code, 0, "{listed:?}");
     let shown = commands(&document("README.md"));
     assert!(shown.len() > 12, "the blocks were not found");
     for Shown { command, .. } in &shown {
-        let known = ELSEWHERE
-            .iter()
-            .find(|(begin, _)| command.starts_with(begin));
-        assert!(known.is_some(), "nobody runs '{command}'");
+        let named = listed
+            .out
+            .lines()
+            .filter(|line| line.contains(&format!(" {command}: ")));
+        assert_eq!(named.count(), 1, "{command}: {}", listed.out);
     }
-    for (begin, why) in ELSEWHERE {
-        let used = shown.iter().any(|shown| shown.command.starts_with(begin));
-        assert!(used, "the README has no '{begin}' ({why})");
+    assert!(
+        listed
+            .out
+            .contains("not run   dist/stalecore serial /dev/ttyUSB0: needs a board")
+    );
+}
+
+/// A project that has this README, and `make` as it is given.
+fn project(makefile: &str, more: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::create_dir(dir.path().join("tools")).unwrap();
+    fs::copy(root.join("tools/follow"), dir.path().join("tools/follow")).unwrap();
+    let readme = document("README.md") + more;
+    fs::write(dir.path().join("README.md"), readme).unwrap();
+    fs::write(dir.path().join("Makefile"), makefile).unwrap();
+    for words in [
+        "init -q",
+        "add .",
+        "-c user.name=n -c user.email=e commit -q -m made",
+    ] {
+        let mut git = Command::new("git");
+        git.current_dir(&dir).args(words.split(' '));
+        assert!(git.status().unwrap().success());
     }
+    dir
 }
 
 #[test]
-fn the_chinese_readme_has_no_command_of_its_own() {
-    let english = commands(&document("README.md"));
-    let chinese = commands(&document("README.zh-CN.md"));
-    assert!(!chinese.is_empty());
-    let flags = |command: &str| {
-        let mut words: Vec<_> = command.split(' ').map(String::from).collect();
-        words.sort();
-        words
+fn a_command_that_ends_otherwise_or_leaves_nothing_is_found() {
+    let follow = |makefile: &str, more: &str| {
+        let project = project(makefile, more);
+        let mut follow = Command::new(project.path().join("tools/follow"));
+        Ended::of(follow.args(["--only", "make run"]))
     };
-    for Shown { command, .. } in &chinese {
-        let same = |shown: &Shown| flags(&shown.command) == flags(command);
-        assert!(english.iter().any(same), "only in Chinese: '{command}'");
+    let fine =
+        "run:\n\tmkdir out\n\ttouch out/run.json out/console.log out/junit.xml out/report.html\n";
+    let ended = follow(fine, "");
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.contains("make run: as it says"), "{ended:?}");
+    for (makefile, said) in [
+        ("run:\n\t@echo so; exit 4\n", "ended with 2, and not 0"),
+        ("run:\n\ttrue\n", "left no out/run.json"),
+    ] {
+        let ended = follow(makefile, "");
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.out.contains(said), "{said}: {ended:?}");
     }
+    let ended = follow(fine, "\n`make coffee` makes coffee.\n");
+    assert_eq!(ended.code, 2, "{ended:?}");
+    ended.one_line(&["make coffee"]);
+}
+
+#[test]
+fn the_chinese_readme_has_the_same_commands() {
+    let words = |name: &str| {
+        let mut all: Vec<_> = commands(&document(name))
+            .into_iter()
+            .map(|shown| shown.command)
+            .collect();
+        all.sort();
+        all
+    };
+    let (english, chinese) = (words("README.md"), words("README.zh-CN.md"));
+    assert!(!english.is_empty());
+    assert_eq!(english, chinese);
 }
 
 #[test]
