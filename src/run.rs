@@ -95,6 +95,7 @@ fn run() -> Result<(), String> {
     let (counter, empty) = measure::counter(board.options.counter, own)?;
     let resolution = stalecore_model::verdict::resolution(&empty);
     report::allow_pause(board.options.hold);
+    recorder::keep_all(board.options.ask);
     let mut notes = Vec::new();
     let left = recorder::begin(
         board.platform.cpus.len(),

@@ -88,6 +88,7 @@ impl Run<'_> {
                 verdicts: counts,
                 elapsed_ms: clock::ms_since(self.conductor.started),
             }));
+            report::again::offer();
         }
         exit::end(exit)
     }

@@ -54,12 +54,22 @@ impl Device {
             Self::Ns16550(uart) => uart.write(byte),
         }
     }
+
+    /// What has come, if anything; a damaged byte is none.
+    fn read(&mut self) -> Option<u8> {
+        match self {
+            Self::Pl011(uart) => uart.read_word().ok().flatten(),
+            Self::Ns16550(uart) => (uart.status() & LSR_CAME != 0).then(|| uart.read()),
+        }
+    }
 }
 
 /// A 16550's line status: room in the transmitter's holding register.
 const LSR_ROOM: u32 = 1 << 5;
 /// The transmitter is empty.
 const LSR_EMPTY: u32 = 1 << 6;
+/// The receiver holds a byte.
+const LSR_CAME: u32 = 1;
 
 /// A 16550 whose registers may be spread and wide, as on DesignWare's.
 struct Ns16550 {
@@ -71,7 +81,16 @@ struct Ns16550 {
 impl Ns16550 {
     /// Line status.
     fn status(&self) -> u32 {
-        let address = self.base + (5 << self.shift);
+        self.register(5)
+    }
+
+    /// The receiver's buffer.
+    fn read(&self) -> u8 {
+        self.register(0) as u8
+    }
+
+    fn register(&self, number: u64) -> u32 {
+        let address = self.base + (number << self.shift);
         if self.wide {
             mmio::read_u32(address)
         } else {
@@ -224,6 +243,12 @@ pub fn with(write: impl FnOnce(&mut dyn fmt::Write)) {
     if let Some(console) = guard.as_mut() {
         write(console);
     }
+}
+
+/// The next byte that came over the console, if one is there. Only where the boot
+/// arguments allow it: whatever else listens on that line is none of ours.
+pub fn heard() -> Option<u8> {
+    CONSOLE.try_lock()?.as_mut()?.device.read()
 }
 
 /// Waits for a moment until what was printed has left the machine: what comes next

@@ -1,6 +1,7 @@
 //! The report: one record a line, as a diagnostic of KTAP; what must outlive a
 //! reset goes to the flight recorder as well.
 
+pub mod again;
 pub mod recorder;
 
 use alloc::{
@@ -62,9 +63,10 @@ pub fn record(record: &Record) {
     match record.to_json() {
         Ok(json) => {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
-            println!("# {json}{}", Seal::new(json.as_bytes(), number));
+            let seal = Seal::new(json.as_bytes(), number);
+            println!("# {json}{seal}");
             // After the console: what was kept has been told.
-            note_if_full(recorder::keep(record, &json));
+            note_if_full(recorder::keep(record, &json, seal));
         }
         Err(error) => println!("# a record could not be written: {error}"),
     }

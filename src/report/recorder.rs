@@ -15,9 +15,10 @@ use core::{
 
 use spin::Mutex;
 use stalecore_model::{
+    again::Request,
     glossary::Verdict,
     plan::Plan,
-    record::{BisectRecord, Kept, KeptBlock, Record},
+    record::{BisectRecord, Kept, KeptBlock, Record, Seal},
     recorder::{Flight, Kind, MOST_IDLE_BOOTS, Recorder, Trial},
 };
 
@@ -61,6 +62,9 @@ pub struct Left {
 /// Is there nobody who watches, so that the initiator that conducts the run
 /// keeps its own mark?
 static ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Is every record kept, with its seal, to be sent again?
+static KEEPS_ALL: AtomicBool = AtomicBool::new(false);
 
 /// Is what is measured on what known from an earlier boot?
 static GOES_ON: AtomicBool = AtomicBool::new(false);
@@ -191,11 +195,37 @@ pub fn is_on() -> bool {
     RECORDER.lock().is_some()
 }
 
-/// Keeps a record, if it is one that the next boot must know.
+/// From now on every record is kept, so that [`again`] has it.
+pub fn keep_all(asked: bool) {
+    KEEPS_ALL.store(asked, Ordering::Relaxed);
+}
+
+/// Is every record kept?
+pub fn keeps_all() -> bool {
+    KEEPS_ALL.load(Ordering::Relaxed) && is_on()
+}
+
+/// Gives the records of this boot that are asked for, each with its seal.
+pub fn again(asked: Request, mut give: impl FnMut(&str)) {
+    let mut number = 0;
+    if let Some(recorder) = RECORDER.lock().as_ref() {
+        for (kind, text) in recorder.this_boot() {
+            if matches!(kind, Kind::Context | Kind::Record | Kind::End) {
+                number += 1;
+                if (asked.first..=asked.last).contains(&number) {
+                    give(text);
+                }
+            }
+        }
+    }
+}
+
+/// Keeps a record, if it is one that the next boot must know, or if all are kept.
 ///
 /// # Errors
 /// The recorder is full.
-pub fn keep(record: &Record, json: &str) -> Result<(), Full> {
+pub fn keep(record: &Record, json: &str, seal: Seal) -> Result<(), Full> {
+    let all = KEEPS_ALL.load(Ordering::Relaxed);
     let kind = match record {
         Record::Case(_)
         | Record::Block(_)
@@ -213,9 +243,14 @@ pub fn keep(record: &Record, json: &str) -> Result<(), Full> {
             Kind::Context
         }
         Record::End(_) => Kind::End,
+        _ if all => Kind::Context,
         _ => return Ok(()),
     };
-    append(kind, if kind == Kind::End { "" } else { json })
+    match (all, kind) {
+        (true, _) => append(kind, &format!("{json}{seal}")),
+        (false, Kind::End) => append(kind, ""),
+        (false, _) => append(kind, json),
+    }
 }
 
 /// Keeps a trial of a search for culprits.

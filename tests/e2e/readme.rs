@@ -131,7 +131,7 @@ fn each_command_of_the_readme_is_followed_or_said_why_not() {
         let named = listed
             .out
             .lines()
-            .filter(|line| line.contains(&format!(" {command}: ")));
+            .filter(|line| line.contains(&format!("   {command}: ")));
         assert_eq!(named.count(), 1, "{command}: {}", listed.out);
     }
     assert!(

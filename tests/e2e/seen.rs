@@ -81,7 +81,7 @@ fn a_hang_is_blocked_and_every_core_named() {
         &[
             "selftest_hang+",
             "CPU 0",
-            "CPU 1-6: stale, spin",
+            "CPUs 1-6: stale, spin",
             "CPU 7: sentinel",
             "address 0x",
         ],

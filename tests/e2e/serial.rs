@@ -1,6 +1,8 @@
 //! A board's serial line: first from tests that play the console server, where
 //! every mishap can be had, then from QEMU as the board.
 
+mod asking;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},

@@ -108,7 +108,7 @@ fn a_machine_that_never_starts_is_silent() {
             .contains("not over after 2 s before the first case")
     );
     let notes = booted.run.notes.join("\n");
-    for cpus in ["silence: CPU 0 at 0x", "silence: CPU 1-7 at 0x"] {
+    for cpus in ["silence: CPU 0 at 0x", "silence: CPUs 1-7 at 0x"] {
         assert!(notes.contains(cpus), "{notes}");
     }
 }

@@ -96,10 +96,9 @@ fn block(block: &Block) -> String {
         },
     );
     format!(
-        "CPU {} in {} at {}, {what} {}{parked}, {released}",
+        "CPU {} at {}, {what} {}{parked}, {released}",
         block.initiator,
-        block.instruction,
-        block.at,
+        block.place(),
         block.waited()
     )
 }
@@ -208,7 +207,7 @@ mod tests {
     #[test]
     fn a_block_says_where() {
         assert!(text(&whole()).contains(
-            "CPU 0 in ic ivau at flush_icache_range+92, not returned after 2400 ms, released by: el2"
+            "CPU 0 at flush_icache_range+92 (ic ivau), not returned after 2400 ms, released by: el2"
         ));
     }
 

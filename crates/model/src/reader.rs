@@ -1,9 +1,15 @@
 //! Takes the records of a console into a run, and notices what is missing: a
-//! record that was lost leaves a gap in the numbers.
+//! record that was lost leaves a gap in the numbers. Where the line goes both ways,
+//! what is missing is asked for, and takes its place when it comes.
+
+mod mending;
 
 use alloc::collections::BTreeMap;
 
+use mending::Mending;
+
 use crate::{
+    again::Request,
     record::{Record, Seal},
     run::Run,
 };
@@ -13,9 +19,34 @@ use crate::{
 pub struct Reader {
     /// The seals of this boot: number and checksum.
     seen: BTreeMap<u32, u32>,
+    /// Where what is missing can be asked for.
+    mending: Option<Mending>,
 }
 
 impl Reader {
+    /// One that asks for what is missing, by [`Self::request`].
+    pub fn asking() -> Self {
+        Self {
+            mending: Some(Mending::default()),
+            ..Self::default()
+        }
+    }
+
+    /// What to ask for next, once the image offers to send records again:
+    /// [`Request::DONE`] where nothing is missing, or what is does not come. From
+    /// then on a record that was missing is taken in its place, also behind the end.
+    pub fn request(&mut self, run: &Run) -> Request {
+        let mending = self.mending.as_mut();
+        mending.map_or(Request::DONE, |mending| {
+            mending.request(&self.seen, run.end.is_some())
+        })
+    }
+
+    /// How many records were missing, and were sent again.
+    pub fn mended(&self) -> usize {
+        self.mending.as_ref().map_or(0, Mending::came)
+    }
+
     /// Takes in one record; `false` where it is none of this run's, or cannot
     /// be believed.
     ///
@@ -29,6 +60,13 @@ impl Reader {
     /// - Anything after the end, if it begins another run: only the first run
     ///   is read.
     pub fn take(&mut self, run: &mut Run, record: Record, seal: Option<Seal>) -> bool {
+        if let (Some(mending), Some(seal)) = (&mut self.mending, seal)
+            && mending.was_missing(&self.seen, seal)
+        {
+            self.seen.insert(seal.number, seal.sum);
+            mending.mend(run, seal.number, record);
+            return true;
+        }
         if run.end.is_some() {
             return self.after_the_end(run, record, seal);
         }
@@ -49,6 +87,9 @@ impl Reader {
                 run.begin_again();
             }
         }
+        if let Some(mending) = &mut self.mending {
+            mending.keep(self.seen.is_empty(), run, seal.number, &record);
+        }
         let next = self.next();
         if seal.number > next {
             run.lose(next, seal.number - 1);
@@ -66,6 +107,10 @@ impl Reader {
         run.followed_by += u32::from(begins);
         if run.followed_by > 0 {
             return false;
+        }
+        if let (Some(mending), Some(seal)) = (&mut self.mending, seal) {
+            mending.keep(false, run, seal.number, &record);
+            self.seen.insert(seal.number, seal.sum);
         }
         run.take(record)
     }

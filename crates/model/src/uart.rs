@@ -21,9 +21,11 @@ pub const HELD_MS: u64 = 20_000;
 /// # Errors
 /// Those of `out`.
 pub fn write_resumed(out: &mut dyn fmt::Write, lost: u64) -> fmt::Result {
+    let bytes = if lost == 1 { "byte" } else { "bytes" };
+    let were = if lost == 1 { "was" } else { "were" };
     writeln!(
         out,
-        "\n# {{\"note\":{{\"text\":\"the console had stopped: {lost} bytes of its output were lost\"}}}}"
+        "\n# {{\"note\":{{\"text\":\"the console had stopped: {lost} {bytes} of its output {were} lost\"}}}}"
     )
 }
 

@@ -2,6 +2,8 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use crate::cpuset::CpuSet;
+
 /// So many of something: `no cases`, `1 case`, `12 cases`.
 pub fn count(n: usize, one: &str, many: &str) -> String {
     match n {
@@ -23,6 +25,15 @@ pub fn all_cases(n: usize) -> String {
         1 => "the case".into(),
         2 => "both cases".into(),
         n => format!("all {n} cases"),
+    }
+}
+
+/// CPUs by their numbers: `no CPU`, `CPU 3`, `CPUs 1-6`.
+pub fn cpus(cpus: &CpuSet) -> String {
+    match cpus.len() {
+        0 => "no CPU".into(),
+        1 => format!("CPU {cpus}"),
+        _ => format!("CPUs {cpus}"),
     }
 }
 
@@ -74,6 +85,8 @@ mod tests {
             ["no case", "the case", "both cases", "all 9 cases"]
         );
         assert_eq!([1, 2].map(|n| with(n, "was", "were")), ["was", "were"]);
+        let sets = [CpuSet::EMPTY, CpuSet::one(3), CpuSet::first(3)];
+        assert_eq!(sets.map(|set| cpus(&set)), ["no CPU", "CPU 3", "CPUs 0-2"]);
     }
 
     #[test]

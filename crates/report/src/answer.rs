@@ -116,12 +116,18 @@ fn makers_named(makers: &[Maker]) -> String {
 
 /// How many cases were read, and how many records lost.
 fn lacks(run: &Run, unread: &Unread) -> String {
-    let of = unread
-        .of
-        .map_or("a number that is not known".to_string(), |of| {
-            grouped(of as u64)
-        });
-    let mut text = format!("{} of {of} cases were read", grouped(unread.read as u64));
+    let read = match unread.read {
+        0 => "none".to_string(),
+        n => grouped(n as u64),
+    };
+    let were = words::with(unread.read, "was", "were");
+    let mut text = match unread.of {
+        Some(of) => {
+            let cases = words::with(of, "case", "cases");
+            format!("Of {} {cases} {read} {were} read", grouped(of as u64))
+        }
+        None => format!("Of a number of cases that is not known {read} {were} read"),
+    };
     if unread.of == Some(unread.read) && unread.results {
         text += ", and the closing record counts other results";
     }
@@ -279,7 +285,7 @@ mod tests {
         };
         let text = section(&View::new(&[run])).into_string();
         assert!(
-            text.contains("432 of 432 cases were read; 2 records of the console were lost (7-8)."),
+            text.contains("Of 432 cases 432 were read; 2 records of the console were lost (7-8)."),
             "{text}"
         );
         assert!(text.contains("Emulated or not is unknown"));

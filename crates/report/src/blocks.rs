@@ -8,7 +8,7 @@ use stalecore_model::{
 };
 
 use super::{
-    text::{Said, grouped, time},
+    text::{Said, counted, time},
     view::{View, label},
 };
 
@@ -68,8 +68,7 @@ fn card(view: &View<'_>, nth: usize, at: usize, block: &Block) -> Markup {
         article.block id={ "b" (nth) "-" (at) } {
             h3 {
                 @if view.runs.len() > 1 { b.run { (label(nth)) } " " }
-                i.v5 { "■" } " CPU " (block.initiator) " in " code { (Said(&block.instruction)) }
-                " at " code { (Said(&block.at)) }
+                i.v5 { "■" } " CPU " (block.initiator) " at " code { (Said(&block.place())) }
             }
             p {
                 (case_link(view, nth, block.n)) " (" (block.op.name()) "): "
@@ -77,7 +76,7 @@ fn card(view: &View<'_>, nth: usize, at: usize, block: &Block) -> Markup {
                 b { (block.waited()) }
                 @if block.baseline { ", with " b { "every other core parked" } " (its baseline)" }
                 @if let Some(address) = &block.address { ", on address " code { (address) } }
-                "; " (grouped(block.returned)) " operations of the case had returned before it. Seen by the "
+                "; " (counted(block.returned, "operation", "operations")) " of the case had returned before it. Seen by the "
                 (Said(&block.seen_by)) "."
             }
             div.wide {
@@ -116,7 +115,7 @@ fn culprits(found: &BisectRecord) -> Markup {
                 }
                 ", of " (found.stale) " that were stale"
             }
-            "; the case was run " (found.trials) " more times"
+            "; the case was run " (counted(found.trials.into(), "more time", "more times"))
             @if !found.complete { ", and there may be other sets" }
             @if let Some(why) = &found.why { " (" (Said(why)) ")" }
             "."

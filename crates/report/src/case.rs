@@ -16,7 +16,7 @@ use super::{
     axis::{Axes, empty_block},
     plot::{Pair, Source, histograms},
     sweep,
-    text::{Clock, Said, grouped, mark, ratio},
+    text::{Clock, Said, counted, grouped, mark, ratio},
     view::{Entry, Key, View, label, slowdown},
 };
 
@@ -179,8 +179,8 @@ fn initiators(out: &mut String, list: &[InitiatorRecord], clock: Clock) {
     };
     let _ = write!(
         out,
-        "<p class=ini>{} initiators: medians from {} (CPU {}) to {} (CPU {})</p>",
-        list.len(),
+        "<p class=ini>{}: medians from {} (CPU {}) to {} (CPU {})</p>",
+        counted(list.len() as u64, "initiator", "initiators"),
         clock.show(fast.p50),
         fast.cpu,
         clock.show(slow.p50),

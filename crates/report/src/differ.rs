@@ -32,7 +32,12 @@ const FACTS: [Fact; 14] = [
     ("initiators", |run| {
         of(run.plan.as_ref().map(|p| p.initiators))
     }),
-    ("stale cores", |run| of(run.plan.as_ref().map(|p| p.stale))),
+    ("stale cores", |run| {
+        of(run.plan.as_ref().map(|p| match p.stale.is_empty() {
+            true => "none".to_string(),
+            false => p.stale.to_string(),
+        }))
+    }),
     ("samples", |run| of(run.plan.as_ref().map(|p| p.samples))),
     ("deadline", |run| {
         of(run.plan.as_ref().map(|p| format!("{} ms", p.deadline_ms)))

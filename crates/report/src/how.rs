@@ -9,7 +9,7 @@ use stalecore_model::{
 
 use super::{
     answer::exit_meaning,
-    text::{Said, bytes, grouped, ratio, time},
+    text::{Said, bytes, counted, grouped, ratio, time},
     view::{View, label},
 };
 
@@ -65,8 +65,8 @@ fn facts(run: &Run) -> Markup {
             @if let Some(plan) = &run.plan {
                 dt { "Plan" }
                 dd {
-                    (grouped(u64::from(plan.cases))) " cases of " (grouped(u64::from(plan.samples)))
-                    " samples · initiators " (plan.initiators) " · stale cores "
+                    (counted(plan.cases.into(), "case", "cases")) " of "
+                    (counted(plan.samples.into(), "sample", "samples")) " · initiators " (plan.initiators) " · stale cores "
                     @if plan.stale.is_empty() { "none" } @else { (plan.stale) }
                     " · deadline " (time(f64::from(plan.deadline_ms) * 1e6))
                     " · slowed beyond " (ratio(plan.threshold))
@@ -78,11 +78,11 @@ fn facts(run: &Run) -> Markup {
                 (bytes(run.console_bytes)) ": "
                 (time(run.serial_seconds() * 1e9))
                 " on a serial line of " (grouped(u64::from(BAUD))) " baud"
-                @if run.garbled > 0 { " · " (grouped(run.garbled)) " lines looked like records and could not be read" }
+                @if run.garbled > 0 { " · " (counted(run.garbled, "line", "lines")) " looked like records and could not be read" }
                 @if let Some(line) = &run.serial {
-                    @if line.cuts > 0 { " · the line was lost " (grouped(line.cuts)) " times" }
+                    @if line.cuts > 0 { " · the line was lost " (counted(line.cuts, "time", "times")) }
                 }
-                @if run.restarts > 0 { " · the board began again " (run.restarts) " times" }
+                @if run.restarts > 0 { " · the board began again " (counted(run.restarts.into(), "time", "times")) }
             }
         }
     }

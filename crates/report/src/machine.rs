@@ -11,7 +11,7 @@ use stalecore_model::{
 };
 
 use super::{
-    text::{Said, bytes, grouped, time},
+    text::{Said, bytes, counted, grouped, time},
     view::{View, label},
 };
 
@@ -68,7 +68,7 @@ fn board(machine: &Machine, topology: Option<&Topology>) -> Markup {
     html! {
         dl.facts {
             dt { "Board" } dd { (Said(&machine.model)) " (from " (Said(&machine.source)) ")" }
-            dt { "Cores, memory" } dd { (machine.cpus) " cores, " (grouped(machine.memory_mib)) " MiB" }
+            dt { "Cores, memory" } dd { (counted(machine.cpus.into(), "core", "cores")) ", " (grouped(machine.memory_mib)) " MiB" }
             @if let Some(topology) = topology {
                 (groups("Sockets", &topology.sockets))
                 (groups("Clusters", &topology.clusters))

@@ -111,6 +111,15 @@ pub fn three_digits(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').into()
 }
 
+/// So many of something: `no lines`, `1 line`, `1,234 lines`.
+pub fn counted(n: u64, one: &str, many: &str) -> String {
+    match n {
+        0 => format!("no {many}"),
+        1 => format!("1 {one}"),
+        n => format!("{} {many}", grouped(n)),
+    }
+}
+
 /// A count with a comma at every thousand.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();

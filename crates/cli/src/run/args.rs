@@ -148,8 +148,8 @@ pub fn seconds(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Keys that are decided by other flags.
-const ELSEWHERE: &[&str] = &["hold", "semihosting"];
+/// Keys that are decided by other flags, or that only a serial line has a use for.
+const ELSEWHERE: &[&str] = &["ask", "hold", "semihosting"];
 
 /// Keys that are on when the flag stands alone.
 const SWITCHES: &[&str] = &["bisect", "icount", "trace"];

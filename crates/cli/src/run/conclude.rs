@@ -127,8 +127,12 @@ fn what_was_odd(session: &Session) -> Vec<String> {
         let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);
         if session.tree_cases != planned {
             note(format!(
-                "{planned} cases are planned, the KTAP tree has {}",
-                session.tree_cases
+                "{} planned, the KTAP tree has {}",
+                words::count(planned as usize, "case is", "cases are"),
+                match session.tree_cases {
+                    0 => "none".into(),
+                    n => n.to_string(),
+                }
             ));
         }
     }

@@ -1,7 +1,7 @@
 //! `run --list`: what a run would do, without a machine.
 
 use serde_json::{Value, json};
-use stalecore_model::plan::Plan;
+use stalecore_model::{plan::Plan, words};
 
 use super::{
     pace::{Pace, about},
@@ -27,8 +27,10 @@ pub fn text(plan: &Plan, pace: &Pace, cpus: usize, width: usize) -> String {
     });
     let mut text = fold(
         &format!(
-            "{} on {cpus} CPUs: initiator {}, {stale}, {sentinel}{time}.",
+            "{} on {}: {} {}, {stale}, {sentinel}{time}.",
             pace.size(),
+            words::count(cpus, "CPU", "CPUs"),
+            words::with(roles.initiators.len(), "initiator", "initiators"),
             roles.initiators
         ),
         width,

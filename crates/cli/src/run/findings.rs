@@ -3,6 +3,7 @@
 
 use stalecore_model::{
     console::printable,
+    cpuset::CpuSet,
     fabric::MessageClass,
     glossary::Verdict,
     hazard::{Coverage, Hazard},
@@ -43,11 +44,11 @@ pub fn findings(run: &Run, width: usize) -> String {
     }
     parts.extend(skipped(run));
     parts.extend(run.icount.as_ref().map(icount));
-    parts.extend(
-        run.absent
-            .iter()
-            .map(|absent| format!("note: CPU {} has no role: {}", absent.cpus, absent.why)),
-    );
+    parts.extend(run.absent.iter().map(|absent| {
+        let have = words::with(absent.cpus.len(), "has", "have");
+        let cpus = words::cpus(&absent.cpus);
+        format!("note: {cpus} {have} no role: {}", absent.why)
+    }));
     parts.extend(run.notes.iter().map(|note| format!("note: {note}")));
     let safe = |part: &String| {
         let lines: Vec<_> = part
@@ -69,21 +70,28 @@ fn block(run: &Run, block: &Block) -> String {
         state_named(run, block.n)
     };
     let what = if block.behind {
-        "returned, and its core did not go on;"
+        "returned, and its core had not gone on"
     } else {
         "not returned"
     };
+    // The timed block's place is its instruction.
+    let instruction = match block.at.starts_with(&block.instruction) {
+        true => String::new(),
+        false => format!(": {}", block.instruction),
+    };
+    let before = match block.returned {
+        0 => "none".into(),
+        n => n.to_string(),
+    };
     let mut text = format!(
-        "blocked: case {}, {} under {under}{}\n  CPU {} at {}: {}{address}\n  \
-         {what} {}, {} had returned before; seen by the {}\n",
+        "blocked: case {}, {} under {under}{}\n  CPU {} at {}{instruction}{address}\n  \
+         {what} {}, {before} had returned before; seen by the {}\n",
         block.n,
         block.op,
         made_by(run, block.n),
         block.initiator,
         block.at,
-        block.instruction,
         block.waited(),
-        block.returned,
         block.seen_by
     );
     for core in &block.cores {
@@ -92,8 +100,11 @@ fn block(run: &Run, block: &Block) -> String {
             .as_ref()
             .map_or(String::new(), |at| format!(", at {at}"));
         text += &format!(
-            "  CPU {}: {}, {}, {}{at}\n",
-            core.cpus, core.role, core.doing, core.proof
+            "  {}: {}, {}, {}{at}\n",
+            words::cpus(&core.cpus),
+            core.role,
+            core.doing,
+            core.proof
         );
     }
     for rung in &block.ladder {
@@ -173,10 +184,10 @@ fn coverage(seen: &Coverage) -> String {
         .map(|site| format!("{} ({})", site.at, site.instruction))
         .collect();
     let mut text = format!(
-        "coherence: {} accesses and {} fetches checked, {} places of maintenance and barriers",
-        seen.accesses,
-        seen.fetches,
-        seen.sites.len()
+        "coherence: {} and {} checked, {} of maintenance and barriers",
+        words::count(seen.accesses as usize, "access", "accesses"),
+        words::count(seen.fetches as usize, "fetch", "fetches"),
+        words::count(seen.sites.len(), "place", "places")
     );
     if !ignored.is_empty() {
         text += &format!("; ignored as asked: {}", ignored.join(", "));
@@ -192,21 +203,23 @@ fn bisection(found: &BisectRecord) -> String {
     if let (Some(why), 0) = (&found.why, found.trials) {
         return format!("case {}: the stale CPUs were not searched: {why}", found.n);
     }
-    let culprits: Vec<_> = found.culprits.iter().map(|c| format!("CPU {c}")).collect();
-    let culprits = if culprits.is_empty() {
-        "no smaller set".to_string()
-    } else {
-        culprits.join(", or ")
+    let culprits: Vec<_> = found.culprits.iter().map(words::cpus).collect();
+    let last = found.culprits.last().map_or(1, CpuSet::len);
+    let are = words::with(last, "is", "are");
+    let culprits = match &culprits[..] {
+        [] => "no smaller set".to_string(),
+        sets => sets.join(", or "),
     };
     let rest = match (&found.why, found.complete) {
         (Some(why), _) => format!("; broken off: {why}"),
+        (None, true) if found.culprits.is_empty() => String::new(),
         (None, true) => "; no other of them blocks".to_string(),
         (None, false) => "; there may be more".to_string(),
     };
     format!(
-        "case {}: of the stale CPUs {}, {culprits} is enough to block, found in {}{rest}",
+        "case {}: of {}, stale, {culprits} {are} enough to block, found in {}{rest}",
         found.n,
-        found.stale,
+        words::cpus(&found.stale),
         words::count(found.trials as usize, "trial", "trials")
     )
 }
@@ -265,161 +278,7 @@ fn icount(icount: &Icount) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use stalecore_model::{
-        cpuset::CpuSet,
-        glossary::{LineState, StaleState, Subject},
-        record::{CoreState, GroupRecord, Hex, Rung},
-    };
+mod golden_tests;
 
-    #[test]
-    fn a_block_report_names_everything() {
-        let run = Run {
-            groups: vec![GroupRecord {
-                state: StaleState::Spin,
-                line: LineState::DirtyHere,
-                first: 3,
-                cases: 4,
-            }],
-            blocks: vec![Block {
-                n: 5,
-                op: Subject::FlushIcacheRange,
-                initiator: 0,
-                instruction: "ic ivau".into(),
-                at: "flush_icache_range+92".into(),
-                address: Some(Hex(0xffff_0000)),
-                waited_ms: 2400,
-                returned: 7,
-                seen_by: "sentinel".into(),
-                cores: vec![CoreState {
-                    cpus: CpuSet::parse("1-6").unwrap(),
-                    role: "stale".into(),
-                    doing: "spin".into(),
-                    proof: "heartbeat 3\u{1b}[2J, 12 ms ago".into(),
-                    at: None,
-                }],
-                ladder: vec![Rung {
-                    rung: "sev".into(),
-                    us: 1500,
-                    released: false,
-                }],
-                baseline: false,
-                behind: false,
-                starved: None,
-            }],
-            ..Run::default()
-        };
-        let text = findings(&run, 80);
-        for part in [
-            "case 5, flush-icache-range under spin",
-            "CPU 0 at flush_icache_range+92: ic ivau, address 0xffff0000",
-            "2400 ms, 7 had returned",
-            "CPU 1-6: stale, spin, heartbeat 3\u{fffd}[2J, 12 ms ago",
-            "tried sev: no change after 1.50ms",
-        ] {
-            assert!(text.contains(part), "{part}: {text}");
-        }
-    }
-
-    #[test]
-    fn a_block_in_the_baseline_is_not_told_as_the_state_s() {
-        let mut run = crate::synthetic::run(&crate::synthetic::Shape::default());
-        run.blocks.truncate(1);
-        run.blocks[0].baseline = true;
-        let told = findings(&run, 200);
-        assert!(told.contains("under every other core parked"), "{told}");
-        let judgement = super::super::judge::Judgement {
-            code: stalecore_model::exit::ExitCode::Blocked,
-            problem: None,
-        };
-        let answer = super::super::answer::answer(&run, &judgement, None);
-        assert!(answer.contains("with every other core parked"), "{answer}");
-        assert!(!answer.contains("stale cores in"), "{answer}");
-        run.blocks[0].behind = true;
-        let answer = super::super::answer::answer(&run, &judgement, None);
-        assert!(
-            answer.contains("had not gone on behind flush_icache_range+92 (ic ivau), which had"),
-            "{answer}"
-        );
-    }
-
-    #[test]
-    fn cores_that_do_not_answer_are_named_and_counted() {
-        let mut run = crate::synthetic::run(&crate::synthetic::Shape::default());
-        let cpus = run.machine.as_ref().map_or(0, |machine| machine.cpus);
-        run.absent.push(stalecore_model::record::Absent {
-            cpus: CpuSet::one(3),
-            why: "PSCI CPU_ON: invalid parameters".into(),
-        });
-        let told = findings(&run, 200);
-        assert!(
-            told.contains("note: CPU 3 has no role: PSCI CPU_ON: invalid parameters"),
-            "{told}"
-        );
-        let judgement = super::super::judge::Judgement {
-            code: stalecore_model::exit::ExitCode::Blocked,
-            problem: None,
-        };
-        let answer = super::super::answer::answer(&run, &judgement, None);
-        let counted = format!("{} of {cpus} cores took part: CPU 3", cpus - 1);
-        assert!(answer.contains(&counted), "{answer}");
-        run.absent.clear();
-        let answer = super::super::answer::answer(&run, &judgement, None);
-        assert!(!answer.contains("cores took part"), "{answer}");
-    }
-
-    #[test]
-    fn what_is_wrong_on_purpose_is_told_once_and_as_that() {
-        let side = |at: &str| stalecore_model::hazard::Side {
-            cpu: 0,
-            at: at.into(),
-            pc: Hex(0),
-            what: "dc ivac".into(),
-        };
-        let found = |at: &str, meant: &[Subject]| Hazard {
-            kind: stalecore_model::hazard::Kind::DirtyDiscarded,
-            by: side(at),
-            with: side("dirty"),
-            line: Hex(0x40),
-            meant: meant.to_vec(),
-        };
-        let run = Run {
-            hazards: vec![
-                found("f", &[Subject::DcIvac]),
-                found("g", &[]),
-                found("h", &[Subject::DcIvac]),
-                found("i", &[]),
-            ],
-            ..Run::default()
-        };
-        let text = findings(&run, 200);
-        for part in [
-            "hazard, as expected: CPU 0 at f (dc ivac) throws dirty data away",
-            "  and at 1 place more\n  wrong on purpose: dc-ivac\n",
-            "hazard: CPU 0 at g",
-            "hazard: CPU 0 at i",
-        ] {
-            assert!(text.contains(part), "{part}: {text}");
-        }
-        assert!(!text.contains("at h"), "{text}");
-    }
-
-    #[test]
-    fn the_cost_of_the_timed_block() {
-        let run = Run {
-            icount: Some(Icount {
-                empty: 4,
-                written: 4,
-                more: vec![(Subject::IcIvau, 1)],
-            }),
-            notes: vec!["no sentinel".into()],
-            ..Run::default()
-        };
-        assert_eq!(
-            findings(&run, 80),
-            "the empty timed block costs 4 instructions; 4 are written in it\n  \
-             ic-ivau: 1 more\nnote: no sentinel\n"
-        );
-    }
-}
+#[cfg(test)]
+mod tests;

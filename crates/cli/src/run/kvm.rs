@@ -14,6 +14,7 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 use serde_json::{Value, json};
+use stalecore_model::words;
 
 use super::{machine::MachineArgs, qmp::Qmp};
 
@@ -43,9 +44,13 @@ pub fn check(machine: &MachineArgs) -> Result<(), String> {
         .len();
     if machine.cpus > cores {
         return Err(format!(
-            "--cpus: {} with --accel kvm on {cores} cores, as each is pinned to one; allowed: 1 \
-             to {cores}",
-            machine.cpus
+            "--cpus: {} with --accel kvm on {}, as each is pinned to one; allowed: {}",
+            machine.cpus,
+            words::count(cores, "core", "cores"),
+            match cores {
+                1 => "1".into(),
+                n => format!("1 to {n}"),
+            }
         ));
     }
     Ok(())
@@ -85,9 +90,9 @@ pub fn pin_and_begin(monitor: &Path, alive: impl FnMut() -> bool) -> anyhow::Res
     let cores = available().context("the cores of this host")?;
     ensure!(
         threads.len() <= cores.len(),
-        "{} CPUs on {} cores",
-        threads.len(),
-        cores.len()
+        "{} on {}",
+        words::count(threads.len(), "CPU", "CPUs"),
+        words::count(cores.len(), "core", "cores")
     );
     for (thread, core) in threads.into_iter().zip(cores) {
         let mut set = CpuSet::new();

@@ -47,7 +47,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use stalecore_model::{
-    console::printable, cpuset::CpuSet, exit::ExitCode, plan::Plan, run::Run, shell,
+    console::printable, cpuset::CpuSet, exit::ExitCode, plan::Plan, run::Run, shell, words,
 };
 
 pub use args::{Args, OutputArgs, seconds};
@@ -306,8 +306,10 @@ fn what_was_odd(run: &Run, ending: &Ending, el: &str) -> Vec<String> {
     if matches!(ending.stop, Stop::Held(_)) {
         let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);
         notes.push(format!(
-            "host: the run ended there, {} of {planned} cases have a result",
-            run.cases.len()
+            "host: the run ended there, {} of {} {} a result",
+            run.cases.len(),
+            words::cases(planned as usize),
+            words::with(run.cases.len(), "has", "have")
         ));
     }
     notes

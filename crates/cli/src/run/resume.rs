@@ -74,10 +74,11 @@ pub fn begin(dir: &Path, asked: Args) -> anyhow::Result<Resume> {
         return Ok(Resume::Over(
             run.exit,
             format!(
-                "{} is over: {} of {} have a result, and the code is {}",
+                "{} is over: {} of {} {} a result, and the code is {}",
                 dir.display(),
                 run.cases.len(),
                 words::cases(planned),
+                words::with(run.cases.len(), "has", "have"),
                 run.exit
             ),
         ));

@@ -8,6 +8,7 @@ use std::{
 };
 
 use stalecore_model::{
+    again,
     console::{Line, Lines},
     exit::ExitCode,
     ktap::Ktap,
@@ -69,6 +70,10 @@ pub struct Session {
     pub log_failed: Option<io::Error>,
     /// The threads that run the machine's CPUs, where it is emulated here.
     pub threads: Option<Threads>,
+    /// Has the image offered to send records again?
+    pub offered: bool,
+    /// How a request gets to the image, where the line goes both ways.
+    say: Option<Box<dyn FnMut(&str)>>,
     speaks: bool,
     /// When the closing record came.
     ended: Option<Instant>,
@@ -95,6 +100,8 @@ impl Session {
             cuts: 0,
             log_failed: None,
             threads: None,
+            offered: false,
+            say: None,
             speaks: false,
             ended: None,
             reason: None,
@@ -104,6 +111,17 @@ impl Session {
             log,
             progress,
         }
+    }
+
+    /// From now on what is missing is asked for, by `say`.
+    pub fn ask_by(&mut self, say: impl FnMut(&str) + 'static) {
+        self.say = Some(Box::new(say));
+        self.reader = Reader::asking();
+    }
+
+    /// How many records were missing, and came when they were asked for.
+    pub fn mended(&self) -> usize {
+        self.reader.mended()
     }
 
     /// Takes in what came.
@@ -211,7 +229,8 @@ impl Session {
     fn record(&mut self, record: Record, seal: Option<Seal>) {
         self.progress.record(&record);
         let hold = matches!(record, Record::Hold(_));
-        let begins = matches!(record, Record::Machine(_));
+        // Not one that is sent again.
+        let begins = matches!(record, Record::Machine(_)) && !self.offered;
         let ends = matches!(record, Record::End(_));
         let blocked = matches!(record, Record::Block(_));
         if self.reader.take(&mut self.run, record, seal) {
@@ -223,7 +242,7 @@ impl Session {
                 // It prints the tree of all cases again.
                 self.tree_cases = 0;
             }
-            if ends {
+            if ends || self.ended.is_some() {
                 self.ended = Some(Instant::now());
             }
         }
@@ -244,8 +263,21 @@ impl Session {
         }
     }
 
+    /// The image offers to send records again: its last line comes when it has heard
+    /// that none is missing, or nothing at all.
+    fn answer(&mut self) {
+        self.offered = true;
+        self.ended = self.ended.map(|_| Instant::now());
+        if let Some(say) = &mut self.say {
+            say(&self.reader.request(&self.run).line());
+        }
+    }
+
     /// A line of nobody in particular, or of our loader.
     fn text(&mut self, text: String) {
+        if text == again::OFFER {
+            return self.answer();
+        }
         if let Some(reason) = text.strip_prefix(OURS) {
             self.reason = Some(reason.to_string());
         } else if !self.speaks && self.reason.is_some() && text.starts_with(GOING_BACK) {

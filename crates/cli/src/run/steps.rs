@@ -1,7 +1,7 @@
 //! The crash path as a table: each step that was begun, when, and on which core;
 //! the last one is where it ended.
 
-use stalecore_model::{kdump::KdumpRecord, run::Run};
+use stalecore_model::{kdump::KdumpRecord, run::Run, words};
 
 use super::{figures, table::fold};
 
@@ -36,7 +36,7 @@ pub fn steps(run: &Run, width: usize) -> String {
 fn row(record: &KdumpRecord) -> [String; 3] {
     let mut step = record.step.about().to_string();
     if let Some(cpus) = record.cpus.as_ref().filter(|cpus| !cpus.is_empty()) {
-        step += &format!(": CPU {cpus}");
+        step += &format!(": {}", words::cpus(cpus));
     }
     if let Some(detail) = &record.detail {
         step += &format!(
@@ -88,7 +88,7 @@ mod tests {
             steps(&run, 50),
             "   at  CPU  step\n\
              1.20s  3    panic\n\
-             2.21s  3    cores that did not stop: CPU 0-2,4-6\n\
+             2.21s  3    cores that did not stop: CPUs 0-2,4-6\n\
              2.21s  3    warning that cores may be stale\n\
              3.00s  3    saying what each core was doing:\n            \
              one\u{fffd}[2J two three four five six\n"

@@ -50,6 +50,16 @@ pub fn open(path: &Path, baud: u32, counters: Arc<Counters>) -> anyhow::Result<D
     Ok(Device { file, counters })
 }
 
+impl Device {
+    /// The same line, to write to.
+    ///
+    /// # Errors
+    /// The host has no room for one more open file.
+    pub fn writer(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+}
+
 impl Read for Device {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(bytes);

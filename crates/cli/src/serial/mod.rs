@@ -47,6 +47,10 @@ pub struct Args {
     baud: Option<u32>,
     #[command(flatten)]
     output: OutputArgs,
+    /// Ask for records that were lost on the way, once the run has ended: of an image that
+    /// was booted with stalecore.ask=on
+    #[arg(long)]
+    ask: bool,
     /// Give up after this many seconds without a byte
     #[arg(long, value_name = "SECONDS", default_value_t = SILENCE, value_parser = seconds)]
     timeout: u32,
@@ -73,6 +77,10 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
         Pace::default(),
     );
     let mut session = Session::new(run, out.console()?, progress);
+    if args.ask {
+        let voice = line.voice();
+        session.ask_by(move |request| voice.say(request));
+    }
     interrupt::install()?;
     if !args.output.quiet {
         stderr::say(&format!(
@@ -101,6 +109,7 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
         cuts: session.cuts,
     };
     session.run.notes.extend(notes(&line, session.run.restarts));
+    session.run.notes.extend(again(&session));
     session.run.serial = Some(line);
     let ending = Ending {
         stop,
@@ -162,6 +171,22 @@ pub fn notes(line: &SerialLine, restarts: u32) -> Vec<String> {
         "the board began again; each case counts as it last ran",
     );
     notes
+}
+
+/// What was sent again, or could have been.
+fn again(session: &Session) -> Option<String> {
+    match (session.mended(), session.run.lost_records()) {
+        (0, 0) => None,
+        (0, _) if session.offered => {
+            Some("host: the image offered to send what was lost again; serial --ask asks".into())
+        }
+        (0, _) => None,
+        (n, _) => Some(format!(
+            "host: {} lost on the way, and came when {} asked for",
+            words::count(n, "record was", "records were"),
+            words::with(n, "it was", "they were"),
+        )),
+    }
 }
 
 #[cfg(test)]

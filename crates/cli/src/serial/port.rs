@@ -3,12 +3,13 @@
 
 use std::{
     fmt,
+    fs::File,
     io::{self, Read, Write},
     net::{TcpStream, ToSocketAddrs},
     path::PathBuf,
     str::FromStr,
     sync::{
-        Arc,
+        Arc, Mutex,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -79,11 +80,40 @@ impl fmt::Display for Port {
 /// A line that is being read: 0 bytes or an error when it is lost.
 type Source = dyn Read + Send;
 
+/// Where a line that is open is written to, while it is.
+pub struct Voice(Mutex<Option<Mouth>>);
+
+enum Mouth {
+    Device(File),
+    Socket(TcpStream),
+}
+
+impl Voice {
+    fn set(&self, mouth: Mouth) {
+        if let Ok(mut slot) = self.0.lock() {
+            *slot = Some(mouth);
+        }
+    }
+
+    /// Writes to the line. What is lost is asked for once more, so that nobody need
+    /// know.
+    pub fn say(&self, text: &str) {
+        if let Ok(mut slot) = self.0.lock() {
+            let _ = match slot.as_mut() {
+                Some(Mouth::Device(file)) => file.write_all(text.as_bytes()),
+                Some(Mouth::Socket(stream)) => stream.write_all(text.as_bytes()),
+                None => Ok(()),
+            };
+        }
+    }
+}
+
 /// A line with its speed.
 pub struct Line {
     port: Port,
     baud: u32,
     counters: Arc<Counters>,
+    voice: Arc<Voice>,
 }
 
 impl Line {
@@ -99,6 +129,7 @@ impl Line {
             port,
             baud: baud.unwrap_or(BAUD),
             counters: Arc::default(),
+            voice: Arc::new(Voice(Mutex::new(None))),
         })
     }
 
@@ -113,6 +144,11 @@ impl Line {
         Arc::clone(&self.counters)
     }
 
+    /// What writes to the line, whenever it is open.
+    pub fn voice(&self) -> Arc<Voice> {
+        Arc::clone(&self.voice)
+    }
+
     /// Opens the line.
     ///
     /// # Errors
@@ -120,14 +156,22 @@ impl Line {
     pub fn open(&self) -> anyhow::Result<Box<Source>> {
         Ok(match &self.port {
             Port::Device(path) => {
-                Box::new(device::open(path, self.baud, Arc::clone(&self.counters))?)
+                let device = device::open(path, self.baud, Arc::clone(&self.counters))?;
+                self.voice.set(Mouth::Device(device.writer()?));
+                Box::new(device)
             }
-            Port::Tcp(address) => Box::new(connect(address)?),
+            Port::Tcp(address) => Box::new(self.connect(address)?),
             Port::Telnet(address) => Box::new(Terminal {
-                stream: connect(address)?,
+                stream: self.connect(address)?,
                 telnet: Telnet::default(),
             }),
         })
+    }
+
+    fn connect(&self, address: &str) -> io::Result<TcpStream> {
+        let stream = connect(address)?;
+        self.voice.set(Mouth::Socket(stream.try_clone()?));
+        Ok(stream)
     }
 
     /// Reads on a thread of its own, for as long as anybody listens.

@@ -265,6 +265,11 @@ pub const KEYS: &[Key] = &[
         read: |o, value| one_of(value, AFTER_BLOCK).map(|after| o.after_block = after),
         write: |o| word(o.after_block, AFTER_BLOCK),
     },
+    switch!(
+        "ask",
+        "at the end, wait to be asked over the console for records that were lost (serial --ask)",
+        ask
+    ),
     switch!("semihosting", "end through semihosting", semihosting),
     switch!(
         "hold",

@@ -134,6 +134,9 @@ pub struct Options {
     pub wait_ms: Option<u32>,
     /// What follows a block that nothing releases.
     pub after_block: AfterBlock,
+    /// May the console's input be read, once the run has ended, for requests to send
+    /// records again?
+    pub ask: bool,
     /// `HLT #0xf000` is answered; fatal where it is not, so off by default.
     pub semihosting: bool,
     /// Hold still at the first block, and when the crash kernel has reported,
@@ -172,6 +175,7 @@ impl Default for Options {
             recorder: true,
             wait_ms: None,
             after_block: AfterBlock::End,
+            ask: false,
             semihosting: false,
             hold: false,
             scenario: Scenario::Plan,

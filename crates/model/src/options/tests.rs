@@ -109,6 +109,7 @@ fn each_key_writes_what_it_reads() {
         ("recorder", "off"),
         ("wait", "9ms"),
         ("after-block", "reset"),
+        ("ask", "on"),
         ("semihosting", "on"),
         ("hold", "on"),
         ("scenario", "kdump"),

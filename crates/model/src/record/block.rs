@@ -98,11 +98,22 @@ impl Block {
     /// What the operation had not done, in words: `had not returned from
     /// flush_icache_range+92 (ic ivau)`.
     pub fn had_not(&self) -> String {
-        let (at, instruction) = (&self.at, &self.instruction);
+        let place = self.place();
         if self.behind {
-            format!("had not gone on behind {at} ({instruction}), which had returned,")
+            format!("had not gone on behind {place}, which had returned,")
         } else {
-            format!("had not returned from {at} ({instruction})")
+            format!("had not returned from {place}")
+        }
+    }
+
+    /// Where it is, and the instruction there: `flush_icache_range+92 (ic ivau)`, or `ic
+    /// ivau (timed block, issue class)`, which names it already.
+    pub fn place(&self) -> String {
+        let (at, instruction) = (&self.at, &self.instruction);
+        if at.starts_with(instruction.as_str()) {
+            at.clone()
+        } else {
+            format!("{at} ({instruction})")
         }
     }
 

@@ -183,7 +183,7 @@ impl<'a> Log<'a> {
 /// The entries of a journal: kind and text.
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
-    bytes: &'a [u8],
+    pub(super) bytes: &'a [u8],
     pub(super) at: usize,
 }
 

@@ -55,13 +55,13 @@ pub enum Kind {
     /// The plan was begun, or gone on with. The text is CNTVCT_EL0 at entry.
     Boot,
     /// A record of what is measured on what, as the console has it, without the
-    /// `# `.
+    /// `# `; with its seal where all records are kept.
     Context,
     /// A record of what was found, likewise.
     Record,
     /// A trial of a search for culprits: see [`Trial`].
     Trial,
-    /// The run has ended in order. No text.
+    /// The run has ended in order. No text, but where all records are kept.
     End,
     /// What is before this has been written to a file. No text.
     Saved,
@@ -261,6 +261,8 @@ pub struct Recorder<'a> {
     bytes: &'a mut [u8],
     /// Where the next entry goes.
     end: usize,
+    /// Where the entries of this boot begin.
+    boot: usize,
     /// How many flights were written.
     flights: u64,
     full: bool,
@@ -285,6 +287,7 @@ impl<'a> Recorder<'a> {
         let mut new = Self {
             bytes,
             end: JOURNAL,
+            boot: JOURNAL,
             flights: 0,
             full: false,
             barrier,
@@ -324,6 +327,7 @@ impl<'a> Recorder<'a> {
         Ok(Some(Self {
             bytes,
             end,
+            boot: end,
             flights,
             full: false,
             barrier,
@@ -338,6 +342,14 @@ impl<'a> Recorder<'a> {
         Log {
             bytes: self.bytes,
             plan: core::str::from_utf8(plan).unwrap_or_default(),
+        }
+    }
+
+    /// The entries of this boot.
+    pub const fn this_boot(&self) -> Entries<'_> {
+        Entries {
+            bytes: self.bytes,
+            at: self.boot,
         }
     }
 

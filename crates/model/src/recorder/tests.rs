@@ -60,6 +60,8 @@ fn what_was_written_is_read_and_gone_on_with() {
     assert!(recorder.log().ended());
     let kinds: Vec<_> = recorder.log().entries().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, [Kind::Boot, Kind::Record, Kind::Boot, Kind::End]);
+    let own: Vec<_> = recorder.this_boot().map(|(kind, _)| kind).collect();
+    assert_eq!(own, [Kind::Boot, Kind::End]);
     // A new plan begins with nothing of the old one.
     let recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
     assert_eq!(texts(recorder.log()), []);

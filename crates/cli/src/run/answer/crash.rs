@@ -94,9 +94,8 @@ fn ended(run: &Run, n: u32, others: &str) -> String {
         .released()
         .map_or(String::new(), |released| format!("; {released}"));
     format!(
-        "the crash path ended in {} ({}) on CPU {}, {}: it had not returned {}{others}{released}",
-        block.at,
-        block.instruction,
+        "the crash path ended in {} on CPU {}, {}: it had not returned {}{others}{released}",
+        block.place(),
         block.initiator,
         side(run),
         block.waited()

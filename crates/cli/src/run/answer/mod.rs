@@ -121,9 +121,10 @@ fn absent(run: &Run) -> Option<String> {
     let all = machine.cpus as usize;
     (!absent.is_empty() && all >= absent.len()).then(|| {
         format!(
-            "{} of {} took part: CPU {absent} did not answer.",
+            "{} of {} took part: {} did not answer.",
             all - absent.len(),
-            words::count(all, "core", "cores")
+            words::count(all, "core", "cores"),
+            words::cpus(&absent)
         )
     })
 }

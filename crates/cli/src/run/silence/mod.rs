@@ -28,6 +28,7 @@ use stalecore_model::{
     plan::{Case, Plan},
     record::{Block, CoreState},
     run::{HOST, Run},
+    words,
 };
 
 use super::{core_file::CoreFile, qmp::Qmp, threads::HeldUp};
@@ -297,7 +298,7 @@ fn places(registers: &BTreeMap<usize, Registers>, names: &Names<'_>) -> Vec<Stri
     }
     places
         .into_iter()
-        .map(|(pc, cpus)| format!("silence: CPU {cpus} at {}", names.at(pc)))
+        .map(|(pc, cpus)| format!("silence: {} at {}", words::cpus(&cpus), names.at(pc)))
         .collect()
 }
 
@@ -321,7 +322,7 @@ mod tests {
             places(&registers.into(), &Names::new(&[], None)),
             [
                 "silence: CPU 0 at 0x40080000",
-                "silence: CPU 1-2 at 0x40080040"
+                "silence: CPUs 1-2 at 0x40080040"
             ]
         );
     }
