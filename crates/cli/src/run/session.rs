@@ -48,6 +48,9 @@ pub fn begun() -> Run {
     }
 }
 
+/// What gets a request to the image.
+type Say = Box<dyn FnMut(&str)>;
+
 /// A console being read.
 pub struct Session {
     /// What has been learned.
@@ -73,7 +76,7 @@ pub struct Session {
     /// Has the image offered to send records again?
     pub offered: bool,
     /// How a request gets to the image, where the line goes both ways.
-    say: Option<Box<dyn FnMut(&str)>>,
+    say: Option<Say>,
     speaks: bool,
     /// When the closing record came.
     ended: Option<Instant>,
