@@ -103,13 +103,9 @@
     b       1b
     end_stuck stale_load_storm
 
-// A ring of jumps, one for each 64 byte line of 16 KiB.
+// A ring of jumps at x2, made at run time: more than a core's first caches hold.
     stuck   stale_ifetch_storm
-    .rept   255
-    b       . + 64
-    .space  60, 0
-    .endr
-    b       stale_ifetch_storm
+    br      x2
     end_stuck stale_ifetch_storm
 
     stuck   stale_dc_storm

@@ -18,6 +18,7 @@ use crate::{
     kdump,
     report::recorder,
     routines::{extable, kernel, trace},
+    stuck,
 };
 
 /// Handles an exception; returns to where the frame then says. `vector` is
@@ -61,8 +62,7 @@ fn interrupt(frame: &mut Frame) {
 /// Lets a stale core out of its loop: those are leaves, so the link register
 /// is the way out.
 fn leave_if_released(core: &Core, frame: &mut Frame) -> bool {
-    let released =
-        core.request.load(Ordering::Acquire) == RELEASE && layout::stuck().contains(&frame.elr);
+    let released = core.request.load(Ordering::Acquire) == RELEASE && stuck::contains(frame.elr);
     if released {
         frame.elr = frame.x[30];
     }

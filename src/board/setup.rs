@@ -36,7 +36,7 @@ use crate::{
     },
     measure::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, Buffers, code_of},
     report::{self, recorder},
-    stuck::SCRATCH_SIZE,
+    stuck::{self, FAR_SIZE, SCRATCH_SIZE},
 };
 
 /// The program's stack of a core.
@@ -154,9 +154,10 @@ impl Board {
             open_console(uart);
         }
         let options = options?;
-        let (cores, areas, conductor_stack) = built?;
+        let (cores, areas, far, conductor_stack) = built?;
         uncached.into_iter().for_each(recorder::set_up);
         let buffers = areas.into_iter().map(Buffers::new).collect();
+        stuck::set_up_far(far);
         let boot_cpu = boot_cpu.ok_or_else(|| {
             format!(
                 "this core's MPIDR {own:#x} is not among the {} described",
@@ -246,14 +247,14 @@ fn says_semihosting(bootargs: &str) -> bool {
         .any(|word| word == "stalecore.semihosting=on")
 }
 
-/// Takes memory for the cores' stacks and the initiators' areas.
+/// Takes memory for the cores' stacks, the initiators' areas, and what is far.
 fn build(
     platform: &Platform,
     plan: &Result<Plan, String>,
     boot_cpu: Option<usize>,
     taken: &[Region],
     tables: &mut Tables,
-) -> Result<(Vec<Core>, Vec<Pages>, Pages), String> {
+) -> Result<(Vec<Core>, Vec<Pages>, Pages, Pages), String> {
     let plan = plan.as_ref().map_err(Clone::clone)?;
     let roles = &plan.roles;
     let with_el2 = tables.has_el2();
@@ -266,6 +267,7 @@ fn build(
             + if with_el2 { guarded(EL2_STACK) } else { 0 })
         + 3 * guarded(CONDUCTOR_STACK)
         + roles.initiators.len() * guarded(AREA_SIZE)
+        + guarded(FAR_SIZE)
         + PAGE;
     let mut arena = Arena::take(platform, size, taken)?;
     let mut cores = Vec::with_capacity(cpus);
@@ -302,5 +304,7 @@ fn build(
         tables.map_code_view(code, size)?;
         areas.push(area);
     }
-    Ok((cores, areas, conductor_stack))
+    let far = arena.pages(tables, FAR_SIZE, true)?;
+    tables.map_code_view(far.start(), FAR_SIZE)?;
+    Ok((cores, areas, far, conductor_stack))
 }

@@ -5,7 +5,11 @@ use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{
-    cpuset::CpuSet, fabric::holders, glossary::LineState, plan::Case, record::Record,
+    cpuset::CpuSet,
+    fabric::holders,
+    glossary::{LineState, Need},
+    plan::Case,
+    record::Record,
 };
 use stalecore_routines::probe::batch_of;
 
@@ -20,9 +24,11 @@ use crate::{
         command::Command,
         job::Order,
         mark::{self, Phase},
-        percpu::{self, core},
+        percpu::{self, Core, core},
+        sleep,
     },
     fabric,
+    hal::{arch, clock, psci, watchdog},
     measure::{self, AREAS},
     report::{self, recorder},
     stuck,
@@ -63,6 +69,20 @@ impl Effort {
     }
 }
 
+/// How much longer the sentinel sleeps than the initiators: its waking is not to be what
+/// comes before the operation.
+const DOZES_ON_MS: u64 = 20;
+
+/// Sleeps, but for what the watchdog wants.
+fn doze(own: &Core, begun: u64, ms: u64) {
+    let mut slept = 0;
+    while slept < ms {
+        slept = watchdog::refresh_ms().map_or(ms, |most| ms.min(slept + most));
+        sleep::until(own, begun, slept);
+        watchdog::refresh();
+    }
+}
+
 impl Run<'_> {
     /// Runs one case on all initiators at once.
     pub(super) fn measure(
@@ -71,13 +91,15 @@ impl Run<'_> {
         stale: &CpuSet,
         effort: Effort,
     ) -> Result<Outcome, String> {
+        if let Some(why) = self.lacks(case) {
+            return Ok(Outcome::Done(Box::new(Measured::lacking(why))));
+        }
         let real = effort != Effort::Baseline;
         let (samples, sweep) = match effort {
             Effort::Baseline => (self.conductor.samples, false),
             Effort::Case => (self.conductor.samples, self.conductor.plan.sweep),
             Effort::Trial { samples, sweep } => (samples, sweep),
         };
-        let roles = &self.conductor.plan.roles;
         let order = Order {
             subject: case.subject,
             line: case.line,
@@ -90,38 +112,83 @@ impl Run<'_> {
             cpu_off_hold: real && stuck::row(case.state).hold.is_some(),
             patient: matches!(effort, Effort::Trial { .. }),
             deadline_ms: self.conductor.plan.deadline_ms,
+            dwell_ms: None,
         };
         mark::begin_case(case.number);
         report::running(mark::case());
+        let mut measured = match self.carry_out(order) {
+            Watched::Returned => self.collect(case),
+            Watched::Held(held) => return Ok(Outcome::Blocked(held)),
+        };
+        if measured.cut && effort == Effort::Case {
+            self.cut.push(case.number);
+        }
+        if !matches!(effort, Effort::Trial { .. }) && !measured.has_faulted() {
+            let dwell = &self.conductor.plan.dwell;
+            for (ms, nth) in dwell
+                .before(case.subject)
+                .iter()
+                .flat_map(|ms| (0..dwell.samples()).map(move |nth| (*ms, nth)))
+            {
+                let order = Order {
+                    samples: nth,
+                    batch: 1,
+                    dwell_ms: Some(ms),
+                    ..order
+                };
+                match self.carry_out(order) {
+                    Watched::Returned => measured.add_dwell(ms, self.collect(case)),
+                    Watched::Held(held) => return Ok(Outcome::Blocked(held)),
+                }
+            }
+        }
+        Ok(Outcome::Done(Box::new(measured)))
+    }
+
+    /// What the initiators have brought back.
+    fn collect(&mut self, case: &Case) -> Measured {
+        recorder::clear_in_flight();
+        self.tell_serrors(case.number);
+        findings::collect(&self.conductor.plan.roles.initiators)
+    }
+
+    /// Has all initiators carry out an order at once, and watches them.
+    fn carry_out(&self, order: Order) -> Watched {
+        let roles = &self.conductor.plan.roles;
         if let Some(first) = roles.initiators.lowest() {
             recorder::set_in_flight(first, core(first).mark.read());
         }
-        let own = percpu::this().map(|c| c.index);
+        let own = percpu::this().filter(|own| roles.initiators.contains(own.index));
         for cpu in roles.initiators.iter() {
             core(cpu).job.put(order);
         }
-        let others: CpuSet = roles
-            .initiators
-            .iter()
-            .filter(|cpu| Some(*cpu) != own)
-            .collect();
-        ask(&others, Command::Measure, |_| 0);
-        if own.is_some_and(|cpu| roles.initiators.contains(cpu))
-            && let Some(core) = percpu::this()
-        {
-            measure::run_order(core);
+        let mut others = roles.initiators;
+        if let Some(own) = own {
+            others.remove(own.index);
         }
-        match sentinel::watch(&others, self.conductor.plan.deadline_ms) {
-            Watched::Returned => {
-                recorder::clear_in_flight();
-                self.tell_serrors(case.number);
-                let measured = findings::collect(&roles.initiators);
-                if measured.cut && effort == Effort::Case {
-                    self.cut.push(case.number);
-                }
-                Ok(Outcome::Done(Box::new(measured)))
+        let begun = clock::now();
+        ask(&others, Command::Measure, |_| 0);
+        if let Some(own) = own {
+            measure::run_order(own);
+        } else if let (Some(ms), Some(watcher)) = (order.dwell_ms, percpu::this()) {
+            doze(watcher, begun, u64::from(ms) + DOZES_ON_MS);
+        }
+        sentinel::watch(&others, self.conductor.plan.deadline_ms)
+    }
+
+    /// What a case needs that this machine, or its stale state, does not have.
+    fn lacks(&self, case: &Case) -> Option<String> {
+        match case.subject.needs()? {
+            Need::Lse => (!arch::has_lse()).then(|| "this core has no FEAT_LSE".into()),
+            Need::TlbRange => {
+                (!arch::has_tlb_ranges()).then(|| "this core has no FEAT_TLBIRANGE".into())
             }
-            Watched::Held(held) => Ok(Outcome::Blocked(held)),
+            Need::Psci => (!psci::is_available()).then(|| "this machine has no PSCI".into()),
+            Need::Taker => {
+                let takes =
+                    stuck::takes_interrupts(case.state) && !self.stale(case.state).is_empty();
+                (!takes).then(|| format!("no core takes interrupts in {}", case.state))
+            }
         }
     }
 

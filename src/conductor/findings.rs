@@ -8,7 +8,7 @@ use stalecore_model::{
     histogram::Histogram,
     options::Milli,
     plan::Case,
-    record::{CaseRecord, Depth, Fault, Hex, InitiatorRecord},
+    record::{CaseRecord, Depth, Dwell, Fault, Hex, InitiatorRecord},
     syndrome, verdict,
 };
 use stalecore_routines::{counter::Counter, probe::batch_of};
@@ -22,14 +22,42 @@ pub struct Measured {
     complete: Histogram,
     sweep: Vec<Depth>,
     initiators: Vec<InitiatorRecord>,
+    /// What was timed behind a dwell, by its length in milliseconds.
+    dwells: Vec<(u32, Histogram)>,
     /// CPU, syndrome and what the routine returned.
     fault: Option<(usize, [u64; 3], i64)>,
     /// An initiator whose step-by-step pass saw no operation.
     unseen: Option<usize>,
     /// The time for some of it was over before all was done.
     pub cut: bool,
+    /// Why nothing was: what it needs is not here.
+    lacks: Option<String>,
     /// CPU, what its code had to return and what it did.
     pub stale_code: Option<(usize, u16, u16)>,
+}
+
+impl Measured {
+    /// Nothing, as what it takes is not here.
+    pub fn lacking(why: String) -> Self {
+        Self {
+            lacks: Some(why),
+            ..Self::default()
+        }
+    }
+
+    /// Did an operation take an exception?
+    pub const fn has_faulted(&self) -> bool {
+        self.fault.is_some()
+    }
+
+    /// Adds what was measured once behind a dwell of `ms` milliseconds.
+    pub fn add_dwell(&mut self, ms: u32, one: Self) {
+        match self.dwells.last_mut() {
+            Some((last, all)) if *last == ms => all.merge(&one.complete),
+            _ => self.dwells.push((ms, one.complete)),
+        }
+        self.fault = self.fault.or(one.fault);
+    }
 }
 
 /// How cases are judged in this run.
@@ -101,13 +129,27 @@ impl Judge {
         record.complete = done.complete;
         record.sweep = done.sweep;
         record.initiators = done.initiators;
+        record.dwell = done
+            .dwells
+            .into_iter()
+            .enumerate()
+            .map(|(nth, (ms, samples))| Dwell {
+                ms,
+                samples,
+                baseline: baseline
+                    .and_then(|b| b.dwells.get(nth))
+                    .map_or(Histogram::new(), |(_, samples)| samples.clone()),
+            })
+            .collect();
         if let Some(baseline) = baseline {
             record.base_issue = baseline.issue.clone();
             record.base_complete = baseline.complete.clone();
         }
         let slowdown = verdict::of_case(&record, self.resolution);
         let mut fault = None;
-        (record.verdict, record.why) = if let Some((cpu, registers, returned)) = done.fault {
+        (record.verdict, record.why) = if let Some(why) = done.lacks {
+            (Verdict::Skipped, Some(why))
+        } else if let Some((cpu, registers, returned)) = done.fault {
             fault = Some(fault_record(case, cpu, registers, returned));
             (Verdict::Faulted, None)
         } else if let Some((cpu, expected, seen)) = done.stale_code {

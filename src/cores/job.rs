@@ -23,6 +23,7 @@ pub struct Job {
     cpu_off_hold: AtomicBool,
     patient: AtomicBool,
     deadline_ms: AtomicU32,
+    dwell_ms: AtomicU32,
 }
 
 /// A [`Job`], taken out.
@@ -51,7 +52,13 @@ pub struct Order {
     /// After so many milliseconds without a new mark the sentinel calls an
     /// operation blocked: what has no marks inside must not take as long.
     pub deadline_ms: u32,
+    /// Do nothing for so many milliseconds, then one operation: the sample of this
+    /// number, in `samples`.
+    pub dwell_ms: Option<u32>,
 }
+
+/// The word of an order without one.
+const NO_DWELL: u32 = u32::MAX;
 
 impl Job {
     /// No order yet.
@@ -68,6 +75,7 @@ impl Job {
             cpu_off_hold: AtomicBool::new(false),
             patient: AtomicBool::new(false),
             deadline_ms: AtomicU32::new(0),
+            dwell_ms: AtomicU32::new(NO_DWELL),
         }
     }
 
@@ -85,6 +93,8 @@ impl Job {
             .store(order.cpu_off_hold, Ordering::Relaxed);
         self.patient.store(order.patient, Ordering::Relaxed);
         self.deadline_ms.store(order.deadline_ms, Ordering::Relaxed);
+        self.dwell_ms
+            .store(order.dwell_ms.unwrap_or(NO_DWELL), Ordering::Relaxed);
     }
 
     pub fn get(&self) -> Option<Order> {
@@ -104,6 +114,7 @@ impl Job {
             cpu_off_hold: self.cpu_off_hold.load(Ordering::Relaxed),
             patient: self.patient.load(Ordering::Relaxed),
             deadline_ms: self.deadline_ms.load(Ordering::Relaxed),
+            dwell_ms: Some(self.dwell_ms.load(Ordering::Relaxed)).filter(|ms| *ms != NO_DWELL),
         })
     }
 }

@@ -3,6 +3,7 @@
 pub mod survey;
 pub mod start;
 pub mod ask;
+pub mod sleep;
 pub mod command;
 pub mod percpu;
 pub mod identity;

@@ -37,7 +37,7 @@ use crate::{
 
 /// Finishes the installation on this core. (SMCCC, OEM fast calls.)
 pub const READY: u32 = 0xc300_5745;
-/// Watches the barriers at the addresses in x1 to x6; 0 for none.
+/// Watches the instructions at the addresses in x1 to x6; 0 for none.
 pub const WATCH: u32 = 0xc300_5746;
 
 /// Waits, as a barrier does, until all that this core has posted is answered.
@@ -71,10 +71,7 @@ fn synchronous(core: &Core, shared: &Shared, frame: &mut Frame) {
         Trap::Other {
             class: SOFTWARE_STEP,
             ..
-        } => {
-            trace::at(frame.elr);
-            frame.spsr |= SPSR_STEP;
-        }
+        } => stepped(frame),
         Trap::System {
             register,
             rt,
@@ -128,8 +125,12 @@ fn maintenance(core: &Core, shared: &Shared, frame: &mut Frame, what: Maintenanc
 
 fn barrier(core: &Core, shared: &Shared, frame: &mut Frame) {
     // EL2 maps the image's code too.
-    let Some(barrier) = layout::instruction(frame.elr).and_then(Barrier::decode) else {
+    let Some(instruction) = layout::instruction(frame.elr) else {
         reflect(frame, frame.esr, frame.far);
+        return;
+    };
+    let Some(barrier) = Barrier::decode(instruction) else {
+        access(core, shared, frame);
         return;
     };
     mark(
@@ -146,6 +147,28 @@ fn barrier(core: &Core, shared: &Shared, frame: &mut Frame) {
     wait(core, shared, ticket);
     arch::dsb_sy();
     skip(frame);
+}
+
+/// What is watched and no barrier leaves the core: it waits, and is then executed as it
+/// stands there, breakpoints off until it is.
+fn access(core: &Core, shared: &Shared, frame: &mut Frame) {
+    let ticket = shared.model.access(core.index, arch::cntvct(), &PRESENCE);
+    wait(core, shared, ticket);
+    MDSCR_EL1.write(MDSCR_EL1::SS::SoftwareStepEnabled);
+    arch::isb();
+    frame.spsr |= SPSR_STEP;
+}
+
+/// A step: over what was watched, or of a routine that is traced.
+fn stepped(frame: &mut Frame) {
+    if MDSCR_EL1.get() & trap::MDSCR_EL1_MDE == 0 {
+        MDSCR_EL1.set(trap::MDSCR_EL1_MDE);
+        arch::isb();
+        frame.spsr &= !SPSR_STEP;
+    } else {
+        trace::at(frame.elr);
+        frame.spsr |= SPSR_STEP;
+    }
 }
 
 /// Waits until the model lets the operation go on.
@@ -277,6 +300,7 @@ fn execute(what: Maintenance, address: u64) {
         Maintenance::TlbiVaae1is => sys!(0, 8, 3, 3),
         Maintenance::TlbiVale1is => sys!(0, 8, 3, 5),
         Maintenance::TlbiVaale1is => sys!(0, 8, 3, 7),
+        Maintenance::TlbiRvae1is => sys!(0, 8, 2, 1),
         Maintenance::TlbiVmalle1 => sys!(0, 8, 7, 0),
         Maintenance::TlbiVae1 => sys!(0, 8, 7, 1),
         Maintenance::TlbiAside1 => sys!(0, 8, 7, 2),

@@ -103,31 +103,50 @@ pub fn set_lines(range: Range<u64>, holders: &CpuSet) {
 /// Watches the barriers in the code that begins at each of `functions` and
 /// ends with its first `ret`.
 pub fn watch_barriers(functions: impl IntoIterator<Item = usize>) {
-    if !is_on() {
-        return;
+    if is_on() {
+        watch(functions.into_iter().flat_map(barriers));
     }
-    let mut arguments = [0; 17];
-    let mut found = 0;
-    for function in functions {
-        for address in barriers(function) {
-            if found < MAX_BARRIERS {
-                arguments[found] = address as u64;
-                found += 1;
-            }
+}
+
+/// Watches the first timed instruction of each of these blocks, if the fabric holds up
+/// more than maintenance, and no barrier.
+pub fn watch_accesses(blocks: impl IntoIterator<Item = usize>) {
+    match FABRIC.get() {
+        Some(shared) if shared.model.holds_accesses() => {
+            watch(blocks.into_iter().filter_map(timed))
         }
+        _ => watch_barriers([]),
+    }
+}
+
+fn watch(addresses: impl IntoIterator<Item = usize>) {
+    let mut arguments = [0; 17];
+    for (argument, address) in arguments.iter_mut().zip(addresses).take(MAX_BARRIERS) {
+        *argument = address as u64;
     }
     hvc64(el2::WATCH, arguments);
 }
 
-/// The barriers between a function's start and its `ret` that wait for
-/// maintenance.
-fn barriers(function: usize) -> impl Iterator<Item = usize> {
+/// What stands behind a block's first read of a counter.
+fn timed(block: usize) -> Option<usize> {
+    instructions(block)
+        .find(|(_, instruction)| trap::reads_counter(*instruction))
+        .map(|(address, _)| address + 4)
+}
+
+/// A function's instructions, with their addresses, to its `ret`.
+fn instructions(function: usize) -> impl Iterator<Item = (usize, u32)> {
     const RET: u32 = 0xd65f_03c0;
     const LONGEST: usize = 2048;
     (function..function + LONGEST)
         .step_by(4)
         .map_while(|address| Some((address, layout::instruction(address as u64)?)))
         .take_while(|(_, instruction)| *instruction != RET)
+}
+
+/// Those of them that are barriers which wait for maintenance.
+fn barriers(function: usize) -> impl Iterator<Item = usize> {
+    instructions(function)
         .filter(|(_, instruction)| {
             trap::Barrier::decode(*instruction).is_some_and(trap::Barrier::waits_for_maintenance)
         })

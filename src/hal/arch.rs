@@ -16,7 +16,7 @@ use aarch64_cpu::registers::{
 };
 use tock_registers::fields::FieldValue;
 
-use super::registers::{PMCCFILTR_EL0, PMCNTENSET_EL0, PMCR_EL0};
+use super::registers::{ID_AA64ISAR0_EL1, PMCCFILTR_EL0, PMCNTENSET_EL0, PMCR_EL0};
 pub use stalecore_routines::instructions::{
     cntfrq_el0, cntvct, ctr_el0, dc_civac, dczid_el0, dmb_st, dsb_ishst, dsb_sy, isb, pause,
     pmccntr, sev,
@@ -52,6 +52,16 @@ instructions! {
     debug_open: "msr DAIFClr, #8";
     /// Masks debug exceptions.
     debug_mask: "msr DAIFSet, #8";
+}
+
+/// Has this core the atomic instructions of FEAT_LSE?
+pub fn has_lse() -> bool {
+    ID_AA64ISAR0_EL1.read(ID_AA64ISAR0_EL1::Atomic) >= 2
+}
+
+/// Has this core the TLB maintenance by range of FEAT_TLBIRANGE?
+pub fn has_tlb_ranges() -> bool {
+    ID_AA64ISAR0_EL1.read(ID_AA64ISAR0_EL1::TLB) >= 2
 }
 
 /// CCSIDR_EL1 of the cache that is selected.

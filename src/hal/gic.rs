@@ -31,6 +31,8 @@ pub const CRASH_STOP: IntId = IntId::sgi(2);
 /// The virtual timer's: PPI 11 (Arm's Base System Architecture).
 pub const VIRTUAL_TIMER: IntId = IntId::ppi(11);
 
+const GICD_IIDR: u64 = 8;
+
 static GIC: Once<Gic> = Once::new();
 
 /// GICv2 numbers cores by its own interfaces: the bit of each core.
@@ -208,6 +210,15 @@ fn redistributor(mpidr: u64) -> Option<u64> {
         Some(Gic::V3(v3)) => v3.redistributor(mpidr, look),
         _ => None,
     }
+}
+
+/// A register that can be read at any time and never changes: GICD_IIDR.
+pub fn identification() -> Option<usize> {
+    let gicd = match GIC.get()? {
+        Gic::V2 { gicd, .. } => *gicd,
+        Gic::V3(v3) => v3.gicd,
+    };
+    usize::try_from(gicd.base + GICD_IIDR).ok()
 }
 
 /// Lets a private interrupt through to the core that runs this, CPU `index`.

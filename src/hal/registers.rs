@@ -15,6 +15,11 @@ use tock_registers::{
 register_bitfields! {u64,
     /// The revision of the core.
     pub REVIDR_EL1 [ALL OFFSET(0) NUMBITS(64) []],
+    /// TLB maintenance: 2 and more has ranges; atomic instructions: 2 and more is FEAT_LSE.
+    pub ID_AA64ISAR0_EL1 [
+        TLB OFFSET(56) NUMBITS(4) [],
+        Atomic OFFSET(20) NUMBITS(4) []
+    ],
     /// The PMU: event counters, a cycle counter of 64 bits, counters are on.
     pub PMCR_EL0 [
         N OFFSET(11) NUMBITS(5) [],
@@ -128,6 +133,7 @@ macro_rules! registers {
 
 registers! {
     REVIDR_EL1 = "revidr_el1": read;
+    ID_AA64ISAR0_EL1 = "id_aa64isar0_el1": read;
     PMCR_EL0 = "pmcr_el0": read write;
     PMCNTENSET_EL0 = "pmcntenset_el0": write;
     PMCCFILTR_EL0 = "pmccfiltr_el0": write;

@@ -58,6 +58,11 @@ pub fn refresh() {
     }
 }
 
+/// How often, in milliseconds, [`refresh`] is to be called, if it is armed.
+pub fn refresh_ms() -> Option<u64> {
+    ARMED.get().map(|_| REFRESH_MS)
+}
+
 /// Did it reset the machine before this boot, as far as it says?
 pub fn has_reset() -> bool {
     HAS_RESET.load(Ordering::Relaxed)

@@ -114,6 +114,8 @@ pub fn instructions(counter: Counter) {
         .iter()
         .copied()
         .filter(|s| *s != Subject::None && s.operand() != Operand::Unmapped)
+        // Those are more than one instruction, or not there on every machine.
+        .filter(|s| !s.is_no_maintenance() && s.needs().is_none())
         .filter_map(|subject| {
             let address = match subject.operand() {
                 Operand::Page => area.data / PAGE,

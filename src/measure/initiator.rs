@@ -34,7 +34,11 @@ pub fn run_order(core: &Core) {
     match (order.subject, probe::of(order.subject)) {
         (Subject::SelftestHang, _) => run.hang(),
         (Subject::SelftestSlow, _) => run.slow(&mut results),
-        (_, Some(probe)) => run.operation(probe, &mut results),
+        (Subject::AffinityInfo | Subject::PsciVersion | Subject::Sgi, _) => run.call(&mut results),
+        (_, Some(probe)) => match order.dwell_ms {
+            Some(ms) => run.after_dwell(probe, ms, &mut results),
+            None => run.operation(probe, &mut results),
+        },
         (_, None) => run.routine(&mut results),
     }
     results.fault = core.take_fault();

@@ -3,7 +3,8 @@
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{
-    glossary::{LineState, Operand},
+    glossary::{LineState, Operand, Subject},
+    maintenance::MessageClass,
     plan::ClassTime,
 };
 use stalecore_routines::area::{Area, PAGE};
@@ -19,12 +20,16 @@ use crate::{
         percpu::Core,
     },
     fabric,
-    hal::{arch, clock::Deadline},
+    hal::{arch, clock::Deadline, gic, memory::executable},
     report::recorder,
+    stuck,
 };
 
 /// Samples of a class that are taken unless not even they can be had in time.
 pub(super) const FEWEST: usize = 16;
+
+/// Samples of what is no maintenance: enough to see that it returns, and when.
+const CONTROLS: usize = 8;
 
 /// The time of a class or of the sweep.
 pub(super) struct Time {
@@ -94,9 +99,43 @@ impl Measurement<'_> {
         let index = index % self.lines();
         match self.order.subject.operand() {
             Operand::Unmapped => self.core.unmapped,
-            Operand::Page => self.area.data / PAGE + index,
+            Operand::Page => (self.area.data / PAGE + index) | self.page_size(),
             Operand::Code => self.area.code + index * self.areas.line(),
-            Operand::Data | Operand::Nothing => self.area.data + index * self.areas.line(),
+            Operand::Far | Operand::Device | Operand::Data | Operand::Nothing => {
+                self.area.data + index * self.areas.line()
+            }
+        }
+    }
+
+    /// What else stands in the register of maintenance of a page: of a range, that pages
+    /// are of 4 KiB (TG); the range is the shortest, of two pages.
+    const fn page_size(&self) -> usize {
+        match self.order.subject {
+            Subject::TlbiRvae1is => 1 << 46,
+            _ => 0,
+        }
+    }
+
+    /// The same, where each sample has its own: the word of a far line, which for a
+    /// fetch is the first, or a device's register.
+    pub(super) fn operand_of_sample(&self, index: usize) -> usize {
+        match self.order.subject {
+            Subject::IfetchCold => executable(stuck::next_line()),
+            subject => match subject.operand() {
+                // Behind what a fetch finds there.
+                Operand::Far => stuck::next_line() + size_of::<u64>(),
+                Operand::Device => gic::identification().unwrap_or(self.area.data),
+                _ => self.operand(index),
+            },
+        }
+    }
+
+    /// The most samples of a class: of what is no maintenance a few are enough.
+    pub(super) fn most(&self) -> usize {
+        if self.order.subject.is_no_maintenance() {
+            CONTROLS
+        } else {
+            usize::MAX
         }
     }
 
@@ -104,7 +143,10 @@ impl Measurement<'_> {
     /// can: what stale cores do was done before they got stuck.
     pub(super) fn prepare(&self, from: usize, to: usize) {
         let operand = self.order.subject.operand();
-        if matches!(operand, Operand::Nothing | Operand::Page) {
+        if matches!(
+            operand,
+            Operand::Nothing | Operand::Page | Operand::Far | Operand::Device
+        ) {
             return;
         }
         let base = if self.on_code() {
@@ -132,6 +174,10 @@ impl Measurement<'_> {
     /// barriers of what is about to run, if there is a fabric.
     pub(super) fn watch(&self, functions: &[usize]) {
         self.core.mark.begin();
-        fabric::watch_barriers(functions.iter().copied());
+        if self.order.subject.sends() == Some(MessageClass::Access) {
+            fabric::watch_accesses(functions.iter().copied());
+        } else {
+            fabric::watch_barriers(functions.iter().copied());
+        }
     }
 }

@@ -4,6 +4,7 @@ mod calibrate;
 mod initiator;
 mod operation;
 mod routine;
+mod call;
 mod measurement;
 mod areas;
 mod buffers;

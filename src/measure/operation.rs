@@ -9,7 +9,7 @@ use stalecore_routines::probe::{Block, Probe};
 
 use super::measurement::{FEWEST, Measurement};
 use crate::{
-    cores::{job::Results, mark::Phase},
+    cores::{job::Results, mark::Phase, sleep},
     hal::{arch, clock},
     stuck,
 };
@@ -18,6 +18,8 @@ use crate::{
 const PASS: usize = 64;
 /// Samples that are discarded at the beginning of each class.
 const WARM_UP: usize = 4;
+/// Depths beyond this one are left out without a word where there is no time for them.
+const DEEP_ENOUGH: u32 = 64;
 /// Repeats of each depth of the sweep; the median of them is kept.
 const SWEEP_REPEATS: usize = 9;
 /// Repeats of a depth that are taken unless not even they can be had in time.
@@ -34,13 +36,13 @@ impl Measurement<'_> {
         } else {
             usize::MAX
         };
-        let samples = (self.order.samples as usize).min(limit);
+        let samples = (self.order.samples as usize).min(limit).min(self.most());
         if self.order.cpu_off_hold {
             stuck::release_cpu_off();
         }
         let batched = probe.depth.as_ref().filter(|_| self.order.batch > 1);
-        let depth_16 = batched.map(|depth| depth[counter][4] as usize);
-        self.watch(&[depth_16.unwrap_or(probe.issue[counter] as usize)]);
+        let in_batches = batched.map(|depth| depth[counter] as usize);
+        self.watch(&[in_batches.unwrap_or(probe.issue[counter] as usize)]);
         results.cut |=
             self.class(
                 Phase::Issue,
@@ -48,13 +50,13 @@ impl Measurement<'_> {
                 0,
                 &mut results.issue,
                 |operand| match batched {
-                    Some(depth) => depth[counter][4](operand, self.stride()).0,
+                    Some(depth) => depth[counter](operand, self.stride(), self.order.batch).0,
                     None => (probe.issue[counter])(operand),
                 },
             );
         if let Some(complete) = &probe.complete {
             let complete: Block = complete[counter];
-            self.watch(&[depth_16.unwrap_or(complete as usize)]);
+            self.watch(&[in_batches.unwrap_or(complete as usize)]);
             results.cut |= self.class(
                 Phase::Complete,
                 samples,
@@ -62,7 +64,8 @@ impl Measurement<'_> {
                 &mut results.complete,
                 |operand| match batched {
                     Some(depth) => {
-                        let (issue, barrier) = depth[counter][4](operand, self.stride());
+                        let (issue, barrier) =
+                            depth[counter](operand, self.stride(), self.order.batch);
                         issue + barrier
                     }
                     None => complete(operand),
@@ -71,6 +74,25 @@ impl Measurement<'_> {
         }
         if self.order.sweep && !self.over() {
             self.sweep(probe, results);
+        }
+    }
+
+    /// One operation alone, after this core has done nothing for a while: its line is
+    /// prepared before that.
+    pub(super) fn after_dwell(&self, probe: &Probe, ms: u32, results: &mut Results) {
+        let start = clock::now();
+        let nth = self.lines() - 1 - self.order.samples as usize % self.lines();
+        let blocks = probe.complete.as_ref().unwrap_or(&probe.issue);
+        let block: Block = blocks[self.order.counter as usize];
+        self.watch(&[block as usize]);
+        self.prepare(nth, nth + 1);
+        let operand = self.operand_of_sample(nth);
+        sleep::until(self.core, start, ms.into());
+        self.before(Phase::Dwell, operand);
+        let ticks = block(operand);
+        self.core.mark.after();
+        if !self.over() {
+            results.complete.add(ticks);
         }
     }
 
@@ -112,7 +134,7 @@ impl Measurement<'_> {
                 if time.is_over(measured, FEWEST) {
                     return true;
                 }
-                let operand = self.operand(at);
+                let operand = self.operand_of_sample(at);
                 self.before(phase, operand);
                 let ticks = block(operand);
                 self.core.mark.after();
@@ -133,13 +155,14 @@ impl Measurement<'_> {
         let Some(depths) = &probe.depth else { return };
         let time = self.time();
         let mut depth_us = 0;
+        let block = depths[self.order.counter as usize];
         for (nth, depth) in DEPTHS.iter().enumerate() {
-            let block = depths[self.order.counter as usize][nth];
             // There is no mark between one operation and the next: what is as
             // late as this would be taken for blocked at twice the depth, or soon.
             let late = depth_us / 1000 > u64::from(self.order.deadline_ms) / 4;
             if nth > 0 && (late || time.enough.has_passed()) {
-                results.cut = true;
+                // The deepest are for machines that are fast enough.
+                results.cut |= *depth <= DEEP_ENOUGH;
                 return;
             }
             depth_us = u64::MAX;
@@ -150,14 +173,14 @@ impl Measurement<'_> {
             let mut taken = 0;
             for repeat in 0..SWEEP_REPEATS {
                 if time.is_over(repeat, FEWEST_REPEATS) {
-                    results.cut = true;
+                    results.cut |= *depth <= DEEP_ENOUGH;
                     break;
                 }
                 self.prepare(0, *depth as usize);
                 let operand = self.operand(0);
                 self.before(Phase::Depth, operand);
                 let from = arch::cntvct();
-                let ticks = block(operand, self.stride());
+                let ticks = block(operand, self.stride(), *depth);
                 depth_us = depth_us.min(clock::us_since(from));
                 self.core.mark.after();
                 (issue[repeat], barrier[repeat]) = ticks;

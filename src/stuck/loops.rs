@@ -5,9 +5,10 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::far;
 use crate::{
     cores::percpu::{Core, RELEASE},
-    hal::{arch, gic},
+    hal::{arch, gic, layout},
 };
 
 /// Bytes of each core's scratch memory, for the storms.
@@ -99,6 +100,17 @@ pub fn wfi_masked(core: &Core) {
 /// What the kernel parks a core in that it cannot turn off.
 pub fn park(core: &Core) {
     stay(core, assembly!(stale_park_loop), core.scratch);
+}
+
+/// Jumps round a ring that is larger than its first caches.
+pub fn ifetch_storm(core: &Core) {
+    open(core, assembly!(stale_ifetch_storm), far::ring().start);
+}
+
+/// Is a core that is here in a loop of a stale state?
+pub fn contains(at: u64) -> bool {
+    let ring = far::ring();
+    layout::stuck().contains(&at) || (ring.start as u64..ring.end as u64).contains(&at)
 }
 
 /// Faults on the core's unmapped page again and again.

@@ -12,7 +12,7 @@ use super::{
         hold_qspinlock, hold_ticket_lock, lock_holder, qspinlock, release_qspinlock,
         release_ticket_lock, ticket_lock,
     },
-    loops::{self, Loop, SPIN, assembly, fault_loop, parked, wfi_masked},
+    loops::{self, Loop, SPIN, assembly, fault_loop, ifetch_storm, parked, wfi_masked},
     power::{cpu_off, cpu_off_inflight, cpu_suspend, crash_stopped, hold_cpu_off},
 };
 use crate::{
@@ -138,7 +138,7 @@ const ROWS: &[Row] = &[
     own(S::LockHolder, lock_holder, Interrupt),
     open(S::StoreStorm, assembly!(stale_store_storm)),
     open(S::LoadStorm, assembly!(stale_load_storm)),
-    open(S::IfetchStorm, assembly!(stale_ifetch_storm)),
+    own(S::IfetchStorm, ifetch_storm, Interrupt),
     open(S::DcStorm, assembly!(stale_dc_storm)),
     open(S::IcStorm, assembly!(stale_ic_storm)),
     open(S::TlbiStorm, assembly!(stale_tlbi_storm)),
@@ -170,6 +170,12 @@ const _: () = {
 /// The row of a state.
 pub fn row(state: StaleState) -> &'static Row {
     &ROWS[state as usize]
+}
+
+/// Does a core that is stuck so take interrupts, and go back?
+pub fn takes_interrupts(state: StaleState) -> bool {
+    let row = row(state);
+    row.proof == Interrupt && row.hold.is_none()
 }
 
 /// Gets this core stuck; returns when it is let go.

@@ -93,5 +93,5 @@ fn a_preset_is_narrowed_and_blocks_as_any_plan() {
 fn first_light_is_short() {
     let booted = Booted::new("--preset first-light --cpus 4").ends(0, &["ic-ivau"]);
     let states: BTreeSet<_> = booted.run.cases.iter().map(|c| c.state).collect();
-    assert_eq!((booted.run.cases.len(), states.len()), (32, 4));
+    assert_eq!((booted.run.cases.len(), states.len()), (48, 4));
 }

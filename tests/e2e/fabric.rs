@@ -98,6 +98,84 @@ fn what_returns_by_itself_is_told_so() {
     assert!(!words.contains("released by"), "{words}");
 }
 
+/// After nobody has done anything for a while an operation comes back late, and by
+/// itself: whoever tries something meanwhile has no credit.
+#[test]
+fn what_stalls_after_a_dwell_is_found() {
+    let args = "--cpus 4 --stale spin --ops ic-ivau --dwell 2s --samples 1 --deadline-ms 2400";
+    let quiet = Booted::new(&format!("{args} --fabric deaf=wfe")).ends(0, &["After 2.00s"]);
+    let [dwell] = &quiet.run.cases[0].dwell[..] else {
+        panic!("{:?}", quiet.run.cases[0]);
+    };
+    assert_eq!(dwell.ms, 2000);
+    assert_eq!((dwell.samples.count(), dwell.baseline.count()), (1, 1));
+    assert!(quiet.took.as_secs() >= 4, "{:?}", quiet.took);
+
+    let held = format!("{args} --fabric deaf=spin,heal=5s");
+    let booted =
+        Booted::new(&format!("{held} --wait 10s")).ends(4, &["returned by itself after 5."]);
+    assert_eq!(booted.run.blocks[0].ladder.len(), 1);
+    let booted = Booted::new(&format!("{held} --wait 1s")).ends(4, &[]);
+    let block = &booted.run.blocks[0];
+    assert!(block.ladder.len() > 1, "{block:?}");
+    assert!(!matches!(block.release(), Release::By(_)), "{block:?}");
+}
+
+/// A node that serves nobody is told from one that does not answer maintenance.
+#[test]
+fn what_is_no_maintenance_tells_who_does_not_answer() {
+    let controls = "ldr-cold,ifetch-cold,ldr-device,stxr,ldadd,affinity-info,psci-version,sgi";
+    let plan = format!(
+        "--cpus 4 --stale spin --samples 4 --sweep off --deadline-ms 600 --el 2 \
+         --ops ic-ivau,{controls}"
+    );
+    let run = |fabric: &str, says: &str| {
+        let booted = Booted::new(&format!("{plan} --cpu max --fabric {fabric}"));
+        booted.ends(4, &[says])
+    };
+    let dvm = run(
+        "deaf=spin,to=dvm",
+        "ldr-cold, ifetch-cold, ldr-device, stxr and ldadd, which are no maintenance, returned there",
+    );
+    let all = run(
+        "deaf=spin,to=all",
+        "not maintenance alone: the interconnect answers nobody: ldr-cold, which is no maintenance, on CPU 0",
+    );
+    for (booted, held) in [(&dvm, false), (&all, true)] {
+        assert_eq!(booted.run.cases.len(), 9);
+        for case in &booted.run.cases {
+            let expected = match case.op.sends() {
+                Some(MessageClass::Dvm) => true,
+                Some(MessageClass::Access) => held,
+                _ => false,
+            };
+            assert_eq!(case.verdict == Verdict::Blocked, expected, "{case:?}");
+            assert!(expected || case.issue.count() > 0, "{case:?}");
+        }
+    }
+    // What it needs may not be there.
+    let skipped = |args: &str, op: Subject| {
+        let booted = Booted::new(&format!("--samples 4 --sweep off --ops {op} {args}"));
+        let case = &booted.run.cases[0];
+        (case.verdict, case.why.clone().unwrap_or_default())
+    };
+    for (args, op, why) in [
+        ("--stale spin --cpu cortex-a72", Subject::Ldadd, "FEAT_LSE"),
+        (
+            "--stale wfi-masked",
+            Subject::Sgi,
+            "no core takes interrupts in wfi-masked",
+        ),
+        ("--stale spin --el 3", Subject::PsciVersion, "no PSCI"),
+    ] {
+        let (verdict, said) = skipped(args, op);
+        assert!(
+            verdict == Verdict::Skipped && said.contains(why),
+            "{op}: {verdict} {said}"
+        );
+    }
+}
+
 #[test]
 fn snoops_go_to_cores_that_hold_the_line() {
     let booted = Booted::new(
@@ -280,7 +358,7 @@ fn as_late_as_it_can_be_without_a_block_is_slowed() {
 fn a_depth_that_would_look_blocked_is_left_out() {
     let plan = "--icount --qemu-arg=-icount --qemu-arg=shift=6 --cpus 4 --stale wfi-masked \
                 --ops ic-ivau --samples 16 --deadline-ms 240";
-    for (delay, deepest, cut) in [("5ms", 8, true), ("1us", 64, false)] {
+    for (delay, deepest, cut) in [("5ms", 8, true), ("1us", 512, false)] {
         let booted = Booted::new(&format!("{plan} --fabric delay={delay}")).ends(0, &[]);
         let last = booted.run.cases[0].sweep.last().map(|depth| depth.depth);
         assert_eq!((last, booted.says_fewer_samples()), (Some(deepest), cut));
@@ -316,21 +394,28 @@ fn a_trial_has_the_time_that_it_needs() {
     assert!(found.complete && culprits == ["2"], "{found:?}");
 }
 
-/// Every operation under every stale state with the first, the middle and the
-/// last stale core deaf, and with none: each block found, none invented.
+/// Every operation of the default plan under every stale state, and each that comes by
+/// name under two.
 #[test]
 fn the_detection_matrix() {
-    let ops: Vec<_> = Subject::ALL
-        .iter()
-        .filter(|s| s.kind() == Kind::Operation)
-        .map(|s| s.name())
-        .collect();
+    let operations = |by_default: bool| -> Vec<&str> {
+        let all = Subject::ALL.iter().filter(|s| s.kind() == Kind::Operation);
+        all.filter(|s| s.is_default() == by_default)
+            .map(|s| s.name())
+            .collect()
+    };
     // `parked` is every case's control: what is deaf there blocks baselines.
     let states: Vec<_> = StaleState::ALL
         .iter()
         .filter(|s| **s != StaleState::Parked)
         .map(|s| s.name())
         .collect();
+    each_block_is_found_and_none_invented(&operations(true), &states);
+    each_block_is_found_and_none_invented(&operations(false), &["spin", "wfi-masked"]);
+}
+
+/// With the first, the middle and the last stale core deaf, and with none.
+fn each_block_is_found_and_none_invented(ops: &[&str], states: &[&str]) {
     let run = |fabric: &str| {
         Booted::new(&format!(
             "--cpus 5 --stale-cpus 1-3 --samples 4 --sweep off --deadline-ms 600 --timeout 600 \
@@ -348,12 +433,15 @@ fn the_detection_matrix() {
         for case in &booted.run.cases {
             tried += 1;
             // A barrier is timed behind an ic ivau, so it has one to wait for.
-            let listens = case.op.sends() == Some(MessageClass::Dvm)
-                || matches!(case.op, Subject::DsbIsh | Subject::DsbSy);
-            // Firmware has started the boot core; a core in CPU_OFF is deaf too.
+            let listens = matches!(
+                case.op.sends(),
+                Some(MessageClass::Dvm | MessageClass::Sync)
+            );
+            // Firmware has started the boot core; a core in CPU_OFF is deaf too. What a
+            // control needs may not be there: an interrupt that is taken, FEAT_LSE.
             let skipped = case.verdict == Verdict::Skipped;
             assert!(
-                !skipped || case.state == StaleState::NeverStarted,
+                !skipped || case.state == StaleState::NeverStarted || case.op.needs().is_some(),
                 "{case:?}"
             );
             let expected = deaf.is_some() && listens && !skipped;

@@ -34,6 +34,7 @@ fn mistakes_on_the_command_line() {
         ("--sentinel 0", &["sentinel", "CPU 0", "one role"]),
         ("--samples 0", &["--samples", "1 to"]),
         ("--wait forever", &["--wait", "'forever'", "1ms to"]),
+        ("--dwell 1s,soon", &["--dwell", "'soon'", "0ms to"]),
         ("--preset none", &["--preset", "'none'", "first-light"]),
         ("--fabric heal=11s", &["heal", "up to 10s"]),
         ("--max-slowdown 0.5", &["--max-slowdown", "1.0 to"]),

@@ -180,6 +180,7 @@ mod tests {
             base_issue: Histogram::new(),
             base_complete: samples,
             sweep: Vec::new(),
+            dwell: Vec::new(),
             initiators: Vec::new(),
         }
     }

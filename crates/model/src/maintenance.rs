@@ -11,6 +11,12 @@ pub enum MessageClass {
     Snoop,
     /// Nothing: it ends in the core that executes it.
     Local,
+    /// No maintenance: a line or a register is read, or a line is asked for to write.
+    Access,
+    /// No maintenance: firmware is called, on this core.
+    Firmware,
+    /// No maintenance: an interrupt to another core.
+    Interrupt,
 }
 
 impl MessageClass {
@@ -21,7 +27,15 @@ impl MessageClass {
             Self::Sync => "dvm-sync",
             Self::Snoop => "snoop",
             Self::Local => "local",
+            Self::Access => "access",
+            Self::Firmware => "firmware",
+            Self::Interrupt => "interrupt",
         }
+    }
+
+    /// Is it, or waits for, maintenance of caches and TLBs?
+    pub const fn is_maintenance(self) -> bool {
+        matches!(self, Self::Dvm | Self::Sync | Self::Snoop | Self::Local)
     }
 
     /// What is sent, in words.
@@ -31,6 +45,9 @@ impl MessageClass {
             Self::Sync => "a DVM Sync behind posted DVM messages (dvm-sync)",
             Self::Snoop => "a coherence snoop to cores that may hold the line (snoop)",
             Self::Local => "nothing to other cores (local)",
+            Self::Access => "what any load or store sends, and no maintenance (access)",
+            Self::Firmware => "nothing by itself: firmware is called (firmware)",
+            Self::Interrupt => "an interrupt to one core, and no maintenance (interrupt)",
         }
     }
 }
@@ -103,6 +120,7 @@ maintenance! {
     TlbiVaae1is = "tlbi vaae1is", (0, 8, 3, 3), Dvm;
     TlbiVale1is = "tlbi vale1is", (0, 8, 3, 5), Dvm;
     TlbiVaale1is = "tlbi vaale1is", (0, 8, 3, 7), Dvm;
+    TlbiRvae1is = "tlbi rvae1is", (0, 8, 2, 1), Dvm;
     TlbiVmalle1 = "tlbi vmalle1", (0, 8, 7, 0), Local;
     TlbiVae1 = "tlbi vae1", (0, 8, 7, 1), Local;
     TlbiAside1 = "tlbi aside1", (0, 8, 7, 2), Local;

@@ -32,11 +32,13 @@ pub enum Phase {
     Step,
     /// The functional check.
     Check,
+    /// An operation alone, after nobody has done anything for a while.
+    Dwell,
 }
 
 impl Phase {
     /// Every phase, by number.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Prepare,
         Self::Issue,
         Self::Complete,
@@ -44,6 +46,7 @@ impl Phase {
         Self::Routine,
         Self::Step,
         Self::Check,
+        Self::Dwell,
     ];
 
     /// The phase in words, for where no routine and offset is known.
@@ -56,6 +59,7 @@ impl Phase {
             Self::Routine => "routine",
             Self::Step => "routine, step by step",
             Self::Check => "functional check",
+            Self::Dwell => "timed block, after a dwell",
         }
     }
 }
@@ -153,7 +157,7 @@ impl Seen {
         let hang = self
             .site
             .is_some_and(|site| site.subject == Subject::SelftestHang);
-        (instruction.takes_line() || hang).then_some(Hex(self.address))
+        (instruction.takes_address() || hang).then_some(Hex(self.address))
     }
 }
 

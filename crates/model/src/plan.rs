@@ -7,6 +7,7 @@ use crate::{
     cpuset::{CpuSet, MAX_CPUS},
     errata::{Erratum, Machine},
     glossary::{Kind, LineState, StaleState, Subject},
+    maintenance::MessageClass,
     options::{Auto, Options, Preset, Scenario, Sentinel},
 };
 
@@ -128,6 +129,72 @@ pub struct Group {
     pub cases: Vec<Case>,
 }
 
+/// Which operations are timed once more, each alone, after nobody has done anything for
+/// a while.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Dwelling {
+    /// For so many milliseconds, one length after the other.
+    lengths_ms: Vec<u32>,
+    /// Samples of each.
+    samples: u32,
+    /// The only operation, if not each.
+    only: Option<Subject>,
+}
+
+impl Dwelling {
+    /// Samples of each length that was asked for.
+    const SAMPLES: u32 = 3;
+    /// Where nothing was said: one sample behind a short one.
+    const SHORT_MS: u32 = 50;
+
+    fn of(options: &Options) -> Self {
+        match &options.dwell_ms {
+            Some(lengths_ms) => Self {
+                lengths_ms: lengths_ms.clone(),
+                samples: Self::SAMPLES.min(options.samples),
+                only: None,
+            },
+            None if Subject::default_set().eq(options.ops.iter().copied()) => Self {
+                lengths_ms: [Self::SHORT_MS].into(),
+                samples: 1,
+                only: Some(Subject::IcIvau),
+            },
+            None => Self::default(),
+        }
+    }
+
+    /// The lengths before an operation, in milliseconds.
+    pub fn before(&self, subject: Subject) -> &[u32] {
+        let one = subject.kind() == Kind::Operation
+            && matches!(
+                subject.sends(),
+                Some(class) if !matches!(class, MessageClass::Firmware | MessageClass::Interrupt)
+            );
+        match self.only {
+            Some(only) if only != subject => &[],
+            _ if !one => &[],
+            _ => &self.lengths_ms,
+        }
+    }
+
+    /// Samples of each.
+    pub const fn samples(&self) -> u32 {
+        self.samples
+    }
+
+    /// What all of it takes for these cases and their baselines, in milliseconds.
+    pub fn all_ms(&self, groups: &[Group]) -> u64 {
+        let cases = groups.iter().flat_map(|group| &group.cases);
+        let lengths = cases.flat_map(|case| self.before(case.subject));
+        2 * u64::from(self.samples) * lengths.map(|ms| u64::from(*ms)).sum::<u64>()
+    }
+
+    /// The longest, in milliseconds.
+    pub fn longest_ms(&self) -> u32 {
+        self.lengths_ms.iter().copied().max().unwrap_or(0)
+    }
+}
+
 /// Everything that a run will do, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -140,6 +207,8 @@ pub struct Plan {
     pub sweep: bool,
     /// Deadline of one operation, in milliseconds.
     pub deadline_ms: u32,
+    /// How long nobody does anything before one operation.
+    pub dwell: Dwelling,
     /// The errata that it stages; none unless it was asked for those.
     pub errata: Vec<&'static Erratum>,
 }
@@ -230,7 +299,8 @@ impl Plan {
         let sweep = match options.sweep {
             Auto::On => true,
             Auto::Off => false,
-            Auto::Auto => number <= SWEEP_CASES,
+            // A plan of dwells is a small one.
+            Auto::Auto => number <= SWEEP_CASES && options.dwell_ms.is_none(),
         };
         let deadline_ms = options.deadline_ms.unwrap_or(default_deadline_ms(cpus));
         Ok(Self {
@@ -238,6 +308,7 @@ impl Plan {
             groups,
             sweep,
             deadline_ms,
+            dwell: Dwelling::of(options),
             errata: errata.unwrap_or_default(),
         })
     }
@@ -278,6 +349,7 @@ impl Plan {
             .into(),
             sweep: false,
             deadline_ms: options.deadline_ms.unwrap_or(default_deadline_ms(cpus)),
+            dwell: Dwelling::default(),
             errata: Vec::new(),
         })
     }

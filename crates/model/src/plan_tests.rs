@@ -228,3 +228,27 @@ fn errata_choose_the_cases() {
     // Without the preset, errata choose nothing.
     assert!(plan("ops=none stale=spin", a72).unwrap().errata.is_empty());
 }
+
+#[test]
+fn a_dwell_is_before_operations_alone() {
+    let plan = |text: &str| Plan::new(&options(text), 4).unwrap();
+    let default = Plan::new(&Options::default(), 4).unwrap();
+    assert_eq!(default.dwell.before(Subject::IcIvau), [50]);
+    assert!(default.dwell.before(Subject::DcCivac).is_empty());
+    assert_eq!(default.dwell.samples(), 1);
+    // Once in each state, and in its baseline.
+    assert_eq!(
+        default.dwell.all_ms(&default.groups),
+        2 * 50 * StaleState::ALL.len() as u64
+    );
+    assert!(plan("ops=ic-ivau").dwell.before(Subject::IcIvau).is_empty());
+    assert_eq!(plan("dwell=off").dwell.longest_ms(), 0);
+    let asked = plan("ops=ic-ivau,dc-civac,flush-icache-range,sgi stale=spin dwell=0,1s,10s");
+    assert!(!asked.sweep && plan("ops=ic-ivau stale=spin").sweep);
+    assert_eq!(asked.dwell.before(Subject::DcCivac), [0, 1000, 10_000]);
+    for other in [Subject::FlushIcacheRange, Subject::Sgi] {
+        assert!(asked.dwell.before(other).is_empty());
+    }
+    assert_eq!(asked.dwell.all_ms(&asked.groups), 2 * 3 * 2 * 11_000);
+    assert_eq!(asked.dwell.longest_ms(), 10_000);
+}

@@ -18,13 +18,20 @@ pub fn resolution(empty: &Histogram) -> u64 {
     spread.max(2)
 }
 
-/// The slow-down of a case: the larger of its two classes', each against its
-/// own baseline. `None` where neither has samples on both sides.
+/// The fewest samples behind a dwell that decide.
+const DWELLS: u64 = 3;
+
+/// The slow-down of a case: the largest of its classes' and of what was timed behind a
+/// dwell, each against its own baseline. `None` where no class has samples on both sides.
 pub fn of_case(case: &CaseRecord, resolution: u64) -> Option<Milli> {
     let (base_issue, base_complete) = case.baseline();
     let issue = slowdown(base_issue, &case.issue, resolution);
     let complete = slowdown(base_complete, &case.complete, resolution);
-    issue.max(complete)
+    let dwells = case.dwell.iter().filter(|d| d.samples.count() >= DWELLS);
+    let dwell = dwells.filter_map(|d| slowdown(&d.baseline, &d.samples, resolution));
+    issue
+        .max(complete)
+        .map(|found| dwell.fold(found, Milli::max))
 }
 
 /// How many times later than its baseline a case was, in thousandths: the

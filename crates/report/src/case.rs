@@ -1,4 +1,4 @@
-//! One case: verdict, histograms, percentiles, depth sweep, initiators. There
+//! One case: verdict, histograms, percentiles, depth sweep, dwells, initiators. There
 //! are thousands of them, so they are written by hand and tersely; all but one
 //! are hidden on the screen, and a link shows each without a script.
 
@@ -9,14 +9,14 @@ use stalecore_model::{
     alone::alone,
     glossary::Verdict,
     histogram::Histogram,
-    record::{CaseRecord, InitiatorRecord},
+    record::{CaseRecord, Dwell, InitiatorRecord},
 };
 
 use super::{
     axis::{Axes, empty_block},
     plot::{Pair, Source, histograms},
     sweep,
-    text::{Clock, Said, counted, grouped, mark, ratio},
+    text::{Clock, Said, counted, grouped, mark, ratio, time},
     view::{Entry, Key, View, label, slowdown},
 };
 
@@ -108,6 +108,7 @@ fn article(
         };
         histograms(out, &pairs, source, axes);
         sweep::of_case(out, &case.sweep, view.clocks[nth]);
+        dwells(out, &case.dwell, view.clocks[nth]);
         out.push_str("</div>");
     }
     out.push_str("</article>");
@@ -164,6 +165,34 @@ fn percentiles(out: &mut String, case: &CaseRecord, clock: Clock) {
             let _ = write!(out, "<td>{}", clock.show(ticks));
         }
         let _ = write!(out, "<td>{}", grouped(h.count()));
+    }
+    out.push_str("</table>");
+}
+
+/// What one operation took after nobody had done anything for a while.
+fn dwells(out: &mut String, dwells: &[Dwell], clock: Clock) {
+    if dwells.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<table class=pc><tr><th>one operation after<th>p50<th>max<th>samples\
+         <th>baseline p50<th>max",
+    );
+    for dwell in dwells {
+        let _ = write!(
+            out,
+            "<tr class=s><th>{} idle",
+            time(f64::from(dwell.ms) * 1e6)
+        );
+        for (nth, h) in [&dwell.samples, &dwell.baseline].into_iter().enumerate() {
+            for per_mille in [500, 1000] {
+                let figure = h.quantile(per_mille).map(|ticks| clock.show(ticks));
+                let _ = write!(out, "<td>{}", figure.unwrap_or_else(|| "–".into()));
+            }
+            if nth == 0 {
+                let _ = write!(out, "<td>{}", grouped(h.count()));
+            }
+        }
     }
     out.push_str("</table>");
 }

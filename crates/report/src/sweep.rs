@@ -16,7 +16,7 @@ use super::{
     view::{View, label},
 };
 
-/// The most depths of one sweep that are drawn; the image measures seven.
+/// The most depths of one sweep that are drawn; the image measures ten.
 const DEPTHS: usize = 16;
 
 /// How many operations are posted before one more has to wait: the last depth
@@ -85,7 +85,7 @@ pub fn section(view: &View<'_>) -> Markup {
         section id="sweep" {
             h2 { "Depth sweep" }
             p {
-                "Time to issue one operation, when 1 to 64 run back to back without a DSB. While they are "
+                "Time to issue one operation, when 1 to 512 run back to back without a DSB. While they are "
                 "posted the line is flat; where it rises, one more has to wait for an answer. "
                 }
             p.keys {

@@ -44,6 +44,7 @@ impl Family {
     fn of(op: Subject) -> Self {
         match op.kind() {
             Kind::Operation if op.sends() == Some(MessageClass::Local) => Self::Control,
+            Kind::Operation if op.is_no_maintenance() => Self::Control,
             Kind::Operation => Self::Operation,
             Kind::Routine => Self::Routine,
             Kind::Selftest => Self::Selftest,

@@ -14,9 +14,9 @@ use crate::counter::Counter;
 
 /// Times one block on an address; ticks of the counter.
 pub type Block = fn(usize) -> u64;
-/// Times operations back to back from an address on, then the barrier behind
-/// them: (address, stride) to ticks.
-pub type DepthBlock = fn(usize, usize) -> (u64, u64);
+/// Times so many operations back to back from an address on, then the barrier behind
+/// them: (address, stride, count) to ticks.
+pub type DepthBlock = fn(usize, usize, u32) -> (u64, u64);
 
 /// Instructions between the two counter reads of the empty block, counted
 /// from the first read to the second: the first `mrs` itself and the `isb`.
@@ -28,8 +28,8 @@ pub struct Probe {
     pub issue: [Block; 2],
     /// With the barrier that the kernel uses behind it.
     pub complete: Option<[Block; 2]>,
-    /// Back to back, at each of [`DEPTHS`](stalecore_model::record::DEPTHS).
-    pub depth: Option<[[DepthBlock; 7]; 2]>,
+    /// Back to back.
+    pub depth: Option<[DepthBlock; 2]>,
 }
 
 /// One timed block: what comes before the first read, what is timed.
@@ -39,7 +39,8 @@ macro_rules! block {
         fn timed(address: usize) -> u64 {
             let (start, end): (u64, u64);
             // SAFETY: maintenance changes no value that a program can read (`dc ivac`
-            // may, in the caller's buffer, where nobody keeps anything). A fault on
+            // may, in the caller's buffer, where nobody keeps anything); what is no
+            // maintenance runs on a far line or a register that may be read. A fault on
             // it is caught by the entry in the exception table and
             // noted; the registers are the block's own. Memory is clobbered:
             // no access moves over the block.
@@ -60,6 +61,7 @@ macro_rules! block {
                     address = in(reg) address,
                     start = out(reg) start,
                     end = out(reg) end,
+                    out("x16") _,
                     options(nostack)
                 )
             }
@@ -69,11 +71,12 @@ macro_rules! block {
     }};
 }
 
-/// Operations back to back, then the barrier.
+/// Operations back to back, then the barrier. A loop, whose two instructions are far less
+/// than any operation that leaves the core.
 macro_rules! depth_block {
-    ($counter:literal, $timed:literal, $barrier:literal, $depth:literal) => {{
+    ($counter:literal, $timed:literal, $barrier:literal) => {{
         #[inline(never)]
-        fn timed(address: usize, stride: usize) -> (u64, u64) {
+        fn timed(address: usize, stride: usize, count: u32) -> (u64, u64) {
             let (start, middle, end): (u64, u64, u64);
             // SAFETY: as in `block!`; the addresses are those of the caller's
             // buffer, which the caller has seen to be mapped.
@@ -81,10 +84,10 @@ macro_rules! depth_block {
                 asm!(
                     "isb",
                     concat!("mrs {start}, ", $counter),
-                    concat!(".rept ", $depth),
-                    $timed,
+                    concat!("2: ", $timed),
                     "add {address}, {address}, {stride}",
-                    ".endr",
+                    "subs {count:w}, {count:w}, #1",
+                    "b.ne 2b",
                     "isb",
                     concat!("mrs {middle}, ", $counter),
                     $barrier,
@@ -92,6 +95,7 @@ macro_rules! depth_block {
                     concat!("mrs {end}, ", $counter),
                     address = inout(reg) address => _,
                     stride = in(reg) stride,
+                    count = inout(reg) count.max(1) => _,
                     start = out(reg) start,
                     middle = out(reg) middle,
                     end = out(reg) end,
@@ -114,23 +118,12 @@ macro_rules! blocks {
     };
 }
 
-/// The blocks of the depth sweep, one row for each counter.
+/// The blocks of the depth sweep, as [`blocks`].
 macro_rules! depth_blocks {
     ($timed:literal, $barrier:literal) => {
         [
-            depth_blocks!(@row "pmccntr_el0", $timed, $barrier),
-            depth_blocks!(@row "cntvct_el0", $timed, $barrier),
-        ]
-    };
-    (@row $counter:literal, $timed:literal, $barrier:literal) => {
-        [
-            depth_block!($counter, $timed, $barrier, 1),
-            depth_block!($counter, $timed, $barrier, 2),
-            depth_block!($counter, $timed, $barrier, 4),
-            depth_block!($counter, $timed, $barrier, 8),
-            depth_block!($counter, $timed, $barrier, 16),
-            depth_block!($counter, $timed, $barrier, 32),
-            depth_block!($counter, $timed, $barrier, 64),
+            depth_block!("pmccntr_el0", $timed, $barrier),
+            depth_block!("cntvct_el0", $timed, $barrier),
         ]
     };
 }
@@ -181,6 +174,22 @@ pub fn of(subject: Subject) -> Option<&'static Probe> {
         #[cfg(target_os = "none")]
         Subject::TlbiVaae1is => operation!("tlbi vaae1is, {address}", "dsb ish"),
         #[cfg(target_os = "none")]
+        Subject::TlbiVae1is => operation!("tlbi vae1is, {address}", "dsb ish"),
+        #[cfg(target_os = "none")]
+        Subject::TlbiVale1is => operation!("tlbi vale1is, {address}", "dsb ish"),
+        #[cfg(target_os = "none")]
+        Subject::TlbiVaale1is => operation!("tlbi vaale1is, {address}", "dsb ish"),
+        // Of the ASID 0, which the entry code had.
+        #[cfg(target_os = "none")]
+        Subject::TlbiAside1is => operation!("tlbi aside1is, xzr", "dsb ish"),
+        // By its number, as the assembler knows it with FEAT_TLBIRANGE alone.
+        #[cfg(target_os = "none")]
+        Subject::TlbiRvae1is => operation!("sys #0, C8, C2, #1, {address}", "dsb ish"),
+        #[cfg(target_os = "none")]
+        Subject::TlbiVae1 => operation!("tlbi vae1, {address}", "dsb nsh"),
+        #[cfg(target_os = "none")]
+        Subject::TlbiVaae1 => operation!("tlbi vaae1, {address}", "dsb nsh"),
+        #[cfg(target_os = "none")]
         Subject::TlbiVmalle1is => operation!("tlbi vmalle1is", "dsb ish"),
         #[cfg(target_os = "none")]
         Subject::IcIallu => operation!("ic iallu", "dsb nsh"),
@@ -188,13 +197,38 @@ pub fn of(subject: Subject) -> Option<&'static Probe> {
         Subject::TlbiVmalle1 => operation!("tlbi vmalle1", "dsb nsh"),
         Subject::DsbIsh => alone!("ic ivau, {address}", "dsb ish"),
         Subject::DsbSy => alone!("ic ivau, {address}", "dsb sy"),
+        Subject::DsbNsh => alone!("ic ivau, {address}", "dsb nsh"),
+        Subject::DsbOsh => alone!("ic ivau, {address}", "dsb osh"),
+        #[cfg(target_os = "none")]
+        Subject::DsbIshTlbi => alone!("tlbi vaae1is, {address}", "dsb ish"),
         Subject::DsbIdle => alone!("dsb sy", "dsb ish"),
+        // No DSB behind a control: it would wait for maintenance. The branch waits for
+        // the value, and the `isb` for the branch.
+        #[cfg(target_os = "none")]
+        Subject::LdrCold | Subject::LdrDevice => {
+            alone!("", "ldr {end:w}, [{address}]\ncbz {end:w}, 3f")
+        }
+        // Far lines begin with a way back: `br x16`.
+        #[cfg(target_os = "none")]
+        Subject::IfetchCold => alone!("", "adr x16, 3f\nbr {address}"),
+        #[cfg(target_os = "none")]
+        Subject::DcZva => alone!("", "dc zva, {address}"),
+        #[cfg(target_os = "none")]
+        Subject::Stxr => alone!(
+            "",
+            "ldxr {end:w}, [{address}]\nstxr w16, {end:w}, [{address}]\ncbz w16, 3f"
+        ),
+        #[cfg(target_os = "none")]
+        Subject::Ldadd => alone!(
+            "",
+            ".arch_extension lse\nldadd wzr, w16, [{address}]\ncbz w16, 3f"
+        ),
         _ => return None,
     })
 }
 
 /// Operations per timed block where the counter is too coarse for one.
-const COARSE_BATCH: u32 = 16;
+pub const COARSE_BATCH: u32 = 16;
 
 /// How many operations one timed block holds.
 pub fn batch_of(subject: Subject, counter: Counter) -> u32 {

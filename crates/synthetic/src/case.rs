@@ -87,6 +87,7 @@ pub fn case(
         } else {
             Vec::new()
         },
+        dwell: Vec::new(),
         initiators: if shape.initiators > 1 && tested {
             (0..shape.initiators)
                 .map(|cpu| initiator(cpu, shape, middle * late, r))

@@ -62,6 +62,7 @@ impl Limits {
         // The deadline, a wait, the rungs of the ladder, the report.
         let wait = Duration::from_millis(options.wait_ms.unwrap_or(0).into());
         let block = deadline * 5 + wait;
+        let dwell = Duration::from_millis(plan.dwell.all_ms(&plan.groups));
         // Only a fabric blocks one case after another; a search for culprits
         // makes a trial of each half, and of each core at worst.
         let blocks = match (&options.fabric, options.bisect) {
@@ -94,13 +95,19 @@ impl Limits {
                 + times(case + late, plan.len())
                 + times(group, entries)
                 + times(block + late, blocks)
+                + dwell * 2
                 + crash,
         );
         // With nobody in the machine who tells of a block, the host looks for
         // itself, and need not wait for a ladder.
         let told = if alone { deadline * 2 } else { block };
-        let silence =
-            Duration::from_secs(15) + Duration::from_millis(100) * cores + case + told + crash;
+        let quiet = Duration::from_millis(plan.dwell.longest_ms().into());
+        let silence = Duration::from_secs(15)
+            + Duration::from_millis(100) * cores
+            + case
+            + quiet * 2
+            + told
+            + crash;
         // Whoever names a deadline waits for it, in silence too.
         let silence = asked.unwrap_or(silence).min(total);
         Self {

@@ -10,6 +10,7 @@ mod coherence;
 pub mod conclude;
 mod core_file;
 mod dry;
+mod dwells;
 mod figures;
 mod findings;
 #[cfg(test)]

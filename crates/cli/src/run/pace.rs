@@ -34,7 +34,8 @@ impl Pace {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (cases, groups) = (number(plan.len()), number(plan.groups.len()));
         let group = GROUP + CORE_OF_GROUP * cores;
-        let all = (CASE + SAMPLE * options.samples) * cases + group * groups;
+        let dwell = Duration::from_millis(plan.dwell.all_ms(&plan.groups));
+        let all = (CASE + SAMPLE * options.samples) * cases + group * groups + dwell;
         Self {
             boot: BOOT + firmware,
             case: all / cases.max(1),

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, stdout};
 use stalecore_model::run::{BAUD, Run};
 
 use super::{
+    dwells::dwells,
     findings::findings,
     steps::steps,
     table::{fold, table},
@@ -37,6 +38,7 @@ pub fn text(run: &Run, width: usize, all_states: bool) -> String {
             true => steps(run, width),
             false => table(run, width, all_states),
         },
+        dwells(run, width),
         findings(run, width),
         fold(&console(run), width),
     ];

@@ -29,17 +29,17 @@ impl FabricOptions {
     /// | dvm, early completion off | `batch × round` | `round` |
     /// | dvm, early completion on | `⌊(batch − 1) ÷ depth⌋ × round` | `2 × round` |
     /// | snoop | `batch × round` | 0 |
-    /// | local | 0 | 0 |
+    /// | others | 0 | 0 |
     pub fn expected_latency_ns(&self, work: Work) -> u64 {
         let round = self.delay_ns.saturating_mul(u64::from(work.answers));
         let batch = u64::from(work.batch.max(1));
         let (issue, barrier) = match work.class {
-            MessageClass::Local => (0, 0),
             MessageClass::Snoop => (batch, 0),
             MessageClass::Dvm | MessageClass::Sync if self.early_comp => {
                 ((batch - 1) / u64::from(self.depth.max(1)), 2)
             }
             MessageClass::Dvm | MessageClass::Sync => (batch, 1),
+            _ => (0, 0),
         };
         let rounds = match (work.class, work.barrier) {
             (MessageClass::Sync, _) => barrier,

@@ -119,9 +119,12 @@ impl Fabric {
             State::Faulted
         } else {
             match what.class() {
-                MessageClass::Local | MessageClass::Sync => State::Done,
                 MessageClass::Dvm => State::Posting,
-                MessageClass::Snoop => self.snoop(core, address, now, presence),
+                MessageClass::Snoop => {
+                    let holders = self.lines.holders(address).intersection(&self.domain);
+                    self.snoop(core, holders, now, presence)
+                }
+                _ => State::Done,
             }
         };
         self.begin(core, state, now, presence)
@@ -139,6 +142,26 @@ impl Fabric {
             State::Done
         };
         self.begin(core, state, now, presence)
+    }
+
+    /// Posts a load, a fetch or a store of `core` that leaves it, at tick `now`. It
+    /// waits for deaf cores where they answer nothing at all: then the node serves
+    /// nobody.
+    ///
+    /// # Panics
+    /// If `core` is not below [`crate::cpuset::MAX_CPUS`].
+    pub fn access(&self, core: usize, now: u64, presence: &Presence) -> Ticket {
+        let state = if self.holds_accesses() {
+            self.snoop(core, self.domain, now, presence)
+        } else {
+            State::Done
+        };
+        self.begin(core, state, now, presence)
+    }
+
+    /// Can an access be held up?
+    pub fn holds_accesses(&self) -> bool {
+        self.options.to == DeafTo::All
     }
 
     fn begin(&self, core: usize, state: State, now: u64, presence: &Presence) -> Ticket {
@@ -281,8 +304,7 @@ impl Fabric {
             .flatten()
     }
 
-    fn snoop(&self, core: usize, address: u64, now: u64, presence: &Presence) -> State {
-        let mut holders = self.lines.holders(address).intersection(&self.domain);
+    fn snoop(&self, core: usize, mut holders: CpuSet, now: u64, presence: &Presence) -> State {
         holders.remove(core);
         let missing: CpuSet = holders
             .iter()
@@ -353,7 +375,7 @@ impl Fabric {
         let Some(deaf) = &self.options.deaf else {
             return true;
         };
-        if self.options.to != kind && self.options.to != DeafTo::Both {
+        if self.options.to != kind && !matches!(self.options.to, DeafTo::Both | DeafTo::All) {
             return true;
         }
         if deaf.cpus.is_some_and(|cpus| !cpus.contains(core)) {

@@ -46,6 +46,8 @@ fn a_deaf_core_blocks_what_it_is_asked_and_nothing_else() {
         ("snoop", LineState::ExecutedThere, false, false),
         ("both", LineState::Shared, true, true),
         ("both", LineState::DirtyHere, true, false),
+        ("all", LineState::Shared, true, true),
+        ("all", LineState::DirtyHere, true, false),
     ] {
         for what in Maintenance::ALL {
             let fabric = fabric(&std::format!("deaf=spin,to={to}"), 3);
@@ -64,6 +66,15 @@ fn a_deaf_core_blocks_what_it_is_asked_and_nothing_else() {
                 "{what} {to} {line}"
             );
         }
+        // What is no maintenance waits only where nothing at all is answered.
+        let fabric = fabric(&std::format!("deaf=spin,to={to},heal=sev"), 3);
+        let presence = Presence::new();
+        presence.enter(2, StaleState::Spin);
+        let mut ticket = fabric.access(0, 0, &presence);
+        let waits = fabric.poll(&mut ticket, 1, &presence) == Progress::Waiting;
+        assert_eq!(waits, to == "all", "{to}");
+        fabric.release(Rung::Sev, &CpuSet::one(2), 2, &presence);
+        assert_eq!(fabric.poll(&mut ticket, 3, &presence), Progress::Done);
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! TEXT   = ITEM { "," ITEM }
 //! ITEM   = "deaf=" STATE { "+" STATE } [ "@" CPULIST ]
-//!        | "to=" ( "dvm" | "snoop" | "both" )
+//!        | "to=" ( "dvm" | "snoop" | "both" | "all" )
 //!        | "depth=" NUMBER              1 to 64
 //!        | "early-comp=" ( "on" | "off" )
 //!        | "delay=" NUMBER ( "ns" | "us" | "ms" | "s" )
@@ -41,7 +41,7 @@ pub const DEFAULT_DEPTH: u8 = 4;
 /// later is better called deaf.
 pub const MAX_DELAY_NS: u64 = 10_000_000_000;
 
-const KEYS: &str = "deaf=STATE[+STATE…][@CPULIST], to=dvm|snoop|both, depth=N, \
+const KEYS: &str = "deaf=STATE[+STATE…][@CPULIST], to=dvm|snoop|both|all, depth=N, \
                     early-comp=on|off, delay=TIME, fault=OPERATION, \
                     heal=sev|unlock|sgi|el2|psci|never|TIME";
 
@@ -82,6 +82,8 @@ choice! {
         Snoop = "snoop",
         /// Both.
         Both = "both",
+        /// Whatever leaves another core: those, and its loads, fetches and stores.
+        All = "all",
     }
 }
 

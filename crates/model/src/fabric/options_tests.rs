@@ -54,7 +54,7 @@ fn each_mistake_names_itself_and_what_is_allowed() {
         ("deaf=spin,7", ["'7'", "no CPU list"]),
         ("deaf=spin@1,,2", ["''", "no CPU list"]),
         ("deaf=spin@1,depth=2,7", ["'7'", "no CPU list"]),
-        ("to=all", ["to: 'all'", "dvm, snoop, both"]),
+        ("to=every", ["to: 'every'", "dvm, snoop, both, all"]),
         ("depth=0", ["depth: '0'", "1 to 64"]),
         ("depth=65", ["depth: '65'", "1 to 64"]),
         ("depth=+4", ["depth: '+4'", "1 to 64"]),

@@ -131,6 +131,11 @@ const fn system(iss: u32) -> Trap {
     }
 }
 
+/// Is the instruction an `mrs` of PMCCNTR_EL0 or CNTVCT_EL0?
+pub const fn reads_counter(instruction: u32) -> bool {
+    matches!(instruction & !0x1f, 0xd53b_9d00 | 0xd53b_e040)
+}
+
 /// A DSB, as found in the instruction at a breakpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Barrier {

@@ -144,3 +144,10 @@ fn nothing_traps_without_a_fabric() {
     assert_eq!(bits & HCR_EL2_TSW, 0);
     assert_eq!(DBGBCR_EL1_ONLY, 0x1e3);
 }
+
+#[test]
+fn the_read_of_a_counter_is_known() {
+    // mrs x3, pmccntr_el0; mrs x30, cntvct_el0; mrs x0, cntpct_el0; msr pmccntr_el0, x3
+    let found = [0xd53b_9d03, 0xd53b_e05e, 0xd53b_e020, 0xd51b_9d03].map(reads_counter);
+    assert_eq!(found, [true, true, false, false]);
+}

@@ -70,7 +70,7 @@ mod state;
 mod subject;
 
 pub use state::{Activity, StaleState};
-pub use subject::{DIC, IDC, Kind, Operand, Subject};
+pub use subject::{DIC, IDC, Kind, Need, Operand, Subject};
 
 use crate::exit::ExitCode;
 

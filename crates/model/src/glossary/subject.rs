@@ -34,9 +34,26 @@ pub enum Operand {
     Page,
     /// An address that is mapped nowhere.
     Unmapped,
+    /// A line that no cache holds: another one each time, not touched before.
+    Far,
+    /// A device's register.
+    Device,
 }
 
-use Operand::{Code, Data, Nothing, Page, Unmapped};
+use Operand::{Code, Data, Device, Far, Nothing, Page, Unmapped};
+
+/// What a subject needs that a machine, or a stale state, may not have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// FEAT_LSE.
+    Lse,
+    /// FEAT_TLBIRANGE.
+    TlbRange,
+    /// PSCI.
+    Psci,
+    /// A core that takes interrupts where it is stuck.
+    Taker,
+}
 
 /// What is known of a subject besides its name.
 struct Facts {
@@ -45,6 +62,7 @@ struct Facts {
     operand: Operand,
     sends: Option<MessageClass>,
     instruction: Option<Maintenance>,
+    needs: Option<Need>,
     by_default: bool,
     makes_code_visible: bool,
     /// What CTR_EL0 has to say for that: [`IDC`], [`DIC`].
@@ -70,6 +88,11 @@ const fn barrier(symbol: &'static str, operand: Operand, sends: MessageClass) ->
     .by_default()
 }
 
+/// No maintenance, to hold maintenance against: what it runs on and sends.
+const fn control(symbol: &'static str, operand: Operand, sends: MessageClass) -> Facts {
+    barrier(symbol, operand, sends).by_name()
+}
+
 /// A routine of the kernel's, by its symbol there.
 const fn routine(symbol: &'static str, operand: Operand) -> Facts {
     Facts {
@@ -78,6 +101,7 @@ const fn routine(symbol: &'static str, operand: Operand) -> Facts {
         operand,
         sends: None,
         instruction: None,
+        needs: None,
         by_default: false,
         makes_code_visible: false,
         relies_on: 0,
@@ -106,6 +130,14 @@ impl Facts {
     const fn by_name(self) -> Self {
         Self {
             by_default: false,
+            ..self
+        }
+    }
+
+    /// It needs what not every machine has.
+    const fn needs(self, need: Need) -> Self {
+        Self {
+            needs: Some(need),
             ..self
         }
     }
@@ -146,12 +178,31 @@ words! {
         IcIvau = "ic-ivau", "invalidate an instruction line, broadcast", operation(Maintenance::IcIvau, Code);
         IcIalluis = "ic-ialluis", "invalidate all instruction caches, broadcast", operation(Maintenance::IcIalluis, Nothing);
         TlbiVaae1is = "tlbi-vaae1is", "invalidate one address's TLB entries, broadcast", operation(Maintenance::TlbiVaae1is, Page);
+        TlbiVae1is = "tlbi-vae1is", "invalidate one address's TLB entries of one ASID, broadcast", operation(Maintenance::TlbiVae1is, Page).by_name();
+        TlbiVale1is = "tlbi-vale1is", "the same, last level alone: what Linux issues for a page", operation(Maintenance::TlbiVale1is, Page).by_name();
+        TlbiVaale1is = "tlbi-vaale1is", "one address's last-level TLB entries of every ASID, broadcast", operation(Maintenance::TlbiVaale1is, Page).by_name();
+        TlbiAside1is = "tlbi-aside1is", "one ASID's TLB entries, broadcast", operation(Maintenance::TlbiAside1is, Nothing).by_name();
+        TlbiRvae1is = "tlbi-rvae1is", "a range of addresses' TLB entries (FEAT_TLBIRANGE), broadcast", operation(Maintenance::TlbiRvae1is, Page).by_name().needs(Need::TlbRange);
         TlbiVmalle1is = "tlbi-vmalle1is", "invalidate all EL1 TLB entries, broadcast", operation(Maintenance::TlbiVmalle1is, Nothing);
         DsbIsh = "dsb-ish", "the barrier (inner shareable) behind one posted ic ivau", barrier("dsb ish", Code, MessageClass::Sync);
         DsbSy = "dsb-sy", "the barrier (full system) behind one posted ic ivau", barrier("dsb sy", Code, MessageClass::Sync);
+        DsbNsh = "dsb-nsh", "control: the barrier of this core alone behind one posted ic ivau", barrier("dsb nsh", Code, MessageClass::Local).by_name();
+        DsbOsh = "dsb-osh", "the barrier (outer shareable) behind one posted ic ivau", barrier("dsb osh", Code, MessageClass::Sync).by_name();
+        DsbIshTlbi = "dsb-ish-tlbi", "the barrier (inner shareable) behind one posted tlbi vaae1is", barrier("dsb ish", Page, MessageClass::Sync).by_name();
         IcIallu = "ic-iallu", "control: invalidate this core's instruction cache", operation(Maintenance::IcIallu, Nothing);
         TlbiVmalle1 = "tlbi-vmalle1", "control: invalidate this core's EL1 TLB entries", operation(Maintenance::TlbiVmalle1, Nothing);
+        TlbiVae1 = "tlbi-vae1", "control: this core's TLB entries of one address and ASID", operation(Maintenance::TlbiVae1, Page).by_name();
+        TlbiVaae1 = "tlbi-vaae1", "control: this core's TLB entries of one address", operation(Maintenance::TlbiVaae1, Page).by_name();
         DsbIdle = "dsb-idle", "control: a dsb ish with nothing pending", barrier("dsb ish", Nothing, MessageClass::Local);
+        LdrCold = "ldr-cold", "control, no maintenance: a load from a line that no cache holds", control("ldr", Far, MessageClass::Access).by_default();
+        IfetchCold = "ifetch-cold", "control, no maintenance: a jump to a line that no cache holds", control("br", Far, MessageClass::Access).by_default();
+        LdrDevice = "ldr-device", "control, no maintenance: a load from a register of the interrupt controller", control("ldr", Device, MessageClass::Access);
+        DcZva = "dc-zva", "control, no maintenance: a block of memory set to zero", control("dc zva", Data, MessageClass::Access);
+        Stxr = "stxr", "control, no maintenance: ldxr and stxr on a line that no cache holds", control("stxr", Far, MessageClass::Access);
+        Ldadd = "ldadd", "control, no maintenance: an atomic add on a line that no cache holds", control("ldadd", Far, MessageClass::Access).needs(Need::Lse);
+        AffinityInfo = "affinity-info", "control, no maintenance: does firmware answer PSCI AFFINITY_INFO?", control("AFFINITY_INFO", Nothing, MessageClass::Firmware).needs(Need::Psci);
+        PsciVersion = "psci-version", "control, no maintenance: does firmware answer PSCI_VERSION?", control("PSCI_VERSION", Nothing, MessageClass::Firmware).needs(Need::Psci);
+        Sgi = "sgi", "control, no maintenance: an interrupt, until another core has taken it", control("sgi", Nothing, MessageClass::Interrupt).needs(Need::Taker);
         FlushDcacheArea = "flush-dcache-area", "__flush_dcache_area over one page", routine("__flush_dcache_area", Data).by_default();
         FlushIcacheRange = "flush-icache-range", "flush_icache_range over one page, end given", routine("flush_icache_range", Code).by_default().makes_code_visible();
         FlushIcacheRangeSize = "flush-icache-range-size", "the report's own call: a size for an end, so one dc cvau and one ic ivau", routine("flush_icache_range", Code).by_default().makes_code_visible();
@@ -190,7 +241,23 @@ impl Subject {
 
     /// Does it run on a line, so that the line state matters?
     pub const fn takes_line(self) -> bool {
+        !matches!(self.operand(), Nothing | Far | Device)
+    }
+
+    /// Does it run on an address, which a report can name?
+    pub const fn takes_address(self) -> bool {
         !matches!(self.operand(), Nothing)
+    }
+
+    /// What it needs, where not every machine or stale state has that.
+    pub const fn needs(self) -> Option<Need> {
+        self.facts().needs
+    }
+
+    /// Is it no maintenance, and not built of any: a control that tells whether
+    /// maintenance alone stands still?
+    pub fn is_no_maintenance(self) -> bool {
+        self.sends().is_some_and(|class| !class.is_maintenance())
     }
 
     /// What it sends to other cores; `None` for what is built of several
@@ -232,8 +299,9 @@ impl Subject {
         self.facts().parts
     }
 
-    /// Does a run without `--ops` measure it? Every operation but the one that throws
-    /// data away, and the routines of the report. The patched and renamed routines come with `--ops all`.
+    /// Does a run without `--ops` measure it? One maintenance operation of each
+    /// kind, the controls that read memory, and the routines of the report.
+    /// The rest comes with `--ops all`.
     pub const fn is_default(self) -> bool {
         self.facts().by_default
     }
@@ -256,6 +324,8 @@ impl Subject {
         match word {
             0xd503_3b9f => Some(Self::DsbIsh),
             0xd503_3f9f => Some(Self::DsbSy),
+            0xd503_379f => Some(Self::DsbNsh),
+            0xd503_339f => Some(Self::DsbOsh),
             _ => Maintenance::decode(word).and_then(Self::of),
         }
     }
@@ -290,14 +360,10 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_every_operation_and_the_routines_of_the_report() {
+    fn the_default_is_an_operation_of_each_kind_and_the_routines_of_the_report() {
         let default: alloc::vec::Vec<_> = Subject::default_set().collect();
-        let operations = Subject::ALL
-            .iter()
-            .filter(|s| s.kind() == Kind::Operation)
-            .count();
-        // All but the one that throws data away.
-        assert_eq!(default.len(), operations - 1 + 5);
+        // One of each kind of maintenance; two controls that are none; five routines.
+        assert_eq!(default.len(), 13 + 2 + 5);
         assert!(!S::DcIvac.is_default());
         assert_eq!(default.last(), Some(&Subject::MachineKexec));
         assert!(default.iter().all(|s| s.kind() != Kind::Selftest));

@@ -4,6 +4,7 @@
 use alloc::{
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 
 use super::{
@@ -257,6 +258,30 @@ pub const KEYS: &[Key] = &[
         takes: "1ms to 86400s, 120s say on silicon [default: an eighth of its deadline]",
         read: |o, value| time(value, 1, 86_400_000).map(|ms| o.wait_ms = Some(ms)),
         write: |o| o.wait_ms.map(|ms| format!("{ms}ms")),
+    },
+    Key {
+        name: "dwell",
+        about: "how long nobody does anything before one operation, which is timed alone; one length after the other",
+        takes: "times up to 3600s as 0,1s,10s,60s, or off [default: 50ms before ic-ivau in the default plan]",
+        read: |o, value| {
+            let times = match value {
+                "off" => Ok(Vec::new()),
+                _ => value
+                    .split(',')
+                    .map(|word| time(word, 0, 3_600_000))
+                    .collect(),
+            };
+            times.map(|times| o.dwell_ms = Some(times))
+        },
+        write: |o| {
+            let times = o.dwell_ms.as_ref()?;
+            let words: Vec<_> = times.iter().map(|ms| format!("{ms}ms")).collect();
+            Some(if words.is_empty() {
+                "off".into()
+            } else {
+                words.join(",")
+            })
+        },
     },
     Key {
         name: "after-block",

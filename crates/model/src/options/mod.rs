@@ -132,6 +132,9 @@ pub struct Options {
     /// How long a blocked operation may take to return by itself before anything is
     /// tried, in milliseconds, if given.
     pub wait_ms: Option<u32>,
+    /// How long nobody does anything before one operation, in milliseconds, each in its
+    /// turn, if given.
+    pub dwell_ms: Option<Vec<u32>>,
     /// What follows a block that nothing releases.
     pub after_block: AfterBlock,
     /// May the console's input be read, once the run has ended, for requests to send
@@ -174,6 +177,7 @@ impl Default for Options {
             bisect: false,
             recorder: true,
             wait_ms: None,
+            dwell_ms: None,
             after_block: AfterBlock::End,
             ask: false,
             semihosting: false,

@@ -40,15 +40,17 @@ macro_rules! presets {
 presets! {
     FirstLight = "first-light",
         "few samples of one operation of each kind, in states that any machine has",
-        "ops=none,dsb-idle,ic-iallu,tlbi-vmalle1,dc-civac,ic-ivau,tlbi-vaae1is,dsb-ish \
-         stale=parked,wfi-masked,spin,cpu-off samples=16 sweep=off wait=120s";
+        "ops=none,dsb-idle,ic-iallu,tlbi-vmalle1,dc-civac,ic-ivau,tlbi-vaae1is,dsb-ish,ldr-cold,\
+         ifetch-cold,ldr-device,psci-version \
+         stale=parked,wfi-masked,spin,cpu-off samples=16 sweep=off wait=120s dwell=off";
     Kdump = "kdump",
         "a kernel's crash path, end to end: the scenario kdump",
         "scenario=kdump";
     AfterIdle = "after-idle",
-        "operations while every other core waits, or was never started",
-        "ops=none,dsb-idle,ic-iallu,tlbi-vmalle1,dc-civac,ic-ivau,tlbi-vaae1is,dsb-ish \
-         stale=never-started,parked,wfi-masked,wfe,wfe-masked,cpu-suspend wait=120s";
+        "operations after a dwell of one second, while every other core waits, or was never started",
+        "ops=none,dsb-idle,ic-iallu,tlbi-vmalle1,dc-civac,ic-ivau,tlbi-vaae1is,dsb-ish,ldr-cold,\
+         ifetch-cold,ldr-device,stxr \
+         stale=never-started,parked,wfi-masked,wfe,wfe-masked,cpu-suspend dwell=1s wait=120s";
     Errata = "errata",
         "what stages the known errata of this machine (stalecore list errata)",
         "ops=all lines=all wait=120s";

@@ -263,6 +263,9 @@ pub struct CaseRecord {
     /// The depth sweep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweep: Vec<Depth>,
+    /// One operation alone, after nobody had done anything for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dwell: Vec<Dwell>,
     /// Each initiator's own figures, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub initiators: Vec<InitiatorRecord>,
@@ -324,19 +327,35 @@ impl CaseRecord {
             base_issue: Histogram::new(),
             base_complete: Histogram::new(),
             sweep: Vec::new(),
+            dwell: Vec::new(),
             initiators: Vec::new(),
         }
     }
 }
 
+/// One operation with its DSB, timed alone each time that nobody had done anything for
+/// so long; `issue` class for what has no DSB.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Dwell {
+    /// How long, in milliseconds.
+    pub ms: u32,
+    /// With stale cores.
+    #[serde(rename = "s", default, skip_serializing_if = "no_samples")]
+    pub samples: Histogram,
+    /// With every other core parked, and as long.
+    #[serde(rename = "b", default, skip_serializing_if = "no_samples")]
+    pub baseline: Histogram,
+}
+
 /// The depths of the sweep.
-pub const DEPTHS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
+pub const DEPTHS: [u32; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// One depth of the sweep: operations back to back without a DSB, then the DSB.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Depth {
-    /// How many operations: 1, 2, 4 … 64.
+    /// How many operations: 1, 2, 4 … 512.
     #[serde(rename = "d")]
     pub depth: u32,
     /// Median ticks to issue all of them.

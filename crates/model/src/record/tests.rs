@@ -24,6 +24,7 @@ fn case() -> CaseRecord {
             issue: 10,
             barrier: 20,
         }],
+        dwell: vec![],
         initiators: vec![],
     }
 }

@@ -228,6 +228,7 @@ fn case(n: u32, op: Subject, verdict: Verdict) -> CaseRecord {
         base_issue: Histogram::new(),
         base_complete: Histogram::new(),
         sweep: Vec::new(),
+        dwell: Vec::new(),
         initiators: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 use stalecore_model::{
     exit::ExitCode,
     glossary::{StaleState, Verdict},
+    maintenance::MessageClass,
     record::{Block, CaseRecord, Fault, Maker},
     run::Run,
     words,
@@ -100,6 +101,11 @@ impl<'a> Part<'a> {
     fn serious(&self, verdict: Verdict) -> Option<Sentence> {
         let of = |c: &&&CaseRecord| c.verdict == verdict;
         let first = self.all.iter().find(of)?;
+        let control = self
+            .all
+            .iter()
+            .filter(of)
+            .find(|c| c.op.is_no_maintenance());
         let so = self.all.iter().filter(of).count();
         let ran = self
             .all
@@ -107,11 +113,22 @@ impl<'a> Part<'a> {
             .filter(|c| c.verdict != Verdict::Skipped)
             .count();
         let (lead, mut text) = match verdict {
-            Verdict::Blocked => {
-                let mut blocks = self.run.blocks.iter();
-                let block = blocks.find(|block| block.n == first.n);
-                (Lead::Yes, blocked(self.run, block, first))
-            }
+            Verdict::Blocked => match control {
+                Some(control) => {
+                    let text = blocked(self.run, self.block(control), control);
+                    (Lead::NotAlone, format!("{}: {text}", who(control)))
+                }
+                None => {
+                    let block = self.block(first);
+                    let text = blocked(self.run, block, first);
+                    let baseline = block.is_some_and(|block| block.baseline);
+                    let rest = match baseline {
+                        true => String::new(),
+                        false => self.returned_there(first),
+                    };
+                    (Lead::Yes, text + &rest)
+                }
+            },
             Verdict::Faulted => {
                 let mut faults = self.run.faults.iter();
                 let fault = faults.find(|fault| fault.n == first.n);
@@ -123,6 +140,30 @@ impl<'a> Part<'a> {
             text += &format!("; {so} of {} {verdict}", words::cases(ran));
         }
         Some(self.say(verdict.exit_code(), lead, &text))
+    }
+
+    fn block(&self, case: &CaseRecord) -> Option<&'a Block> {
+        self.run.blocks.iter().find(|block| block.n == case.n)
+    }
+
+    /// What left its core in the same stale state, is no maintenance, and returned.
+    fn returned_there(&self, case: &CaseRecord) -> String {
+        let returned = |c: &&&CaseRecord| {
+            c.state == case.state
+                && c.op.sends() == Some(MessageClass::Access)
+                && matches!(c.verdict, Verdict::Completed | Verdict::Slowed)
+        };
+        let mut names: Vec<_> = self.all.iter().filter(returned).collect();
+        names.dedup_by_key(|c| c.op);
+        let names: Vec<_> = names.iter().map(|c| c.op.to_string()).collect();
+        match names.len() {
+            0 => String::new(),
+            n => format!(
+                "; {}, which {} no maintenance, returned there",
+                words::list(&names),
+                words::with(n, "is", "are")
+            ),
+        }
     }
 
     /// What came of cases of which none was serious.
@@ -254,10 +295,23 @@ impl<'a> Part<'a> {
     }
 }
 
+/// Who does not answer, where what is no maintenance has not returned.
+fn who(control: &CaseRecord) -> &'static str {
+    match control.op.sends() {
+        Some(MessageClass::Firmware) => "firmware does not answer",
+        Some(MessageClass::Interrupt) => "an interrupt is not taken",
+        _ => "the interconnect answers nobody",
+    }
+}
+
 fn blocked(run: &Run, block: Option<&Block>, case: &CaseRecord) -> String {
+    let what = match case.op.is_no_maintenance() {
+        true => ", which is no maintenance,",
+        false => "",
+    };
     let Some(block) = block else {
         return format!(
-            "{} had not returned, {}; where it was is not known, as no record of that was read",
+            "{}{what} had not returned, {}; where it was is not known, as no record of that was read",
             case.op,
             others_in(Some(case.state))
         );
@@ -270,7 +324,7 @@ fn blocked(run: &Run, block: Option<&Block>, case: &CaseRecord) -> String {
         false => others_in(state_of(run, block.n)),
     };
     format!(
-        "{} on CPU {} {} {}, {others}{released}",
+        "{}{what} on CPU {} {} {}, {others}{released}",
         block.op,
         block.initiator,
         block.had_not(),

@@ -63,6 +63,8 @@ struct Sentence {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lead {
     Yes,
+    /// What is no maintenance stands still as well.
+    NotAlone,
     Delayed,
     NotBlocked,
     No,
@@ -80,6 +82,7 @@ impl Lead {
         let Some(maker) = maker else {
             return match self {
                 Self::Yes => "Yes: ",
+                Self::NotAlone => "Not maintenance alone: ",
                 Self::Delayed => "Yes, delayed: ",
                 Self::NotBlocked => "Not blocked: ",
                 Self::No => "No: ",
@@ -92,6 +95,7 @@ impl Lead {
         };
         let (how, what) = match self {
             Self::Yes => ("Made by", ""),
+            Self::NotAlone => ("Made by", "not maintenance alone: "),
             Self::Delayed => ("Made by", "delayed: "),
             Self::NotBlocked => ("With", "not blocked: "),
             Self::No => ("With", ""),

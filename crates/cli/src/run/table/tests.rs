@@ -55,6 +55,7 @@ fn run(
                 base_issue: Histogram::new(),
                 base_complete: histogram(100),
                 sweep: vec![],
+                dwell: vec![],
                 initiators: vec![],
             });
         }

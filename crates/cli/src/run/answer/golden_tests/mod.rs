@@ -24,7 +24,10 @@ use crate::run::{
 };
 
 use StaleState::{CpuOff, Parked, Spin, Wfe};
-use Subject::{DcCivac, IcIvau, SelftestHang, SelftestSlow, SelftestUnseen};
+use Subject::{
+    DcCivac, IcIvau, IfetchCold, LdrCold, LdrDevice, PsciVersion, SelftestHang, SelftestSlow,
+    SelftestUnseen,
+};
 use Verdict::{Blocked, Completed, Faulted, Incoherent, Inconclusive, Skipped, Slowed};
 
 /// One case: what ran, how the stale cores were stuck, what came of it.

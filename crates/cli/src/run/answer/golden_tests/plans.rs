@@ -65,6 +65,32 @@ pub fn of_cases() -> Vec<(&'static str, Run)> {
         ),
         ("blocked", one_block()),
         (
+            "blocked, and what is no maintenance is not",
+            with(
+                run(&[
+                    held(Spin),
+                    (LdrCold, Spin, Completed, None),
+                    (IfetchCold, Spin, Slowed, None),
+                    (LdrDevice, Wfe, Completed, None),
+                ]),
+                |run| run.blocks = vec![block(1, IcIvau)],
+            ),
+        ),
+        (
+            "what is no maintenance is blocked as well",
+            with(
+                run(&[held(Spin), (LdrCold, Spin, Blocked, None), fine(Wfe)]),
+                |run| run.blocks = vec![block(1, IcIvau), block(2, LdrCold)],
+            ),
+        ),
+        (
+            "firmware alone does not answer",
+            with(
+                run(&[fine(Spin), (PsciVersion, Spin, Blocked, None)]),
+                |run| run.blocks = vec![block(2, PsciVersion)],
+            ),
+        ),
+        (
             "blocked with every other core parked",
             with(run(&[held(Parked), skip(Spin)]), |run| {
                 run.blocks = vec![block(1, IcIvau)]

@@ -1,0 +1,83 @@
+//! Memory that is far from every core: lines that nothing has touched since the boot,
+//! handed out one after the other, for what is to miss every cache without maintenance
+//! of its own; and a ring of jumps that is larger than a core's first caches.
+
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use spin::Once;
+use stalecore_routines::kernel;
+
+use crate::hal::{arena::Pages, memory::executable};
+
+/// Bytes from one line that is handed out to the next: no cache has longer ones.
+const APART: usize = 256;
+/// So many: more than a run without `--ops` takes, and most others.
+const LINES: usize = 4096;
+/// No prefetcher goes from one to the next but so many: a step over pages, and odd, so
+/// that each comes once.
+const STEP: usize = 1229;
+/// Bytes from one jump of the ring to the next, and of the ring.
+const JUMP: usize = 64;
+const RING: usize = 512 * 1024;
+/// Bytes of all of it.
+pub const FAR_SIZE: usize = LINES * APART + RING;
+
+/// `br x16`: what a line begins with.
+const BACK: u64 = 0xd61f_0200;
+
+struct Far {
+    start: usize,
+    next: AtomicUsize,
+}
+
+static FAR: Once<Far> = Once::new();
+
+/// `b`, so many bytes on, or back.
+const fn branch(by: isize) -> u64 {
+    0x1400_0000 | (by / 4) as u64 & 0x3ff_ffff
+}
+
+/// Fills it, and sends it to memory. While every core answers: it broadcasts.
+pub fn set_up(pages: Pages) {
+    let start = pages.start();
+    let (lines, ring) = pages.words().split_at(LINES * APART / size_of::<u64>());
+    let fill = |words: &[AtomicU64], apart: usize, value: u64| {
+        for word in words.iter().step_by(apart / size_of::<u64>()) {
+            word.store(value, Ordering::Relaxed);
+        }
+    };
+    fill(lines, APART, BACK);
+    fill(ring, JUMP, branch(JUMP.cast_signed()));
+    let last = &ring[(RING - JUMP) / size_of::<u64>()];
+    last.store(
+        branch(JUMP.cast_signed() - RING.cast_signed()),
+        Ordering::Relaxed,
+    );
+    let view = executable(start);
+    kernel::caches_clean_inval_pou(view, view + FAR_SIZE);
+    kernel::dcache_clean_inval_poc(start, start + FAR_SIZE);
+    FAR.call_once(|| Far {
+        start,
+        next: AtomicUsize::new(0),
+    });
+}
+
+/// The next line, that of the word `word`: one that no cache holds, until all have been
+/// handed out once.
+pub fn next_line() -> usize {
+    FAR.get().map_or(0, |far| {
+        let nth = far.next.fetch_add(1, Ordering::Relaxed);
+        far.start + nth.wrapping_mul(STEP) % LINES * APART
+    })
+}
+
+/// The jumps of the ring, where they can be executed.
+pub fn ring() -> Range<usize> {
+    FAR.get().map_or(0..0, |far| {
+        let start = executable(far.start + LINES * APART);
+        start..start + RING
+    })
+}
