@@ -223,11 +223,16 @@ fn page() -> String {
     let by_expectation = rows(&inputs, Verdict::ALL.len(), |input, nth| {
         code(input, &FAULTS[0], Some(Verdict::ALL[nth]))
     });
-    let mut of_logs = faults[..others::OF_LOGS].to_vec();
-    of_logs[others::OF_LOGS - 1] = "cut in the middle".into();
-    let by_log = rows(&inputs, others::OF_LOGS, others::read);
-    let by_line = rows(&inputs, 2, |input, nth| others::serial(input, nth > 0));
-    let lines = ["none", "cut in the middle, then silence"].map(String::from);
+    let befalls = |cut: &str, more: &[&str]| {
+        let mut names = faults[..others::OF_LOGS].to_vec();
+        names[others::OF_LOGS - 1] = cut.into();
+        names.extend(more.iter().map(ToString::to_string));
+        names
+    };
+    let of_logs = befalls("cut in the middle", &others::READ);
+    let by_log = rows(&inputs, of_logs.len(), others::read);
+    let of_lines = befalls("cut in the middle, then silence", &others::SERIAL);
+    let by_line = rows(&inputs, of_lines.len(), others::serial);
     format!(
         "# Exit codes\n\n\
          This page is written by a test, from what the command does: `tests/e2e/codes.rs`.\n\n\
@@ -245,14 +250,14 @@ fn page() -> String {
          ## The same over a board's line\n\n\
          `read`, of a log that another program has saved; of several runs it reads the last, which\nhas found nothing here:\n\n\
          {}\n\
-         `serial`, which reads the line itself and takes damage as `read` does:\n\n\
+         `serial`, which reads the line itself, and stops where the first run ends:\n\n\
          {}\n\
          ## The other commands\n\n\
          {}",
         table("input", &faults, by_fault),
         table("input", &expects, by_expectation),
         table("input", &of_logs, by_log),
-        table("input", &lines, by_line),
+        table("input", &of_lines, by_line),
         others::table(),
     )
 }
@@ -273,16 +278,17 @@ fn exit_codes_are_those_of_the_page() {
 fn exit_codes_are_never_the_harmless_ones() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/exit-codes.md");
     let page = fs::read_to_string(file).unwrap();
-    let row = |name: &str| {
-        let line = page
-            .lines()
-            .find(|line| line.starts_with(&format!("| {name} |")))
-            .unwrap();
+    // Of `run`, of expectations, of `read`, of `serial`.
+    let row = |name: &str, table: usize| {
+        let mut lines = page.lines();
+        let begins = |line: &&str| line.starts_with(&format!("| {name} |"));
+        let line = lines.by_ref().filter(begins).nth(table).unwrap();
         let codes = line.trim_matches('|').split('|').skip(1);
         codes
             .map(|c| c.trim().parse().unwrap())
             .collect::<Vec<u8>>()
     };
+    let (run, serial) = (0, 3);
     for (name, code) in [
         ("one blocked", 4),
         ("one faulted", 3),
@@ -290,10 +296,16 @@ fn exit_codes_are_never_the_harmless_ones() {
         ("one inconclusive", 6),
         ("only the control ran", 6),
     ] {
-        assert_eq!(row(name)[0], code, "{name}");
-        assert!(row(name).iter().all(|c| *c != 0), "{name}: {:?}", row(name));
+        for table in [run, serial] {
+            let row = row(name, table);
+            assert_eq!(row[0], code, "{name}");
+            assert!(row.iter().all(|c| *c != 0), "{name}: {row:?}");
+        }
     }
-    for ((fault, ..), code) in FAULTS.iter().zip(row("all completed")).skip(3).take(5) {
-        assert_eq!(code, 2, "{fault}");
+    for table in [run, serial] {
+        let row = row("all completed", table);
+        for ((fault, ..), code) in FAULTS.iter().zip(row).skip(3).take(5) {
+            assert_eq!(code, 2, "{fault}");
+        }
     }
 }

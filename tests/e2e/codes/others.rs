@@ -21,31 +21,66 @@ use stalecore_model::{glossary::Verdict, record::SCHEMA};
 /// What can befall a log that is read: all that is not the emulator's doing.
 pub const OF_LOGS: usize = 12;
 
+/// What else can befall a log: another program has saved it.
+pub const READ: [&str; 1] = ["saved by a terminal program, with stamps and CR LF"];
+
 /// `stalecore read` of an input's console after this fault.
 pub fn read(input: &Input, nth: usize) -> i32 {
     let files = Files::new();
-    let log = files.write("board.log", &FAULTS[nth].1(&input.console.text()));
+    let text = input.console.text();
+    let text = match FAULTS[..OF_LOGS].get(nth) {
+        Some((_, befall, _)) => befall(&text),
+        None => text
+            .lines()
+            .map(|line| format!("[2026-01-02 03:04:05] {line}\r\n"))
+            .collect(),
+    };
+    let log = files.write("board.log", &text);
     files.code("read", &["--quiet", "--out", "read"], &[log])
 }
 
-/// `stalecore serial` of an input's console: whole, and cut before a silence.
-pub fn serial(input: &Input, cut: bool) -> i32 {
+/// What else can befall a line: it is lost in the middle of a case's record.
+pub const SERIAL: [&str; 2] = [
+    "lost for a moment, with 20 bytes of a `case`",
+    "lost for good",
+];
+
+/// `stalecore serial` of an input's console after this fault.
+pub fn serial(input: &Input, nth: usize) -> i32 {
     let files = Files::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = format!("tcp:{}", listener.local_addr().unwrap());
-    let fault = &FAULTS[if cut { OF_LOGS - 1 } else { 0 }];
-    let text = fault.1(&input.console.text());
+    let text = input.console.text();
+    let (first, rest) = match FAULTS[..OF_LOGS].get(nth) {
+        Some((_, befall, _)) => (befall(&text), None),
+        None => {
+            let at = text.rfind("# {\"case\"").unwrap() + 30;
+            let again = nth == OF_LOGS;
+            let rest = again.then(|| text[at + 20..].to_string());
+            (text[..at].to_string(), rest)
+        }
+    };
+    let stays = nth < OF_LOGS;
     let board = thread::spawn(move || {
-        let (mut line, _) = listener.accept().unwrap();
-        line.write_all(text.as_bytes()).unwrap();
+        let write = |text: &str| {
+            let (mut line, _) = listener.accept().unwrap();
+            line.write_all(text.as_bytes()).unwrap();
+            line
+        };
+        let line = write(&first);
+        let line = match rest {
+            None if stays => line,
+            None => return,
+            Some(rest) => {
+                drop(line);
+                write(&rest)
+            }
+        };
         // Held until the command hangs up.
-        let _ = std::io::copy(&mut line, &mut std::io::sink());
+        let _ = std::io::copy(&mut &line, &mut std::io::sink());
     });
-    let code = files.code(
-        "serial",
-        &[&port, "--quiet", "--out", "serial", "--timeout", "2"],
-        &[],
-    );
+    let args = [&port, "--quiet", "--out", "serial", "--timeout", "2"];
+    let code = files.code("serial", &args, &[]);
     board.join().unwrap();
     code
 }
