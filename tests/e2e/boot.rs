@@ -160,3 +160,12 @@ fn what_a_guest_of_kvm_would_run() {
     assert_eq!(booted.run.cases.len(), 15);
     assert!(!booted.ended.err.contains("semihosting"));
 }
+
+#[test]
+fn boot_loaders_do_not_tell_where_they_were_built() {
+    let loader = std::fs::read(built("stalecore.efi")).unwrap();
+    let has = |part: &[u8]| loader.windows(part.len()).any(|window| window == part);
+    assert!(has(b"MZ") && has(b"back to the firmware"));
+    // A file of symbols is named by its checksum, which no two places have in common.
+    assert!(!has(b".pdb") && !has(b"RSDS"));
+}

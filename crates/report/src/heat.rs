@@ -102,15 +102,20 @@ fn legend() -> Markup {
     }
 }
 
+/// Columns whose cells are wide enough for a number on a phone.
+const FEW: usize = 8;
+
 /// One heat map. Only words of the glossary and numbers are written.
 fn map(view: &View<'_>, nth: usize) -> String {
     let states = view.states();
     let lines: BTreeSet<_> = view.cases.keys().map(|k| (k.op, k.line)).collect();
     let several_lines = |op| lines.iter().filter(|(o, _)| *o == op).count() > 1;
     let mut out = String::new();
+    // A narrow page has room for numbers in so many columns.
+    let few = if states.len() <= FEW { " few" } else { "" };
     let _ = write!(
         out,
-        "<table class=heat style=\"--n:{}\"><thead><tr><td class=corner>",
+        "<table class=\"heat{few}\" style=\"--n:{}\"><thead><tr><td class=corner>",
         states.len()
     );
     for state in &states {

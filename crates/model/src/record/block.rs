@@ -106,12 +106,15 @@ impl Block {
         }
     }
 
-    /// Where it is, and the instruction there: `flush_icache_range+92 (ic ivau)`, or `ic
-    /// ivau (timed block, issue class)`, which names it already.
+    /// Where it is, and the instruction there: `flush_icache_range+92 (ic ivau)`; of a
+    /// timed block `ic ivau (timed block, issue class)`, or what was posted before: `ic
+    /// ivau in dsb ish (timed block, issue class)`.
     pub fn place(&self) -> String {
         let (at, instruction) = (&self.at, &self.instruction);
         if at.starts_with(instruction.as_str()) {
             at.clone()
+        } else if at.ends_with(')') {
+            format!("{instruction} in {at}")
         } else {
             format!("{at} ({instruction})")
         }

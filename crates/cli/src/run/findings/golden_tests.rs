@@ -85,12 +85,14 @@ fn blocks() -> Vec<(&'static str, Run)> {
         of_ms: 2400,
     };
     let behind = |block: &mut Block| block.behind = true;
+    let posted = |block: &mut Block| block.at = "dsb ish (timed block, issue class)".into();
     let timed = |block: &mut Block| block.at = "ic ivau (timed block, issue class)".into();
     vec![
         ("a block", but(|_| {})),
         ("a block, nothing before it", but(|b| b.returned = 0)),
         ("a block, one before it", but(|b| b.returned = 1)),
         ("a block in a timed block", but(timed)),
+        ("a block of what a barrier waits for", but(posted)),
         (
             "a block on an address",
             but(|b| b.address = Some(Hex(0x4000))),
@@ -125,6 +127,12 @@ fn blocks() -> Vec<(&'static str, Run)> {
         }),
         ("not a block", {
             let mut run = but(|_| {});
+            run.starved = std::mem::take(&mut run.blocks);
+            run.starved[0].starved = Some(starved);
+            run
+        }),
+        ("not a block, of what a barrier waits for", {
+            let mut run = but(posted);
             run.starved = std::mem::take(&mut run.blocks);
             run.starved[0].starved = Some(starved);
             run
