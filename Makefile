@@ -98,11 +98,16 @@ ktap: deps-test venv build
 schema:
 	STALECORE_WRITE_SCHEMA=1 $(CARGO) test --locked --release -q -p stalecore-model --lib schema
 
+# Two at a time: each waits for its guest most of the time.
 linux-all: ALL := 1
 linux linux-all: deps-test venv build
 	@tools/linux $(TARGET_DIR)/linux $(KERNELS)
-	LINUX=$(TARGET_DIR)/linux KERNELS='$(KERNELS)' ALL=$(ALL) PYTHONDONTWRITEBYTECODE=1 \
-		$(VENV)/bin/pytest -q --tb=short -p no:cacheprovider tests/linux
+	@export LINUX=$(TARGET_DIR)/linux KERNELS='$(KERNELS)' ALL=$(ALL) PYTHONDONTWRITEBYTECODE=1; \
+	pytest="$(VENV)/bin/pytest -q --tb=short --durations=10 -p no:cacheprovider"; \
+	$$pytest tests/linux/test_crash.py > $(TARGET_DIR)/linux/crash.log 2>&1 & crash=$$!; \
+	$$pytest tests/linux/test_kexec.py tests/linux/test_reservation.py; kexec=$$?; \
+	wait $$crash; crash=$$?; cat $(TARGET_DIR)/linux/crash.log; \
+	test $$crash = 0 && exit $$kexec
 
 # The steps of docs/adding.md, on a copy that is built and run.
 adding: deps-run

@@ -113,7 +113,7 @@ class Machine:
         self.command += ["-kernel", LINUX / kernel / "vmlinuz", "-initrd", initrd]
         self.command += ["-append", f"console=ttyAMA0 rdinit=/init panic=2 {words}"]
         with Guest([*self.command, *monitored(scratch)]) as guest:
-            assert guest.read(READY, seconds=180), guest.log.decode(errors="replace")[-2000:]
+            assert guest.read(READY, seconds=300), guest.log.decode(errors="replace")[-2000:]
             self.log = bytes(guest.log)
             Monitor(scratch).keep(self.state)
 

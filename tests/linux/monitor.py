@@ -55,7 +55,7 @@ class Monitor:
             if "return" in answer:
                 return answer["return"]
 
-    def wait(self, what, status, seconds=60):
+    def wait(self, what, status, seconds=120):
         """Waits until the answer has this status."""
         until = time.monotonic() + seconds
         while (seen := self.ask(what)["status"]) != status:

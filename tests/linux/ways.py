@@ -34,6 +34,8 @@ class Way:
     reached: str = ""
     mark: bytes = ENDED
     quiet: float = 0
+    # Only where every way is asked for: it says little that others do not.
+    later: bool = False
     kernels: tuple = ("5.10", "6.1", "6.12", "newest")
 
     def happened(self):
@@ -57,16 +59,23 @@ WAYS = [
     way("sysrq", "crash 1", {1}),
     way("one-hung", "hang 2 spin; crash 0", {0}, {2}),
     way("two-hung", "soon; hang 2 wfi; hang 3 wfe; now; crash 0", {0}, {2, 3}),
-    way("ldxr", "hang 3 ldxr; crash 1", {1}, {3}),
-    way("waits-for-a-lock", "hang 2 qspinlock; crash 0", {0}, {2}),
+    way("ldxr", "hang 3 ldxr; crash 1", {1}, {3}, later=True),
+    way("waits-for-a-lock", "hang 2 qspinlock; crash 0", {0}, {2}, later=True),
     way("soft-lockup", SOFT + "hang 2 busy", {2}, kinds=("soft-lockup",)),
-    way("soft-lockup-in-a-lock", SOFT + "hang 3 lock", {3}, kinds=("soft-lockup",)),
+    way(
+        "soft-lockup-in-a-lock",
+        SOFT + "hang 3 lock",
+        {3},
+        kinds=("soft-lockup",),
+        later=True,
+    ),
     way(
         "waits-for-a-cpu",
         SOFT + "hang 3 ldxr; hang 2 everyone",
         {2},
         {3},
         kinds=("soft-lockup",),
+        later=True,
         # Elsewhere it was not seen: a module's own loading may already wait, asleep.
         kernels=("6.1",),
     ),
@@ -95,7 +104,7 @@ WAYS = [
         kinds=("hung-task",),
     ),
     way("oops", OOPS + "hang 3 null", {3}, kinds=("oops",)),
-    way("panic", "hang 3 panic", {3}, kinds=("panic",)),
+    way("panic", "hang 3 panic", {3}, kinds=("panic",), later=True),
     way(
         "two-oopses",
         OOPS + "soon; hang 2 null-masked; hang 3 null-later; now",
@@ -115,18 +124,18 @@ WAYS = [
     ),
     way(
         "post-notifiers",
-        "echo Y > /sys/module/kernel/parameters/crash_kexec_post_notifiers; hang 2 spin; crash 0",
+        "echo Y > /sys/module/kernel/parameters/crash_kexec_post_notifiers; hang 2 wfi; crash 0",
         {0},
         {2},
     ),
     way(
         "dump-saved",
-        "capture capture=dump; hang 2 spin; crash 0",
+        "capture capture=dump; hang 2 wfi; crash 0",
         {0},
         {2},
         outcomes=("dump-saved", "capture-boots"),
     ),
-    way("old-log-again", "capture capture=dmesg; hang 2 spin; crash 0", {0}, {2}),
+    way("old-log-again", "capture capture=dmesg; hang 2 wfi; crash 0", {0}, {2}, later=True),
     way(
         "capture-hangs",
         "capture capture=hang; crash 1",
@@ -140,6 +149,7 @@ WAYS = [
         "capture console=tty0 quiet; crash 1",
         {1},
         outcomes=("silent-capture",),
+        later=True,
         mark=b"Bye!",
         quiet=12,
     ),
@@ -153,9 +163,10 @@ WAYS = [
     ),
     way(
         "offline",
-        "echo 0 > /sys/devices/system/cpu/cpu3/online; hang 2 spin; crash 0",
+        "echo 0 > /sys/devices/system/cpu/cpu3/online; hang 2 wfi; crash 0",
         {0},
         {2},
+        later=True,
         offline=frozenset({3}),
     ),
     way(
@@ -167,5 +178,5 @@ WAYS = [
         mark=b"soft lockup",
         quiet=4,
     ),
-    way("no-time", "echo N > /sys/module/printk/parameters/time; hang 2 wfe; crash 0", {0}, {2}),
+    way("no-time", "echo N > /sys/module/printk/parameters/time; hang 2 wfe; crash 0", {0}, {2}, later=True),
 ]

@@ -49,6 +49,8 @@ impl Size {
 
 /// Where a line lies in its block.
 pub struct Place {
+    /// Lines of the block in front of it.
+    pub lines: u64,
     /// Its first byte.
     pub start: usize,
     /// Behind its last byte.
@@ -66,7 +68,7 @@ pub struct Block {
     /// Where what was read ends; it belongs to the next piece, and is there to
     /// be looked at.
     pub filled: usize,
-    /// Lines of the log between the block that was sent last and this one.
+    /// Lines of the log in front of it.
     pub lines_before: u64,
     /// The lines.
     pub found: Vec<Place>,
@@ -95,8 +97,7 @@ pub struct Finder<'a> {
     wanted_until: u64,
     /// Bytes that were searched.
     searched: u64,
-    /// Line ends in what was searched and not sent: the caller counts the others
-    /// meanwhile.
+    /// Line ends in what was searched.
     lines: u64,
     /// The file, or a line feed, is right in front of what comes next.
     begins: bool,
@@ -122,7 +123,7 @@ impl<'a> Finder<'a> {
     }
 
     /// Reads the log to its end, or until nobody takes blocks any more; its
-    /// bytes, and the lines behind the last block that was sent.
+    /// bytes and lines.
     ///
     /// # Errors
     /// Those of the log.
@@ -188,17 +189,15 @@ impl<'a> Finder<'a> {
 
     /// Gives a block to the caller, if anything was found in it, and takes one
     /// to go on with; `None` if the caller has ended.
-    fn hand_over(&mut self, mut block: Block) -> Option<Block> {
+    fn hand_over(&mut self, block: Block) -> Option<Block> {
         let spare = match self.spare.try_recv() {
             Ok(spare) => Some(spare),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => return None,
         };
         if block.found.is_empty() {
-            self.lines += count_lines(&block.bytes[..block.end]);
             return Some(block);
         }
-        block.lines_before = std::mem::take(&mut self.lines);
         self.send.send(block).ok()?;
         Some(spare.unwrap_or_else(Block::new))
     }
@@ -207,6 +206,7 @@ impl<'a> Finder<'a> {
     fn search(&mut self, block: &mut Block, end: usize, complete: bool) {
         block.found.clear();
         block.end = end;
+        block.lines_before = self.lines;
         let bytes = &block.bytes[..end];
         let more = if self.only_outline.load(Ordering::Relaxed) {
             Depth::Outline
@@ -215,6 +215,8 @@ impl<'a> Finder<'a> {
         };
         let mut words = Search::new(bytes);
         let mut at = 0;
+        let mut lines = 0;
+        let mut counted = 0;
         loop {
             let offset = self.searched;
             let wanted = |at: usize| offset + (at as u64) < self.wanted_until;
@@ -238,12 +240,16 @@ impl<'a> Finder<'a> {
             if found.is_crash {
                 self.wanted_until = offset + end as u64 + WINDOW;
             }
+            lines += count_lines(&bytes[counted..start]);
+            counted = start;
             block.found.push(Place {
+                lines,
                 start,
                 end: end.min(start + MAX_LINE),
                 complete: complete || end < bytes.len(),
             });
         }
+        self.lines += lines + count_lines(&bytes[counted..]);
         self.searched += bytes.len() as u64;
         self.begins = bytes.last().map_or(self.begins, |b| *b == b'\n');
     }
@@ -259,6 +265,7 @@ fn show_last(block: &mut Block) {
     let end = memchr2(b'\n', b'\r', &bytes[end..]).map(|at| end + at);
     if block.found.last().is_none_or(|place| place.start != start) {
         block.found.push(Place {
+            lines: count_lines(&bytes[..start]),
             start,
             end: end.unwrap_or(bytes.len()).min(start + MAX_LINE),
             complete: end.is_some(),
@@ -289,6 +296,7 @@ fn fill(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 fn next(words: &mut Search<'_>, at: usize, depth: Depth, begins: bool) -> Option<Found> {
     if at == 0 && begins && words.opens_with_fence() {
         return Some(Found {
+            start: 0,
             at: 0,
             end: 3,
             depth: Depth::Crashes,

@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use super::finder::{BEHIND, Finder, count_lines};
+use super::finder::{BEHIND, Finder};
 
 pub use super::finder::Size;
 
@@ -50,32 +50,20 @@ pub fn scan<E: From<io::Error>>(
     // Moved, so that an early return closes the channel and ends the thread.
     thread::scope(move |scope| {
         let reading = scope.spawn(|| finder.run(log));
-        let mut lines = 0;
         for block in blocks {
-            let mut counted = 0;
-            lines += block.lines_before;
             for place in &block.found {
-                lines += count_lines(&block.bytes[counted..place.start]);
-                counted = place.start;
                 sink(Line {
                     bytes: &block.bytes[place.start..place.end],
-                    number: lines + 1,
+                    number: block.lines_before + place.lines + 1,
                     complete: place.complete,
                     behind: &block.bytes[place.end..block.filled.min(place.end + BEHIND)],
                 })?;
             }
-            lines += count_lines(&block.bytes[counted..block.end]);
             // It is of no use to a thread that has ended.
             let _ = give_back.send(block);
         }
         match reading.join() {
-            Ok(size) => {
-                let size = size?;
-                Ok(Size {
-                    lines: lines + size.lines,
-                    ..size
-                })
-            }
+            Ok(size) => Ok(size?),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })

@@ -141,6 +141,8 @@ pub enum Depth {
 /// A word found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Found {
+    /// Where the word begins.
+    pub start: usize,
     /// Where in the text its line is touched.
     pub at: usize,
     /// Where the word ends.
@@ -151,32 +153,31 @@ pub struct Found {
     pub is_crash: bool,
 }
 
-/// One search for each list. None has more than 64 words, which is what can be
-/// tested at once.
-static SEARCHES: LazyLock<[AhoCorasick; 4]> = LazyLock::new(|| {
-    LISTS.map(|(words, _)| {
+/// The depths, each with the words that it looks for beyond the one before. None
+/// has more than 64, which is what can be tested at once.
+const LISTS: [(Depth, &[&[&str]]); 3] = [
+    (Depth::Crashes, &[CRASH, CONTEXT]),
+    (Depth::Outline, &[OUTLINE]),
+    (Depth::Details, &[DETAILS]),
+];
+
+/// A search for each.
+static SEARCHES: LazyLock<[AhoCorasick; LISTS.len()]> = LazyLock::new(|| {
+    LISTS.map(|(_, words)| {
         AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
-            .build(words)
+            .build(words.concat())
             .expect("a few dozen short words fit the automaton")
     })
 });
 
-/// The lists, each with the depth that begins to look for it.
-const LISTS: [(&[&str], Depth); 4] = [
-    (CRASH, Depth::Crashes),
-    (CONTEXT, Depth::Crashes),
-    (OUTLINE, Depth::Outline),
-    (DETAILS, Depth::Details),
-];
-
-/// A text, and where the words of each list come next.
+/// A text, and where the next word of each depth is.
 pub struct Search<'t> {
     text: &'t [u8],
     next: [Next; LISTS.len()],
 }
 
-/// What is known of the words of a list.
+/// What is known of the words of a depth.
 #[derive(Clone, Copy)]
 enum Next {
     /// Nothing.
@@ -184,7 +185,7 @@ enum Next {
     /// None is left.
     None,
     /// The first one at or behind the place that was asked for last.
-    At(usize, usize),
+    Is(Found),
 }
 
 impl<'t> Search<'t> {
@@ -203,38 +204,28 @@ impl<'t> Search<'t> {
 
     /// Finds the first word from `at` on, which never goes back.
     pub fn find(&mut self, at: usize, depth: Depth) -> Option<Found> {
-        let mut first: Option<(usize, usize, usize)> = None;
-        for (list, (_, least)) in LISTS.iter().enumerate() {
-            if *least > depth {
-                break;
-            }
-            if let Some((start, end)) = self.next(list, at)
-                && first.is_none_or(|(before, ..)| start < before)
-            {
-                first = Some((start, end, list));
-            }
-        }
-        let (start, end, list) = first?;
-        // A line end at the front of a word belongs to the line before.
-        let line_end = usize::from(self.text[start] == b'\n');
-        Some(Found {
-            at: start + line_end,
-            end,
-            depth: LISTS[list].1,
-            is_crash: list == 0,
-        })
+        let lists = LISTS.iter().take_while(|(least, _)| *least <= depth);
+        let words = (0..lists.count()).filter_map(|list| self.next(list, at));
+        words.min_by_key(|word| word.start)
     }
 
-    /// The first word of a list from `at` on.
-    fn next(&mut self, list: usize, at: usize) -> Option<(usize, usize)> {
+    /// The first word of a depth from `at` on.
+    fn next(&mut self, list: usize, at: usize) -> Option<Found> {
         match self.next[list] {
             Next::None => return None,
-            Next::At(start, end) if start >= at => return Some((start, end)),
+            Next::Is(found) if found.start >= at => return Some(found),
             _ => {}
         }
-        let found = SEARCHES[list].find(Input::new(self.text).range(at..));
-        let found = found.map(|word| (word.start(), word.end()));
-        self.next[list] = found.map_or(Next::None, |(start, end)| Next::At(start, end));
+        let word = SEARCHES[list].find(Input::new(self.text).range(at..));
+        let found = word.map(|word| Found {
+            start: word.start(),
+            // A line end at the front of a word belongs to the line before.
+            at: word.start() + usize::from(self.text[word.start()] == b'\n'),
+            end: word.end(),
+            depth: LISTS[list].0,
+            is_crash: list == 0 && word.pattern().as_usize() < CRASH.len(),
+        });
+        self.next[list] = found.map_or(Next::None, Next::Is);
         found
     }
 }

@@ -14,34 +14,44 @@ const APART: u64 = 3;
 /// The last lines.
 #[derive(Default)]
 pub struct Repeats {
-    last: VecDeque<(u64, u64, u64)>,
+    last: VecDeque<Known>,
+}
+
+/// A line that was seen.
+#[derive(Default)]
+struct Known {
+    micros: Option<u64>,
+    line: u64,
+    text: Vec<u8>,
 }
 
 impl Repeats {
     /// Was this line there a moment ago, with the same time? Lines without a
     /// time are compared with the one right before.
     pub fn seen(&mut self, stamp: &Stamp<'_>, text: &[u8], line: u64) -> bool {
-        use std::hash::{DefaultHasher, Hash, Hasher};
         if text.is_empty() {
             return false;
         }
-        let mut hasher = DefaultHasher::new();
-        text.trim_ascii().hash(&mut hasher);
-        let text = hasher.finish();
-        let micros = stamp.micros.unwrap_or(u64::MAX);
-        let apart = if stamp.micros.is_some() { APART } else { 1 };
-        let found = self
-            .last
-            .iter()
-            .position(|(m, t, l)| *m == micros && *t == text && line.abs_diff(*l) <= apart);
-        if let Some(at) = found {
+        let (micros, text) = (stamp.micros, text.trim_ascii());
+        let apart = if micros.is_some() { APART } else { 1 };
+        let same = |known: &Known| {
+            known.micros == micros && line.abs_diff(known.line) <= apart && known.text == text
+        };
+        if let Some(at) = self.last.iter().position(same) {
             self.last.remove(at);
             return true;
         }
-        if self.last.len() == NEAR {
-            self.last.pop_front();
-        }
-        self.last.push_back((micros, text, line));
+        let mut known = match self.last.len() {
+            NEAR => self.last.pop_front().unwrap_or_default(),
+            _ => Known::default(),
+        };
+        known.text.clear();
+        known.text.extend_from_slice(text);
+        self.last.push_back(Known {
+            micros,
+            line,
+            ..known
+        });
         false
     }
 }

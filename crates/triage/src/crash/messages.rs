@@ -20,7 +20,7 @@ impl Crash {
         {
             self.latest = Some(self.latest.map_or(micros, |l| l.max(micros)));
             if self.times.len() < MAX_TIMES {
-                self.times.insert(micros);
+                self.times.push(micros);
             }
         }
         self.last_line = at.line;

@@ -2,8 +2,6 @@
 
 mod messages;
 
-use std::collections::HashSet;
-
 use super::{
     capture::Capture,
     dump::{Cause, Dumps},
@@ -152,7 +150,7 @@ pub struct Crash {
     /// The last line taken.
     pub last_line: u64,
     /// Times of its lines.
-    pub times: HashSet<u64>,
+    pub times: Vec<u64>,
     /// The closing line of the stale warning was seen.
     pub warning_closed: bool,
     /// The number of the first dump that can be the stale warning's.

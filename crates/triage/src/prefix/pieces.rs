@@ -1,7 +1,9 @@
 //! The pieces of which a prefix is made; each takes one off and notes what it
 //! says.
 
-use memchr::{memchr, memchr2};
+use std::sync::LazyLock;
+
+use memchr::{memchr, memchr2, memmem::Finder};
 
 use super::{Caller, Stamp};
 
@@ -199,7 +201,8 @@ pub fn export<'a>(rest: &'a [u8], stamp: &mut Stamp<'a>) -> Option<&'a [u8]> {
 /// `logcat` put around it.
 pub fn host(rest: &[u8]) -> Option<&[u8]> {
     let shown = rest.get(..96).unwrap_or(rest);
-    let at = memchr::memmem::find(shown, b"kernel")?;
+    static KERNEL: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("kernel"));
+    let at = KERNEL.find(shown)?;
     let before = &rest[..at];
     let is_word = |b: &u8| b.is_ascii_alphanumeric() || b" -._:/@".contains(b);
     if !(before.is_empty() || before.ends_with(b" ") && before.iter().all(is_word)) {
