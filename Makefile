@@ -43,8 +43,8 @@ SYSROOT = $(shell rustc --print sysroot)
 PLAIN_PATHS := dist/plain-paths.toml
 BUILD = $(CARGO) build --locked --release $(FLAGS)
 
-.PHONY: help run test host-test labgrid ktap linux linux-all adding schema build dist grub qemu carry cargo-install install
-.PHONY: uninstall stage deb release reproduce follow deps deps-run deps-test venv clean
+.PHONY: help run test host-test labgrid ktap linux linux-all bench-triage adding schema build dist grub qemu carry
+.PHONY: cargo-install install uninstall stage deb release reproduce follow deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -57,6 +57,7 @@ help:
 	@echo 'make schema     write docs/run.schema.json anew'
 	@echo "make linux      crash Debian's own kernels, and hand over from them by kexec (KERNELS=...)"
 	@echo 'make linux-all  the same in every combination, for an hour or two'
+	@echo 'make bench-triage  the speed of triage on 1 GiB of log, against grep'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
@@ -108,6 +109,11 @@ linux linux-all: deps-test venv build
 	$$pytest tests/linux/test_kexec.py tests/linux/test_reservation.py; kexec=$$?; \
 	wait $$crash; crash=$$?; cat $(TARGET_DIR)/linux/crash.log; \
 	test $$crash = 0 && exit $$kexec
+
+# On 1 GiB of log, against grep.
+bench-triage: deps-build
+	$(BUILD) -p stalecore-cli
+	crates/triage/bench/triage-speed $(TARGET_DIR)/release/stalecore
 
 # The steps of docs/adding.md, on a copy that is built and run.
 adding: deps-run

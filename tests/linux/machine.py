@@ -94,7 +94,7 @@ class Guest:
             serve = threading.Thread(target=self.serve, args=(listener, until), daemon=True)
             serve.start()
             port = f"tcp:127.0.0.1:{listener.getsockname()[1]}"
-            command = [DIST / "stalecore", "serial", port, "--quiet", "--timeout", "100"]
+            command = [DIST / "stalecore", "serial", port, "--quiet", "--timeout", "200"]
             command += ["--out", out]
             return subprocess.run(command, timeout=seconds, check=False).returncode
 

@@ -86,7 +86,7 @@ def choice():
 def test_triage_says_what_happened(kernel, way, machines, table, tmp_path):
     with machines(kernel, words="crashkernel=256M").start() as guest:
         guest.ask(way.row)
-        assert guest.read(way.mark, seconds=240), guest.log.decode(errors="replace")[-3000:]
+        assert guest.read(way.mark, seconds=400), guest.log.decode(errors="replace")[-3000:]
         guest.drain(way.quiet)
         log = tmp_path / "console.log"
         log.write_bytes(guest.log)
@@ -98,7 +98,7 @@ def test_triage_says_what_happened(kernel, way, machines, table, tmp_path):
     if command:
         argv = [DIST / "stalecore", *command["argv"][1:], "--samples", "16", "--quiet"]
         argv += ["--out", tmp_path / "run"]
-        staged = subprocess.run(argv, timeout=120, capture_output=True)
+        staged = subprocess.run(argv, timeout=300, capture_output=True)
         # A core that does not answer blocks the path.
         if staged.returncode != (4 if "--fabric" in argv else 0):
             differences.append(f"command ends with {staged.returncode}")

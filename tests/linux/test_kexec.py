@@ -23,7 +23,7 @@ def script(how, hung):
     crash = f"soon; {crash}now; crash 0" if len(hung) > 1 else f"{crash}crash 0"
     return {
         "-e": f"kexec -l /stalecore.img --append='{PLAN}' && kexec -e",
-        "-p": f"kexec -p -u; kexec -p /stalecore.img --append='{PLAN}' && {crash}",
+        "-p": f"kexec -p -u; kexec -i -p /stalecore.img --append='{PLAN}' && {crash}",
         "capture": f"capture capture=stalecore {PLAN} && {crash}",
     }[how]
 
@@ -38,7 +38,7 @@ def test_linux_hands_over(kernel, level, firmware, how, hung, machines, tmp_path
     machine = machines(kernel, level, firmware == "acpi", "crashkernel=256M")
     with machine.start() as guest:
         guest.ask(script(how, hung))
-        code = guest.host(tmp_path / "run", 240)
+        code = guest.host(tmp_path / "run", 400)
     console = (tmp_path / "run/console.log").read_text(errors="replace")
     run = json.loads((tmp_path / "run/run.json").read_text())
     assert "Bye!" in console

@@ -36,7 +36,7 @@ def test_nothing_outside_is_written(state, pages, machines, tmp_path):
         # A serial line that nobody reads would hold up the machine.
         with ThreadPoolExecutor(1) as pool:
             before = pool.submit(at_entry)
-            assert guest.host(tmp_path / "run", 240) == 0
+            assert guest.host(tmp_path / "run", 400) == 0
             before = before.result()
         monitor.wait("query-status", "shutdown")
         after = monitor.memory(outside, tmp_path / "after")

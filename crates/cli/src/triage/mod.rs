@@ -1,8 +1,9 @@
 //! `stalecore triage`: opens the log and says what [`stalecore_triage`] reads
 //! in it.
 
-mod folder;
+mod archive;
 mod junit;
+mod records;
 
 use std::{
     fs::File,
@@ -11,15 +12,22 @@ use std::{
 };
 
 use anyhow::Context;
+use flate2::read::MultiGzDecoder;
 use stalecore_model::exit::ExitCode;
 use stalecore_triage::{Expect, Failure, Tally, write_json, write_words};
 
 use crate::stderr;
 
+/// How much of a file tells what it is, in bytes.
+const PEEKED: u64 = 512;
+
+/// A compressed record is no larger, in bytes.
+const LARGEST_RECORD: u64 = 16 << 20;
+
 /// What `stalecore triage` takes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The kernel's console log: a file, - for the standard input, or a folder of pstore records
+    /// The kernel's console log: a file, - for the standard input, or a folder or tar archive of pstore records
     log: PathBuf,
     /// Write JSON instead of words (its shape: docs/triage.md)
     #[arg(long)]
@@ -40,12 +48,13 @@ pub struct Args {
 /// says which and why, for exit code 2.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let name = args.log.display().to_string();
-    let log: Box<dyn Read + Send> = if args.log == Path::new("-") {
-        Box::new(io::stdin())
+    let log: Log = if args.log == Path::new("-") {
+        unpacked(Box::new(io::stdin()), &name)?
     } else if args.log.is_dir() {
-        Box::new(Cursor::new(folder::read(&args.log)?))
+        Box::new(Cursor::new(records::of_folder(&args.log)?))
     } else {
-        Box::new(File::open(&args.log).with_context(|| format!("cannot open {name}"))?)
+        let file = File::open(&args.log).with_context(|| format!("cannot open {name}"))?;
+        unpacked(Box::new(file), &name)?
     };
     let out = BufWriter::new(Reading {
         out: io::stdout().lock(),
@@ -64,6 +73,39 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Err(Failure::Write(e)) => Err(e).context("cannot write to the standard output"),
         Err(Failure::Read(e)) => Err(e).with_context(|| format!("cannot read {name}")),
     }
+}
+
+type Log = Box<dyn Read + Send>;
+
+/// What a file holds: the log itself, or records in an archive; either may be
+/// compressed.
+fn unpacked(file: Log, name: &str) -> anyhow::Result<Log> {
+    let (head, file) = peeked(file).with_context(|| format!("cannot read {name}"))?;
+    if records::is_compressed(Path::new(name)) {
+        let mut bytes = Vec::new();
+        file.take(LARGEST_RECORD).read_to_end(&mut bytes)?;
+        let text = records::inflated(&bytes);
+        return Ok(Box::new(Cursor::new(text.with_context(|| {
+            format!("{name}: cannot unpack it; only deflate can be read")
+        })?)));
+    }
+    let (head, file) = match head.starts_with(b"\x1f\x8b") {
+        true => peeked(Box::new(MultiGzDecoder::new(file)))
+            .with_context(|| format!("cannot read {name}"))?,
+        false => (head, file),
+    };
+    if archive::is_one(&head) {
+        return Ok(Box::new(Cursor::new(records::of_archive(file, name)?)));
+    }
+    Ok(file)
+}
+
+/// What a file begins with, and the whole file again.
+fn peeked(mut file: Log) -> io::Result<(Vec<u8>, Log)> {
+    let mut head = Vec::new();
+    (&mut file).take(PEEKED).read_to_end(&mut head)?;
+    let whole = Cursor::new(head.clone()).chain(file);
+    Ok((head, Box::new(whole)))
 }
 
 /// Holds what was read against what was expected.
