@@ -86,7 +86,11 @@ fn number(field: &[u8]) -> Option<u64> {
 
 fn name(header: &[u8]) -> PathBuf {
     // GNU's own format keeps times where POSIX has the front of a long name.
-    let front = if header[262] == 0 { &header[345..500] } else { &[] };
+    let front = if header[262] == 0 {
+        &header[345..500]
+    } else {
+        &[]
+    };
     Path::new(&text(front)).join(text(&header[..100]))
 }
 

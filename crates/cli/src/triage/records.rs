@@ -69,7 +69,10 @@ fn join(mut found: Vec<Record>, name: &str) -> anyhow::Result<Vec<u8>> {
         .filter(|(path, _)| is_joined(path))
         .filter_map(|(path, _)| path.parent().map(Path::to_path_buf))
         .collect();
-    let beside = |path: &Path| path.parent().is_some_and(|at| joined.iter().any(|j| j == at));
+    let beside = |path: &Path| {
+        path.parent()
+            .is_some_and(|at| joined.iter().any(|j| j == at))
+    };
     found.retain(|(path, _)| is_joined(path) || !beside(path));
     found.sort();
     if found.is_empty() {
@@ -157,7 +160,10 @@ mod tests {
         parts
             .map(|(lines, n)| {
                 let text = format!("Panic#1 Part{n}\n{}\n", lines.join("\n"));
-                (format!("dmesg-efi_pstore-17095287730{n:02}"), text.into_bytes())
+                (
+                    format!("dmesg-efi_pstore-17095287730{n:02}"),
+                    text.into_bytes(),
+                )
             })
             .collect()
     }
@@ -194,7 +200,10 @@ mod tests {
         files.push(("other".into(), b"x".into()));
         assert!(files.len() > 3);
         let folder = folder(&files);
-        assert_eq!(read(&of_folder(folder.path()).unwrap()), read(LOG.as_bytes()));
+        assert_eq!(
+            read(&of_folder(folder.path()).unwrap()),
+            read(LOG.as_bytes())
+        );
     }
 
     #[test]
@@ -204,7 +213,10 @@ mod tests {
             .map(|(name, bytes)| (format!("{name}.enc.z"), deflate(&bytes)))
             .collect();
         let folder = folder(&files);
-        assert_eq!(read(&of_folder(folder.path()).unwrap()), read(LOG.as_bytes()));
+        assert_eq!(
+            read(&of_folder(folder.path()).unwrap()),
+            read(LOG.as_bytes())
+        );
     }
 
     #[test]
@@ -218,7 +230,10 @@ mod tests {
         assert_eq!(inflated(b"\xff\xff\xff\xff no deflate"), None);
         let folder = folder(&[("dmesg-efi-1.enc.z".into(), b"\xff\xff\xff\xff".into())]);
         let error = of_folder(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("dmesg-efi-1.enc.z: cannot unpack it"), "{error}");
+        assert!(
+            error.contains("dmesg-efi-1.enc.z: cannot unpack it"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -250,8 +265,13 @@ mod tests {
         assert_eq!(read(&found), read(LOG.as_bytes()));
         let other = archive::tests::tar(&[("a".into(), b"x".into())]);
         let error = of_archive(&other[..], "a.tar").unwrap_err().to_string();
-        assert!(error.contains("a.tar holds no record of a crash"), "{error}");
-        let error = of_archive(&kdump[..3 << 19], "cut.tar").unwrap_err().to_string();
+        assert!(
+            error.contains("a.tar holds no record of a crash"),
+            "{error}"
+        );
+        let error = of_archive(&kdump[..3 << 19], "cut.tar")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("cannot read cut.tar"), "{error}");
     }
 }
