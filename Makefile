@@ -75,10 +75,10 @@ help:
 run: deps-run build
 	dist/stalecore run --out out $(ARGS)
 
-# With the firmware of tools/deps, and GRUB. Of four tests at a time most wait for
+# With the firmware of tools/deps, and GRUB. Of six tests at a time most wait for
 # something, or for room on the host (tests/e2e/host.rs).
 test: deps-test venv dist grub qemu
-	RUST_TEST_THREADS=4 $(CARGO) test --locked --release $(HOST_CRATES)
+	RUST_TEST_THREADS=6 $(CARGO) test --locked --release $(HOST_CRATES)
 	$(CARGO) test --locked --release -p stalecore-routines --target $(LINUX_TARGET)
 	$(PYTEST) docs/ci/labgrid/qemu.yaml docs/ci/labgrid tests/ci
 

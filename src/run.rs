@@ -15,9 +15,9 @@ use crate::{
         ask::ask,
         command::Command,
         percpu::{self, core},
-        start::{self, Missing},
-        survey,
+        start, survey,
     },
+    fabric,
     hal::{
         boot::Tree,
         clock,
@@ -68,7 +68,7 @@ fn run() -> Result<(), String> {
             .flat_map(|p| &p.groups)
             .map(|group| group.state);
         let spare = if states.any(|state| state == StaleState::NeverStarted) {
-            roles.stale
+            roles.stale.difference(&start::on(&roles.stale))
         } else {
             CpuSet::EMPTY
         };
@@ -113,19 +113,15 @@ fn run() -> Result<(), String> {
     describe::machine(board, counter, empty, &plan);
     notes.into_iter().for_each(report::note);
     let after_kexec = board.platform.kexec.is_some();
-    let on = |missing: &Missing| missing.on_mpidr.is_some();
-    if after_kexec && missing.iter().any(on) {
+    let absent: Vec<_> = missing.into_iter().map(|m| m.told(after_kexec)).collect();
+    let inherited = absent.iter().filter(|absent| absent.inherited);
+    let inherited = inherited.fold(CpuSet::EMPTY, |all, absent| all.union(&absent.cpus));
+    if !inherited.is_empty() {
         report::note("cores that are stale since before this boot are so in the baseline too: only a run of a fresh boot of this machine, by compare, can tell whether they slow anything".into());
     }
-    report::absent(missing.into_iter().map(|missing| {
-        let cpu = missing.cpu;
-        let why = if after_kexec {
-            missing.after_kexec()
-        } else {
-            missing.why
-        };
-        (cpu, why)
-    }));
+    report::absent(absent.into_iter());
+    // From here on: until now the image has used maintenance of its own.
+    fabric::inherit(&inherited);
     describe::oddities(&silent);
     describe::arm_watchdog(board, &plan);
     if board.options.icount {
@@ -146,6 +142,7 @@ fn run() -> Result<(), String> {
         after_block: board.options.after_block,
         left,
         present,
+        inherited,
         counts_instructions: board.options.icount,
         boot_cpu: board.boot_cpu,
         started: board.started(),

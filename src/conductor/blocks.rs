@@ -155,9 +155,12 @@ impl Run<'_> {
         // First of all, should nothing more come: until this is out nobody executes a
         // barrier, maintenance or a call to firmware.
         let place = sentinel::place(case, held);
-        let roles = &self.conductor.plan.roles;
         report::record(&Record::Block(sentinel::describe(
-            case, held, entered, roles, baseline,
+            case,
+            held,
+            entered,
+            self.conductor,
+            baseline,
         )));
         report::note(format!(
             "case {} {} {place}: climbing the release ladder",

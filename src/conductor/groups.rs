@@ -8,7 +8,7 @@ use stalecore_model::{
     exit::ExitCode,
     glossary::{LineState, StaleState, Subject, Verdict},
     plan::{Case, Group},
-    record::{BASELINE_BLOCKED, CaseRecord, GroupRecord, Record},
+    record::{Absent, BASELINE_BLOCKED, CaseRecord, GroupRecord, Record},
 };
 
 use super::{
@@ -288,11 +288,8 @@ impl Run<'_> {
         let missing = start::start_all(&self.present);
         let cpus: CpuSet = missing.iter().map(|missing| missing.cpu).collect();
         self.present = self.present.difference(&cpus);
-        report::absent(
-            missing
-                .into_iter()
-                .map(|missing| (missing.cpu, missing.why)),
-        );
+        // What was left by a kernel was found before anything ran.
+        report::absent(missing.into_iter().map(|missing| missing.told(false)));
         let initiators = cpus.intersection(&self.conductor.plan.roles.initiators);
         if !initiators.is_empty() {
             return Err(format!("initiator CPU {initiators} does not come up"));
@@ -315,7 +312,11 @@ impl Run<'_> {
             return Err(why.into());
         }
         self.present = self.present.difference(&lost);
-        report::absent(lost.iter().map(|cpu| (cpu, why.into())));
+        report::absent(lost.iter().map(|cpu| Absent {
+            cpus: CpuSet::one(cpu),
+            why: why.into(),
+            inherited: false,
+        }));
         Ok(())
     }
 

@@ -33,6 +33,8 @@ pub struct Conductor {
     pub left: Option<Left>,
     /// The cores that answer.
     pub present: CpuSet,
+    /// The cores that were stuck before this boot, beside each case.
+    pub inherited: CpuSet,
     /// Does the emulator count instructions, all cores sharing one thread?
     pub counts_instructions: bool,
     /// The core that booted: it was started, whatever the plan wants.

@@ -8,11 +8,12 @@ use core::sync::atomic::Ordering;
 use aarch64_cpu::registers::Readable;
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::StaleState,
-    plan::{Case, Roles},
+    glossary::{INHERITED, StaleState},
+    plan::Case,
     record::{Block, CoreState},
 };
 
+use super::run::Conductor;
 use crate::{
     cores::{
         mark::{self, Seen},
@@ -119,11 +120,11 @@ pub fn describe(
     case: &Case,
     held: &Held,
     entered: &StaleSet,
-    roles: &Roles,
+    conductor: &Conductor,
     baseline: bool,
 ) -> Block {
     Block {
-        cores: states(held, entered, roles),
+        cores: states(held, entered, conductor),
         baseline,
         behind: held.is_behind(),
         ..case.block(held.cpu, &held.seen, held.waited_ms, "sentinel")
@@ -131,7 +132,8 @@ pub fn describe(
 }
 
 /// What all cores but the sentinel were doing, equal ones together.
-fn states(held: &Held, entered: &StaleSet, roles: &Roles) -> Vec<CoreState> {
+fn states(held: &Held, entered: &StaleSet, conductor: &Conductor) -> Vec<CoreState> {
+    let roles = &conductor.plan.roles;
     let mut states: Vec<CoreState> = Vec::new();
     for core in percpu::all() {
         let cpu = core.index;
@@ -177,6 +179,14 @@ fn states(held: &Held, entered: &StaleSet, roles: &Roles) -> Vec<CoreState> {
                 entered.state.name().into(),
                 proof(entered.state).into(),
                 at,
+            )
+        } else if conductor.inherited.contains(cpu) {
+            one(
+                cpu,
+                INHERITED,
+                "stuck since before this boot".into(),
+                "PSCI AFFINITY_INFO said on".into(),
+                None,
             )
         } else {
             let doing = if core.is_online() {

@@ -4,7 +4,7 @@
 use alloc::{format, string::String, vec::Vec};
 
 use smccc::psci::{AffinityState, error::Error};
-use stalecore_model::{cpuset::CpuSet, platform::Start};
+use stalecore_model::{cpuset::CpuSet, platform::Start, record::Absent};
 
 use super::percpu::{Core, core};
 use crate::hal::{
@@ -32,15 +32,20 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// The reason, where a kernel was there before: who has a core that is on, if not
+    /// As a record. Where a kernel was there before: who has a core that is on, if not
     /// that kernel?
-    pub fn after_kexec(self) -> String {
-        match self.on_mpidr {
-            Some(mpidr) => format!(
-                "stale since before this boot (inherited): MPIDR {mpidr:#x}, PSCI AFFINITY_INFO: on, {}; the kernel before has left it so, and nothing touches it",
-                self.why
-            ),
-            None => self.why,
+    pub fn told(self, after_kexec: bool) -> Absent {
+        let inherited = self.on_mpidr.filter(|_| after_kexec);
+        Absent {
+            cpus: CpuSet::one(self.cpu),
+            why: match inherited {
+                Some(mpidr) => format!(
+                    "stale since before this boot (inherited): MPIDR {mpidr:#x}, PSCI AFFINITY_INFO: on, {}; the kernel before has left it so, and nothing touches it",
+                    self.why
+                ),
+                None => self.why,
+            },
+            inherited: inherited.is_some(),
         }
     }
 }
@@ -241,6 +246,17 @@ impl Starting {
             Err(error) => Err(format!("PSCI CPU_ON: {error}")),
         }
     }
+}
+
+/// The cores that firmware says are on: somebody else may have them.
+pub fn on(cpus: &CpuSet) -> CpuSet {
+    let on = |cpu: &usize| {
+        let core = core(*cpu);
+        core.cpu.start == Start::Psci
+            && !core.is_online()
+            && matches!(psci::affinity(core.cpu.mpidr), Ok(AffinityState::On))
+    };
+    cpus.iter().filter(on).collect()
 }
 
 /// Whether firmware knows cores that are not to be started yet: gives those of which

@@ -88,6 +88,11 @@ pub fn enter(cpu: usize, state: StaleState) {
     PRESENCE.enter(cpu, state);
 }
 
+/// These cores were stuck before this boot.
+pub fn inherit(cpus: &CpuSet) {
+    cpus.iter().for_each(|cpu| PRESENCE.inherit(cpu));
+}
+
 /// This core is in no stale state any more.
 pub fn leave(cpu: usize) {
     PRESENCE.leave(cpu);

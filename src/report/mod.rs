@@ -12,7 +12,6 @@ use alloc::{
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use stalecore_model::{
-    cpuset::CpuSet,
     record::{Absent, Hold, Note, Record, Seal},
     recorder::Trial,
 };
@@ -78,17 +77,12 @@ pub fn note(text: String) {
 }
 
 /// Says of cores why they have no role, those with the same reason together.
-pub fn absent(cores: impl Iterator<Item = (usize, String)>) {
+pub fn absent(cores: impl Iterator<Item = Absent>) {
     let mut records: Vec<Absent> = Vec::new();
-    for (cpu, why) in cores {
-        match records.iter_mut().find(|record| record.why == why) {
-            Some(record) => {
-                record.cpus.insert(cpu);
-            }
-            None => records.push(Absent {
-                cpus: CpuSet::one(cpu),
-                why,
-            }),
+    for core in cores {
+        match records.iter_mut().find(|record| record.why == core.why) {
+            Some(record) => record.cpus = record.cpus.union(&core.cpus),
+            None => records.push(core),
         }
     }
     for absent in records {

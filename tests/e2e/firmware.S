@@ -5,6 +5,7 @@
 //   FEATURES  what PSCI_FEATURES answers about CPU_SUSPEND
 //   SUSPEND   what CPU_SUSPEND answers
 //   OFF_MS    how long a core takes from CPU_OFF until it is off; until then it is on
+//   HELD      this core is on from the beginning, and stuck here; 0 for none
 //   SERROR    1: whoever calls AFFINITY_INFO gets an SError for it
         .equ    GICD, 0x08000000
         .equ    GICR, 0x080a0000        // a frame of 128 KiB for each core
@@ -51,7 +52,7 @@
         str     w0, [x1, #0x100]        // GICR_ISENABLER0
         str     w0, [x1, #0x200]        // GICR_ISPENDR0
         str     w0, [x1, #0x300]        // GICR_ISACTIVER0
-        cbnz    x19, wait
+        cbnz    x19, others
         ldr     x1, =GICD
         mov     w2, #0x30               // ARE_S, ARE_NS
         str     w2, [x1]
@@ -68,6 +69,14 @@
         ldr     x1, =IMAGE
         ldr     x0, =TREE
         b       enter
+
+// On, as far as anybody can tell, and in nobody's hands.
+others: cmp     x19, #HELD
+        b.ne    wait
+        mov     x0, #ON
+        str     x0, [x20, #STATE]
+1:      wfi
+        b       1b
 
 wait:   mov     sp, x21
 1:      wfe

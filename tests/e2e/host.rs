@@ -1,12 +1,15 @@
-//! How much of the host a test's machine takes: two small ones run side by side, a
-//! large one by itself.
+//! How much of the host a test's machine takes. Most of its time a machine waits, so
+//! several run side by side; one that is large, or is to be as quick as it can, runs by
+//! itself.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Machines of up to this many CPUs are small.
+/// Machines of up to this many CPUs take one share, of up to [`MIDDLING`] two, all
+/// others the whole host.
 const SMALL: usize = 4;
+const MIDDLING: usize = 8;
 /// Shares of the host that there are.
-const ALL: usize = 2;
+const ALL: usize = 3;
 
 /// Who comes first is let in first: a large machine would wait for ever.
 static NEXT: Mutex<()> = Mutex::new(());
@@ -21,17 +24,23 @@ pub fn alone() -> Shares {
     take(ALL)
 }
 
-/// What `stalecore run` with these arguments takes.
+/// What `stalecore run` with these arguments takes: all, where it is the command that
+/// chooses how many CPUs there are.
 pub fn shares(args: &str) -> Shares {
     let cpus = args
         .split_whitespace()
         .skip_while(|word| *word != "--cpus")
         .nth(1)
         .and_then(|count| count.parse().ok());
-    take(if cpus.is_some_and(|cpus: usize| cpus <= SMALL) {
-        1
-    } else {
-        ALL
+    of(cpus.unwrap_or(usize::MAX))
+}
+
+/// What a machine of so many CPUs takes.
+pub fn of(cpus: usize) -> Shares {
+    take(match cpus {
+        0..=SMALL => 1,
+        ..=MIDDLING => 2,
+        _ => ALL,
     })
 }
 
@@ -58,15 +67,20 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[test]
-fn two_small_machines_or_a_large_one() {
+fn three_small_machines_or_a_large_one() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static RUNNING: AtomicUsize = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for nth in 0..24 {
             scope.spawn(move || {
-                let args = ["--cpus 4 --stale spin", "--cpus 5", "--stale spin"][nth % 3];
-                let shares = shares(args);
-                assert_eq!(shares.0, [1, ALL, ALL][nth % 3]);
+                let args = [
+                    "--cpus 4 --stale spin",
+                    "--cpus 8",
+                    "--cpus 9",
+                    "--stale spin",
+                ];
+                let shares = shares(args[nth % 4]);
+                assert_eq!(shares.0, [1, 2, ALL, ALL][nth % 4]);
                 let running = RUNNING.fetch_add(shares.0, Ordering::SeqCst) + shares.0;
                 std::thread::yield_now();
                 assert!(running <= ALL, "{running}");

@@ -57,3 +57,17 @@ def test_linux_hands_over(kernel, level, firmware, how, hung, machines, tmp_path
     assert len(verdicts) == 8
     assert set(verdicts) <= {"completed", "slowed"}
     assert code == 0
+
+
+@pytest.mark.skipif("6.1" not in KERNELS, reason="one kernel is enough")
+def test_an_inherited_core_that_is_deaf_is_found(machines, tmp_path):
+    machine = machines("6.1", "nvhe", False, "crashkernel=256M")
+    plan = f"{PLAN} stalecore.fabric=deaf=inherited"
+    with machine.start() as guest:
+        guest.ask(f"kexec -p -u; kexec -p /stalecore.img --append='{plan}' && hang 2 spin; crash 0")
+        code = guest.host(tmp_path / "run", 240)
+    run = json.loads((tmp_path / "run/run.json").read_text())
+    assert code == 4
+    suspects = [c for block in run["blocks"] for c in block["cores"] if c["role"] == "inherited"]
+    assert suspects
+    assert [absent["inherited"] for absent in run["absent"]] == [True]

@@ -61,6 +61,7 @@ fn full() -> Value {
     run.absent.push(Absent {
         cpus: CpuSet::one(63),
         why: "PSCI CPU_ON: denied".into(),
+        inherited: true,
     });
     run.blocks[0].baseline = true;
     run.blocks[0].behind = true;

@@ -4,7 +4,9 @@
 use std::{path::Path, process::Command};
 
 use stalecore_model::{
-    glossary::{StaleState, Verdict},
+    cpuset::CpuSet,
+    glossary::{INHERITED, StaleState, Verdict},
+    record::Release,
     run::Run,
 };
 
@@ -18,6 +20,8 @@ struct Firmware {
     suspend: i64,
     off_ms: i64,
     serror: bool,
+    /// The core that is on from the beginning, and in nobody's hands; 0 for none.
+    held: i64,
 }
 
 /// As rude as it can be with what it leaves, and no more.
@@ -27,6 +31,7 @@ const RUDE: Firmware = Firmware {
     suspend: 0,
     off_ms: 1,
     serror: false,
+    held: 0,
 };
 
 /// PSCI's NOT_SUPPORTED and DENIED.
@@ -36,6 +41,14 @@ const DENIED: i64 = -3;
 /// Runs two operations under some stale states: exit code 0, each record read.
 #[track_caller]
 fn run(firmware: &Firmware, states: &str) -> Run {
+    let (code, console, run) = ended(firmware, states);
+    assert_eq!(code, 0, "{console}");
+    run
+}
+
+/// The same, however it ends. A core that is held was so before a kexec.
+#[track_caller]
+fn ended(firmware: &Firmware, states: &str) -> (i32, String, Run) {
     let bare = Bare::new(0x4040_0000, ("firmware.dts", 0x4030_0000));
     let (tree, _) = bare.loads.last().unwrap();
     let arguments = format!(
@@ -47,6 +60,10 @@ fn run(firmware: &Firmware, states: &str) -> Run {
             .args(["-ts".as_ref(), tree.as_os_str()])
             .args(["/chosen", "bootargs", &arguments]),
     );
+    if firmware.held != 0 {
+        let kexec = ["/chosen", "linux,booted-from-kexec"];
+        done(Command::new("fdtput").arg(tree).args(kexec));
+    }
     let flash = bare.assemble(
         "firmware.S",
         &[
@@ -55,6 +72,7 @@ fn run(firmware: &Firmware, states: &str) -> Run {
             ("SUSPEND", firmware.suspend),
             ("OFF_MS", firmware.off_ms),
             ("SERROR", firmware.serror.into()),
+            ("HELD", firmware.held),
         ],
     );
     // Fine-grained traps came with QEMU 8.
@@ -67,13 +85,12 @@ fn run(firmware: &Firmware, states: &str) -> Run {
     let flash = flash.display().to_string();
     let (code, console, run) =
         bare.run_on(qemu, cpu, &["-M", machine, "-smp", "3", "-bios", &flash]);
-    assert_eq!(code, 0, "{console}");
     let machine = run.machine.as_ref().unwrap();
     assert_eq!(machine.entry_el, 2);
     assert_eq!(machine.psci_version.as_deref(), Some("1.1"));
     let odd = run.notes.iter().find(|n| n.contains("takes no interrupt"));
     assert_eq!(odd, None, "{console}");
-    run
+    (code, console, run)
 }
 
 /// Did every case of this state run?
@@ -161,4 +178,29 @@ fn an_serror_is_taken_and_told() {
     let run = run(&firmware, "cpu-off,spin");
     ran(&run, StaleState::Spin);
     assert!(serrors(&run) > 0, "{:?}", run.notes);
+}
+
+/// A core that a kernel has left stuck is a stale core beside each case, and alone is
+/// enough for an answer; one that does not answer the fabric is found and named, and
+/// nothing that is tried reaches it.
+#[test]
+fn a_core_that_was_stuck_before_this_boot_is_a_stale_core() {
+    let held = Firmware { held: 2, ..RUDE };
+    for states in ["parked", "parked stalecore.fabric=deaf=spin"] {
+        let run = run(&held, states);
+        ran(&run, StaleState::Parked);
+        assert_eq!(run.inherited(), CpuSet::one(2));
+        assert!(run.decided() && !run.only_control());
+    }
+    let (code, console, run) = ended(&held, "parked stalecore.fabric=deaf=inherited");
+    assert_eq!(code, 4, "{console}");
+    let block = &run.blocks[0];
+    assert_eq!(block.release(), Release::None, "{console}");
+    let suspects = block.cores.iter().filter(|core| core.role == INHERITED);
+    let suspects: Vec<_> = suspects.map(|core| core.cpus).collect();
+    assert_eq!(suspects, [CpuSet::one(2)], "{console}");
+    // No such core, and nothing is deaf.
+    let run = self::run(&RUDE, "spin stalecore.fabric=deaf=inherited");
+    ran(&run, StaleState::Spin);
+    assert!(run.inherited().is_empty());
 }

@@ -5,7 +5,7 @@ mod errata;
 use serde_json::{Value, json};
 use stalecore_model::{
     exit::ExitCode,
-    glossary::{Kind, LineState, StaleState, Subject, Verdict},
+    glossary::{ABOUT_INHERITED, INHERITED, Kind, LineState, StaleState, Subject, Verdict},
     options::Preset,
 };
 
@@ -55,6 +55,11 @@ fn lists() -> Vec<List> {
                 .iter()
                 .map(|s| (s.name().to_string(), s.about()))
                 .collect(),
+        ),
+        (
+            "stale states that are found and not staged (--fabric deaf=)",
+            "found_states",
+            vec![(INHERITED.to_string(), ABOUT_INHERITED)],
         ),
         (
             "line states (--lines)",
@@ -153,7 +158,7 @@ mod tests {
             .map(|s| s.name())
             .chain(StaleState::ALL.iter().map(|s| s.name()))
             .chain(Verdict::ALL.iter().map(|v| v.name()))
-            .chain(["124", "dirty-there", "after-idle"]);
+            .chain([INHERITED, "124", "dirty-there", "after-idle"]);
         for name in names {
             assert!(text.contains(&format!("\n  {name} ")), "{name}");
             assert!(json.contains(&format!("\"{name}\"")), "{name}");

@@ -45,9 +45,20 @@ pub fn findings(run: &Run, width: usize) -> String {
     parts.extend(skipped(run));
     parts.extend(run.icount.as_ref().map(icount));
     parts.extend(run.absent.iter().map(|absent| {
-        let have = words::with(absent.cpus.len(), "has", "have");
+        let count = absent.cpus.len();
         let cpus = words::cpus(&absent.cpus);
-        format!("note: {cpus} {have} no role: {}", absent.why)
+        match absent.inherited {
+            true => format!(
+                "note: {cpus} {} {}",
+                words::with(count, "is", "are"),
+                absent.why
+            ),
+            false => format!(
+                "note: {cpus} {} no role: {}",
+                words::with(count, "has", "have"),
+                absent.why
+            ),
+        }
     }));
     parts.extend(run.notes.iter().map(|note| format!("note: {note}")));
     let safe = |part: &String| {

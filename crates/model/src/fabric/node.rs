@@ -382,7 +382,9 @@ impl Fabric {
             return true;
         }
         let (state, healed) = presence.read(core);
-        healed || !state.is_some_and(|state| deaf.states.contains(state))
+        let stuck = state.is_some_and(|state| deaf.states.contains(state))
+            || deaf.inherited && presence.is_inherited(core);
+        healed || !stuck
     }
 }
 
@@ -397,7 +399,8 @@ fn heal_all(presence: &Presence) {
 /// core is everybody's control, and answers at once.
 fn is_late(core: usize, presence: &Presence) -> bool {
     let (state, healed) = presence.read(core);
-    !healed && state.is_some_and(|state| state != StaleState::Parked)
+    let stuck = state.is_some_and(|state| state != StaleState::Parked);
+    !healed && (stuck || presence.is_inherited(core))
 }
 
 /// Moves on what is in the place; `true` if the place is free now.

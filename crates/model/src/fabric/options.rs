@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! TEXT   = ITEM { "," ITEM }
-//! ITEM   = "deaf=" STATE { "+" STATE } [ "@" CPULIST ]
+//! ITEM   = "deaf=" STATE { "+" STATE } [ "@" CPULIST ]     STATE: also "inherited"
 //!        | "to=" ( "dvm" | "snoop" | "both" | "all" )
 //!        | "depth=" NUMBER              1 to 64
 //!        | "early-comp=" ( "on" | "off" )
@@ -25,7 +25,7 @@ use core::fmt;
 
 use crate::{
     cpuset::CpuSet,
-    glossary::{StaleState, Subject},
+    glossary::{INHERITED, StaleState, Subject},
     maintenance::Maintenance,
     options::values::{number, one_of, switch},
 };
@@ -158,6 +158,8 @@ impl FromIterator<StaleState> for StateSet {
 pub struct Deaf {
     /// In which stale states.
     pub states: StateSet,
+    /// Also those that were stuck before this boot?
+    pub inherited: bool,
     /// Which cores, if not all.
     pub cpus: Option<CpuSet>,
 }
@@ -270,11 +272,13 @@ fn deaf(value: &str) -> Result<Deaf, String> {
     if cpus.is_some_and(|cpus| cpus.is_empty()) {
         return Err("'@' without a CPU; allowed: a CPU list like 0-3,7".to_string());
     }
+    let ours = states.split('+').filter(|state| *state != INHERITED);
     Ok(Deaf {
-        states: states
-            .split('+')
+        states: ours
             .map(StaleState::from_name)
-            .collect::<Result<_, _>>()?,
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("{error}, {INHERITED}"))?,
+        inherited: states.split('+').any(|state| state == INHERITED),
         cpus,
     })
 }
@@ -339,7 +343,9 @@ impl fmt::Display for FabricOptions {
         let default = Self::default();
         let mut items: Vec<String> = Vec::new();
         if let Some(deaf) = &self.deaf {
-            let states: Vec<_> = deaf.states.iter().map(StaleState::name).collect();
+            let inherited = deaf.inherited.then_some(INHERITED);
+            let states = deaf.states.iter().map(StaleState::name);
+            let states: Vec<_> = states.chain(inherited).collect();
             let cpus = deaf.cpus.map_or(String::new(), |cpus| format!("@{cpus}"));
             items.push(format!("deaf={}{cpus}", states.join("+")));
         }

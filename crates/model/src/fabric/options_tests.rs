@@ -96,8 +96,10 @@ fn cpus() -> impl Strategy<Value = Option<CpuSet>> {
 }
 
 fn options() -> impl Strategy<Value = FabricOptions> {
-    let states = prop::collection::vec(prop::sample::select(StaleState::ALL), 1..5);
-    let deaf = (states, cpus()).prop_map(|(states, cpus)| Deaf {
+    let states = prop::collection::vec(prop::sample::select(StaleState::ALL), 0..5);
+    let deaf = (states, any::<bool>(), cpus()).prop_map(|(states, inherited, cpus)| Deaf {
+        // One of them there must be.
+        inherited: inherited || states.is_empty(),
         states: states.into_iter().collect(),
         cpus,
     });

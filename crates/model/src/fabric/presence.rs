@@ -12,6 +12,12 @@ use super::CORES;
 /// The bit that says: a rung of the release ladder has made it answer.
 const HEALED: u8 = 0x80;
 
+/// What stands for a core that was stuck before this boot. It is in no state of ours,
+/// and no rung reaches it.
+const INHERITED: u8 = 0x7f;
+
+const _: () = assert!(StaleState::ALL.len() < INHERITED as usize);
+
 /// The stale state of every core, written by whoever puts a core into one and
 /// read by every core that waits in the fabric. Plain loads and stores: also
 /// the sentinel may use it.
@@ -60,7 +66,21 @@ impl Presence {
         self.cores[core].store(0, Ordering::Release);
     }
 
-    /// The core's stale state, if it is in one.
+    /// The core was stuck before this boot, and stays so.
+    ///
+    /// # Panics
+    /// If there is no such core.
+    pub fn inherit(&self, core: usize) {
+        self.cores[core].store(INHERITED, Ordering::Release);
+    }
+
+    /// Was the core stuck before this boot?
+    pub(super) fn is_inherited(&self, core: usize) -> bool {
+        let word = self.cores.get(core);
+        word.is_some_and(|word| word.load(Ordering::Acquire) == INHERITED)
+    }
+
+    /// The core's stale state, if it is in one of ours.
     pub fn state(&self, core: usize) -> Option<StaleState> {
         self.read(core).0
     }
@@ -84,7 +104,7 @@ impl Presence {
         (state, word & HEALED != 0)
     }
 
-    /// The cores that are in a stale state.
+    /// The cores that are in a stale state of ours.
     pub fn stale(&self) -> CpuSet {
         (0..CORES)
             .filter(|core| self.state(*core).is_some())
@@ -106,6 +126,10 @@ mod tests {
         presence.enter(77, StaleState::Parked);
         assert_eq!(presence.read(77), (Some(StaleState::Parked), false));
         assert_eq!(presence.stale(), CpuSet::one(77));
+        // What was stuck before us is in no state of ours.
+        presence.inherit(78);
+        assert!(presence.is_inherited(78) && !presence.is_inherited(77));
+        assert_eq!(presence.read(78), (None, false));
         presence.leave(77);
         assert_eq!(presence.read(77), (None, false));
     }

@@ -74,6 +74,12 @@ pub use subject::{DIC, IDC, Kind, Need, Operand, Subject};
 
 use crate::exit::ExitCode;
 
+/// The stale state that is found and never staged: what a kernel has left behind.
+pub const INHERITED: &str = "inherited";
+
+/// What [`INHERITED`] is, in one line.
+pub const ABOUT_INHERITED: &str = "stuck since before this boot, as a crashed kernel leaves a core";
+
 /// Who brings the lines into a state.
 enum Who {
     /// The initiator.

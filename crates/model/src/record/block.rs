@@ -120,16 +120,6 @@ impl Block {
         }
     }
 
-    /// How the other cores were, in words, where the stale state of its case is
-    /// `state`: `with the stale cores in spin`.
-    pub fn situation(&self, state: &str) -> String {
-        if self.baseline {
-            "with every other core parked".into()
-        } else {
-            format!("with the stale cores in {state}")
-        }
-    }
-
     /// How long it had not returned, in words: `after 2400 ms`.
     pub fn waited(&self) -> String {
         if self.waited_ms == 0 {
@@ -245,7 +235,7 @@ impl Starved {
 pub struct CoreState {
     /// Which.
     pub cpus: CpuSet,
-    /// `initiator`, `stale` or `sentinel`.
+    /// `initiator`, `stale`, `inherited` or `sentinel`.
     pub role: String,
     /// The stale state or what else it was doing.
     pub doing: String,
@@ -328,6 +318,9 @@ pub struct Absent {
     pub cpus: CpuSet,
     /// What firmware answered, or what did not happen.
     pub why: String,
+    /// Stuck since before this boot, and a stale core of every case?
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub inherited: bool,
 }
 
 /// An operation took an exception.

@@ -18,7 +18,8 @@ impl Run {
     /// where a case may have been something else: its record was lost.
     pub fn only_control(&self) -> bool {
         let whole = |unread: Unread| unread.of == Some(unread.read);
-        if !self.unread().is_none_or(whole) {
+        // Where a kernel has left a core stuck, one is stale in each case.
+        if !self.unread().is_none_or(whole) || !self.inherited().is_empty() {
             return false;
         }
         let parked = |state: &StaleState| *state == StaleState::Parked;
@@ -33,7 +34,7 @@ impl Run {
     pub fn counts(&self, case: &CaseRecord) -> bool {
         let stale = || self.plan.as_ref().is_some_and(|p| !p.stale.is_empty());
         if case.state == StaleState::Parked {
-            self.only_control()
+            self.only_control() || !self.inherited().is_empty()
         } else {
             !self.is_crash() || stale()
         }

@@ -259,6 +259,12 @@ impl Run {
         sets.fold(CpuSet::EMPTY, |all, absent| all.union(&absent.cpus))
     }
 
+    /// The cores that were stuck before this boot.
+    pub fn inherited(&self) -> CpuSet {
+        let inherited = self.absent.iter().filter(|absent| absent.inherited);
+        inherited.fold(CpuSet::EMPTY, |all, absent| all.union(&absent.cpus))
+    }
+
     /// A rung is climbed under the last block of its case.
     fn take_rung(&mut self, rung: RungRecord) -> bool {
         let mut blocks = self.blocks.iter_mut().rev();

@@ -134,7 +134,7 @@ impl<'a> Part<'a> {
                 let fault = faults.find(|fault| fault.n == first.n);
                 (Lead::Faulted, faulted(self.run, fault, first))
             }
-            _ => (Lead::Stale, incoherent(first)),
+            _ => (Lead::Stale, incoherent(self.run, first)),
         };
         if so > 1 {
             text += &format!("; {so} of {} {verdict}", words::cases(ran));
@@ -313,15 +313,15 @@ fn blocked(run: &Run, block: Option<&Block>, case: &CaseRecord) -> String {
         return format!(
             "{}{what} had not returned, {}; where it was is not known, as no record of that was read",
             case.op,
-            others_in(Some(case.state))
+            others_in(run, Some(case.state))
         );
     };
     let released = block
         .released()
         .map_or(String::new(), |released| format!("; {released}"));
     let others = match block.baseline {
-        true => others_in(Some(StaleState::Parked)),
-        false => others_in(state_of(run, block.n)),
+        true => others_in(run, Some(StaleState::Parked)),
+        false => others_in(run, state_of(run, block.n)),
     };
     format!(
         "{}{what} on CPU {} {} {}, {others}{released}",
@@ -332,11 +332,11 @@ fn blocked(run: &Run, block: Option<&Block>, case: &CaseRecord) -> String {
     )
 }
 
-fn incoherent(case: &CaseRecord) -> String {
+fn incoherent(run: &Run, case: &CaseRecord) -> String {
     format!(
         "{} returned, {}, and {}",
         case.op,
-        others_in(Some(case.state)),
+        others_in(run, Some(case.state)),
         case.why.as_deref().unwrap_or("older data or code was seen")
     )
 }
@@ -346,7 +346,7 @@ fn faulted(run: &Run, fault: Option<&Fault>, case: &CaseRecord) -> String {
         return format!(
             "{} took an exception, {}; where is not known, as no record of that was read",
             case.op,
-            others_in(Some(case.state))
+            others_in(run, Some(case.state))
         );
     };
     format!(
@@ -355,6 +355,6 @@ fn faulted(run: &Run, fault: Option<&Fault>, case: &CaseRecord) -> String {
         fault.initiator,
         fault.at,
         fault.syndrome,
-        others_in(state_of(run, fault.n)),
+        others_in(run, state_of(run, fault.n)),
     )
 }

@@ -65,7 +65,7 @@ fn others(run: &Run, n: u32) -> String {
         Some(StaleState::Parked) => {
             ", with the other cores parked, so that they stopped when asked".into()
         }
-        state => format!(", {}", others_in(state)),
+        state => format!(", {}", others_in(run, state)),
     }
 }
 

@@ -123,12 +123,23 @@ fn expectation(run: &Run, code: ExitCode, expect: Option<Verdict>) -> String {
 fn absent(run: &Run) -> Option<String> {
     let (absent, machine) = (run.absent(), run.machine.as_ref()?);
     let all = machine.cpus as usize;
+    let inherited = run.inherited();
+    let silent = absent.difference(&inherited);
+    let inherited = (!inherited.is_empty()).then(|| {
+        let is = words::with(inherited.len(), "is", "are");
+        format!(
+            "{} {is} stale since before this boot (inherited)",
+            words::cpus(&inherited)
+        )
+    });
+    let silent = (!silent.is_empty()).then(|| format!("{} did not answer", words::cpus(&silent)));
+    let why: Vec<_> = inherited.into_iter().chain(silent).collect();
     (!absent.is_empty() && all >= absent.len()).then(|| {
         format!(
-            "{} of {} took part: {} did not answer.",
+            "{} of {} took part: {}.",
             all - absent.len(),
             words::count(all, "core", "cores"),
-            words::cpus(&absent)
+            why.join(", ")
         )
     })
 }
@@ -182,11 +193,15 @@ pub fn made_by(run: &Run, n: u32) -> String {
 }
 
 /// How the other cores were, in the middle of a sentence.
-fn others_in(state: Option<StaleState>) -> String {
+fn others_in(run: &Run, state: Option<StaleState>) -> String {
+    let inherited = match run.inherited() {
+        cpus if cpus.is_empty() => String::new(),
+        cpus => format!("{} stuck since before this boot and ", words::cpus(&cpus)),
+    };
     match state {
-        Some(StaleState::Parked) => "with every other core parked".into(),
-        Some(state) => format!("with the stale cores in {state}"),
-        None => "with the stale cores in a state that is not known".into(),
+        Some(StaleState::Parked) => format!("with {inherited}every other core parked"),
+        Some(state) => format!("with {inherited}the stale cores in {state}"),
+        None => format!("with {inherited}the stale cores in a state that is not known"),
     }
 }
 

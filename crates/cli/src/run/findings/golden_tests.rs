@@ -227,6 +227,7 @@ fn others() -> Vec<(&'static str, Run)> {
         absent: vec![Absent {
             cpus: cpus(set),
             why: "PSCI CPU_ON: invalid parameters".into(),
+            inherited: false,
         }],
         ..Run::default()
     };

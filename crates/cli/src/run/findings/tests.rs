@@ -84,6 +84,7 @@ fn cores_that_do_not_answer_are_named_and_counted() {
     run.absent.push(stalecore_model::record::Absent {
         cpus: CpuSet::one(3),
         why: "PSCI CPU_ON: invalid parameters".into(),
+        inherited: false,
     });
     let told = findings(&run, 200);
     assert!(
@@ -95,8 +96,30 @@ fn cores_that_do_not_answer_are_named_and_counted() {
         problem: None,
     };
     let answer = super::super::answer::answer(&run, &judgement, None);
-    let counted = format!("{} of {cpus} cores took part: CPU 3", cpus - 1);
+    let counted = format!("{} of {cpus} cores took part: CPU 3 did not", cpus - 1);
     assert!(answer.contains(&counted), "{answer}");
+    // One that a kernel has left stuck is a stale core of each case.
+    run.absent.push(stalecore_model::record::Absent {
+        cpus: CpuSet::one(4),
+        why: "stale since before this boot (inherited)".into(),
+        inherited: true,
+    });
+    let answer = super::super::answer::answer(&run, &judgement, None);
+    for part in [
+        &format!(
+            "{} of {cpus} cores took part: CPU 4 is stale since before this boot (inherited), \
+             CPU 3 did not answer.",
+            cpus - 2
+        ),
+        "with CPU 4 stuck since before this boot and the stale cores in",
+    ] {
+        assert!(answer.contains(part), "{part}: {answer}");
+    }
+    let told = findings(&run, 200);
+    assert!(
+        told.contains("note: CPU 4 is stale since before this boot"),
+        "{told}"
+    );
     run.absent.clear();
     let answer = super::super::answer::answer(&run, &judgement, None);
     assert!(!answer.contains("cores took part"), "{answer}");
