@@ -159,7 +159,8 @@ impl Run<'_> {
             case,
             held,
             entered,
-            self.conductor,
+            &self.conductor.plan.roles,
+            &self.conductor.inherited,
             baseline,
         )));
         report::note(format!(

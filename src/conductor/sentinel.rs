@@ -9,11 +9,10 @@ use aarch64_cpu::registers::Readable;
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::{INHERITED, StaleState},
-    plan::Case,
+    plan::{Case, Roles},
     record::{Block, CoreState},
 };
 
-use super::run::Conductor;
 use crate::{
     cores::{
         mark::{self, Seen},
@@ -120,11 +119,12 @@ pub fn describe(
     case: &Case,
     held: &Held,
     entered: &StaleSet,
-    conductor: &Conductor,
+    roles: &Roles,
+    inherited: &CpuSet,
     baseline: bool,
 ) -> Block {
     Block {
-        cores: states(held, entered, conductor),
+        cores: states(held, entered, roles, inherited),
         baseline,
         behind: held.is_behind(),
         ..case.block(held.cpu, &held.seen, held.waited_ms, "sentinel")
@@ -132,8 +132,7 @@ pub fn describe(
 }
 
 /// What all cores but the sentinel were doing, equal ones together.
-fn states(held: &Held, entered: &StaleSet, conductor: &Conductor) -> Vec<CoreState> {
-    let roles = &conductor.plan.roles;
+fn states(held: &Held, entered: &StaleSet, roles: &Roles, inherited: &CpuSet) -> Vec<CoreState> {
     let mut states: Vec<CoreState> = Vec::new();
     for core in percpu::all() {
         let cpu = core.index;
@@ -180,7 +179,7 @@ fn states(held: &Held, entered: &StaleSet, conductor: &Conductor) -> Vec<CoreSta
                 proof(entered.state).into(),
                 at,
             )
-        } else if conductor.inherited.contains(cpu) {
+        } else if inherited.contains(cpu) {
             one(
                 cpu,
                 INHERITED,
