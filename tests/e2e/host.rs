@@ -37,10 +37,12 @@ pub fn shares(args: &str) -> Shares {
 
 /// What a machine of so many CPUs takes.
 pub fn of(cpus: usize) -> Shares {
-    take(match cpus {
-        0..=SMALL => 1,
-        ..=MIDDLING => 2,
-        _ => ALL,
+    take(if cpus <= SMALL {
+        1
+    } else if cpus <= MIDDLING {
+        2
+    } else {
+        ALL
     })
 }
 
