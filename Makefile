@@ -106,6 +106,7 @@ linux linux-all: deps-test venv build
 	@export LINUX=$(TARGET_DIR)/linux KERNELS='$(KERNELS)' ALL=$(ALL) PYTHONDONTWRITEBYTECODE=1; \
 	pytest="$(VENV)/bin/pytest -q --tb=short --durations=10 -p no:cacheprovider"; \
 	$$pytest tests/linux/test_crash.py > $(TARGET_DIR)/linux/crash.log 2>&1 & crash=$$!; \
+	trap 'kill $$crash; exit 2' INT TERM; \
 	$$pytest tests/linux/test_kexec.py tests/linux/test_reservation.py; kexec=$$?; \
 	wait $$crash; crash=$$?; cat $(TARGET_DIR)/linux/crash.log; \
 	test $$crash = 0 && exit $$kexec

@@ -15,9 +15,11 @@ SYMBOL = 0x5CA1AB1E_00000000
 
 # Interrupts masked and never taken again, as `wait` goes on.
 MASKED = "msr daifset, #0xf\n{wait}"
-# Preemption off as inside a lock; preempt.count stands behind flags and ttbr0. (Where
-# the kernel preempts nothing on its own, 5.10, that place is another and unneeded.)
-NO_PREEMPTION = "mrs x0, sp_el0\nldr w1, [x0, #16]\nadd w1, w1, #1\nstr w1, [x0, #16]\n"
+# Preemption off: inside a spin lock. (Where the kernel preempts nothing on its own, the
+# function is none of its own, and unneeded.)
+NO_PREEMPTION = (
+    "sub sp, sp, #16\nstr xzr, [sp]\nmov x0, sp\nldr x2, {_raw_spin_lock}\nblr x2\n"
+)
 # Waits, with interrupts open, until the guest's DEADLINE, in ns since boot: nothing
 # can be loaded any more once a CPU hangs.
 AWAIT = """ldr x19, {DEADLINE}
@@ -76,7 +78,8 @@ def module(base, name, preemptible):
                 symbols.append(symbol)
             return f"symbol{symbols.index(symbol)}"
 
-    pool = Pool(no_preemption=NO_PREEMPTION if preemptible else "")
+    pool = Pool()
+    pool["no_preemption"] = NO_PREEMPTION.format_map(pool) if preemptible else ""
     code = code.format_map(pool)
     words = "".join(f"symbol{n}: .quad {SYMBOL + n:#x}\n" for n in range(len(symbols)))
     with tempfile.TemporaryDirectory() as scratch:
