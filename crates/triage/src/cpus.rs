@@ -278,6 +278,9 @@ fn crashed(crash: &Crash, kind: Kind, stuck: Option<u32>) -> Option<(u32, Suppor
             return Some((cpu, Support::inferred(crash.stalls.line)));
         }
     }
+    if let Some((cpu, line)) = crash.unprinted() {
+        return Some((cpu, Support::inferred([line])));
+    }
     crash
         .cpu_of(Cause::Unknown)
         .map(|cpu| (cpu, Support::inferred(crash.cpu_line(cpu, None))))

@@ -58,6 +58,7 @@ pub fn of(evidence: &Evidence<'_>) -> Vec<Finding> {
     found.cuts(evidence);
     found.list(evidence);
     found.redirected(evidence);
+    found.unprinted(evidence);
     found.attribution(evidence);
     found.stacks(evidence);
     found.detectors(evidence);

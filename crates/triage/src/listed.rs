@@ -132,6 +132,22 @@ impl Findings {
         );
     }
 
+    /// A path of which nothing was printed, although it was walked.
+    pub fn unprinted(&mut self, e: &Evidence<'_>) {
+        let Some((cpu, line)) = e.crash.unprinted() else {
+            return;
+        };
+        self.add(
+            "path-unprinted",
+            Support::inferred([line]),
+            format!(
+                "No line of the path into the crash kernel was printed, and its capture kernel \
+                 boots all the same: another CPU held the console. It boots on CPU {cpu}, so that \
+                 is the one that went down the path; which CPUs did not stop, nothing tells."
+            ),
+        );
+    }
+
     /// What the log itself says against what it seems to say.
     pub fn attribution(&mut self, e: &Evidence<'_>) {
         let Some(named) = e.cpus.refuted else {

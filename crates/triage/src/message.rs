@@ -97,8 +97,10 @@ pub enum Message<'a> {
     StaleWarning,
     /// `machine_kexec` is past its work.
     Bye,
-    /// A kernel's first line, or its version line.
-    Boot(Option<String>),
+    /// A kernel's first line, with the MPIDR of the core that it boots on.
+    BootOn(Option<u64>),
+    /// Its version line.
+    Boot(String),
     /// Proof that the kernel that boots is a capture kernel.
     CaptureSign,
     /// Proof that the kernel that boots is not: it reserves memory for one.

@@ -5,7 +5,7 @@ mod messages;
 use super::{
     capture::Capture,
     dump::{Cause, Dumps},
-    firmware::Firmware,
+    firmware::{Firmware, cpu_of},
     mark::{Mark, Place},
     prefix::Caller,
     stall::Stalls,
@@ -157,6 +157,8 @@ pub struct Crash {
     pub warning_dump: u32,
     /// Where a kernel boots behind this crash.
     pub boot: Option<Mark>,
+    /// The MPIDR of the core that it boots on, and the line.
+    pub booted_on: Option<(u64, u64)>,
     /// What boots behind this crash is no capture kernel.
     pub reset: bool,
     /// It happened in a capture kernel.
@@ -226,6 +228,15 @@ impl Crash {
             .filter(|line| Some(*line) >= from)
             .min()
             .or_else(|| of_cpu.next_back()?.line_number)
+    }
+
+    /// The CPU that its capture kernel boots on, where no line of the path was printed:
+    /// another CPU held the console.
+    pub fn unprinted(&self) -> Option<(u32, u64)> {
+        let path = [Step::Panic, Step::StopSgi, Step::CrashKernel, Step::Bye];
+        let (mpidr, line) = self.booted_on?;
+        let known = self.has(Step::CaptureBoot) && !path.iter().any(|step| self.has(*step));
+        known.then_some((cpu_of(mpidr, &self.mpidrs)?, line))
     }
 
     fn reach(&mut self, step: Step, at: impl Into<Mark>) {

@@ -58,6 +58,8 @@ pub struct Tracker<F> {
     fences: u64,
     /// The log ends inside this kind of line: with a stamp or without.
     cut: Option<bool>,
+    /// The lines behind a kernel's first one show a capture kernel.
+    capture_follows: bool,
 }
 
 impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
@@ -73,6 +75,7 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             pstore: false,
             fences: 0,
             cut: None,
+            capture_follows: false,
         }
     }
 
@@ -109,6 +112,9 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             crash.capture.last = Some((at.into(), fields::clean(text)));
         }
         let traces = matches!(message, Some(Message::CallTrace));
+        if matches!(message, Some(Message::BootOn(_))) {
+            self.capture_follows = reserves_core_header(line.behind);
+        }
         if let Some(message) = message {
             self.message(message, at)?;
         }
@@ -146,7 +152,8 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
                 }
             }
             Message::Firmware => self.reset(at.line)?,
-            Message::Boot(release) => self.boot(release, at)?,
+            Message::BootOn(mpidr) => self.boot(None, mpidr, at)?,
+            Message::Boot(release) => self.boot(Some(release), None, at)?,
             Message::CpusUp(count) => {
                 if self.current.as_ref().is_none_or(|c| c.boot.is_none()) {
                     self.boot.cpus_up = Some((count, at.line));
@@ -302,7 +309,12 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
         }
     }
 
-    fn boot(&mut self, release: Option<String>, at: Place<'_>) -> Result<(), E> {
+    fn boot(
+        &mut self,
+        release: Option<String>,
+        on: Option<u64>,
+        at: Place<'_>,
+    ) -> Result<(), E> {
         let release = release.map(|release| (release, at.line));
         let same_boot = release.is_some()
             && self.boot.line != 0
@@ -315,8 +327,11 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             if crash.logged && !at.stamp.logged {
                 return Ok(());
             }
-            let started = crash.has(Step::CrashKernel) || crash.has(Step::Bye);
+            // A CPU may go down the path while another holds the console.
+            let unprinted = self.capture_follows && crash.panic_ended.is_none();
+            let started = crash.has(Step::CrashKernel) || crash.has(Step::Bye) || unprinted;
             if started && crash.boot.is_none() {
+                crash.booted_on = on.map(|mpidr| (mpidr, at.line));
                 crash.boot = Some(Mark::from(at));
             } else if crash.has(Step::CaptureBoot) {
                 // The next boot; or the capture kernel's console, which begins
@@ -386,6 +401,16 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
         }
         Ok(())
     }
+}
+
+/// Does the kernel that these lines are of keep the core header of another?
+fn reserves_core_header(lines: &[u8]) -> bool {
+    let mut lines = lines.split(|b| *b == b'\n').take(20);
+    lines.any(|line| {
+        let line = plain(line);
+        let (_, text) = prefix::split(&line);
+        matches!(wording::parse(text, true), Some(Message::CaptureSign))
+    })
 }
 
 fn next_boot(crash: &mut Crash, line: u64) {

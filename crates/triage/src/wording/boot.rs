@@ -4,12 +4,14 @@ use super::super::{capture::Progress, fields, message::Message};
 
 /// Reads one line.
 pub fn parse(text: &[u8]) -> Option<Message<'_>> {
-    if text.starts_with(b"Booting Linux on physical CPU 0x") {
-        return Some(Message::Boot(None));
+    if let Some(rest) = text.strip_prefix(b"Booting Linux on physical CPU 0x") {
+        let end = rest.iter().position(|b| !b.is_ascii_hexdigit())?;
+        let digits = str::from_utf8(&rest[..end]).ok()?;
+        return Some(Message::BootOn(u64::from_str_radix(digits, 16).ok()));
     }
     if let Some(rest) = text.strip_prefix(b"Linux version ") {
         let end = memchr::memchr(b' ', rest)?;
-        return Some(Message::Boot(Some(fields::kernel_release(&rest[..end])?)));
+        return Some(Message::Boot(fields::kernel_release(&rest[..end])?));
     }
     if part(text).is_some() {
         return Some(Message::PstorePart);
