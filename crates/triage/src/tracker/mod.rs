@@ -309,12 +309,7 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
         }
     }
 
-    fn boot(
-        &mut self,
-        release: Option<String>,
-        on: Option<u64>,
-        at: Place<'_>,
-    ) -> Result<(), E> {
+    fn boot(&mut self, release: Option<String>, on: Option<u64>, at: Place<'_>) -> Result<(), E> {
         let release = release.map(|release| (release, at.line));
         let same_boot = release.is_some()
             && self.boot.line != 0
