@@ -103,6 +103,33 @@ fn everything_is_installed_and_goes_again() {
 }
 
 #[test]
+fn root_installs_what_the_user_has_built_and_builds_nothing() {
+    let (tree, root) = (tree(), tempfile::tempdir().unwrap());
+    let install = || {
+        let mut command = Command::new("make");
+        command
+            .current_dir(tree.path())
+            .args(["-s", "install", "PREFIX=/usr", "CARGO=false"])
+            .env("SUDO_USER", "somebody");
+        Ended::of(command.arg(format!("DESTDIR={}", root.path().display())))
+    };
+    let ended = install();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(files(root.path()).contains(&"usr/bin/stalecore".into()));
+    assert_eq!(make(tree.path(), "uninstall", root.path()).code, 0);
+    fs::remove_dir_all(tree.path().join("dist/carry")).unwrap();
+    let ended = install();
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(
+        ended
+            .err
+            .starts_with("stalecore: nothing is built yet; run first, without sudo: make carry"),
+        "{ended:?}"
+    );
+    assert!(files(root.path()).is_empty());
+}
+
+#[test]
 fn a_package_is_the_same_whoever_packs_it() {
     let tree = tree();
     let packed = |umask: &str| {

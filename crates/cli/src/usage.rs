@@ -36,13 +36,15 @@ fn one_line(error: &clap::Error, command: &Command, words: &[String]) -> String 
     };
     match error.kind() {
         ErrorKind::UnknownArgument => format!(
-            "unexpected argument '{}'; allowed: {}",
+            "unexpected argument '{}'{}; allowed: {}",
             named(ContextKind::InvalidArg),
+            meant(error, ContextKind::SuggestedArg),
             flags(command, words)
         ),
         ErrorKind::InvalidSubcommand => format!(
-            "unknown command '{}'; allowed: {}",
+            "unknown command '{}'{}; allowed: {}",
             named(ContextKind::InvalidSubcommand),
+            meant(error, ContextKind::SuggestedSubcommand),
             subcommands(command)
         ),
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -61,6 +63,16 @@ fn one_line(error: &clap::Error, command: &Command, words: &[String]) -> String 
             text.strip_prefix("error: ").unwrap_or(&text).to_string()
         }
     }
+}
+
+/// What was most likely meant, among many that are allowed.
+fn meant(error: &clap::Error, kind: ContextKind) -> String {
+    let word = match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word),
+        Some(ContextValue::Strings(words)) => words.first(),
+        _ => None,
+    };
+    word.map_or(String::new(), |word| format!(" (is {word} meant?)"))
 }
 
 fn subcommands(command: &Command) -> String {
@@ -110,6 +122,8 @@ mod tests {
     fn each_mistake_is_one_line_with_what_is_allowed() {
         for (line, parts) in [
             ("run --cpu-count 8", ["'--cpu-count'", "--cpus"]),
+            ("run --stal spin", ["'--stal'", "(is --stale meant?)"]),
+            ("tirage x.log", ["'tirage'", "(is triage meant?)"]),
             ("rum", ["'rum'", "allowed: run, serial, read, triage, list"]),
             ("run --gic 4", ["'4'", "2, 3"]),
             ("run --el 0", ["'0'", "1, 2, 3"]),

@@ -216,6 +216,20 @@ mod tests {
     }
 
     #[test]
+    fn a_phone_has_room_for_numbers_in_a_few_columns() {
+        let drawn = |keep: fn(&CaseRecord) -> bool| {
+            let mut run = synthetic::run(&Shape::default());
+            run.cases.retain(keep);
+            map(&View::new(&[run]), 0)
+        };
+        use stalecore_model::glossary::StaleState::{Spin, Wfe};
+        let few = drawn(|case| [Spin, Wfe].contains(&case.state));
+        assert!(few.starts_with("<table class=\"heat few\" style=\"--n:2\">"));
+        let all = drawn(|_| true);
+        assert!(all.starts_with("<table class=\"heat\" style=\"--n:24\">"));
+    }
+
+    #[test]
     fn a_map_on_which_nothing_would_stand_is_not_drawn() {
         let mut run = synthetic::run(&Shape {
             cases: 2,

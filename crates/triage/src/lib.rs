@@ -58,6 +58,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use stalecore_model::words;
+
 use self::{
     crash::Crash,
     lines::Size,
@@ -211,8 +213,9 @@ impl<W: Write> Words<W> {
         if self.shown == 0 {
             writeln!(
                 self.out,
-                "no crash found ({} lines, {} bytes)",
-                size.lines, size.bytes
+                "no crash found ({}, {})",
+                words::count(size.lines as usize, "line", "lines"),
+                words::count(size.bytes as usize, "byte", "bytes")
             )
             .map_err(Failure::Write)?;
         }
