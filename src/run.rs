@@ -90,7 +90,7 @@ fn run() -> Result<(), String> {
         .filter(|cpu| core(*cpu).is_online())
         .collect();
     let silent = start::without_interrupts(&up);
-    board.set_up_areas(&roles.initiators)?;
+    board.set_up_areas(&roles.initiators, plan.most_at_once())?;
 
     let (counter, empty) = measure::counter(board.options.counter, own)?;
     let resolution = stalecore_model::verdict::resolution(&empty);
@@ -128,6 +128,7 @@ fn run() -> Result<(), String> {
         measure::instructions(counter);
     }
     let conductor = roles.conductor();
+    let family = plan.len();
     scenarios::install(Conductor {
         plan,
         samples: board.options.samples,
@@ -136,6 +137,7 @@ fn run() -> Result<(), String> {
             counter,
             resolution,
             threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
+            family,
         },
         bisect: board.options.bisect,
         wait_ms: board.options.wait_ms,

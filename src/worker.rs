@@ -84,7 +84,7 @@ fn dispatch(core: &'static Core, command: u32) {
                 stuck::enter(core, order.state);
             }
         }
-        Some(Command::Measure) => measure::run_order(core),
+        Some(Command::Measure) => measure::run_orders(core),
         Some(Command::Check) => {
             let seen = AREAS.get().and_then(|areas| {
                 measure::check_newest(areas, (argument >> 16) as u16, argument & 0xffff)

@@ -1,7 +1,7 @@
 //! The board: from the device tree that firmware left to memory, console,
 //! interrupt controller, cores and plan, each set up once.
 
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use aarch64_cpu::registers::{MPIDR_EL1, Readable};
@@ -19,7 +19,7 @@ use stalecore_routines::area::PAGE;
 use super::acpi;
 use crate::{
     cores::{
-        job::Results,
+        job::Job,
         percpu::{self, Core, OwnMemory},
         survey,
     },
@@ -202,11 +202,12 @@ impl Board {
     }
 
     /// Publishes the areas of these initiators, no more than the plan had that the
-    /// board was set up for; with the smallest line of the cores that are up.
+    /// board was set up for; with the smallest line of the cores that are up. Each is
+    /// given `most` orders at once at most.
     ///
     /// # Errors
     /// A line larger than what the areas were laid out for.
-    pub fn set_up_areas(&self, initiators: &CpuSet) -> Result<(), String> {
+    pub fn set_up_areas(&self, initiators: &CpuSet, most: usize) -> Result<(), String> {
         let (data_line, instruction_line, differ) = survey::smallest_lines();
         if data_line.max(instruction_line) > BUFFER_SIZE / 128 {
             return Err(format!(
@@ -214,9 +215,7 @@ impl Board {
             ));
         }
         for cpu in initiators.iter() {
-            percpu::all()[cpu]
-                .results
-                .call_once(|| Box::new(Mutex::new(Results::new())));
+            percpu::all()[cpu].job.call_once(|| Job::new(most));
         }
         let areas = initiators
             .iter()

@@ -15,7 +15,10 @@ use stalecore_model::{
     recorder::{AfterReset, Flight, Reset},
 };
 
-use super::{cases::Effort, run::Run};
+use super::{
+    cases::{Effort, Part},
+    run::Run,
+};
 use crate::{
     hal::{clock, console, psci, watchdog},
     report::{self, recorder},
@@ -163,7 +166,12 @@ impl Run<'_> {
                 continue;
             }
             self.start_everybody()?;
-            self.bisect(group, case, &self.stale(group.state), Effort::Case)?;
+            self.bisect(
+                group,
+                case,
+                &self.stale(group.state),
+                Effort::Case(Part::WHOLE),
+            )?;
         }
         Ok(())
     }

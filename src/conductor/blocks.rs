@@ -1,6 +1,7 @@
 //! What the conductor does about an operation that does not return.
 
 use alloc::{format, string::String};
+use core::slice;
 
 use stalecore_model::{
     bisect::Bisector,
@@ -15,7 +16,7 @@ use stalecore_model::{
 use super::{
     cases::Effort,
     escalation::{self, Patience},
-    run::{Outcome, Run},
+    run::Run,
     sentinel::{self, Held, Watched},
 };
 use crate::{
@@ -68,23 +69,18 @@ impl Run<'_> {
             report::keep_trial(&trial);
             let mut entered = StaleSet::enter(&tried, group.state, group.line, tried.len())?;
             self.set_lines(group.line, &tried);
-            let mut cut = false;
-            let blocked = match self.measure(case, &tried, effort)? {
-                Outcome::Done(done) => {
-                    cut = done.cut;
-                    false
-                }
-                Outcome::Blocked(held) => {
-                    // Before anything is done about it.
-                    report::note(format!(
-                        "search for the culprits of case {}, trial {trials}: CPU {tried}: blocked",
-                        case.number
-                    ));
-                    console::flush();
-                    self.let_go(&held, &mut entered);
-                    true
-                }
-            };
+            let visit = self.visit(slice::from_ref(case), &tried, effort)?;
+            let cut = visit.done.iter().any(|done| done.cut);
+            let blocked = visit.held.is_some();
+            if let Some(held) = &visit.held {
+                // Before anything is done about it.
+                report::note(format!(
+                    "search for the culprits of case {}, trial {trials}: CPU {tried}: blocked",
+                    case.number
+                ));
+                console::flush();
+                self.let_go(held, &mut entered);
+            }
             if self.ended {
                 if self.goes_on_after_reset() {
                     return Ok(());

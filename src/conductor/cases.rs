@@ -7,22 +7,23 @@ use core::sync::atomic::Ordering;
 use stalecore_model::{
     cpuset::CpuSet,
     fabric::holders,
-    glossary::{LineState, Need},
+    glossary::{LineState, Need, Subject},
     plan::Case,
     record::Record,
+    rounds::{Class, ROUNDS},
 };
 use stalecore_routines::probe::batch_of;
 
 use super::{
-    findings::{self, Measured},
-    run::{Outcome, Run},
+    findings::{self, Measured, Series},
+    run::Run,
     sentinel::{self, Held, Watched},
 };
 use crate::{
     cores::{
         ask::{ask, wait_done},
         command::Command,
-        job::Order,
+        job::{Job, Order},
         mark::{self, Phase},
         percpu::{self, Core, core},
         sleep,
@@ -34,13 +35,27 @@ use crate::{
     stuck,
 };
 
+/// What a visit to a state brings.
+pub(super) struct Visit {
+    /// Of the cases that returned, in order.
+    pub(super) done: Vec<Box<Measured>>,
+    /// The next did not.
+    pub(super) held: Option<Held>,
+}
+
+/// How often a visit is begun anew, as the empty block was held up.
+const VISITS: usize = 3;
+
+/// Samples of the empty block in each visit.
+const OF_EMPTY: u32 = 16;
+
 /// How much of a case is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Effort {
-    /// Its samples, with no core stale.
-    Baseline,
-    /// Everything.
-    Case,
+    /// This part of its samples, with no core stale.
+    Baseline(Part),
+    /// This part of its samples; with the first comes all that is done once.
+    Case(Part),
     /// As much as shows again what blocked.
     Trial {
         /// Samples per class.
@@ -50,7 +65,53 @@ pub(super) enum Effort {
     },
 }
 
+/// The part of a case's samples that a round takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Part {
+    pub(super) nth: usize,
+    pub(super) of: usize,
+    /// The one class that is wanted, if not all are.
+    pub(super) only: Option<Class>,
+}
+
+impl Part {
+    /// All classes of this part.
+    pub(super) const fn nth(nth: usize, of: usize) -> Self {
+        Self {
+            nth,
+            of,
+            only: None,
+        }
+    }
+
+    /// All of them at once.
+    pub(super) const WHOLE: Self = Self::nth(0, 1);
+
+    /// The first round.
+    pub(super) const FIRST: Self = Self::nth(0, ROUNDS);
+
+    /// Samples of a round that confirms, of which there are many, at most.
+    const TO_CONFIRM: u32 = 5;
+
+    /// How many of so many samples; one at least. Behind the last part come rounds that
+    /// confirm.
+    fn share(self, samples: u32) -> u32 {
+        let upto = |nth: usize| u64::from(samples) * nth as u64 / self.of as u64;
+        let nth = self.nth.min(self.of - 1);
+        let share = (upto(nth + 1) - upto(nth)).max(1) as u32;
+        match self.nth < self.of {
+            true => share,
+            false => share.min(Self::TO_CONFIRM),
+        }
+    }
+}
+
 impl Effort {
+    /// Is it the first visit of a case or its baseline, with which comes what is done once?
+    fn is_first(self) -> bool {
+        matches!(self, Self::Baseline(part) | Self::Case(part) if part.nth == 0)
+    }
+
     /// Fewest samples of a trial.
     const FEWEST: u32 = 16;
     /// Samples of a trial for each operation up to the one that blocked, as one
@@ -84,96 +145,207 @@ fn doze(own: &Core, begun: u64, ms: u64) {
 }
 
 impl Run<'_> {
-    /// Runs one case on all initiators at once.
-    pub(super) fn measure(
+    /// Runs these cases on all initiators at once, the empty block before them, until one
+    /// does not return.
+    ///
+    /// # Errors
+    /// The empty block does not: nothing in it could hold it up but that it is not run.
+    pub(super) fn visit(
+        &mut self,
+        cases: &[Case],
+        stale: &CpuSet,
+        effort: Effort,
+    ) -> Result<Visit, String> {
+        for _ in 0..VISITS {
+            if let Some(visit) = self.try_visit(cases, stale, effort)? {
+                return Ok(visit);
+            }
+        }
+        Err(format!(
+            "an empty timed block was held up {VISITS} times in a row"
+        ))
+    }
+
+    /// The same; `None` if the empty block was held up, and has returned since.
+    fn try_visit(
+        &mut self,
+        cases: &[Case],
+        stale: &CpuSet,
+        effort: Effort,
+    ) -> Result<Option<Visit>, String> {
+        let lacks: Vec<_> = cases.iter().map(|case| self.lacks(case)).collect();
+        let mut orders = Vec::with_capacity(cases.len() + 1);
+        if let Some(first) = cases.first() {
+            orders.push(self.empty_block(first, stale));
+        }
+        for (case, _) in cases.iter().zip(&lacks).filter(|(_, why)| why.is_none()) {
+            orders.push(self.order(case, stale, effort));
+        }
+        let mut found = Vec::with_capacity(orders.len());
+        let mut held = None;
+        for orders in orders.chunks(self.conductor.plan.most_at_once()) {
+            let Some(at) = self.hand_over(orders, &mut found) else {
+                continue;
+            };
+            if !found.is_empty() {
+                held = Some(at);
+                break;
+            }
+            // No operation: the core is not run. It is waited for, and no more.
+            let plan = &self.conductor.plan;
+            at_rest(&plan.roles.initiators, 10 * plan.deadline_ms)?;
+            return Ok(None);
+        }
+        let mut found = found.into_iter();
+        let empty = found.next().map_or(0, |empty| empty.median());
+        let mut done: Vec<Box<Measured>> = Vec::with_capacity(cases.len());
+        for (case, lacks) in cases.iter().zip(lacks) {
+            if let Some(why) = lacks {
+                done.push(Box::new(Measured::lacking(why)));
+                continue;
+            }
+            let Some(mut measured) = found.next() else {
+                break;
+            };
+            measured.set_empty(empty);
+            if measured.cut
+                && matches!(effort, Effort::Case(_))
+                && self.cut.last() != Some(&case.number)
+            {
+                self.cut.push(case.number);
+            }
+            done.push(measured);
+        }
+        if held.is_none() && effort.is_first() {
+            for (nth, case) in cases.iter().enumerate() {
+                held = self.dwells(case, stale, effort, &mut done[nth]);
+                if held.is_some() {
+                    done.truncate(nth);
+                    break;
+                }
+            }
+        }
+        Ok(Some(Visit { done, held }))
+    }
+
+    /// Adds what is measured of a case behind dwells, if that is wanted; what did not
+    /// return, if one did not.
+    fn dwells(
         &mut self,
         case: &Case,
         stale: &CpuSet,
         effort: Effort,
-    ) -> Result<Outcome, String> {
-        if let Some(why) = self.lacks(case) {
-            return Ok(Outcome::Done(Box::new(Measured::lacking(why))));
+        measured: &mut Measured,
+    ) -> Option<Held> {
+        if !measured.is_clean() {
+            return None;
         }
-        let real = effort != Effort::Baseline;
-        let (samples, sweep) = match effort {
-            Effort::Baseline => (self.conductor.samples, false),
-            Effort::Case => (self.conductor.samples, self.conductor.plan.sweep),
-            Effort::Trial { samples, sweep } => (samples, sweep),
+        let dwell = &self.conductor.plan.dwell;
+        for (ms, nth) in dwell
+            .before(case.subject)
+            .iter()
+            .flat_map(|ms| (0..dwell.samples()).map(move |nth| (*ms, nth)))
+        {
+            let order = Order {
+                samples: nth,
+                batch: 1,
+                sweep: false,
+                dwell_ms: Some(ms),
+                ..self.order(case, stale, effort)
+            };
+            let mut one = Vec::new();
+            if let Some(held) = self.hand_over(&[order], &mut one) {
+                return Some(held);
+            }
+            one.into_iter().for_each(|one| measured.add_dwell(ms, *one));
+        }
+        None
+    }
+
+    /// What is to be done for a case.
+    fn order(&self, case: &Case, stale: &CpuSet, effort: Effort) -> Order {
+        let whole = self.conductor.samples;
+        let (samples, parts, first, real) = match effort {
+            Effort::Baseline(part) => (part.share(whole), part.of, false, false),
+            Effort::Case(part) => (part.share(whole), part.of, part.nth == 0, true),
+            Effort::Trial { samples, .. } => (samples, 1, true, true),
         };
-        let order = Order {
+        let sweep = match effort {
+            Effort::Trial { sweep, .. } => sweep,
+            _ => first && self.conductor.plan.sweep,
+        };
+        Order {
+            case: case.number,
             subject: case.subject,
             line: case.line,
             samples,
+            parts: parts as u32,
+            only: match effort {
+                Effort::Baseline(part) | Effort::Case(part) => part.only,
+                Effort::Trial { .. } => None,
+            },
             counter: self.conductor.judge.counter,
             batch: batch_of(case.subject, self.conductor.judge.counter),
             sweep,
-            stepped: real,
+            stepped: first,
             stale: stale.len() as u32,
             cpu_off_hold: real && stuck::row(case.state).hold.is_some(),
             patient: matches!(effort, Effort::Trial { .. }),
             deadline_ms: self.conductor.plan.deadline_ms,
             dwell_ms: None,
+        }
+    }
+
+    /// The empty block beside a case.
+    fn empty_block(&self, beside: &Case, stale: &CpuSet) -> Order {
+        let case = Case {
+            subject: Subject::None,
+            ..*beside
         };
-        mark::begin_case(case.number);
+        Order {
+            samples: OF_EMPTY,
+            ..self.order(&case, stale, Effort::Baseline(Part::WHOLE))
+        }
+    }
+
+    /// Has the initiators carry out orders, and adds what they bring back; what did not
+    /// return, if one did not.
+    fn hand_over(&mut self, orders: &[Order], done: &mut Vec<Box<Measured>>) -> Option<Held> {
+        let (first, last) = (orders.first()?.case, orders.last()?.case);
+        let initiators = self.conductor.plan.roles.initiators;
+        mark::begin_case(first);
         report::running(mark::case());
-        let mut measured = match self.carry_out(order) {
-            Watched::Returned => self.collect(case),
-            Watched::Held(held) => return Ok(Outcome::Blocked(held)),
-        };
-        if measured.cut && effort == Effort::Case {
-            self.cut.push(case.number);
-        }
-        if !matches!(effort, Effort::Trial { .. }) && !measured.has_faulted() {
-            let dwell = &self.conductor.plan.dwell;
-            for (ms, nth) in dwell
-                .before(case.subject)
-                .iter()
-                .flat_map(|ms| (0..dwell.samples()).map(move |nth| (*ms, nth)))
-            {
-                let order = Order {
-                    samples: nth,
-                    batch: 1,
-                    dwell_ms: Some(ms),
-                    ..order
-                };
-                match self.carry_out(order) {
-                    Watched::Returned => measured.add_dwell(ms, self.collect(case)),
-                    Watched::Held(held) => return Ok(Outcome::Blocked(held)),
-                }
-            }
-        }
-        Ok(Outcome::Done(Box::new(measured)))
-    }
-
-    /// What the initiators have brought back.
-    fn collect(&mut self, case: &Case) -> Measured {
-        recorder::clear_in_flight();
-        self.tell_serrors(case.number);
-        findings::collect(&self.conductor.plan.roles.initiators)
-    }
-
-    /// Has all initiators carry out an order at once, and watches them.
-    fn carry_out(&self, order: Order) -> Watched {
-        let roles = &self.conductor.plan.roles;
-        if let Some(first) = roles.initiators.lowest() {
+        if let Some(first) = initiators.lowest() {
             recorder::set_in_flight(first, core(first).mark.read());
         }
-        let own = percpu::this().filter(|own| roles.initiators.contains(own.index));
-        for cpu in roles.initiators.iter() {
-            core(cpu).job.put(order);
-        }
-        let mut others = roles.initiators;
-        if let Some(own) = own {
-            others.remove(own.index);
-        }
+        let own = percpu::this().map(|c| c.index);
+        let jobs = || initiators.iter().filter_map(|cpu| core(cpu).job.get());
+        jobs().for_each(|job| job.put(orders.iter().copied()));
+        let others: CpuSet = initiators.iter().filter(|cpu| Some(*cpu) != own).collect();
         let begun = clock::now();
         ask(&others, Command::Measure, |_| 0);
-        if let Some(own) = own {
-            measure::run_order(own);
-        } else if let (Some(ms), Some(watcher)) = (order.dwell_ms, percpu::this()) {
-            doze(watcher, begun, u64::from(ms) + DOZES_ON_MS);
+        let dwell_ms = orders.first().and_then(|order| order.dwell_ms);
+        match (percpu::this(), dwell_ms) {
+            (Some(own), _) if initiators.contains(own.index) => measure::run_orders(own),
+            (Some(watcher), Some(ms)) => doze(watcher, begun, u64::from(ms) + DOZES_ON_MS),
+            _ => {}
         }
-        sentinel::watch(&others, self.conductor.plan.deadline_ms)
+        let watched = sentinel::watch(&others, self.conductor.plan.deadline_ms);
+        let (returned, held) = match watched {
+            Watched::Returned => (orders.len(), None),
+            Watched::Held(held) => {
+                jobs().for_each(Job::stop);
+                // One that was held up behind the last has not come back either.
+                let done = jobs().map(Job::done).min().unwrap_or(0);
+                (done.min(orders.len() - 1), Some(held))
+            }
+        };
+        if held.is_none() {
+            recorder::clear_in_flight();
+            self.tell_serrors(last);
+        }
+        done.extend((0..returned).map(|nth| Box::new(findings::collect(&initiators, nth))));
+        held
     }
 
     /// What a case needs that this machine, or its stale state, does not have.
@@ -259,29 +431,26 @@ impl Run<'_> {
         }))
     }
 
-    /// Judges cases that returned; the last of them ran just before the
-    /// released cores were seen to execute `old` code, if they did.
-    pub(super) fn judge(
-        &mut self,
-        measured: Vec<(&Case, Box<Measured>)>,
-        baselines: &[Box<Measured>],
-        doubt: Option<String>,
-        old: Option<(usize, u16, u16)>,
-    ) {
-        let count = measured.len();
-        for (nth, (case, mut done)) in measured.into_iter().enumerate() {
-            if nth + 1 == count && old.is_some() {
-                done.stale_code = old;
-            }
-            let baseline = baselines.get(nth).map(Box::as_ref);
-            let (record, fault) = self
-                .conductor
-                .judge
-                .record(case, *done, baseline, doubt.clone());
+    /// Judges cases that returned.
+    pub(super) fn judge(&mut self, series: Vec<Series<'_>>) {
+        for series in series {
+            let case = series.case;
+            let (record, fault) = self.conductor.judge.record(series);
             if let Some(fault) = fault {
                 report::record(&Record::Fault(fault));
             }
             self.finish(case, record);
         }
+    }
+}
+
+/// Waits until the initiators have done what they were asked, which holds nothing up.
+fn at_rest(initiators: &CpuSet, deadline_ms: u32) -> Result<(), String> {
+    match sentinel::watch(initiators, deadline_ms) {
+        Watched::Returned => Ok(()),
+        Watched::Held(held) => Err(format!(
+            "CPU {} has not gone on in an empty timed block",
+            held.cpu
+        )),
     }
 }

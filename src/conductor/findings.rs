@@ -1,6 +1,6 @@
 //! What was measured of a case, and the record that comes of it.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use stalecore_model::{
     cpuset::CpuSet,
@@ -9,6 +9,7 @@ use stalecore_model::{
     options::Milli,
     plan::Case,
     record::{CaseRecord, Depth, Dwell, Fault, Hex, InitiatorRecord},
+    rounds::{Class, Found, ROUNDS, Rounds},
     syndrome, verdict,
 };
 use stalecore_routines::{counter::Counter, probe::batch_of};
@@ -16,8 +17,10 @@ use stalecore_routines::{counter::Counter, probe::batch_of};
 use crate::{cores::percpu::core, hal::symbols};
 
 /// What was measured of a case on all initiators.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Measured {
+    /// The medians of each round.
+    medians: Vec<Medians>,
     issue: Histogram,
     complete: Histogram,
     sweep: Vec<Depth>,
@@ -36,6 +39,15 @@ pub struct Measured {
     pub stale_code: Option<(usize, u16, u16)>,
 }
 
+/// The medians of one round, in ticks.
+#[derive(Clone, Copy)]
+struct Medians {
+    issue: Option<u64>,
+    complete: Option<u64>,
+    /// The empty block beside it.
+    empty: u64,
+}
+
 impl Measured {
     /// Nothing, as what it takes is not here.
     pub fn lacking(why: String) -> Self {
@@ -43,11 +55,6 @@ impl Measured {
             lacks: Some(why),
             ..Self::default()
         }
-    }
-
-    /// Did an operation take an exception?
-    pub const fn has_faulted(&self) -> bool {
-        self.fault.is_some()
     }
 
     /// Adds what was measured once behind a dwell of `ms` milliseconds.
@@ -58,6 +65,112 @@ impl Measured {
         }
         self.fault = self.fault.or(one.fault);
     }
+
+    /// Says what the empty block took beside what was measured.
+    pub fn set_empty(&mut self, ticks: u64) {
+        for medians in &mut self.medians {
+            medians.empty = ticks;
+        }
+    }
+
+    /// The median of all samples of the issue class, 0 without any.
+    pub fn median(&self) -> u64 {
+        self.issue.quantile(500).unwrap_or(0)
+    }
+
+    /// Did it return, and do what it was to?
+    pub const fn is_clean(&self) -> bool {
+        self.fault.is_none()
+            && self.stale_code.is_none()
+            && self.unseen.is_none()
+            && self.lacks.is_none()
+    }
+
+    /// Takes in a further round.
+    pub fn absorb(&mut self, more: Self) {
+        self.medians.extend(more.medians);
+        self.issue.merge(&more.issue);
+        self.complete.merge(&more.complete);
+        self.cut |= more.cut;
+        self.fault = self.fault.or(more.fault);
+        self.stale_code = self.stale_code.or(more.stale_code);
+        for (known, more) in self.initiators.iter_mut().zip(more.initiators) {
+            known.count += more.count;
+            known.max = known.max.max(more.max);
+        }
+    }
+
+    /// One class in rounds, against its baseline's; `None` where it has no samples.
+    fn rounds(&self, class: Class, base: Option<&Self>) -> Option<Rounds> {
+        let median = |medians: &Medians| match class {
+            Class::Issue => medians.issue,
+            Class::Complete => medians.complete,
+        };
+        let mut rounds = Rounds::new(class);
+        for (nth, case) in self.medians.iter().enumerate() {
+            let Some(base) = base else {
+                rounds.push(None, median(case)?, (case.empty, case.empty));
+                continue;
+            };
+            let base = base.medians.get(nth)?;
+            rounds.push(Some(median(base)?), median(case)?, (base.empty, case.empty));
+        }
+        (!rounds.case.is_empty()).then_some(rounds)
+    }
+}
+
+/// A case, what was measured of it in its first rounds and of its baseline, and the
+/// same in those that were to confirm what the first showed.
+pub(super) struct Series<'a> {
+    pub(super) case: &'a Case,
+    pub(super) done: Box<Measured>,
+    pub(super) base: Option<Box<Measured>>,
+    pub(super) fresh: Option<[Box<Measured>; 2]>,
+    /// Why it proves nothing, if it does not.
+    pub(super) doubt: Option<String>,
+}
+
+impl Series<'_> {
+    /// Did it return, do what it was to, and was everybody where they were to be?
+    pub(super) const fn is_clean(&self) -> bool {
+        self.done.is_clean() && self.doubt.is_none()
+    }
+
+    /// Takes in a further round, one of the first or one that is to confirm those.
+    pub(super) fn absorb(&mut self, base: Option<Box<Measured>>, done: Box<Measured>, first: bool) {
+        if first {
+            if let (Some(known), Some(base)) = (&mut self.base, base) {
+                known.absorb(*base);
+            }
+            self.done.absorb(*done);
+            return;
+        }
+        let Some(base) = base else { return };
+        match &mut self.fresh {
+            Some([known_base, known]) => {
+                known_base.absorb(*base);
+                known.absorb(*done);
+            }
+            none => *none = Some([base, done]),
+        }
+    }
+}
+
+/// Cases with their baselines, as far as those have been measured.
+pub(super) fn series<'a>(
+    cases: &'a [Case],
+    measured: Vec<Box<Measured>>,
+    baselines: impl IntoIterator<Item = Box<Measured>>,
+    doubt: Option<&String>,
+) -> impl Iterator<Item = Series<'a>> {
+    let mut baselines = baselines.into_iter();
+    cases.iter().zip(measured).map(move |(case, done)| Series {
+        case,
+        done,
+        base: baselines.next(),
+        fresh: None,
+        doubt: doubt.cloned(),
+    })
 }
 
 /// How cases are judged in this run.
@@ -69,14 +182,16 @@ pub struct Judge {
     pub resolution: u64,
     /// The slow-down above which a case is `slowed`.
     pub threshold: Milli,
+    /// How many cases are judged so.
+    pub family: usize,
 }
 
-/// Takes the initiators' results together.
-pub fn collect(initiators: &CpuSet) -> Measured {
+/// Takes the initiators' results of their order `nth` together.
+pub fn collect(initiators: &CpuSet, nth: usize) -> Measured {
     let mut all = Measured::default();
     for cpu in initiators.iter() {
         // Returned, so nobody holds the lock.
-        let Some(results) = core(cpu).results.get().and_then(|r| r.try_lock()) else {
+        let Some(results) = core(cpu).job.get().and_then(|job| job.results(nth)) else {
             continue;
         };
         all.issue.merge(&results.issue);
@@ -110,19 +225,75 @@ pub fn collect(initiators: &CpuSet) -> Measured {
             });
         }
     }
+    all.medians.push(Medians {
+        issue: all.issue.quantile(500),
+        complete: all.complete.quantile(500),
+        empty: 0,
+    });
     all
 }
 
 impl Judge {
-    /// The record of a case that returned, and of the fault that it took, if
-    /// it took one. `doubt` is why it proves nothing, if it does not.
-    pub fn record(
+    /// The class that decides a case, in its first rounds: the complete one, unless
+    /// only the issue class shows something.
+    fn first(&self, series: &Series<'_>) -> Option<Rounds> {
+        let class = |class| series.done.rounds(class, series.base.as_deref());
+        let (issue, complete) = (class(Class::Issue), class(Class::Complete));
+        let shows = |rounds: &Rounds| rounds.is_candidate(self.resolution, self.threshold);
+        match (issue, complete) {
+            (Some(issue), Some(complete)) if shows(&issue) && !shows(&complete) => Some(issue),
+            (issue, complete) => complete.or(issue),
+        }
+    }
+
+    /// Do the first rounds show something that is to be confirmed?
+    pub(super) fn is_candidate(&self, series: &Series<'_>) -> bool {
+        let first = self.first(series);
+        first.is_some_and(|rounds| rounds.is_candidate(self.resolution, self.threshold))
+    }
+
+    /// The class that all of these are to be confirmed by, if it is one.
+    pub(super) fn class<'a>(
         &self,
-        case: &Case,
-        done: Measured,
-        baseline: Option<&Measured>,
-        doubt: Option<String>,
-    ) -> (CaseRecord, Option<Fault>) {
+        mut series: impl Iterator<Item = &'a Series<'a>>,
+    ) -> Option<Class> {
+        let class = self.first(series.next()?)?.class;
+        series
+            .all(|series| {
+                self.first(series)
+                    .is_some_and(|rounds| rounds.class == class)
+            })
+            .then_some(class)
+    }
+
+    /// Can the rounds to confirm it still do so?
+    pub(super) fn is_open(&self, series: &Series<'_>) -> bool {
+        let fresh = self.fresh(series);
+        fresh.is_none_or(|rounds| rounds.is_open(self.resolution, self.threshold, self.family))
+    }
+
+    /// The rounds that were to confirm it, of the class that decides.
+    fn fresh(&self, series: &Series<'_>) -> Option<Rounds> {
+        let [base, done] = series.fresh.as_ref()?;
+        done.rounds(self.first(series)?.class, Some(base))
+    }
+
+    /// The record of a case that returned, and of the fault that it took, if
+    /// it took one.
+    pub(super) fn record(&self, series: Series<'_>) -> (CaseRecord, Option<Fault>) {
+        // Fewer were enough to see that nothing is certain, and say less.
+        let fresh = self
+            .fresh(&series)
+            .filter(|fresh| fresh.case.len() >= ROUNDS);
+        let rounds = fresh.or_else(|| self.first(&series));
+        let Series {
+            case,
+            done,
+            base,
+            doubt,
+            ..
+        } = series;
+        let done = *done;
         let mut record = CaseRecord::blank(case, Verdict::Completed, None);
         record.batch = batch_of(case.subject, self.counter);
         record.issue = done.issue;
@@ -136,16 +307,22 @@ impl Judge {
             .map(|(nth, (ms, samples))| Dwell {
                 ms,
                 samples,
-                baseline: baseline
+                baseline: base
+                    .as_ref()
                     .and_then(|b| b.dwells.get(nth))
                     .map_or(Histogram::new(), |(_, samples)| samples.clone()),
             })
             .collect();
-        if let Some(baseline) = baseline {
-            record.base_issue = baseline.issue.clone();
-            record.base_complete = baseline.complete.clone();
+        if let Some(base) = base {
+            record.base_issue = base.issue;
+            record.base_complete = base.complete;
         }
-        let slowdown = verdict::of_case(&record, self.resolution);
+        let found = rounds
+            .as_ref()
+            .map(|rounds| rounds.found(self.resolution, self.threshold, self.family));
+        record.rounds = rounds;
+        let behind_dwell = verdict::behind_dwell(&record, self.resolution)
+            .is_some_and(|later| later > self.threshold);
         let mut fault = None;
         (record.verdict, record.why) = if let Some(why) = done.lacks {
             (Verdict::Skipped, Some(why))
@@ -165,11 +342,11 @@ impl Judge {
             );
             (Verdict::Inconclusive, Some(why))
         } else {
-            match verdict::on_latency(slowdown, self.threshold) {
-                Verdict::Inconclusive => {
-                    (Verdict::Inconclusive, Some("no samples to compare".into()))
-                }
-                found => (found, None),
+            match found {
+                None => (Verdict::Inconclusive, Some("no samples to compare".into())),
+                Some(Found::Later) => (Verdict::Slowed, None),
+                Some(_) if behind_dwell => (Verdict::Slowed, None),
+                Some(_) => (Verdict::Completed, None),
             }
         };
         (record, fault)

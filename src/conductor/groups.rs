@@ -1,20 +1,27 @@
 //! The plan, group by group: enters the state, runs the cases, lets the cores
 //! go, judges.
 
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use alloc::{
+    boxed::Box,
+    format,
+    string::String,
+    vec::{self, Vec},
+};
+use core::slice;
 
 use stalecore_model::{
     cpuset::CpuSet,
     exit::ExitCode,
-    glossary::{LineState, StaleState, Subject, Verdict},
+    glossary::{StaleState, Subject, Verdict},
     plan::{Case, Group},
     record::{Absent, BASELINE_BLOCKED, CaseRecord, GroupRecord, Record},
 };
 
 use super::{
-    cases::Effort,
-    findings::Measured,
-    run::{Conductor, Outcome, Run},
+    cases::{Effort, Part, Visit},
+    findings::{self, Measured, Series},
+    rounds::baseline_line,
+    run::{Conductor, Run},
 };
 use crate::{
     cores::{
@@ -130,17 +137,14 @@ impl Run<'_> {
         }
     }
 
-    /// A group, its stale cores entering their state once, or for each case:
-    /// where what they do is used up by one, and where nobody is left to judge
-    /// the cases before the one that does not return.
+    /// A group: its cases in rounds, and what came of them. Where nobody is left to judge
+    /// the cases before the one that does not return, each by itself.
     fn group(&mut self, group: &Group) -> Result<(), String> {
-        let passes = stuck::row(group.state).hold.is_some();
-        let used_up = passes || group.line.needs_stale_core();
         let alone = self.conductor.plan.roles.sentinel.is_none();
-        if used_up || alone && group.state != StaleState::NeverStarted {
+        if alone && group.state != StaleState::NeverStarted {
             for case in &group.cases {
                 if !self.ended {
-                    self.run_in_state(group, core::slice::from_ref(case))?;
+                    self.run_in_state(group, slice::from_ref(case))?;
                 }
             }
             return Ok(());
@@ -148,18 +152,30 @@ impl Run<'_> {
         self.run_in_state(group, &group.cases)
     }
 
-    /// Cases under one entry into the state, and again after each that blocked
-    /// and was released.
+    /// Is what the cores do in a part of a round used up by one case, so that each needs
+    /// its own entry into the state?
+    pub(super) fn is_used_up(group: &Group, parked: bool) -> bool {
+        let passes = stuck::row(group.state).hold.is_some() && !parked;
+        passes || group.line.needs_stale_core()
+    }
+
+    /// Cases under one entry into the state, or each under its own, and again after each
+    /// that blocked and was released; then further rounds of those that returned.
     fn run_in_state(&mut self, group: &Group, cases: &[Case]) -> Result<(), String> {
         let never_started = group.state == StaleState::NeverStarted;
-        let mut baselines = Vec::new();
+        let mut baselines = Vec::new().into_iter();
         if !never_started {
             self.start_everybody()?;
             match self.baselines(group, cases)? {
-                Some(found) => baselines = found,
+                Some(found) => baselines = found.into_iter(),
                 None => return Ok(()),
             }
         }
+        let most = match Self::is_used_up(group, false) {
+            true => 1,
+            false => cases.len(),
+        };
+        let mut series = Vec::new();
         let mut next = 0;
         while next < cases.len() && !self.ended {
             let stale = self.stale(group.state);
@@ -167,30 +183,33 @@ impl Run<'_> {
                 self.skip(&cases[next..], "no core is left that was never started");
                 break;
             }
-            next += self.run_cases(
-                group,
-                &cases[next..],
-                &stale,
-                baselines.get(next..).unwrap_or(&[]),
-            )?;
+            let these = &cases[next..cases.len().min(next + most)];
+            next += self.run_cases(group, these, &stale, &mut baselines, &mut series)?;
         }
+        if !self.ended {
+            self.rounds(group, &mut series)?;
+        }
+        self.judge(series);
         Ok(())
     }
 
     /// Enters the state once, runs cases until the end or a block, lets the
-    /// cores go; how many cases that were.
-    fn run_cases(
+    /// cores go; how many cases that were. What returned is added to the series, each
+    /// with the next of the baselines.
+    fn run_cases<'a>(
         &mut self,
         group: &Group,
-        cases: &[Case],
+        cases: &'a [Case],
         stale: &CpuSet,
-        baselines: &[Box<Measured>],
+        baselines: &mut vec::IntoIter<Box<Measured>>,
+        series: &mut Vec<Series<'a>>,
     ) -> Result<usize, String> {
         let of = self.conductor.plan.roles.stale.len();
         let mut entered = match StaleSet::enter(stale, group.state, group.line, of) {
             Ok(entered) => entered,
             Err(why) => {
                 for case in cases {
+                    baselines.next();
                     self.finish(
                         case,
                         CaseRecord::blank(case, Verdict::Inconclusive, Some(why.clone())),
@@ -214,65 +233,67 @@ impl Run<'_> {
             return Ok(cases.len());
         }
         self.set_lines(group.line, stale);
-        let mut measured = Vec::new();
-        let mut block = None;
-        for case in cases {
-            match self.measure(case, stale, Effort::Case)? {
-                Outcome::Done(done) => measured.push((case, done)),
-                Outcome::Blocked(held) => {
-                    block = Some((case, held));
-                    break;
-                }
-            }
+        let mut visit = self.visit(cases, stale, Effort::Case(Part::FIRST))?;
+        if group.state == StaleState::NeverStarted {
+            self.visits_before_start(cases, stale, &mut visit)?;
         }
-        let run = measured.len() + usize::from(block.is_some());
+        let Visit { done, held } = visit;
+        let returned = done.len();
+        let block = held.as_ref().map(|held| (&cases[returned], held));
+        let run = returned + usize::from(block.is_some());
         let mut doubt = None;
-        if let Some((case, held)) = &block {
+        let mut lost = None;
+        if let Some((case, held)) = block {
             self.blocked(case, held, &mut entered, false);
-            if self.ended {
-                // The initiator is lost; what was measured before still counts.
-                self.judge(measured, baselines, None, None);
-                return Ok(run);
-            }
         } else {
             doubt = entered.verify().err();
         }
-        if let Err(lost) = entered.release().and_then(|()| self.drain()) {
+        // Where the initiator is lost, what was measured before still counts.
+        if !self.ended {
+            lost = entered.release().and_then(|()| self.drain()).err();
+        }
+        if let Some(lost) = lost {
             if block.is_none() {
                 self.go_on_without(stale, &lost)?;
                 doubt = Some(lost);
             } else {
                 self.lost_after_block(&lost);
-                self.judge(measured, baselines, None, None);
-                return Ok(run);
             }
         }
         let mut late = Vec::new();
-        let mut baselines = baselines;
-        if group.state == StaleState::NeverStarted {
+        if group.state == StaleState::NeverStarted && !self.ended {
             self.start_everybody()?;
-            match self.baselines(group, &cases[..run])? {
+            match self.baselines_in_rounds(group, &cases[..run])? {
                 Some(found) => late = found,
                 None => return Ok(run),
             }
-            baselines = &late;
         }
-        let old = match self.check_released(stale) {
-            Ok(old) => old,
-            Err(lost) if block.is_some() => {
-                self.lost_after_block(&lost);
-                None
-            }
-            Err(lost) => return Err(lost),
+        let mut old = None;
+        if !self.ended {
+            old = match self.check_released(stale) {
+                Ok(old) => old,
+                Err(lost) if block.is_some() => {
+                    self.lost_after_block(&lost);
+                    None
+                }
+                Err(lost) => return Err(lost),
+            };
+        }
+        let own: Vec<_> = match group.state {
+            StaleState::NeverStarted => late,
+            _ => baselines.take(run).collect(),
         };
-        self.judge(measured, baselines, doubt, old);
-        drop(late);
+        series.extend(findings::series(cases, done, own, doubt.as_ref()));
+        // It ran just before the released cores were seen to execute old code.
+        if let Some(last) = series.last_mut().filter(|_| old.is_some()) {
+            last.done.stale_code = old;
+        }
         if let Some((case, held)) = block
             && self.conductor.bisect
             && !self.ended
         {
             let (samples, sweep) = (self.conductor.samples, self.conductor.plan.sweep);
-            let effort = Effort::of_trial(&held, samples, sweep);
+            let effort = Effort::of_trial(held, samples, sweep);
             self.bisect(group, case, stale, effort)?;
         }
         Ok(run)
@@ -305,7 +326,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// `why`, if it is none of them that is missing.
-    fn go_on_without(&mut self, stale: &CpuSet, why: &str) -> Result<(), String> {
+    pub(super) fn go_on_without(&mut self, stale: &CpuSet, why: &str) -> Result<(), String> {
         let away = |cpu: &usize| !core(*cpu).is_online() || !core(*cpu).mailbox.is_done();
         let lost: CpuSet = stale.iter().filter(away).collect();
         if lost.is_empty() {
@@ -320,51 +341,50 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The same cases with every other core parked; `None` if one blocked.
-    fn baselines(
+    /// The first part of the same cases with every other core parked; `None` if one
+    /// blocked.
+    pub(super) fn baselines(
         &mut self,
         group: &Group,
         cases: &[Case],
     ) -> Result<Option<Vec<Box<Measured>>>, String> {
-        let others = self.stale(StaleState::Parked);
         if group.state == StaleState::Parked && !group.line.needs_stale_core() {
             return Ok(Some(Vec::new()));
         }
-        let line = if group.line.needs_stale_core() {
-            group.line
-        } else {
-            LineState::DirtyHere
+        let others = self.stale(StaleState::Parked);
+        let line = baseline_line(group);
+        let most = match Self::is_used_up(group, true) {
+            true => 1,
+            false => cases.len().max(1),
         };
-        let mut entered = StaleSet::enter(&others, StaleState::Parked, line, others.len())?;
-        let mut found = Vec::new();
-        for case in cases {
-            if case.subject == Subject::SelftestHang {
+        let mut found = Vec::with_capacity(cases.len());
+        for these in cases.chunks(most) {
+            if these[0].subject == Subject::SelftestHang {
                 continue; // has no baseline: it never returns
             }
-            match self.measure(case, &CpuSet::EMPTY, Effort::Baseline)? {
-                Outcome::Done(done) => found.push(done),
-                Outcome::Blocked(held) => {
-                    self.blocked(case, &held, &mut entered, true);
-                    if !self.ended
-                        && let Err(lost) = entered.release()
-                    {
-                        self.lost_after_block(&lost);
-                    }
-                    if !self.ended {
-                        let rest: Vec<Case> = cases
-                            .iter()
-                            .filter(|c| c.number != case.number)
-                            .copied()
-                            .collect();
-                        self.skip(&rest, &format!("{} {BASELINE_BLOCKED}", case.subject));
-                    }
-                    return Ok(None);
-                }
+            let mut entered = StaleSet::enter(&others, StaleState::Parked, line, others.len())?;
+            let visit = self.visit(these, &CpuSet::EMPTY, Effort::Baseline(Part::FIRST))?;
+            found.extend(visit.done);
+            let Some(held) = visit.held else {
+                entered.release()?;
+                // Stale cores are about to execute what the initiators have written.
+                self.drain()?;
+                continue;
+            };
+            let case = &cases[found.len()];
+            self.blocked(case, &held, &mut entered, true);
+            if !self.ended
+                && let Err(lost) = entered.release()
+            {
+                self.lost_after_block(&lost);
             }
+            if !self.ended {
+                let others = cases.iter().filter(|c| c.number != case.number);
+                let rest: Vec<Case> = others.copied().collect();
+                self.skip(&rest, &format!("{} {BASELINE_BLOCKED}", case.subject));
+            }
+            return Ok(None);
         }
-        entered.release()?;
-        // Stale cores are about to execute what the initiators have written.
-        self.drain()?;
         Ok(Some(found))
     }
 }

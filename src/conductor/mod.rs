@@ -6,6 +6,7 @@
 //! host can see a block.
 
 mod groups;
+mod rounds;
 mod after_reset;
 mod blocks;
 mod escalation;

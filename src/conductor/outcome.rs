@@ -69,6 +69,7 @@ impl Run<'_> {
                  were asked for"
             ));
         }
+        self.tell_unconfirmed();
         let strict = self.conductor.max_slowdown.is_some();
         console::with(|out| {
             // Writing to a console cannot fail: a dead line swallows it.

@@ -1,15 +1,12 @@
 //! A run under way: what it was told, what has come of it so far.
 
-use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use stalecore_model::{
     cpuset::CpuSet, exit::ExitCode, glossary::Verdict, options::AfterBlock, plan::Plan,
 };
 
-use super::{
-    findings::{Judge, Measured},
-    sentinel::Held,
-};
+use super::findings::Judge;
 use crate::{cores::survey, report::recorder::Left};
 
 /// Everything that the conductor needs, made at boot.
@@ -43,14 +40,6 @@ pub struct Conductor {
     pub started: u64,
 }
 
-/// How a measurement ended.
-pub(super) enum Outcome {
-    /// Everything returned.
-    Done(Box<Measured>),
-    /// Something did not.
-    Blocked(Held),
-}
-
 /// A run under way.
 pub struct Run<'a> {
     pub(super) conductor: &'a Conductor,
@@ -64,6 +53,10 @@ pub struct Run<'a> {
     pub(super) serrors: u64,
     /// The culprits of cases before, for the next search to look into first.
     pub(super) suspects: Vec<CpuSet>,
+    /// How long fresh rounds have been made, in milliseconds, and how many cases were
+    /// left unconfirmed for it.
+    pub(super) confirming_ms: u64,
+    pub(super) unconfirmed: usize,
     /// The cases whose time was over before all their samples were taken.
     pub(super) cut: Vec<usize>,
     /// An initiator is held up for good: nothing more can be run.
@@ -81,6 +74,8 @@ impl<'a> Run<'a> {
             present: conductor.present,
             serrors: 0,
             suspects: Vec::new(),
+            confirming_ms: 0,
+            unconfirmed: 0,
             cut: Vec::new(),
             ended: false,
         }

@@ -64,6 +64,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
         .map(|cpu| (cpu, core(cpu).mark.read().sequence, clock::now()))
         .collect();
     let mut recorded = None;
+    let mut case = mark::case();
     loop {
         watchdog::refresh();
         watched.retain(|(cpu, ..)| !core(*cpu).mailbox.is_done());
@@ -76,6 +77,11 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
                 *sequence = seen.sequence;
                 *since = clock::now();
                 report::running(mark::case());
+                // Should the machine be reset now, it is this one that was under way.
+                if case != mark::case() {
+                    case = mark::case();
+                    recorder::set_in_flight(*cpu, seen);
+                }
                 continue;
             }
             // Only one that has stood still for a moment is worth its time.

@@ -1,40 +1,43 @@
 //! What an initiator is asked to do, and what comes of it.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use alloc::{boxed::Box, vec::Vec};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use spin::{Mutex, MutexGuard};
 use stalecore_model::{
     glossary::{LineState, Subject},
     histogram::Histogram,
     record::{DEPTHS, Depth},
+    rounds::Class,
 };
-
 use stalecore_routines::counter::Counter;
 
-/// The conductor's order: plain words, so that no lock is needed.
+/// What an initiator is to do, one order after the other, and what comes of each.
 pub struct Job {
-    subject: AtomicU8,
-    line: AtomicU8,
-    samples: AtomicU32,
-    counter: AtomicU8,
-    batch: AtomicU32,
-    sweep: AtomicBool,
-    stepped: AtomicBool,
-    stale: AtomicU32,
-    cpu_off_hold: AtomicBool,
-    patient: AtomicBool,
-    deadline_ms: AtomicU32,
-    dwell_ms: AtomicU32,
+    orders: Mutex<Vec<Order>>,
+    results: Box<[Mutex<Results>]>,
+    /// How many orders are done.
+    done: AtomicUsize,
+    /// Are those that are left to be left?
+    stopped: AtomicBool,
 }
 
-/// A [`Job`], taken out.
+/// One thing to measure.
 #[derive(Clone, Copy)]
 pub struct Order {
+    /// The case's number.
+    pub case: usize,
     /// What runs.
     pub subject: Subject,
     /// What the caches hold.
     pub line: LineState,
     /// Samples per class.
     pub samples: u32,
+    /// In how many parts a case takes its samples, of which these are one; each has its
+    /// part of the time.
+    pub parts: u32,
+    /// The one class that is wanted, if not all are.
+    pub only: Option<Class>,
     /// What times them.
     pub counter: Counter,
     /// Operations per timed block: 1, or 16 for a coarse counter.
@@ -57,65 +60,54 @@ pub struct Order {
     pub dwell_ms: Option<u32>,
 }
 
-/// The word of an order without one.
-const NO_DWELL: u32 = u32::MAX;
-
 impl Job {
-    /// No order yet.
-    pub const fn new() -> Self {
+    /// For so many orders at most, none of them given yet.
+    pub fn new(most: usize) -> Self {
         Self {
-            subject: AtomicU8::new(0),
-            line: AtomicU8::new(0),
-            samples: AtomicU32::new(0),
-            counter: AtomicU8::new(0),
-            batch: AtomicU32::new(1),
-            sweep: AtomicBool::new(false),
-            stepped: AtomicBool::new(false),
-            stale: AtomicU32::new(0),
-            cpu_off_hold: AtomicBool::new(false),
-            patient: AtomicBool::new(false),
-            deadline_ms: AtomicU32::new(0),
-            dwell_ms: AtomicU32::new(NO_DWELL),
+            orders: Mutex::new(Vec::new()),
+            results: (0..most).map(|_| Mutex::new(Results::new())).collect(),
+            done: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
         }
     }
 
-    /// Writes an order, before the initiator is asked.
-    pub fn put(&self, order: Order) {
-        self.subject.store(order.subject as u8, Ordering::Relaxed);
-        self.line.store(order.line as u8, Ordering::Relaxed);
-        self.samples.store(order.samples, Ordering::Relaxed);
-        self.counter.store(order.counter as u8, Ordering::Relaxed);
-        self.batch.store(order.batch, Ordering::Relaxed);
-        self.sweep.store(order.sweep, Ordering::Relaxed);
-        self.stepped.store(order.stepped, Ordering::Relaxed);
-        self.stale.store(order.stale, Ordering::Relaxed);
-        self.cpu_off_hold
-            .store(order.cpu_off_hold, Ordering::Relaxed);
-        self.patient.store(order.patient, Ordering::Relaxed);
-        self.deadline_ms.store(order.deadline_ms, Ordering::Relaxed);
-        self.dwell_ms
-            .store(order.dwell_ms.unwrap_or(NO_DWELL), Ordering::Relaxed);
+    /// Gives orders, before the initiator is asked: it has done all it was asked before.
+    pub fn put(&self, orders: impl Iterator<Item = Order>) {
+        let mut own = self.orders.lock();
+        own.clear();
+        own.extend(orders.take(self.results.len()));
+        self.done.store(0, Ordering::Relaxed);
+        self.stopped.store(false, Ordering::Relaxed);
     }
 
-    pub fn get(&self) -> Option<Order> {
-        Some(Order {
-            subject: *Subject::ALL.get(usize::from(self.subject.load(Ordering::Relaxed)))?,
-            line: *LineState::ALL.get(usize::from(self.line.load(Ordering::Relaxed)))?,
-            samples: self.samples.load(Ordering::Relaxed),
-            counter: if self.counter.load(Ordering::Relaxed) == Counter::Pmccntr as u8 {
-                Counter::Pmccntr
-            } else {
-                Counter::Cntvct
-            },
-            batch: self.batch.load(Ordering::Relaxed),
-            sweep: self.sweep.load(Ordering::Relaxed),
-            stepped: self.stepped.load(Ordering::Relaxed),
-            stale: self.stale.load(Ordering::Relaxed),
-            cpu_off_hold: self.cpu_off_hold.load(Ordering::Relaxed),
-            patient: self.patient.load(Ordering::Relaxed),
-            deadline_ms: self.deadline_ms.load(Ordering::Relaxed),
-            dwell_ms: Some(self.dwell_ms.load(Ordering::Relaxed)).filter(|ms| *ms != NO_DWELL),
-        })
+    /// Carries them out, on the initiator.
+    pub fn run(&self, mut each: impl FnMut(Order, &mut Results)) {
+        let orders = self.orders.lock();
+        for (order, results) in orders.iter().zip(&self.results) {
+            if self.stopped.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut results = results.lock();
+            results.clear();
+            each(*order, &mut results);
+            drop(results);
+            self.done.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// How many orders are done; the next one may be under way.
+    pub fn done(&self) -> usize {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// Lets the initiator end behind the order that is under way.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// What came of an order that is done.
+    pub fn results(&self, nth: usize) -> Option<MutexGuard<'_, Results>> {
+        self.results.get(nth)?.try_lock()
     }
 }
 

@@ -4,7 +4,7 @@
 
 #![expect(unsafe_code, reason = "TPIDR_EL1 points to the core's own value")]
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 use core::{
     ops::{Deref, Range},
     sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -15,11 +15,7 @@ use arm_gic::IntId;
 use spin::{Mutex, Once};
 use stalecore_model::{glossary::StaleState, mailbox::Mailbox, platform::Cpu};
 
-use super::{
-    identity::Identity,
-    job::{Job, Results},
-    mark::Mark,
-};
+use super::{identity::Identity, job::Job, mark::Mark};
 use crate::hal::{arch, boot, gic};
 
 /// A value with a line of its own, as wide as any cache's.
@@ -158,10 +154,8 @@ pub struct Core {
     pub polls: AtomicBool,
     /// Its identification registers, once it is up.
     pub identity: Once<Identity>,
-    /// What to run, if it is an initiator.
-    pub job: Job,
-    /// What came of it; only initiators have one.
-    pub results: Once<Box<Mutex<Results>>>,
+    /// What to run and what came of it; only initiators have one.
+    pub job: Once<Job>,
 }
 
 static CORES: Once<Vec<Core>> = Once::new();
@@ -211,8 +205,7 @@ impl Core {
             online: AtomicBool::new(false),
             polls: AtomicBool::new(true),
             identity: Once::new(),
-            job: Job::new(),
-            results: Once::new(),
+            job: Once::new(),
         }
     }
 

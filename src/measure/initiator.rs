@@ -8,38 +8,37 @@ use stalecore_model::glossary::Subject;
 use stalecore_routines::probe;
 
 use super::{areas::AREAS, measurement::Measurement};
-use crate::cores::percpu::Core;
+use crate::cores::{mark, percpu::Core};
 
-/// Runs the order of this core, noting what it does on its mark.
-pub fn run_order(core: &Core) {
-    let (Some(areas), Some(order), Some(results)) =
-        (AREAS.get(), core.job.get(), core.results.get())
-    else {
+/// Runs the orders of this core, noting what it does on its mark.
+pub fn run_orders(core: &Core) {
+    let (Some(areas), Some(job)) = (AREAS.get(), core.job.get()) else {
         return;
     };
     let Some(own) = areas.buffers(core.index) else {
         return;
     };
-    let mut results = results.lock();
-    results.clear();
-    core.take_fault();
-    core.force_complete.store(false, Ordering::Relaxed);
-    let run = Measurement {
-        core,
-        areas,
-        own,
-        area: &own.area,
-        order,
-    };
-    match (order.subject, probe::of(order.subject)) {
-        (Subject::SelftestHang, _) => run.hang(),
-        (Subject::SelftestSlow, _) => run.slow(&mut results),
-        (Subject::AffinityInfo | Subject::PsciVersion | Subject::Sgi, _) => run.call(&mut results),
-        (_, Some(probe)) => match order.dwell_ms {
-            Some(ms) => run.after_dwell(probe, ms, &mut results),
-            None => run.operation(probe, &mut results),
-        },
-        (_, None) => run.routine(&mut results),
-    }
-    results.fault = core.take_fault();
+    job.run(|order, results| {
+        mark::begin_case(order.case);
+        core.take_fault();
+        core.force_complete.store(false, Ordering::Relaxed);
+        let run = Measurement {
+            core,
+            areas,
+            own,
+            area: &own.area,
+            order,
+        };
+        match (order.subject, probe::of(order.subject)) {
+            (Subject::SelftestHang, _) => run.hang(),
+            (Subject::SelftestSlow, _) => run.slow(results),
+            (Subject::AffinityInfo | Subject::PsciVersion | Subject::Sgi, _) => run.call(results),
+            (_, Some(probe)) => match order.dwell_ms {
+                Some(ms) => run.after_dwell(probe, ms, results),
+                None => run.operation(probe, results),
+            },
+            (_, None) => run.routine(results),
+        }
+        results.fault = core.take_fault();
+    });
 }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Samples of a class that are taken unless not even they can be had in time.
-pub(super) const FEWEST: usize = 16;
+const FEWEST: usize = 16;
 
 /// Samples of what is no maintenance: enough to see that it returns, and when.
 const CONTROLS: usize = 8;
@@ -69,16 +69,30 @@ impl Measurement<'_> {
             || self.core.force_complete.load(Ordering::Relaxed)
     }
 
-    /// By when a class or the sweep, beginning now, is to be over.
+    /// By when a class, beginning now, is to be over.
     pub(super) fn time(&self) -> Time {
-        let mut time = ClassTime::of(self.order.samples);
+        self.time_in(self.order.parts.max(1))
+    }
+
+    /// By when the sweep, which is made once, is to be over.
+    pub(super) fn time_of_sweep(&self) -> Time {
+        self.time_in(1)
+    }
+
+    fn time_in(&self, parts: u32) -> Time {
+        let mut time = ClassTime::of(self.order.samples.saturating_mul(self.order.parts.max(1)));
         if self.order.patient {
             time = time.patient();
         }
         Time {
-            enough: Deadline::after_ms(time.enough_ms),
-            longest: Deadline::after_ms(time.longest_ms),
+            enough: Deadline::after_ms(time.enough_ms / u64::from(parts)),
+            longest: Deadline::after_ms(time.longest_ms / u64::from(parts)),
         }
+    }
+
+    /// Samples that are taken unless not even they can be had in time.
+    pub(super) fn fewest(&self) -> usize {
+        FEWEST.div_ceil(self.order.parts.max(1) as usize)
     }
 
     /// Does the operation work on code rather than on data?

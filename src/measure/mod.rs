@@ -12,4 +12,4 @@ mod buffers;
 pub use areas::{AREAS, Areas, check_newest, mend, touch};
 pub use buffers::{AREA_SIZE, BUFFER_SIZE, Buffers, code_of};
 pub use calibrate::{counter, frequency, instructions};
-pub use initiator::run_order;
+pub use initiator::run_orders;

@@ -4,10 +4,11 @@ use stalecore_model::{
     glossary::Operand,
     histogram::Histogram,
     record::{DEPTHS, Depth},
+    rounds::Class,
 };
 use stalecore_routines::probe::{Block, Probe};
 
-use super::measurement::{FEWEST, Measurement};
+use super::measurement::Measurement;
 use crate::{
     cores::{job::Results, mark::Phase, sleep},
     hal::{arch, clock},
@@ -16,8 +17,9 @@ use crate::{
 
 /// Lines that are prepared together.
 const PASS: usize = 64;
-/// Samples that are discarded at the beginning of each class.
+/// Samples that are discarded at the beginning of each class, and of each round's.
 const WARM_UP: usize = 4;
+const WARM_UP_OF_ROUND: usize = 2;
 /// Depths beyond this one are left out without a word where there is no time for them.
 const DEEP_ENOUGH: u32 = 64;
 /// Repeats of each depth of the sweep; the median of them is kept.
@@ -42,19 +44,23 @@ impl Measurement<'_> {
         }
         let batched = probe.depth.as_ref().filter(|_| self.order.batch > 1);
         let in_batches = batched.map(|depth| depth[counter] as usize);
-        self.watch(&[in_batches.unwrap_or(probe.issue[counter] as usize)]);
-        results.cut |=
-            self.class(
+        if self.order.only != Some(Class::Complete) {
+            self.watch(&[in_batches.unwrap_or(probe.issue[counter] as usize)]);
+            let histogram = &mut results.issue;
+            results.cut |= self.class(
                 Phase::Issue,
                 samples,
                 0,
-                &mut results.issue,
+                histogram,
                 |operand| match batched {
                     Some(depth) => depth[counter](operand, self.stride(), self.order.batch).0,
                     None => (probe.issue[counter])(operand),
                 },
             );
-        if let Some(complete) = &probe.complete {
+        }
+        if let Some(complete) = &probe.complete
+            && self.order.only != Some(Class::Issue)
+        {
             let complete: Block = complete[counter];
             self.watch(&[in_batches.unwrap_or(complete as usize)]);
             results.cut |= self.class(
@@ -115,10 +121,10 @@ impl Measurement<'_> {
         let time = self.time();
         // A batch takes as many lines; leave room for them after the last.
         let room = self.order.batch as usize;
-        let warm_up = if self.order.line.needs_stale_core() {
-            0
-        } else {
-            WARM_UP
+        let warm_up = match self.order.parts {
+            _ if self.order.line.needs_stale_core() => 0,
+            0 | 1 => WARM_UP,
+            _ => WARM_UP_OF_ROUND,
         };
         let mut taken = 0;
         let mut measured = 0;
@@ -131,7 +137,7 @@ impl Measurement<'_> {
                 } else {
                     first + index
                 };
-                if time.is_over(measured, FEWEST) {
+                if time.is_over(measured, self.fewest()) {
                     return true;
                 }
                 let operand = self.operand_of_sample(at);
@@ -153,7 +159,7 @@ impl Measurement<'_> {
 
     fn sweep(&self, probe: &Probe, results: &mut Results) {
         let Some(depths) = &probe.depth else { return };
-        let time = self.time();
+        let time = self.time_of_sweep();
         let mut depth_us = 0;
         let block = depths[self.order.counter as usize];
         for (nth, depth) in DEPTHS.iter().enumerate() {

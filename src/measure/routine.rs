@@ -10,10 +10,7 @@ use stalecore_routines::{
     run::run,
 };
 
-use super::{
-    areas::OLDER,
-    measurement::{FEWEST, Measurement},
-};
+use super::{areas::OLDER, measurement::Measurement};
 use crate::{
     cores::{
         job::Results,
@@ -82,7 +79,7 @@ impl Measurement<'_> {
             if results.returned != 0 || self.over() {
                 return;
             }
-            if time.is_over(taken, FEWEST) {
+            if time.is_over(taken, self.fewest()) {
                 results.cut = true;
                 return;
             }

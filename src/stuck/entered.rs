@@ -179,18 +179,29 @@ impl StaleSet {
             unlock: None,
         };
         again.prove(4)?;
-        if table::row(self.state).proof == Proof::AffinityInfo {
-            return Ok(());
-        }
-        let left: CpuSet = self
-            .cpus
-            .iter()
-            .filter(|cpu| core(*cpu).state() != Some(self.state))
-            .collect();
+        let left = self.left();
         if left.is_empty() {
             Ok(())
         } else {
             Err(format!("CPU {left} left {} by itself", self.state))
+        }
+    }
+
+    /// Those that are no longer where they were put, by what they say themselves.
+    fn left(&self) -> CpuSet {
+        if table::row(self.state).proof == Proof::AffinityInfo {
+            return CpuSet::EMPTY;
+        }
+        let here = |cpu: &usize| core(*cpu).state() == Some(self.state);
+        self.cpus.iter().filter(|cpu| !here(cpu)).collect()
+    }
+
+    /// Has none left by itself? Looked at, not asked: it was proved when they entered.
+    /// Of those that were passing through, are they through?
+    pub fn have_stayed(&self) -> bool {
+        match table::row(self.state).hold {
+            Some(_) => self.verify().is_ok(),
+            None => self.left().is_empty(),
         }
     }
 

@@ -179,6 +179,7 @@ mod tests {
             complete: samples.clone(),
             base_issue: Histogram::new(),
             base_complete: samples,
+            rounds: None,
             sweep: Vec::new(),
             dwell: Vec::new(),
             initiators: Vec::new(),

@@ -29,7 +29,8 @@ impl Default for Histogram {
     }
 }
 
-const fn bucket_of(value: u64) -> usize {
+/// The bucket that a value falls into.
+pub(crate) const fn bucket_of(value: u64) -> usize {
     let top = 63 - (value | 1).leading_zeros();
     if top < SUB_BITS {
         return value as usize;
@@ -44,6 +45,25 @@ const fn lowest_in(bucket: usize) -> u64 {
     }
     let shift = bucket / SUB - 1;
     ((bucket % SUB + SUB) as u64) << shift
+}
+
+/// The middle of a bucket, if there is one of that number.
+pub(crate) const fn middle_of(bucket: usize) -> Option<u64> {
+    if bucket >= BUCKETS {
+        return None;
+    }
+    let low = lowest_in(bucket);
+    let width = if bucket + 1 < BUCKETS {
+        lowest_in(bucket + 1) - low
+    } else {
+        low / 16
+    };
+    Some(low + (width - 1) / 2)
+}
+
+/// The middle of a value's bucket.
+pub(crate) fn rounded(value: u64) -> u64 {
+    middle_of(bucket_of(value)).unwrap_or(value)
 }
 
 impl Histogram {
@@ -128,13 +148,7 @@ impl Histogram {
         for (bucket, count) in self.counts.iter().enumerate() {
             seen += u64::from(*count);
             if seen >= rank {
-                let low = lowest_in(bucket);
-                let width = if bucket + 1 < BUCKETS {
-                    lowest_in(bucket + 1) - low
-                } else {
-                    low / 16
-                };
-                return Some((low + (width - 1) / 2).clamp(self.min, self.max));
+                return Some(middle_of(bucket)?.clamp(self.min, self.max));
             }
         }
         Some(self.max)

@@ -40,6 +40,7 @@ pub mod reader;
 pub mod record;
 pub mod recorder;
 pub mod registers;
+pub mod rounds;
 pub mod run;
 #[cfg(test)]
 mod schema;

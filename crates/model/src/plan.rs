@@ -368,6 +368,17 @@ impl Plan {
         self.groups.iter().map(|g| g.cases.len()).sum()
     }
 
+    /// The most orders that an initiator is given at once: the cases of a group and the
+    /// empty block, or one where that is all that can be kept apart, as somebody else
+    /// works at the same time or nobody watches.
+    pub fn most_at_once(&self) -> usize {
+        let largest = self.groups.iter().map(|g| g.cases.len()).max().unwrap_or(0);
+        match self.roles.sentinel {
+            Some(_) if self.roles.initiators.len() == 1 => largest + 1,
+            _ => 1,
+        }
+    }
+
     /// Is there nothing to run?
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()

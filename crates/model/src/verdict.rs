@@ -21,17 +21,34 @@ pub fn resolution(empty: &Histogram) -> u64 {
 /// The fewest samples behind a dwell that decide.
 const DWELLS: u64 = 3;
 
-/// The slow-down of a case: the largest of its classes' and of what was timed behind a
-/// dwell, each against its own baseline. `None` where no class has samples on both sides.
+/// How much later a case was than its baseline behind a dwell: even the earliest of its
+/// samples than the latest of the baseline's, as they are few.
+pub fn behind_dwell(case: &CaseRecord, resolution: u64) -> Option<Milli> {
+    let enough = case.dwell.iter().filter(|d| d.samples.count() >= DWELLS);
+    enough
+        .filter_map(|d| Some(ratio(d.samples.min()?, d.baseline.max()?, resolution)))
+        .max()
+}
+
+/// The slow-down of a case: the median over its rounds, or behind a dwell. Of a case of
+/// an older image, which has no rounds, the larger of its two classes', each against its
+/// own baseline; `None` where neither has samples on both sides.
 pub fn of_case(case: &CaseRecord, resolution: u64) -> Option<Milli> {
-    let (base_issue, base_complete) = case.baseline();
-    let issue = slowdown(base_issue, &case.issue, resolution);
-    let complete = slowdown(base_complete, &case.complete, resolution);
-    let dwells = case.dwell.iter().filter(|d| d.samples.count() >= DWELLS);
-    let dwell = dwells.filter_map(|d| slowdown(&d.baseline, &d.samples, resolution));
-    issue
-        .max(complete)
-        .map(|found| dwell.fold(found, Milli::max))
+    let over_rounds = || {
+        let rounds = case.rounds.as_ref()?;
+        let own = rounds.base.is_empty().then_some(1000);
+        rounds
+            .slowdown(resolution)
+            .map(|(middle, _)| middle)
+            .or(own)
+    };
+    let of_classes = || {
+        let (base_issue, base_complete) = case.baseline();
+        let issue = slowdown(base_issue, &case.issue, resolution);
+        issue.max(slowdown(base_complete, &case.complete, resolution))
+    };
+    let found = over_rounds().or_else(of_classes)?;
+    Some(behind_dwell(case, resolution).map_or(found, |dwell| found.max(dwell)))
 }
 
 /// How many times later than its baseline a case was, in thousandths: the

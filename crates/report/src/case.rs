@@ -10,6 +10,9 @@ use stalecore_model::{
     glossary::Verdict,
     histogram::Histogram,
     record::{CaseRecord, Dwell, InitiatorRecord},
+    rounds::Found,
+    run::Run,
+    verdict,
 };
 
 use super::{
@@ -129,6 +132,7 @@ fn finding(out: &mut String, view: &View<'_>, nth: usize, case: &CaseRecord) {
     );
     if let Some(milli) = slowdown(&view.runs[nth], case) {
         let _ = write!(out, " {} its baseline", ratio(milli));
+        rounds(out, &view.runs[nth], case);
     }
     if case.batch != 1 {
         let _ = write!(out, "; a sample is {} operations", case.batch);
@@ -144,6 +148,31 @@ fn finding(out: &mut String, view: &View<'_>, nth: usize, case: &CaseRecord) {
     if run.faults.iter().any(|f| f.n == case.n) {
         let _ = write!(out, " <a href=#faults>fault</a>");
     }
+}
+
+/// The interval over the rounds, and what it is not enough for.
+fn rounds(out: &mut String, run: &Run, case: &CaseRecord) {
+    let empty = run.machine.as_ref().map(|machine| &machine.empty);
+    let resolution = empty.map_or(0, verdict::resolution);
+    let Some((rounds, (_, (low, high)))) = case
+        .rounds
+        .as_ref()
+        .and_then(|rounds| Some((rounds, rounds.slowdown(resolution)?)))
+    else {
+        return;
+    };
+    let count = rounds.case.len();
+    let _ = write!(
+        out,
+        " ({} to {} over {count} rounds)",
+        ratio(low),
+        ratio(high)
+    );
+    out.push_str(match run.found(case) {
+        Some(Found::Noisy) if case.verdict == Verdict::Completed => ", too noisy to say",
+        Some(Found::Earlier) => ", certainly earlier",
+        _ => "",
+    });
 }
 
 /// The table of percentiles; its rows' swatches are the plots' legend.

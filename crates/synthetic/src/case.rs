@@ -82,6 +82,7 @@ pub fn case(
         complete: histogram(r, samples(tested), middle * late),
         base_issue: histogram(r, samples(tested && operation), middle * 0.4),
         base_complete: histogram(r, samples(verdict != Verdict::Skipped), middle),
+        rounds: None,
         sweep: if shape.sweep && operation && tested {
             (0..7).map(|p| depth(1 << p, middle, late)).collect()
         } else {

@@ -74,8 +74,15 @@ pub fn fill(
     Ok(())
 }
 
+/// What drops a value is named after its type, at length.
+const DROPS: &str = "core::ptr::drop_in_place";
+
 /// A name as in the source, without the compiler's hash.
 fn readable(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
-    format!("{:#}", rustc_demangle::demangle(&name))
+    let name = format!("{:#}", rustc_demangle::demangle(&name));
+    match name.starts_with(DROPS) {
+        true => DROPS.into(),
+        false => name,
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use stalecore_model::{
     options::{Options, Scenario},
     plan::{ClassTime, Plan},
+    rounds::{CONFIRMING_MS, ROUNDS},
 };
 
 /// The host's deadlines.
@@ -31,6 +32,10 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// More instructions than any routine that is timed has.
 const ROUTINE: u32 = 1024;
+
+/// What is allowed for a case is far more than it takes; rounds add to it what each visit
+/// takes.
+const VISITS: usize = 2;
 
 /// As often as that the host looks at least, and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -89,10 +94,13 @@ impl Limits {
         // With no sentinel the cores enter their state anew for each case.
         let alone = plan.roles.sentinel.is_none();
         let entries = if alone { plan.len() } else { plan.groups.len() };
+        let entries = 2 * ROUNDS * entries;
+        let confirming = Duration::from_millis(CONFIRMING_MS);
         let total = asked.unwrap_or(
             Duration::from_secs(60)
                 + firmware
-                + times(case + late, plan.len())
+                + times(case + late, plan.len() * VISITS)
+                + confirming
                 + times(group, entries)
                 + times(block + late, blocks)
                 + dwell * 2
@@ -154,11 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_and_what_the_plan_needs() {
+    fn two_minutes_and_what_the_plan_needs() {
         let small = limits("stalecore.ops=none stalecore.stale=spin", 2, None);
-        assert!((61..90).contains(&small.total.as_secs()), "{small:?}");
+        assert!((121..160).contains(&small.total.as_secs()), "{small:?}");
         let whole = limits("", 8, None);
-        assert!((120..300).contains(&whole.total.as_secs()), "{whole:?}");
+        assert!((120..1200).contains(&whole.total.as_secs()), "{whole:?}");
         assert!(whole.silence < whole.total);
     }
 

@@ -7,6 +7,7 @@ use stalecore_model::{
     glossary::{LineState, StaleState, Subject, Verdict},
     options::Milli,
     record::{CaseRecord, Machine},
+    rounds::Found,
     run::Run,
 };
 
@@ -68,6 +69,7 @@ impl Column {
 
 /// The cases by row and state, both with the worst first.
 struct Grid<'a> {
+    run: &'a Run,
     machine: Option<&'a Machine>,
     rows: Vec<(Subject, LineState)>,
     states: Vec<StaleState>,
@@ -94,6 +96,7 @@ impl<'a> Grid<'a> {
         rows.sort_by_key(|(op, line)| bad(&|c| c.op == *op && c.line == *line));
         states.sort_by_key(|state| bad(&|c| c.state == *state));
         Self {
+            run,
             machine,
             rows,
             states,
@@ -128,7 +131,11 @@ impl<'a> Grid<'a> {
 
     fn cell(&self, case: &CaseRecord) -> String {
         let mark = match case.verdict {
-            Verdict::Completed => "",
+            Verdict::Completed => match self.run.found(case) {
+                Some(Found::Noisy) => "?",
+                Some(Found::Earlier) => "<",
+                _ => "",
+            },
             Verdict::Slowed => "!",
             verdict => return verdict.to_string(),
         };
@@ -237,7 +244,18 @@ fn footnote(run: &Run) -> String {
     let mut text =
         "Median of one operation with its DSB, and how many times its baseline".to_string();
     if let Some(plan) = &run.plan {
-        text += &format!(" (! slowed: more than {})", figures::factor(plan.threshold));
+        text += &format!(" (! slowed: more than {}", figures::factor(plan.threshold));
+        let any = |wanted| run.cases.iter().any(|case| run.found(case) == Some(wanted));
+        if any(Found::Noisy) {
+            text += "; ? perhaps so: too noisy to say";
+        }
+        if any(Found::Earlier) {
+            text += "; < earlier by as much";
+        }
+        text.push(')');
+    }
+    if run.cases.iter().any(|case| case.rounds.is_some()) {
+        text += ", the median over rounds";
     }
     if let Some(machine) = &run.machine
         && let Some(empty) = machine.empty.quantile(500)

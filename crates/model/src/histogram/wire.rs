@@ -1,11 +1,14 @@
 //! Histograms as short text: most of what a run sends over its serial line.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use super::{Histogram, bucket_of};
 
 /// Counts below this are one character, a digit of base 36.
 const SHORT: u32 = 36;
+/// So many buckets are told of any histogram, and more where they have this many samples
+/// each on average.
+const TOLD: (usize, u64) = (24, 4);
 /// The most empty buckets that one letter stands for: `Z`.
 const GAP: usize = 26;
 
@@ -13,7 +16,8 @@ impl Histogram {
     /// Writes the histogram as `4g-1bc=1(3f)ZZ2`: minimum and maximum in base
     /// 36, then from the minimum's bucket to the maximum's the count of each in
     /// base 36, in brackets where it has several digits; a capital letter is
-    /// that many empty buckets, `A` one, `Z` 26. Empty: `-`.
+    /// that many empty buckets, `A` one, `Z` 26. Empty: `-`. A few samples that are
+    /// spread wide are told in wider buckets, the lowest bucket of each for all.
     pub fn to_wire(&self) -> String {
         let mut text = String::new();
         if self.count == 0 {
@@ -25,23 +29,48 @@ impl Histogram {
         push_base36(&mut text, self.max);
         text.push('=');
         let mut next = bucket_of(self.min);
-        for (bucket, count) in self.counts.iter().enumerate().filter(|(_, c)| **c > 0) {
+        for (bucket, count) in self.told() {
             let mut gap = bucket - next;
             while gap > 0 {
                 let step = gap.min(GAP);
                 text.push(char::from(b'A' + (step - 1) as u8));
                 gap -= step;
             }
-            if *count < SHORT {
-                push_base36(&mut text, u64::from(*count));
+            if count < SHORT {
+                push_base36(&mut text, u64::from(count));
             } else {
                 text.push('(');
-                push_base36(&mut text, u64::from(*count));
+                push_base36(&mut text, u64::from(count));
                 text.push(')');
             }
             next = bucket + 1;
         }
         text
+    }
+
+    /// The buckets that are told, each with its count: in as narrow ones as are not too
+    /// many, of which the first and the last stay where they are.
+    fn told(&self) -> Vec<(usize, u32)> {
+        let (first, last) = (bucket_of(self.min), bucket_of(self.max));
+        let most = TOLD.0.max((self.count / TOLD.1) as usize);
+        let mut wide = 0;
+        loop {
+            let mut told: Vec<(usize, u32)> = Vec::new();
+            for (bucket, count) in self.counts.iter().enumerate().filter(|(_, c)| **c > 0) {
+                let at = match bucket {
+                    _ if bucket == last => last,
+                    _ => (bucket >> wide << wide).max(first),
+                };
+                match told.last_mut() {
+                    Some((known, sum)) if *known == at => *sum = sum.saturating_add(*count),
+                    _ => told.push((at, *count)),
+                }
+            }
+            if told.len() <= most {
+                return told;
+            }
+            wide += 1;
+        }
     }
 
     /// Reads what [`Self::to_wire`] wrote, and what records of schema 1 had:
@@ -266,10 +295,26 @@ mod tests {
         fn the_wire_keeps_everything(values in spread(), times in 1_u32..2_000_000) {
             let mut histogram = of(&values);
             if let Some(value) = values.first() {
-                histogram.add_many(*value, times);
+                histogram.add_many(*value, times.max(4 * 300));
             }
             let wire = histogram.to_wire();
             prop_assert_eq!(&Histogram::from_wire(&wire).unwrap(), &histogram);
+        }
+
+        /// A few samples that are spread wide: their range, how many, and where about.
+        #[test]
+        fn the_wire_keeps_what_is_known(values in prop::collection::vec(1000_u64..4000, 1..64)) {
+            let histogram = of(&values);
+            let wire = histogram.to_wire();
+            let read = Histogram::from_wire(&wire).unwrap();
+            let range = |h: &Histogram| (h.min(), h.max(), h.count());
+            prop_assert_eq!(range(&read), range(&histogram));
+            prop_assert!(read.buckets().count() <= TOLD.0, "{}", wire);
+            prop_assert_eq!(read.to_wire(), wire);
+            for q in [100, 500, 900] {
+                let (told, own) = (read.quantile(q).unwrap(), histogram.quantile(q).unwrap());
+                prop_assert!(told.abs_diff(own) <= own / 7, "{told} for {own}");
+            }
         }
 
         #[test]

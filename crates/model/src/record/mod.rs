@@ -28,6 +28,7 @@ use crate::{
     mark::Marks,
     options::Milli,
     plan::Case,
+    rounds::Rounds,
     topology::Topology,
 };
 
@@ -260,6 +261,11 @@ pub struct CaseRecord {
     /// Complete class of the baseline.
     #[serde(rename = "bc", default, skip_serializing_if = "no_samples")]
     pub base_complete: Histogram,
+    /// The rounds that the verdict rests on: of the class that decides, and where there
+    /// are more than [`ROUNDS`](crate::rounds::ROUNDS), those that were to confirm what
+    /// the first showed. The histograms are of the first alone.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<Rounds>,
     /// The depth sweep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweep: Vec<Depth>,
@@ -326,6 +332,7 @@ impl CaseRecord {
             complete: Histogram::new(),
             base_issue: Histogram::new(),
             base_complete: Histogram::new(),
+            rounds: None,
             sweep: Vec::new(),
             dwell: Vec::new(),
             initiators: Vec::new(),

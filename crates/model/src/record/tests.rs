@@ -19,6 +19,7 @@ fn case() -> CaseRecord {
         complete: histogram.clone(),
         base_issue: histogram.clone(),
         base_complete: histogram,
+        rounds: None,
         sweep: vec![Depth {
             depth: 4,
             issue: 10,

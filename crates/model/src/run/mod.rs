@@ -15,6 +15,7 @@ use crate::record::{
     Absent, BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine,
     Maker, Note, PlanRecord, Record, Resume, RungRecord,
 };
+use crate::rounds::Found;
 use crate::{cpuset::CpuSet, kdump::KdumpRecord, mark::Marks, topology::Topology};
 pub use unread::Unread;
 
@@ -251,6 +252,14 @@ impl Run {
         (self.plan, self.icount) = (None, None);
         self.cores.clear();
         self.absent.clear();
+    }
+
+    /// What a case's rounds show, where it has any: as the image has judged it.
+    pub fn found(&self, case: &CaseRecord) -> Option<Found> {
+        let (rounds, plan) = (case.rounds.as_ref()?, self.plan.as_ref()?);
+        let empty = self.machine.as_ref().map(|machine| &machine.empty);
+        let resolution = empty.map_or(0, crate::verdict::resolution);
+        Some(rounds.found(resolution, plan.threshold, plan.cases as usize))
     }
 
     /// The cores that are described and were not to be had.

@@ -227,6 +227,7 @@ fn case(n: u32, op: Subject, verdict: Verdict) -> CaseRecord {
         complete: Histogram::new(),
         base_issue: Histogram::new(),
         base_complete: Histogram::new(),
+        rounds: None,
         sweep: Vec::new(),
         dwell: Vec::new(),
         initiators: Vec::new(),

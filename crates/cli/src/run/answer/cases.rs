@@ -5,6 +5,7 @@ use stalecore_model::{
     glossary::{StaleState, Verdict},
     maintenance::MessageClass,
     record::{Block, CaseRecord, Fault, Maker},
+    rounds::Found,
     run::Run,
     words,
 };
@@ -250,8 +251,22 @@ impl<'a> Part<'a> {
         self.say(ExitCode::Inconclusive, Lead::Undecided, &(text + skipped))
     }
 
-    /// How many of the cases that returned were late.
+    /// How many of the cases that returned were late, and how many are too noisy to say.
     fn late(&self, returned: usize, slowed: usize) -> String {
+        let noisy = |case: &&&CaseRecord| {
+            case.verdict == Verdict::Completed && self.run.found(case) == Some(Found::Noisy)
+        };
+        let certain = self.certainly_late(returned, slowed);
+        match self.asked.iter().filter(noisy).count() {
+            0 => certain,
+            n => format!(
+                "{certain}; {n} {} too noisy to say",
+                words::with(n, "is", "are")
+            ),
+        }
+    }
+
+    fn certainly_late(&self, returned: usize, slowed: usize) -> String {
         let its = words::with(returned, "its", "their");
         let than = match &self.run.plan {
             Some(plan) => {

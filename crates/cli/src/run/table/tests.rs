@@ -54,6 +54,7 @@ fn run(
                 complete: histogram(time),
                 base_issue: Histogram::new(),
                 base_complete: histogram(100),
+                rounds: None,
                 sweep: vec![],
                 dwell: vec![],
                 initiators: vec![],
