@@ -93,6 +93,16 @@ impl Part {
     /// Samples of a round that confirms, of which there are many, at most.
     const TO_CONFIRM: u32 = 5;
 
+    /// Into how many parts the time for a class is split: of one that confirms it is far
+    /// less, and a sample that takes longer is the only one.
+    fn times(self) -> u32 {
+        let of = self.of as u32;
+        match self.nth < self.of {
+            true => of,
+            false => of * Self::TO_CONFIRM,
+        }
+    }
+
     /// How many of so many samples; one at least. Behind the last part come rounds that
     /// confirm.
     fn share(self, samples: u32) -> u32 {
@@ -266,8 +276,8 @@ impl Run<'_> {
     fn order(&self, case: &Case, stale: &CpuSet, effort: Effort) -> Order {
         let whole = self.conductor.samples;
         let (samples, parts, first, real) = match effort {
-            Effort::Baseline(part) => (part.share(whole), part.of, false, false),
-            Effort::Case(part) => (part.share(whole), part.of, part.nth == 0, true),
+            Effort::Baseline(part) => (part.share(whole), part.times(), false, false),
+            Effort::Case(part) => (part.share(whole), part.times(), part.nth == 0, true),
             Effort::Trial { samples, .. } => (samples, 1, true, true),
         };
         let sweep = match effort {
@@ -279,7 +289,7 @@ impl Run<'_> {
             subject: case.subject,
             line: case.line,
             samples,
-            parts: parts as u32,
+            parts,
             only: match effort {
                 Effort::Baseline(part) | Effort::Case(part) => part.only,
                 Effort::Trial { .. } => None,
