@@ -218,10 +218,9 @@ impl Run<'_> {
                 break;
             };
             measured.set_empty(empty);
-            if measured.cut
-                && matches!(effort, Effort::Case(_))
-                && self.cut.last() != Some(&case.number)
-            {
+            // Of rounds that confirm, one late sample is enough.
+            let counts = matches!(effort, Effort::Case(part) if part.nth < part.of);
+            if measured.cut && counts && self.cut.last() != Some(&case.number) {
                 self.cut.push(case.number);
             }
             done.push(measured);
