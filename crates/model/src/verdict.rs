@@ -30,9 +30,9 @@ pub fn behind_dwell(case: &CaseRecord, resolution: u64) -> Option<Milli> {
         .max()
 }
 
-/// The slow-down of a case: the median over its rounds, or behind a dwell. Of a case of
-/// an older image, which has no rounds, the larger of its two classes', each against its
-/// own baseline; `None` where neither has samples on both sides.
+/// The slow-down of a case: the median over its rounds, or behind a dwell. Where rounds
+/// showed nothing, and of an older image, the larger of its two classes' medians, each
+/// against its own baseline; `None` where neither has samples on both sides.
 pub fn of_case(case: &CaseRecord, resolution: u64) -> Option<Milli> {
     let over_rounds = || {
         let rounds = case.rounds.as_ref()?;
@@ -44,8 +44,11 @@ pub fn of_case(case: &CaseRecord, resolution: u64) -> Option<Milli> {
     };
     let of_classes = || {
         let (base_issue, base_complete) = case.baseline();
-        let issue = slowdown(base_issue, &case.issue, resolution);
-        issue.max(slowdown(base_complete, &case.complete, resolution))
+        let median = |base: &Histogram, case: &Histogram| {
+            Some(ratio(case.quantile(500)?, base.quantile(500)?, resolution))
+        };
+        let issue = median(base_issue, &case.issue);
+        issue.max(median(base_complete, &case.complete))
     };
     let found = over_rounds().or_else(of_classes)?;
     Some(behind_dwell(case, resolution).map_or(found, |dwell| found.max(dwell)))

@@ -8,7 +8,7 @@ use super::{Histogram, bucket_of};
 const SHORT: u32 = 36;
 /// So many buckets are told of any histogram, and more where they have this many samples
 /// each on average.
-const TOLD: (usize, u64) = (24, 4);
+const TOLD: (usize, u64) = (18, 4);
 /// The most empty buckets that one letter stands for: `Z`.
 const GAP: usize = 26;
 

@@ -261,7 +261,8 @@ pub struct CaseRecord {
     /// Complete class of the baseline.
     #[serde(rename = "bc", default, skip_serializing_if = "no_samples")]
     pub base_complete: Histogram,
-    /// The rounds that the verdict rests on: of the class that decides, and where there
+    /// The rounds that the verdict rests on, left out where they show neither a difference
+    /// nor that one may be hidden: of the class that decides, and where there
     /// are more than [`ROUNDS`](crate::rounds::ROUNDS), those that were to confirm what
     /// the first showed. The histograms are of the first alone.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
