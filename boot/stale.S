@@ -95,6 +95,25 @@
     b       1b
     end_stuck stale_store_storm
 
+// Eight bytes over the end of each page.
+    stuck   stale_store_storm_pages
+1:  mov     x3, #(4096 - 4)
+2:  str     x3, [x2, x3]
+    add     x3, x3, #4096
+    cmp     x3, #(SCRATCH_SIZE - 4096)
+    b.lo    2b
+    b       1b
+    end_stuck stale_store_storm_pages
+
+// x2: the lines that an initiator works on.
+    stuck   stale_prfm_storm
+    mov     x3, #0
+1:  prfm    pstl1keep, [x2, x3]
+    add     x3, x3, #64
+    and     x3, x3, #(SCRATCH_SIZE - 1)
+    b       1b
+    end_stuck stale_prfm_storm
+
     stuck   stale_load_storm
     mov     x3, #0
 1:  ldr     x4, [x2, x3]
@@ -139,6 +158,15 @@
     dsb     ish
     b       1b
     end_stuck stale_tlbi_storm
+
+// x2: a device's register. EL2 holds the load up, for as long as it is watched.
+    stuck   stale_device_stuck
+1:  ldr     w3, [x2]
+    ldr     w4, [x0]
+    cmp     w4, #1
+    b.ne    1b
+    ret
+    end_stuck stale_device_stuck
 
 // x2 is mapped nowhere: each load is an exception that returns to itself.
     stuck   stale_fault_loop

@@ -221,6 +221,9 @@ impl Board {
             .iter()
             .zip(self.buffers.iter().copied())
             .collect();
+        if let Some(first) = self.buffers.first() {
+            stuck::aim_at(first.area.data);
+        }
         AREAS.call_once(|| Areas::new(areas, data_line, instruction_line));
         if differ {
             report::note(format!(

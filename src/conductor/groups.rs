@@ -28,6 +28,7 @@ use crate::{
         percpu::{self, core},
         start, survey,
     },
+    fabric,
     hal::psci,
     report,
     stuck::{self, Proof, StaleSet},
@@ -116,6 +117,9 @@ impl Run<'_> {
             && first.is_some_and(|cpu| !psci::tells_affinity(core(cpu).cpu.mpidr))
         {
             return Some("PSCI has no AFFINITY_INFO: nothing tells that a core is off".into());
+        }
+        if group.state == StaleState::DeviceStuck && !fabric::is_on() {
+            return Some("only EL2 stages a device that does not answer: --fabric".into());
         }
         if group.state == StaleState::CpuSuspend
             && let Err(why) = psci::may_standby()

@@ -174,6 +174,8 @@ fn states(held: &Held, entered: &StaleSet, roles: &Roles, inherited: &CpuSet) ->
         } else if entered.cpus.contains(cpu) {
             let at = entered
                 .shown_by(cpu)
+                // One that takes no interrupt was hit by none.
+                .filter(|_| entered.state != StaleState::DeviceStuck)
                 .map(|at| format!("{}", symbols::At(at)))
                 .into_iter()
                 .chain(backtrace(core))
@@ -233,6 +235,9 @@ fn one(cpu: usize, role: &str, doing: String, proof: String, at: Option<String>)
 
 fn proof(state: StaleState) -> &'static str {
     match stuck::row(state).proof {
+        Proof::Interrupt if state == StaleState::DeviceStuck => {
+            "EL2 held its load up before the case"
+        }
         Proof::Interrupt => "took an interrupt there before the case",
         Proof::Answer => "answered there before the case",
         Proof::AffinityInfo => "AFFINITY_INFO said OFF before the case",

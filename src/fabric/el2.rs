@@ -16,7 +16,7 @@ use stalecore_model::{
         Maintenance, Progress, Ticket,
         trap::{self, Barrier, Trap},
     },
-    glossary::Subject,
+    glossary::{StaleState, Subject},
 };
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
     shared::{FABRIC, MAX_BARRIERS, PRESENCE, Shared},
 };
 use crate::{
-    cores::percpu::{self, Core},
+    cores::percpu::{self, Core, RELEASE},
     hal::{
         arch,
         controls::{SPSR_EL1H, SPSR_STEP},
@@ -152,11 +152,24 @@ fn barrier(core: &Core, shared: &Shared, frame: &mut Frame) {
 /// What is watched and no barrier leaves the core: it waits, and is then executed as it
 /// stands there, breakpoints off until it is.
 fn access(core: &Core, shared: &Shared, frame: &mut Frame) {
-    let ticket = shared.model.access(core.index, arch::cntvct(), &PRESENCE);
-    wait(core, shared, ticket);
+    if core.state() == Some(StaleState::DeviceStuck) {
+        hold(core);
+    } else {
+        let ticket = shared.model.access(core.index, arch::cntvct(), &PRESENCE);
+        wait(core, shared, ticket);
+    }
     MDSCR_EL1.write(MDSCR_EL1::SS::SoftwareStepEnabled);
     arch::isb();
     frame.spsr |= SPSR_STEP;
+}
+
+/// What a device that does not answer does to a stale core, until it is let go.
+fn hold(core: &Core) {
+    core.in_fabric.store(true, Ordering::Release);
+    while core.request.load(Ordering::Acquire) != RELEASE {
+        arch::pause();
+    }
+    core.in_fabric.store(false, Ordering::Release);
 }
 
 /// A step: over what was watched, or of a routine that is traced.

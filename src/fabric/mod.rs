@@ -124,6 +124,13 @@ pub fn watch_accesses(blocks: impl IntoIterator<Item = usize>) {
     }
 }
 
+/// Watches one instruction of this core's, if there is a fabric.
+pub fn watch_at(address: usize) {
+    if is_on() {
+        watch([address]);
+    }
+}
+
 fn watch(addresses: impl IntoIterator<Item = usize>) {
     let mut arguments = [0; 17];
     for (argument, address) in arguments.iter_mut().zip(addresses).take(MAX_BARRIERS) {

@@ -19,7 +19,7 @@ impl Measurement<'_> {
     pub(super) fn call(&self, results: &mut Results) {
         self.core.mark.begin();
         if self.order.cpu_off_hold {
-            stuck::release_cpu_off();
+            stuck::begin();
         }
         for _ in 0..(self.order.samples as usize).min(self.most()) {
             if self.over() {

@@ -40,7 +40,7 @@ impl Measurement<'_> {
         };
         let samples = (self.order.samples as usize).min(limit).min(self.most());
         if self.order.cpu_off_hold {
-            stuck::release_cpu_off();
+            stuck::begin();
         }
         let batched = probe.depth.as_ref().filter(|_| self.order.batch > 1);
         let in_batches = batched.map(|depth| depth[counter] as usize);

@@ -72,7 +72,7 @@ impl Measurement<'_> {
             }
         }
         if self.order.cpu_off_hold {
-            stuck::release_cpu_off();
+            stuck::begin();
         }
         let time = self.time();
         for taken in 0..samples {
@@ -175,7 +175,7 @@ impl Measurement<'_> {
         };
         self.core.mark.begin();
         if self.order.cpu_off_hold {
-            stuck::release_cpu_off();
+            stuck::begin();
         }
         self.core.mark.before(site, self.area.data);
         recorder::follow(self.core);
@@ -187,7 +187,7 @@ impl Measurement<'_> {
     pub(super) fn slow(&self, results: &mut Results) {
         self.core.mark.begin();
         if self.order.cpu_off_hold {
-            stuck::release_cpu_off();
+            stuck::begin();
         }
         for _ in 0..self.order.samples {
             self.before(Phase::Routine, self.area.data);

@@ -165,12 +165,17 @@ impl StaleSet {
     pub fn verify(&self) -> Result<(), String> {
         if table::row(self.state).hold.is_some() {
             // By now they are through.
-            return wait_for(
-                &self.cpus,
-                "to be off",
-                |core| psci::is_off(core.cpu.mpidr),
-                |_| (),
-            );
+            return match self.state {
+                StaleState::CpuOnInflight => {
+                    wait_for(&self.cpus, "to come up", Core::is_online, |_| ())
+                }
+                _ => wait_for(
+                    &self.cpus,
+                    "to be off",
+                    |core| psci::is_off(core.cpu.mpidr),
+                    |_| (),
+                ),
+            };
         }
         let mut again = Self {
             cpus: self.cpus,

@@ -3,11 +3,12 @@
 
 #![expect(unsafe_code, reason = "the loops are assembly on the core's own lines")]
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::far;
 use crate::{
     cores::percpu::{Core, RELEASE},
+    fabric,
     hal::{arch, gic, layout},
 };
 
@@ -105,6 +106,31 @@ pub fn park(core: &Core) {
 /// Jumps round a ring that is larger than its first caches.
 pub fn ifetch_storm(core: &Core) {
     open(core, assembly!(stale_ifetch_storm), far::ring().start);
+}
+
+/// Where the initiators' lines are.
+static TARGET: AtomicUsize = AtomicUsize::new(0);
+
+/// From now on [`prfm_storm`] aims here: at least [`SCRATCH_SIZE`] that is mapped.
+pub fn aim_at(address: usize) {
+    TARGET.store(address, Ordering::Relaxed);
+}
+
+/// Prefetches the initiators' lines, as if to store to them.
+pub fn prfm_storm(core: &Core) {
+    open(
+        core,
+        assembly!(stale_prfm_storm),
+        TARGET.load(Ordering::Relaxed),
+    );
+}
+
+/// Loads from a device that does not answer, which is EL2: it holds the first instruction
+/// up until the core is let go.
+pub fn device_stuck(core: &Core) {
+    let load = assembly!(stale_device_stuck);
+    fabric::watch_at(load as usize);
+    open(core, load, gic::identification().unwrap_or(core.scratch));
 }
 
 /// Is a core that is here in a loop of a stale state?

@@ -11,6 +11,6 @@ mod far;
 pub use entered::{StaleSet, recover};
 pub use far::{FAR_SIZE, next_line, set_up as set_up_far};
 pub use locks::hold_qspinlock;
-pub use loops::{SCRATCH_SIZE, contains};
-pub use power::{crash_stopped, refused, release_cpu_off};
+pub use loops::{SCRATCH_SIZE, aim_at, contains};
+pub use power::{begin, crash_stopped, refused};
 pub use table::{Proof, Release, enter, row, takes_interrupts};

@@ -4,11 +4,15 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use smccc::psci::error::Error;
 use spin::Once;
+use stalecore_model::glossary::StaleState;
 
 use super::loops::{park, released, wait_masked};
 use crate::{
-    cores::percpu::Core,
-    hal::{arch, psci},
+    cores::{
+        percpu::{self, Core},
+        start,
+    },
+    hal::{arch, gic, psci},
 };
 
 /// In PSCI CPU_SUSPEND, interrupts masked.
@@ -47,10 +51,39 @@ pub fn hold_cpu_off() {
     CPU_OFF_HOLD.store(true, Ordering::Release);
 }
 
-/// Sends the cores that wait there into CPU_OFF.
-pub fn release_cpu_off() {
+/// Are cores that are off to be started once the operations begin?
+static CPU_ON_HOLD: AtomicBool = AtomicBool::new(false);
+
+/// From now on [`begin`] starts the cores that are off.
+pub fn hold_cpu_on() {
+    CPU_ON_HOLD.store(true, Ordering::Release);
+}
+
+/// The operations begin: sends the cores that wait there into CPU_OFF, or has firmware
+/// start those that are off, whatever it answers: whether they come is seen later.
+pub fn begin() {
     CPU_OFF_HOLD.store(false, Ordering::Release);
     arch::sev();
+    if CPU_ON_HOLD.swap(false, Ordering::AcqRel) {
+        let off = |core: &&Core| core.state() == Some(StaleState::CpuOnInflight);
+        for core in percpu::all().iter().filter(off) {
+            let _ = start::start(core);
+        }
+    }
+}
+
+/// How often CPU_OFF is tried with a wake-up pending.
+const TRIES: usize = 16;
+
+/// CPU_OFF with an interrupt of its own pending, which firmware may take for a wake-up;
+/// again while it does, at last without.
+pub fn cpu_off_abandoned(core: &Core) {
+    for _ in 0..TRIES {
+        core.call();
+        cpu_off(core);
+        gic::acknowledge();
+    }
+    cpu_off(core);
 }
 
 /// On its way into CPU_OFF while the operations run.

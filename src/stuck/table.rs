@@ -12,8 +12,14 @@ use super::{
         hold_qspinlock, hold_ticket_lock, lock_holder, qspinlock, release_qspinlock,
         release_ticket_lock, ticket_lock,
     },
-    loops::{self, Loop, SPIN, assembly, fault_loop, ifetch_storm, parked, wfi_masked},
-    power::{cpu_off, cpu_off_inflight, cpu_suspend, crash_stopped, hold_cpu_off},
+    loops::{
+        self, Loop, SPIN, assembly, device_stuck, fault_loop, ifetch_storm, parked, prfm_storm,
+        wfi_masked,
+    },
+    power::{
+        cpu_off, cpu_off_abandoned, cpu_off_inflight, cpu_suspend, crash_stopped, hold_cpu_off,
+        hold_cpu_on,
+    },
 };
 use crate::{
     cores::percpu::Core,
@@ -65,7 +71,7 @@ pub struct Row {
     pub release: Release,
     /// Does it take PSCI?
     pub needs_psci: bool,
-    /// In a state that passes, the cores are on their way into CPU_OFF, and this
+    /// In a state that passes, the cores are on their way into CPU_OFF, or up, and this
     /// makes them wait just before it, until the operations begin.
     pub hold: Option<fn()>,
 }
@@ -137,11 +143,14 @@ const ROWS: &[Row] = &[
     lock(S::Qspinlock, qspinlock, hold_qspinlock, release_qspinlock),
     own(S::LockHolder, lock_holder, Interrupt),
     open(S::StoreStorm, assembly!(stale_store_storm)),
+    open(S::StoreStormPages, assembly!(stale_store_storm_pages)),
+    own(S::PrfmStorm, prfm_storm, Interrupt),
     open(S::LoadStorm, assembly!(stale_load_storm)),
     own(S::IfetchStorm, ifetch_storm, Interrupt),
     open(S::DcStorm, assembly!(stale_dc_storm)),
     open(S::IcStorm, assembly!(stale_ic_storm)),
     open(S::TlbiStorm, assembly!(stale_tlbi_storm)),
+    own(S::DeviceStuck, device_stuck, Interrupt),
     own(S::FaultLoop, fault_loop, Interrupt),
     masked(S::MmuOff, assembly!(stale_mmu_off)),
     off(S::CpuOff, cpu_off),
@@ -149,6 +158,11 @@ const ROWS: &[Row] = &[
         proof: Interrupt,
         hold: Some(hold_cpu_off),
         ..off(S::CpuOffInflight, cpu_off_inflight)
+    },
+    off(S::CpuOffAbandoned, cpu_off_abandoned),
+    Row {
+        hold: Some(hold_cpu_on),
+        ..off(S::CpuOnInflight, cpu_off)
     },
     Row {
         needs_psci: true,
@@ -175,7 +189,7 @@ pub fn row(state: StaleState) -> &'static Row {
 /// Does a core that is stuck so take interrupts, and go back?
 pub fn takes_interrupts(state: StaleState) -> bool {
     let row = row(state);
-    row.proof == Interrupt && row.hold.is_none()
+    row.proof == Interrupt && row.hold.is_none() && state != S::DeviceStuck
 }
 
 /// Gets this core stuck; returns when it is let go.

@@ -19,12 +19,12 @@ fn a_default_run() {
     let booted = Booted::new("").ends(0, &["about the harness only", "flush-icache-range"]);
     let run = &booted.run;
     let subjects: Vec<_> = Subject::default_set().collect();
-    for state in StaleState::ALL {
+    for state in StaleState::default_set() {
         for subject in &subjects {
             let case = run
                 .cases
                 .iter()
-                .find(|c| c.op == *subject && c.state == *state);
+                .find(|c| c.op == *subject && c.state == state);
             let verdict = case.map(|c| c.verdict);
             assert!(
                 matches!(verdict, Some(Verdict::Completed | Verdict::Slowed)),
@@ -56,6 +56,45 @@ fn a_default_run() {
     let medians: std::collections::BTreeSet<_> =
         run.cases.iter().map(|c| c.complete.quantile(500)).collect();
     assert!(medians.len() > 10);
+}
+
+/// The states that a run has by name alone: entered, proved, left.
+#[test]
+fn the_states_that_come_by_name() {
+    let by_name = StaleState::ALL.iter().filter(|s| !s.is_default());
+    let names: Vec<_> = by_name.map(|s| s.name()).collect();
+    let booted = Booted::new(&format!(
+        "--cpus 5 --ops ic-ivau,tlbi-vale1is,flush-icache-range,stxr --samples 8 --sweep off --stale {}",
+        names.join(",")
+    ))
+    .ends(0, &[]);
+    assert_eq!(booted.run.cases.len(), 4 * names.len());
+    for case in &booted.run.cases {
+        let ran = matches!(case.verdict, Verdict::Completed | Verdict::Slowed);
+        let staged = case.state != StaleState::DeviceStuck;
+        assert!(ran == staged && (ran || case.why.is_some()), "{case:?}");
+    }
+    // Where EL2 stages it, a core in it takes no interrupt, and comes back.
+    let booted =
+        Booted::new("--cpus 4 --fabric depth=4 --stale device-stuck --ops ic-ivau,sgi --sweep off")
+            .ends(0, &["1 was skipped"]);
+    let found: Vec<_> = booted.run.cases.iter().map(|c| c.verdict).collect();
+    assert!(
+        matches!(
+            found[..],
+            [Verdict::Completed | Verdict::Slowed, Verdict::Skipped]
+        ),
+        "{found:?}"
+    );
+    // Where nothing turns cores off, there is nothing to bring up.
+    let booted = Booted::new("--el 3 --ops ic-ivau --stale cpu-on-inflight").ends(6, &[]);
+    let case = &booted.run.cases[0];
+    assert_eq!(case.verdict, Verdict::Skipped);
+    assert!(
+        case.why
+            .as_deref()
+            .is_some_and(|why| why.contains("no PSCI"))
+    );
 }
 
 #[test]

@@ -321,7 +321,7 @@ impl Plan {
     fn crash(options: &Options, roles: Roles, cpus: usize) -> Result<Self, String> {
         let state = match options.stale.as_slice() {
             [state] => *state,
-            all if all == StaleState::ALL => StaleState::Qspinlock,
+            all if StaleState::default_set().eq(all.iter().copied()) => StaleState::Qspinlock,
             _ => return Err("stale: the scenario kdump takes one stale state".into()),
         };
         if options.cases.is_some() {

@@ -239,7 +239,7 @@ fn a_dwell_is_before_operations_alone() {
     // Once in each state, and in its baseline.
     assert_eq!(
         default.dwell.all_ms(&default.groups),
-        2 * 50 * StaleState::ALL.len() as u64
+        2 * 50 * StaleState::default_set().count() as u64
     );
     assert!(plan("ops=ic-ivau").dwell.before(Subject::IcIvau).is_empty());
     assert_eq!(plan("dwell=off").dwell.longest_ms(), 0);

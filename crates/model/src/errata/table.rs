@@ -5,13 +5,14 @@ use super::{About, Core, EVERY, Erratum, Sure};
 use crate::glossary::{LineState, StaleState as State, Subject};
 
 use State::{
-    BranchSelf, CpuOff, CpuOffInflight, CpuSuspend, CrashStopped, IcStorm, IfetchStorm, LdxrStxr,
-    LoadStorm, NeverStarted, Parked, Qspinlock, Spin, StoreStorm, TicketLock, Wfe, WfeMasked,
-    WfiMasked,
+    BranchSelf, CpuOff, CpuOffAbandoned, CpuOffInflight, CpuSuspend, CrashStopped, IcStorm,
+    IfetchStorm, LdxrStxr, LoadStorm, NeverStarted, Parked, Qspinlock, Spin, StoreStorm,
+    StoreStormPages, TicketLock, Wfe, WfeMasked, WfiMasked,
 };
 use Subject::{
     DcCivac, DcCvac, DcCvau, DsbIdle, DsbSy, FlushDcacheArea, FlushIcacheRange,
-    FlushIcacheRangeSize, IcIalluis, IcIvau, MachineKexec, TlbiVaae1is, TlbiVmalle1, TlbiVmalle1is,
+    FlushIcacheRangeSize, IcIalluis, IcIvau, MachineKexec, TlbiVaae1is, TlbiVale1is, TlbiVmalle1,
+    TlbiVmalle1is,
 };
 
 /// Splits each row into what the image needs and what people read, so that an
@@ -101,31 +102,31 @@ errata! {
         "waits by WFI or WFE, in full retention (FULL_RET)";
         "the core does not leave it, and the system deadlocks";
         "TF-A 742be3893"; Stated;
-        lacks "time to enter retention, and firmware that has it enabled";
+        lacks "firmware that has it enabled";
 
     "2618597", [Core::arm(0xd4f, (0, 1))], EACH, WAITING;
         "waits by WFI or WFE, in full retention (FULL_RET)";
         "the core does not leave it, and the system deadlocks";
         "TF-A c0f8ce537"; Inferred;
-        lacks "time to enter retention, and firmware that has it enabled";
+        lacks "firmware that has it enabled";
 
     "2615812", [Core::arm(0xd4e, (1, 1))], EACH, WAITING;
         "waits by WFI or WFE, in full retention (FULL_RET)";
         "the core does not leave it, and the system deadlocks";
         "TF-A, ERRATA_X3_2615812"; Inferred;
-        lacks "time to enter retention, and firmware that has it enabled";
+        lacks "firmware that has it enabled";
 
     "3672349", [Core::arm(0xd46, (1, 3))], EACH, WAITING;
         "waits by WFI or WFE, in full retention (FULL_RET)";
         "the core does not leave it, and the system deadlocks";
         "TF-A af1fa7963"; Inferred;
-        lacks "time to enter retention, and firmware that has it enabled";
+        lacks "firmware that has it enabled";
 
     "3630925", [Core::arm(0x8a0, (0, 0))], EACH, WAITING;
         "waits by WFI or WFE, in full retention (FULL_RET)";
         "the core does not leave it, and the system deadlocks";
         "TF-A c1e05dfa4"; Inferred;
-        lacks "time to enter retention, and firmware that has it enabled";
+        lacks "firmware that has it enabled";
 
     "2743102", [Core::arm(0xd0c, (4, 1)), Core::arm(0xd0b, (4, 1))], OUTSTANDING, GOING;
         "powers down with accesses outstanding (its sequence lacks a DSB before the ISB)";
@@ -177,31 +178,28 @@ errata! {
         "maintenance that is under way may not be completed";
         "TF-A, ERRATA_X4_2740089"; Inferred;
 
-    "2326639", [Core::arm(0xd49, (0, 0))], OUTSTANDING, [CpuOffInflight, CrashStopped];
+    "2326639", [Core::arm(0xd49, (0, 0))], OUTSTANDING, [CpuOffAbandoned, CpuOffInflight, CrashStopped];
         "powers down again after a power-down that a wake-up cut short";
         "the core deadlocks in power-down";
         "TF-A 43438ad1a"; Stated;
-        lacks "a wake-up that is pending while the core goes off";
 
     "2291219", [Core::arm(0xd47, (2, 0)), Core::arm(0xd48, (2, 0))], OUTSTANDING,
-        [CpuOffInflight, CrashStopped];
+        [CpuOffAbandoned, CpuOffInflight, CrashStopped];
         "powers down again after a power-down that a wake-up cut short";
         "the core deadlocks in power-down";
         "TF-A 989c798d5"; Stated;
-        lacks "a wake-up that is pending while the core goes off";
 
-    "2313909", [Core::arm(0xd4e, (1, 0))], OUTSTANDING, [CpuOffInflight, CrashStopped];
+    "2313909", [Core::arm(0xd4e, (1, 0))], OUTSTANDING, [CpuOffAbandoned, CpuOffInflight, CrashStopped];
         "powers down again after a power-down that a wake-up cut short";
         "the core deadlocks in power-down";
         "TF-A 795441269"; Stated;
-        lacks "a wake-up that is pending while the core goes off";
 
     "DSU 798953", [Core::arm(0xd05, EVERY), Core::arm(0xd0a, EVERY), Core::arm(0xd0b, EVERY)], EACH,
         WAITING;
         "near idle: every core of the cluster waits";
         "the DSU misses responses on its ACE or peripheral port: deadlock";
         "TF-A 0e985d708 (DSU r0p0)"; Stated;
-        lacks "the DSU's own revision: only the core is looked at; an initiator that has slept too";
+        lacks "the DSU's own revision: only the core is looked at";
 
     "DSU 936184",
         [Core::arm(0xd05, EVERY), Core::arm(0xd0a, EVERY), Core::arm(0xd0b, EVERY),
@@ -210,7 +208,7 @@ errata! {
         "near idle: every core of the cluster waits";
         "deadlock or data corruption";
         "TF-A 8a6771803 (DSUs older than r2p0 that have an ACP)"; Stated;
-        lacks "the DSU's own revision: only the core is looked at; an initiator that has slept too";
+        lacks "the DSU's own revision: only the core is looked at";
 
     "DSU 2313941",
         [Core::arm(0xd46, EVERY), Core::arm(0xd47, EVERY), Core::arm(0xd48, EVERY),
@@ -219,7 +217,7 @@ errata! {
         "near idle, with the clock of the SCLK domain gated";
         "not public; the workaround keeps that clock on";
         "TF-A 7e3273e8e (DSU-110 up to r3p1)"; Inferred;
-        lacks "the DSU's own revision: only the core is looked at; an initiator that has slept too";
+        lacks "the DSU's own revision: only the core is looked at";
 
     "836019", [Core::arm(0xd07, (1, 3))], EACH, [StoreStorm, LoadStorm];
         "its accesses leave a false hazard in the L2";
@@ -256,7 +254,15 @@ errata! {
         "waits in WFE, the whole machine idle for a while";
         "the next TLBI, or the next access at all, takes n times 10.8 s";
         "arcanii/AIOS, logs of June and July 2026"; Reported;
-        lacks "a wait of seconds before the operation";
+        lacks "a machine that is idle for longer: --dwell 60s";
+
+    "CVE-2025-10263",
+        [Core::arm(0xd0b, EVERY), Core::arm(0xd0c, EVERY), Core::arm(0xd84, EVERY)],
+        [TlbiVaae1is, TlbiVale1is, TlbiVmalle1is], [StoreStormPages];
+        "has a store under way that crosses from one page to the next";
+        "the TLBI and its DSB complete before the store has";
+        "Arm, CVE-2025-10263; TF-A TFV-17, which names more cores"; Stated;
+        lacks "a look at where the store ends; revisions";
 
     "S2500 kdump", [Core::of(0x70, 0x663, [(0, 0), EVERY])],
         [IcIvau, FlushIcacheRangeSize, MachineKexec],

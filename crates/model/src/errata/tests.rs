@@ -29,7 +29,10 @@ fn cores_have_their_own() {
         numbers(&[0x410f_d083], "linux,dummy-virt"),
         ["A72 exclusives"]
     );
-    assert_eq!(numbers(&[0x414f_d0c1], ""), ["2743102", "DSU 936184"]);
+    assert_eq!(
+        numbers(&[0x414f_d0c1], ""),
+        ["2743102", "DSU 936184", "CVE-2025-10263"]
+    );
     assert_eq!(numbers(&[0x412f_d471], ""), ["2768515", "DSU 2313941"]);
     // QEMU's `max` has no maker.
     assert!(numbers(&[0x000f_0510], "").is_empty());

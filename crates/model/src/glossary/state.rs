@@ -12,47 +12,87 @@ pub enum Activity {
     Off,
 }
 
-use Activity::{Busy, Off, Waits};
+/// What is known of a state besides its name.
+struct Facts {
+    activity: Activity,
+    by_default: bool,
+}
+
+impl Facts {
+    const fn of(activity: Activity) -> Self {
+        Self {
+            activity,
+            by_default: true,
+        }
+    }
+
+    /// A run has it only by its name, or with all.
+    const fn by_name(self) -> Self {
+        Self {
+            by_default: false,
+            ..self
+        }
+    }
+}
+
+const WAITS: Facts = Facts::of(Activity::Waits);
+const BUSY: Facts = Facts::of(Activity::Busy);
+const OFF: Facts = Facts::of(Activity::Off);
 
 words! {
     /// How a stale core is stuck.
-    StaleState: "stale state", Activity {
-        Parked = "parked", "WFI, interrupts open: the control", Waits;
-        WfiMasked = "wfi-masked", "WFI, interrupts masked", Waits;
-        Wfe = "wfe", "WFE, interrupts open", Waits;
-        WfeMasked = "wfe-masked", "WFE, interrupts masked", Waits;
-        Spin = "spin", "a load loop on a flag", Busy;
-        BranchSelf = "branch-self", "b . (no memory access)", Busy;
-        DmbLoop = "dmb-loop", "dmb in a tight loop, as in Cortex-A9 erratum 794072", Busy;
-        LdxrStxr = "ldxr-stxr", "an exclusive retry loop", Busy;
-        TicketLock = "ticket-lock", "waiting for a ticket lock whose owner never releases it", Busy;
-        Qspinlock = "qspinlock", "the MCS queue slow path: ldaxr and wfe on the predecessor", Waits;
-        LockHolder = "lock-holder", "stuck while holding a lock", Busy;
-        StoreStorm = "store-storm", "a stream of stores", Busy;
-        LoadStorm = "load-storm", "a stream of loads", Busy;
-        IfetchStorm = "ifetch-storm", "a stream of jumps over many instruction lines", Busy;
-        DcStorm = "dc-storm", "its own stream of dc civac and dsb", Busy;
-        IcStorm = "ic-storm", "its own stream of ic ivau and dsb", Busy;
-        TlbiStorm = "tlbi-storm", "its own stream of tlbi vaae1is and dsb", Busy;
-        FaultLoop = "fault-loop", "re-entering a synchronous exception", Busy;
-        MmuOff = "mmu-off", "MMU and caches off, polling in assembly", Busy;
-        CpuOff = "cpu-off", "powered off by PSCI CPU_OFF", Off;
-        CpuOffInflight = "cpu-off-inflight", "inside PSCI CPU_OFF while the operation runs", Off;
-        CpuSuspend = "cpu-suspend", "in PSCI CPU_SUSPEND, standby", Waits;
-        CrashStopped = "crash-stopped", "what ipi_cpu_crash_stop does: masked, CPU_OFF, or wfe and wfi for ever", Off;
-        NeverStarted = "never-started", "never brought up in this boot", Off;
+    StaleState: "stale state", Facts {
+        Parked = "parked", "WFI, interrupts open: the control", WAITS;
+        WfiMasked = "wfi-masked", "WFI, interrupts masked", WAITS;
+        Wfe = "wfe", "WFE, interrupts open", WAITS;
+        WfeMasked = "wfe-masked", "WFE, interrupts masked", WAITS;
+        Spin = "spin", "a load loop on a flag", BUSY;
+        BranchSelf = "branch-self", "b . (no memory access)", BUSY;
+        DmbLoop = "dmb-loop", "dmb in a tight loop, as in Cortex-A9 erratum 794072", BUSY;
+        LdxrStxr = "ldxr-stxr", "an exclusive retry loop", BUSY;
+        TicketLock = "ticket-lock", "waiting for a ticket lock whose owner never releases it", BUSY;
+        Qspinlock = "qspinlock", "the MCS queue slow path: ldaxr and wfe on the predecessor", WAITS;
+        LockHolder = "lock-holder", "stuck while holding a lock", BUSY;
+        StoreStorm = "store-storm", "a stream of stores", BUSY;
+        StoreStormPages = "store-storm-pages", "a stream of stores that cross from one page to the next, as in CVE-2025-10263", BUSY.by_name();
+        PrfmStorm = "prfm-storm", "a stream of prefetches for store of the initiators' lines", BUSY.by_name();
+        LoadStorm = "load-storm", "a stream of loads", BUSY;
+        IfetchStorm = "ifetch-storm", "a stream of jumps over many instruction lines", BUSY;
+        DcStorm = "dc-storm", "its own stream of dc civac and dsb", BUSY;
+        IcStorm = "ic-storm", "its own stream of ic ivau and dsb", BUSY;
+        TlbiStorm = "tlbi-storm", "its own stream of tlbi vaae1is and dsb", BUSY;
+        DeviceStuck = "device-stuck", "in a load from a device that does not answer: takes no interrupt; EL2 stages it (--fabric)", WAITS.by_name();
+        FaultLoop = "fault-loop", "re-entering a synchronous exception", BUSY;
+        MmuOff = "mmu-off", "MMU and caches off, polling in assembly", BUSY;
+        CpuOff = "cpu-off", "powered off by PSCI CPU_OFF", OFF;
+        CpuOffInflight = "cpu-off-inflight", "inside PSCI CPU_OFF while the operation runs", OFF;
+        CpuOffAbandoned = "cpu-off-abandoned", "powered off by a CPU_OFF with a wake-up pending, tried again if firmware gave up", OFF.by_name();
+        CpuOnInflight = "cpu-on-inflight", "off, and on its way up by PSCI CPU_ON while the operation runs", OFF.by_name();
+        CpuSuspend = "cpu-suspend", "in PSCI CPU_SUSPEND, standby", WAITS;
+        CrashStopped = "crash-stopped", "what ipi_cpu_crash_stop does: masked, CPU_OFF, or wfe and wfi for ever", OFF;
+        NeverStarted = "never-started", "never brought up in this boot", OFF;
     }
 }
 
 impl StaleState {
     /// Is the core powered off, so that PSCI AFFINITY_INFO is its proof?
     pub fn powered_off(self) -> bool {
-        *self.facts() == Off
+        self.facts().activity == Activity::Off
     }
 
     /// Does the core execute instructions without end, none of which waits?
     pub fn is_busy(self) -> bool {
-        *self.facts() == Busy
+        self.facts().activity == Activity::Busy
+    }
+
+    /// Does a run without `--stale` have it?
+    pub const fn is_default(self) -> bool {
+        self.facts().by_default
+    }
+
+    /// What a run without `--stale` has.
+    pub fn default_set() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|s| s.is_default())
     }
 
     /// The state whose number (`as u8`) this is.

@@ -119,9 +119,10 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "stale",
         about: "stale states",
-        takes: "a list of names, or 'all'",
+        takes: "a list of names, 'all' or 'default'",
         read: |o, value| {
             o.stale = match value {
+                "default" => StaleState::default_set().collect(),
                 "all" => StaleState::ALL.to_vec(),
                 _ => list(value, StaleState::from_name)?,
             };

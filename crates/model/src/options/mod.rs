@@ -161,7 +161,7 @@ impl Default for Options {
         Self {
             preset: None,
             ops: Subject::default_set().collect(),
-            stale: StaleState::ALL.to_vec(),
+            stale: StaleState::default_set().collect(),
             stale_cpus: None,
             initiators: CpuSet::one(0),
             lines: [LineState::DirtyHere].to_vec(),

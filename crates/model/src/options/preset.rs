@@ -53,10 +53,10 @@ presets! {
          stale=never-started,parked,wfi-masked,wfe,wfe-masked,cpu-suspend dwell=1s wait=120s";
     Errata = "errata",
         "what stages the known errata of this machine (stalecore list errata)",
-        "ops=all lines=all wait=120s";
+        "ops=all stale=all lines=all dwell=100ms wait=120s";
     All = "all",
         "everything: each operation and routine, stale state and line state",
-        "ops=all lines=all";
+        "ops=all stale=all lines=all";
 }
 
 impl Options {
