@@ -155,8 +155,9 @@ fn add_cases(run: &mut Run, shape: &Shape, stale: CpuSet, random: &mut impl Rng)
     });
     // A small run is of what people ask for first, not of the first few words.
     let first = (StaleState::DmbLoop, LineState::DirtyHere, Subject::IcIvau);
-    let usual = |(_, line, op): &(StaleState, LineState, Subject)| {
-        shape.cases > 432 || *line == LineState::DirtyHere && op.is_default()
+    let usual = |(state, line, op): &(StaleState, LineState, Subject)| {
+        let maintenance = op.is_default() && !op.is_no_maintenance();
+        shape.cases > 432 || *line == LineState::DirtyHere && maintenance && state.is_default()
     };
     let keys = std::iter::once(first).chain(keys.filter(move |k| *k != first).filter(usual));
     for (nth, key) in keys.take(shape.cases).enumerate() {
