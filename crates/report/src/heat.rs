@@ -217,7 +217,7 @@ mod tests {
         for row in map.split("<tr").filter(|r| r.contains("scope=row")) {
             assert_eq!(row.matches("<td>").count(), 21, "{row}");
         }
-        let map = drawn(Shape::default().cases);
+        let map = drawn(3000);
         for verdict in [Verdict::Blocked, Verdict::Slowed, Verdict::Inconclusive] {
             assert!(map.contains(&format!(">{}<", mark(verdict))), "{verdict}");
         }
