@@ -220,7 +220,7 @@ impl Run<'_> {
             measured.set_empty(empty);
             // Of rounds that confirm, one late sample is enough.
             let counts = matches!(effort, Effort::Case(part) if part.nth < part.of);
-            if measured.cut && counts && self.cut.last() != Some(&case.number) {
+            if measured.cut && counts && !self.cut.contains(&case.number) {
                 self.cut.push(case.number);
             }
             done.push(measured);
@@ -296,7 +296,8 @@ impl Run<'_> {
             counter: self.conductor.judge.counter,
             batch: batch_of(case.subject, self.conductor.judge.counter),
             sweep,
-            stepped: first,
+            // What was late with its steps may be so without, and has no mark inside then.
+            stepped: first || real && self.cut.contains(&case.number),
             stale: stale.len() as u32,
             cpu_off_hold: real && stuck::row(case.state).hold.is_some(),
             patient: matches!(effort, Effort::Trial { .. }),

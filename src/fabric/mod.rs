@@ -29,7 +29,9 @@ use shared::{FABRIC, Install, PRESENCE, Shared};
 
 pub use shared::MAX_BARRIERS;
 
-/// Makes the model and what EL2 needs; `ttbr0` is the root of EL2's tables.
+/// Makes the model and what EL2 needs; `ttbr0` is the root of EL2's tables. By a name
+/// of its own, as its maintenance stands in docs/maintenance-sites.md.
+#[inline(never)]
 pub fn set_up(options: &FabricOptions, cpus: usize, ttbr0: u64, gic: &Gic) {
     let kicks = matches!(gic, Gic::V3(_));
     let size = ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange);
