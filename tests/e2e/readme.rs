@@ -52,8 +52,23 @@ fn commands(text: &str) -> Vec<Shown> {
 }
 
 /// The words of a text, with what differs from run to run taken out: times,
-/// ratios, the mark of what is slowed, addresses, sizes.
+/// ratios, the mark of what is slowed or too noisy to say and what explains it,
+/// addresses, sizes.
 fn masked(text: &str) -> Vec<String> {
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for noise in [
+        "; ? perhaps so: too noisy to say",
+        "; < earlier by as much",
+        ", the median over rounds",
+    ] {
+        text = text.replace(noise, "");
+    }
+    // Of nine cases.
+    for noisy in 1..=9 {
+        for be in ["is", "are"] {
+            text = text.replace(&format!("; {noisy} {be} too noisy to say"), "");
+        }
+    }
     let words: Vec<&str> = text.split_whitespace().collect();
     let number = |word: &str| word.parse::<f64>().is_ok();
     let unit = |word: &str| {
@@ -62,7 +77,7 @@ fn masked(text: &str) -> Vec<String> {
     };
     let mask = |(nth, word): (usize, &&str)| {
         let next = words.get(nth + 1).copied().unwrap_or_default();
-        let plain = word.trim_end_matches('!');
+        let plain = word.trim_end_matches(['!', '?', '<']);
         if unit(plain) {
             "TIME".into()
         } else if plain.starts_with('×') {
@@ -233,7 +248,11 @@ fn what_the_readme_shows_is_what_comes() {
 #[test]
 fn an_example_that_is_not_so_is_found() {
     let shown = |text: &str| text.lines().map(String::from).collect::<Vec<_>>();
-    let came = "ic-ivau  12ns ×1.0  146ns ×6.9!\n  CPU 0 at x+92: ic ivau, address 0x40\n";
+    let came = "ic-ivau  12ns ×1.0  146ns ×6.9!\n  CPU 0 at x+92: ic ivau, address 0x40\n\
+                none later; 2 are too noisy\nto say. The machine (! slowed; ? perhaps so: too\n\
+                noisy to say), the median over rounds; the empty\n";
+    let noisy = shown("none later. The machine (! slowed); the empty");
+    assert!(lacking(&noisy, came).is_empty());
     let fine = shown("ic-ivau  146ns ×6.9!  1.2µs ×1.0\n  CPU 0 at x+92: …");
     assert!(lacking(&fine, came).is_empty());
     for wrong in [
