@@ -9,7 +9,8 @@ use stalecore_model::{
     hazard::{Coverage, Hazard, Kind, MaintenanceSite, Side},
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
-    record::{Absent, Hex, Maker, Resume, SCHEMA, Starved},
+    record::{Absent, Dwell, Hex, Maker, Resume, SCHEMA, Starved},
+    rounds::{Class, Rounds},
     run::{Run, SerialLine},
     topology::Topology,
 };
@@ -51,6 +52,16 @@ fn full() -> Value {
         case.batch = nth as u32 + 1;
         case.by = Some(Maker::Fabric);
     }
+    let mut rounds = Rounds::new(Class::Complete);
+    rounds.push(Some(1000), 3000, (10, 10));
+    run.cases[0].rounds = Some(rounds);
+    let mut samples = Histogram::new();
+    samples.add(1000);
+    run.cases[0].dwell.push(Dwell {
+        ms: 50,
+        baseline: samples.clone(),
+        samples,
+    });
     run.resumes.push(Resume {
         boots: 2,
         finished: 17,
