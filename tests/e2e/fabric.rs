@@ -456,6 +456,13 @@ fn each_block_is_found_and_none_invented(deaf: Option<usize>, ops: &[&str], stat
     ));
     let (mut tried, mut wrong) = (0, Vec::new());
     for case in &booted.run.cases {
+        // A host that did not run a core says so, and nothing of what is tried here.
+        if booted.run.starved.iter().any(|block| block.n == case.n)
+            && (ops.len(), states.len()) != (1, 1)
+        {
+            each_block_is_found_and_none_invented(deaf, &[case.op.name()], &[case.state.name()]);
+            continue;
+        }
         tried += 1;
         // A barrier is timed behind an ic ivau, so it has one to wait for.
         // The core's own barrier waits for nobody, but the ic ivau before it does.
@@ -493,7 +500,7 @@ fn each_block_is_found_and_none_invented(deaf: Option<usize>, ops: &[&str], stat
     );
     assert!(told.is_ok());
     assert!(
-        tried >= ops.len() * (states.len() - 1),
+        booted.run.cases.len() >= ops.len() * (states.len() - 1),
         "only {tried} cases"
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

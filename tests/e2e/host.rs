@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Machines of up to this many CPUs take one share, of up to [`MIDDLING`] two, all
 /// others the whole host.
-const SMALL: usize = 4;
+const SMALL: usize = 5;
 const MIDDLING: usize = 8;
 /// Shares of the host that there are.
 const ALL: usize = 3;
@@ -76,7 +76,7 @@ fn three_small_machines_or_a_large_one() {
         for nth in 0..24 {
             scope.spawn(move || {
                 let args = [
-                    "--cpus 4 --stale spin",
+                    "--cpus 5 --stale spin",
                     "--cpus 8",
                     "--cpus 9",
                     "--stale spin",
