@@ -6,7 +6,7 @@ mod matrix;
 
 use stalecore_model::{
     fabric::{FabricOptions, MessageClass, Work},
-    glossary::{Kind, StaleState, Subject, Verdict},
+    glossary::{Subject, Verdict},
     histogram::Histogram,
     record::Release,
     run::Run,
