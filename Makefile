@@ -56,7 +56,7 @@ help:
 	@echo 'make adding     carry out the steps of docs/adding.md on a copy'
 	@echo 'make schema     write docs/run.schema.json anew'
 	@echo "make linux      crash Debian's own kernels, and hand over from them by kexec (KERNELS=...)"
-	@echo 'make linux-crashes  the crashes alone, as .ci/run does'
+	@echo 'make linux-crashes  the crashes alone'
 	@echo 'make linux-all  the same in every combination, for an hour or two'
 	@echo 'make bench-triage  the speed of triage on 1 GiB of log, against grep'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
@@ -100,8 +100,8 @@ ktap: deps-test venv build
 schema:
 	STALECORE_WRITE_SCHEMA=1 $(CARGO) test --locked --release -q -p stalecore-model --lib schema
 
-# Two at a time: each waits for its guest most of the time. The crashes alone are what
-# .ci/run has: Linux's own shutdown before a kexec hangs now and then under QEMU.
+# Two at a time: each waits for its guest most of the time. The crashes are a target of
+# their own: Linux's own shutdown before a kexec hangs now and then under QEMU.
 ON_LINUX = export LINUX=$(TARGET_DIR)/linux KERNELS='$(KERNELS)' ALL=$(ALL) PYTHONDONTWRITEBYTECODE=1; \
 	pytest="$(VENV)/bin/pytest -q --tb=short --durations=10 -p no:cacheprovider"
 linux-all: ALL := 1
