@@ -176,7 +176,7 @@ fn adding_by_the_steps_alone_is_enough() {
     let list = run(&["list"]);
     for (name, about) in [
         ("nop-loop", "a loop of nops"),
-        ("tlbi-vale1is", "invalidate one last-level TLB entry"),
+        ("tlbi-vale1 ", "control: this core's last-level TLB entry"),
         ("icache-inval-all-pou", "ic ialluis and its barriers"),
     ] {
         let line = list.lines().find(|l| l.trim_start().starts_with(name));
@@ -190,7 +190,7 @@ fn adding_by_the_steps_alone_is_enough() {
         "--quiet",
         "--cpus=4",
         "--stale=nop-loop",
-        "--ops=tlbi-vale1is,icache-inval-all-pou",
+        "--ops=tlbi-vale1,icache-inval-all-pou",
         &format!("--image={}", elf.display()),
         &format!("--out={}", out.display()),
     ]);
