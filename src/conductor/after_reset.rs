@@ -16,7 +16,7 @@ use stalecore_model::{
 };
 
 use super::{
-    cases::{Effort, Part},
+    effort::{Effort, Part},
     run::Run,
 };
 use crate::{

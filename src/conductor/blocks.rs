@@ -14,7 +14,7 @@ use stalecore_model::{
 };
 
 use super::{
-    cases::Effort,
+    effort::Effort,
     escalation::{self, Patience},
     run::Run,
     sentinel::{self, Held, Watched},

@@ -145,6 +145,9 @@ impl Series<'_> {
             self.done.absorb(*done);
             return;
         }
+        // What confirms a time may find worse.
+        self.done.fault = self.done.fault.or(done.fault);
+        self.done.stale_code = self.done.stale_code.or(done.stale_code);
         let Some(base) = base else { return };
         match &mut self.fresh {
             Some([known_base, known]) => {

@@ -18,7 +18,8 @@ use stalecore_model::{
 };
 
 use super::{
-    cases::{Effort, Part, Visit},
+    cases::Visit,
+    effort::{Effort, Part},
     findings::{self, Measured, Series},
     rounds::baseline_line,
     run::{Conductor, Run},
@@ -190,11 +191,13 @@ impl Run<'_> {
             let these = &cases[next..cases.len().min(next + most)];
             next += self.run_cases(group, these, &stale, &mut baselines, &mut series)?;
         }
-        if !self.ended {
-            self.rounds(group, &mut series)?;
-        }
+        let further = match self.ended {
+            true => Ok(()),
+            false => self.rounds(group, &mut series),
+        };
+        // Whatever became of that, what was measured counts.
         self.judge(series);
-        Ok(())
+        further
     }
 
     /// Enters the state once, runs cases until the end or a block, lets the

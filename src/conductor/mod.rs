@@ -11,6 +11,7 @@ mod after_reset;
 mod blocks;
 mod escalation;
 mod cases;
+mod effort;
 mod outcome;
 mod run;
 mod findings;

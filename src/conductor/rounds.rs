@@ -13,7 +13,8 @@ use stalecore_model::{
 };
 
 use super::{
-    cases::{Effort, Part, Visit},
+    cases::Visit,
+    effort::{Effort, Part},
     findings::{Measured, Series},
     run::Run,
 };
