@@ -136,7 +136,8 @@ impl Histogram {
     }
 
     /// The value that `per_mille`/1000 of the samples do not exceed, to within
-    /// 1/16; never outside the exact minimum and maximum.
+    /// 1/16; never outside the exact minimum and maximum. Of a few samples that came over
+    /// a line ([`Self::to_wire`]) only the median is known so well.
     pub fn quantile(&self, per_mille: u32) -> Option<u64> {
         if self.count == 0 {
             return None;

@@ -186,7 +186,10 @@ fn percentiles(out: &mut String, case: &CaseRecord, clock: Clock) {
     if rows.iter().all(|(.., h)| h.count() == 0) {
         return;
     }
-    out.push_str("<table class=pc><tr><td><th>p50<th>p90<th>p99<th>max<th>samples");
+    out.push_str(
+        "<table class=pc><tr><td><th>p50<th title=\"about, where few samples are spread wide\">p90<th title=\"about, where few \
+         samples are spread wide\">p99<th>max<th>samples",
+    );
     for (class, name, h) in rows.iter().filter(|(.., h)| h.count() > 0) {
         let _ = write!(out, "<tr class={class}><th>{name}");
         for per_mille in [500, 900, 990, 1000] {
