@@ -159,6 +159,7 @@ mod tests {
     use stalecore_model::{
         glossary::Verdict,
         histogram::Histogram,
+        plan::Case,
         record::{CaseRecord, Record},
     };
 
@@ -166,23 +167,16 @@ mod tests {
         let mut samples = Histogram::new();
         samples.add_many(140, 63);
         samples.add(9000);
-        CaseRecord {
-            n,
-            op,
+        let case = Case {
+            number: n as usize,
+            subject: op,
             state: StaleState::Spin,
             line: LineState::DirtyHere,
-            verdict: Verdict::Completed,
-            why: None,
-            by: None,
-            batch: 1,
-            issue: Histogram::new(),
+        };
+        CaseRecord {
             complete: samples.clone(),
-            base_issue: Histogram::new(),
             base_complete: samples,
-            rounds: None,
-            sweep: Vec::new(),
-            dwell: Vec::new(),
-            initiators: Vec::new(),
+            ..CaseRecord::blank(&case, Verdict::Completed, None)
         }
     }
 

@@ -214,24 +214,13 @@ fn what_had_ended_outlives_a_reset() {
 }
 
 fn case(n: u32, op: Subject, verdict: Verdict) -> CaseRecord {
-    CaseRecord {
-        n,
-        op,
+    let case = Case {
+        number: n as usize,
+        subject: op,
         state: StaleState::Spin,
         line: LineState::Cold,
-        verdict,
-        why: None,
-        by: None,
-        batch: 1,
-        issue: Histogram::new(),
-        complete: Histogram::new(),
-        base_issue: Histogram::new(),
-        base_complete: Histogram::new(),
-        rounds: None,
-        sweep: Vec::new(),
-        dwell: Vec::new(),
-        initiators: Vec::new(),
-    }
+    };
+    CaseRecord::blank(&case, verdict, None)
 }
 
 pub(super) fn machine() -> Machine {

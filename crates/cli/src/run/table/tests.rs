@@ -1,5 +1,5 @@
 use super::*;
-use stalecore_model::histogram::Histogram;
+use stalecore_model::{histogram::Histogram, plan::Case};
 
 fn histogram(value: u64) -> Histogram {
     let mut histogram = Histogram::new();
@@ -41,23 +41,16 @@ fn run(
     for state in states {
         for op in ops {
             let (verdict, time) = found(*op, *state);
-            run.cases.push(CaseRecord {
-                n: run.cases.len() as u32 + 1,
-                op: *op,
+            let case = Case {
+                number: run.cases.len() + 1,
+                subject: *op,
                 state: *state,
                 line: LineState::DirtyHere,
-                verdict,
-                why: None,
-                by: None,
-                batch: 1,
-                issue: Histogram::new(),
+            };
+            run.cases.push(CaseRecord {
                 complete: histogram(time),
-                base_issue: Histogram::new(),
                 base_complete: histogram(100),
-                rounds: None,
-                sweep: vec![],
-                dwell: vec![],
-                initiators: vec![],
+                ..CaseRecord::blank(&case, verdict, None)
             });
         }
     }
