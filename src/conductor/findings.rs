@@ -10,7 +10,7 @@ use stalecore_model::{
     plan::Case,
     record::{CaseRecord, Depth, Dwell, Fault, Hex, InitiatorRecord},
     rounds::{Class, Found, ROUNDS, Rounds},
-    syndrome, verdict,
+    syndrome,
 };
 use stalecore_routines::{counter::Counter, probe::batch_of};
 
@@ -326,7 +326,8 @@ impl Judge {
         // Where they show nothing the medians of the histograms say the same, and a serial
         // line is slow.
         record.rounds = rounds.filter(|_| found != Some(Found::Same));
-        let behind_dwell = verdict::behind_dwell(&record, self.resolution)
+        let behind_dwell = record
+            .behind_dwell(self.resolution)
             .is_some_and(|later| later > self.threshold);
         let mut fault = None;
         (record.verdict, record.why) = if let Some(why) = done.lacks {

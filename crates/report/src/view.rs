@@ -152,7 +152,7 @@ pub fn slowdown(run: &Run, case: &CaseRecord) -> Option<Milli> {
         .machine
         .as_ref()
         .map_or(0, |m| verdict::resolution(&m.empty));
-    verdict::of_case(case, resolution)
+    case.slowdown(resolution)
 }
 
 /// How many cases ended with each verdict, the most serious first, verdicts

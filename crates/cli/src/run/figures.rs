@@ -57,7 +57,7 @@ pub fn nanoseconds(ticks: u64, machine: &Machine) -> f64 {
 /// How much later than its baseline a case was, as the image judges it.
 pub fn slowdown(case: &CaseRecord, machine: Option<&Machine>) -> Option<Milli> {
     let resolution = machine.map_or(0, |machine| verdict::resolution(&machine.empty));
-    verdict::of_case(case, resolution)
+    case.slowdown(resolution)
 }
 
 #[cfg(test)]

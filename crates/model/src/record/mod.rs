@@ -7,6 +7,7 @@ mod block;
 mod kept;
 mod maker;
 mod seal;
+mod slowdown;
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
