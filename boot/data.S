@@ -14,8 +14,8 @@ mmu_setup:                              // MAIR, TCR, TTBR0, SCTLR
     .quad   0, 0, 0, 0
     .balign 256
     .global pen_release
-pen_release:                            // MPIDR + 1 of the core to go, its Core
-    .quad   0, 0
+pen_release:                            // the Core of the core to go
+    .quad   0
     .balign 256
 
     .section .bss.boot_stacks, "aw", %nobits

@@ -178,22 +178,20 @@ entry:
     b       .
 
 // A core that was not elected waits here, touching nothing that others write
-// but the word that names the core to go: its MPIDR + 1, set by the elected
-// core, with the core's own `Core` beside it.
+// but the word that names the core to go, the address of its `Core`.
     .global pen
 pen:
     address x1, pen_release
     mrs     x2, mpidr_el1
     ldr     x3, =MPIDR_AFFINITY
     and     x2, x2, x3
-    add     x2, x2, #1
     sevl                                // look first: the event may have been
 1:  wfe
-    ldr     x4, [x1]
+    ldr     x0, [x1]
+    cbz     x0, 1b
+    ldr     x4, [x0, #CORE_AFFINITY]
     cmp     x4, x2
     b.ne    1b
-    dmb     sy
-    ldr     x0, [x1, #8]
     // fall through: x0 is as PSCI hands it over
 
 // A secondary, from PSCI, a spin table or the pen. x0: its `Core`.

@@ -16,7 +16,7 @@ use spin::{Mutex, Once};
 use stalecore_model::{glossary::StaleState, mailbox::Mailbox, platform::Cpu};
 
 use super::{identity::Identity, job::Job, mark::Mark};
-use crate::hal::{arch, boot, gic};
+use crate::hal::{arch, boot, controls::MPIDR_AFFINITY, gic};
 
 /// A value with a line of its own, as wide as any cache's.
 #[repr(C, align(256))]
@@ -106,6 +106,8 @@ pub struct Kicked {
 pub struct Core {
     /// Tops of the program's and the exceptions' stack; read by the entry code.
     pub stacks: [usize; 2],
+    /// The affinity fields of its MPIDR; read by the pen.
+    pub affinity: u64,
     stack_starts: [usize; 2],
     /// The core's number.
     pub index: usize,
@@ -165,6 +167,7 @@ impl Core {
     pub fn new(index: usize, cpu: Cpu, own: &OwnMemory) -> Self {
         Self {
             stacks: own.stacks.clone().map(|stack| stack.end),
+            affinity: cpu.mpidr & MPIDR_AFFINITY,
             stack_starts: own.stacks.clone().map(|stack| stack.start),
             index,
             cpu,

@@ -16,9 +16,11 @@ use crate::hal::{
 /// How long after its last answer firmware is asked again to start a core that is
 /// not off yet.
 const ASK_AGAIN_MS: u64 = 10;
-/// How long a core may take from its pen, once another has not come out of it: where
-/// nothing starts cores, one that is there is there at once.
-const PEN_MS: u64 = 100;
+/// How long a core's first turn at the pen is; each of the next few is twice as
+/// long.
+const TURN_MS: u64 = 10;
+/// How many turns it has at least, should the clock have run on while a host stood.
+const TURNS: u32 = 3;
 
 /// A core that did not come up.
 pub struct Missing {
@@ -71,11 +73,11 @@ pub fn start(core: &'static Core) -> Result<(), Error> {
             mmio::write_u64(address, boot::pen_address());
             boot::clean(address as usize);
             arch::sev();
-            boot::release_from_pen(core.cpu.mpidr, core.address());
+            boot::release_from_pen(core.address());
             Ok(())
         }
         Start::Pen => {
-            boot::release_from_pen(core.cpu.mpidr, core.address());
+            boot::release_from_pen(core.address());
             Ok(())
         }
     }
@@ -86,33 +88,46 @@ pub fn start_all(cpus: &CpuSet) -> Vec<Missing> {
     let waiting: CpuSet = cpus.iter().filter(|cpu| !core(*cpu).is_online()).collect();
     let by_psci = |cpu: &usize| core(*cpu).cpu.start == Start::Psci;
     let mut missing = start_by_psci(waiting.iter().filter(by_psci).collect());
-    let mut patience = timeout_ms(1);
-    // A pen lets out one core at a time: its word names one.
-    for cpu in waiting.iter().filter(|cpu| !by_psci(cpu)) {
+    let waiting = waiting.iter().filter(|cpu| !by_psci(cpu)).collect();
+    missing.extend(start_from_pen(waiting));
+    missing
+}
+
+/// The pen's word names one core at a time, so they have turns: one that comes too
+/// late for its own has others.
+fn start_from_pen(mut waiting: CpuSet) -> impl Iterator<Item = Missing> {
+    let deadline = Deadline::after_ms(timeout_ms(waiting.len()));
+    for cpu in waiting.iter() {
         // A pen refuses nobody.
         let _ = start(core(cpu));
-        let came = clock::wait_ms(patience, || {
-            watchdog::refresh();
-            // Again: an event that came just before the core slept is lost.
-            arch::sev();
-            core(cpu).is_online()
-        });
-        if !came {
-            let why = match core(cpu).cpu.start {
-                Start::SpinTable(_) => "it does not come out of its spin table".into(),
-                _ => "nothing starts it, and it has not entered the image by itself".into(),
-            };
-            missing.push(Missing {
-                cpu,
-                why,
-                on_mpidr: None,
-            });
-            if core(cpu).cpu.start == Start::Pen {
-                patience = PEN_MS;
-            }
-        }
     }
-    missing
+    let mut turn = 0;
+    while !waiting.is_empty() && (turn < TURNS || !deadline.has_passed()) {
+        waiting = waiting
+            .iter()
+            .filter(|cpu| {
+                boot::release_from_pen(core(*cpu).address());
+                !clock::wait_ms(TURN_MS << turn.min(5), || {
+                    watchdog::refresh();
+                    // Again: an event that came just before the core slept is lost.
+                    arch::sev();
+                    core(*cpu).is_online()
+                })
+            })
+            .collect();
+        turn += 1;
+    }
+    boot::release_from_pen(0);
+    let why = |cpu: usize| match core(cpu).cpu.start {
+        Start::SpinTable(_) => "it does not come out of its spin table",
+        _ => "nothing starts it, and it has not entered the image by itself",
+    };
+    let missing: Vec<usize> = waiting.iter().collect();
+    missing.into_iter().map(move |cpu| Missing {
+        cpu,
+        why: why(cpu).into(),
+        on_mpidr: None,
+    })
 }
 
 /// The same for cores that were up before.

@@ -10,10 +10,7 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{
-    arch,
-    controls::{MPIDR_AFFINITY, SCTLR_ON_WXN},
-};
+use super::{arch, controls::SCTLR_ON_WXN};
 
 /// The call that the image's own EL3 serves: an SMCCC fast call of the OEM's
 /// range, 64 bits.
@@ -38,20 +35,9 @@ const _: () = {
     assert!(offset_of!(MmuSetup, sctlr) == 24);
 };
 
-/// The word that calls a core out of the pen, and the `Core` for it.
-#[repr(C)]
-struct PenRelease {
-    /// MPIDR affinity + 1 of the core to go.
-    who: AtomicU64,
-    core: AtomicU64,
-}
-
-// The pen in boot/entry.S loads both.
-const _: () = assert!(size_of::<PenRelease>() == 16 && offset_of!(PenRelease, core) == 8);
-
 unsafe extern "C" {
     static mmu_setup: MmuSetup;
-    static pen_release: PenRelease;
+    static pen_release: AtomicU64;
     fn secondary_entry();
     fn pen();
     fn enter_on_own_stacks(core: usize) -> !;
@@ -135,15 +121,13 @@ pub fn set_tables(ttbr0: u64) {
     clean(core::ptr::from_ref(setup) as usize);
 }
 
-/// Calls the core of that MPIDR out of the pen, if it waits there, with the
-/// address of its `Core`.
+/// Calls the core that this `Core` is for out of the pen, if it waits there; 0 calls
+/// nobody. One word: a core that was slow to see its own can take no other's.
 #[inline(never)]
-pub fn release_from_pen(mpidr: u64, core: usize) {
-    // SAFETY: as in `set_tables`.
+pub fn release_from_pen(core: usize) {
+    // SAFETY: boot/data.S defines it, as one word that is atomic here.
     let pen = unsafe { &pen_release };
-    pen.core.store(core as u64, Ordering::Relaxed);
-    pen.who
-        .store((mpidr & MPIDR_AFFINITY) + 1, Ordering::Release);
+    pen.store(core as u64, Ordering::Release);
     clean(core::ptr::from_ref(pen) as usize);
     arch::sev();
 }
