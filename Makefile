@@ -14,11 +14,11 @@ VENV := $(TARGET_DIR)/venv
 REQUIREMENTS := docs/ci/labgrid/requirements.txt
 LG_ENV ?= docs/ci/labgrid/qemu.yaml
 JUNIT ?= $(TARGET_DIR)/labgrid.xml
-# What is crashed, and what kexec is tried from: a choice of these.
+# The kernels that are crashed and that hand over by kexec: any of these.
 KERNELS ?= 5.10 6.1 6.12 newest
 PYTEST := PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q -p no:cacheprovider --lg-env
 
-# Where `make install` puts things; DESTDIR goes before it, for who packs them.
+# Where `make install` puts things; packagers set DESTDIR, which goes before it.
 PREFIX ?= /usr/local
 DESTDIR ?=
 ROOT := $(DESTDIR)$(PREFIX)
@@ -36,8 +36,8 @@ COMMIT = $(shell git describe --always --abbrev=12 --dirty 2>/dev/null)
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
-# With FLAGS of its own, a build says nothing of where it was made: only
-# `make release`, as it compiles everything anew.
+# `make release` sets FLAGS so that a build does not show where it was made; nothing
+# else does, as other flags compile everything again.
 FLAGS ?=
 SYSROOT = $(shell rustc --print sysroot)
 PLAIN_PATHS := dist/plain-paths.toml
@@ -54,7 +54,7 @@ help:
 	@echo 'make labgrid    boot by labgrid (LG_ENV=qemu.yaml or a board, JUNIT=results.xml)'
 	@echo 'make ktap       have the parser of the kernel read what the image prints'
 	@echo 'make adding     carry out the steps of docs/adding.md on a copy'
-	@echo 'make schema     write docs/run.schema.json anew'
+	@echo 'make schema     rewrite docs/run.schema.json from the types'
 	@echo "make linux      crash Debian's own kernels, and hand over from them by kexec (KERNELS=...)"
 	@echo 'make linux-crashes  the crashes alone'
 	@echo 'make linux-all  the same in every combination, for an hour or two'
@@ -76,8 +76,8 @@ help:
 run: deps-run build
 	dist/stalecore run --out out $(ARGS)
 
-# With the firmware of tools/deps, and GRUB. Of six tests at a time most wait for
-# something, or for room on the host (tests/e2e/host.rs).
+# Six tests at a time: most of them wait for something, or for room on the host
+# (tests/e2e/host.rs).
 test: deps-test venv dist grub qemu
 	RUST_TEST_THREADS=6 $(CARGO) test --locked --release $(HOST_CRATES)
 	$(CARGO) test --locked --release -p stalecore-routines --target $(LINUX_TARGET)
@@ -96,7 +96,6 @@ ktap: deps-test venv build
 	KUNIT=$(TARGET_DIR)/kunit PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/pytest -q \
 		-p no:cacheprovider tests/ktap
 
-# docs/run.schema.json, from the types that write run.json.
 schema:
 	STALECORE_WRITE_SCHEMA=1 $(CARGO) test --locked --release -q -p stalecore-model --lib schema
 
@@ -117,12 +116,10 @@ linux linux-all: guests
 	wait $$crash; crash=$$?; cat $(TARGET_DIR)/linux/crash.log; \
 	test $$crash = 0 && exit $$kexec
 
-# On 1 GiB of log, against grep.
 bench-triage: deps-build
 	$(BUILD) -p stalecore-cli
 	crates/triage/bench/triage-speed $(TARGET_DIR)/release/stalecore
 
-# The steps of docs/adding.md, on a copy that is built and run.
 adding: deps-run
 	$(CARGO) test --locked --release -p stalecore-cli --test house -- --ignored adding
 
@@ -159,7 +156,7 @@ carry: dist
 cargo-install: dist
 	$(CARRY) $(CARGO) install --locked --path crates/cli --features carry $(ARGS)
 
-# sudo's root seldom has a toolchain: what the user has built is installed then.
+# Under sudo, root seldom has a toolchain: install what the user has built.
 install:
 	@if [ -z "$$SUDO_USER" ]; then $(MAKE) --no-print-directory carry; \
 	elif [ ! -x dist/carry/stalecore ]; then \
@@ -182,7 +179,6 @@ uninstall:
 	rm -f $(BASH) $(ZSH) $(FISH)
 	rm -rf $(DATA) $(LIBRARY) $(DOCS)
 
-# What a release is made from: nothing says where it was built.
 RELEASE := dist/release
 NAME = stalecore-$(VERSION)-$(shell rustc -vV | sed -n 's/^host: //p')
 STAGED := $(CURDIR)/dist/staged
@@ -218,7 +214,6 @@ follow:
 
 grub: dist/grubaa64.efi
 
-# A QEMU that run --check-coherence can use, beside the one that is installed.
 qemu: dist/qemu
 
 dist/qemu:
@@ -229,7 +224,7 @@ dist/grubaa64.efi:
 
 deps: deps-test
 
-# Each installs what it lacks, and is quiet where nothing is missing.
+# Each installs what is missing, and is quiet where nothing is.
 .PHONY: deps-build
 deps-build:
 	@tools/deps build
