@@ -227,7 +227,7 @@ fn from_every_exception_level_with_either_gic() {
         ("--el 2 --cpu max", 2, Some("smc"), "gicv3"),
     ] {
         let booted = Booted::new(&format!(
-            "{args} --ops ic-ivau,flush-icache-range --stale spin,wfe"
+            "{args} --cpus 4 --ops ic-ivau,flush-icache-range --stale spin,wfe"
         ));
         let booted = booted.ends(0, &[]);
         let machine = booted.run.machine.unwrap();
