@@ -1,6 +1,6 @@
 //! What became of each case from one run to the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use rand::{Rng, SeedableRng};
@@ -9,13 +9,13 @@ use serde::Serialize;
 use stalecore_model::{
     glossary::{LineState, StaleState, Subject, Verdict},
     record::CaseRecord,
+    rounds::Class,
     run::Run,
-    verdict,
 };
 
 use super::{
-    bootstrap::Empirical,
-    shift::{Shift, Side, holm},
+    shift::{self, Shift, holm},
+    side::Boot,
 };
 
 /// What was compared and what came of it.
@@ -25,17 +25,23 @@ pub struct Comparison {
     pub threshold: f64,
     /// Were slow-downs compared instead of times?
     pub relative: bool,
+    /// How many runs each side has, base first.
+    pub runs: [usize; 2],
+    /// Were all of them emulated?
+    pub emulated: bool,
     /// The probability of any false alarm among all tests.
     pub family_error: f64,
-    /// The cases that both runs have.
+    /// The cases that all runs have.
     pub cases: Vec<Compared>,
-    /// How many cases only the base run has.
+    /// How many cases only base runs have.
     pub only_base: usize,
-    /// How many cases only the new run has.
+    /// How many cases only new runs have.
     pub only_new: usize,
+    /// How many cases both sides have, and not every run.
+    pub not_in_all: usize,
 }
 
-/// One case in both runs.
+/// One case on both sides.
 #[derive(Serialize)]
 pub struct Compared {
     /// What ran.
@@ -47,9 +53,9 @@ pub struct Compared {
     /// `complete`, or `issue` where a side has no complete samples; none where
     /// no class has samples on both sides.
     pub class: Option<&'static str>,
-    /// The verdict of the base run.
+    /// The verdict of the base side: the most serious of its runs'.
     pub base_verdict: Verdict,
-    /// The verdict of the new run.
+    /// The verdict of the new side.
     pub new_verdict: Verdict,
     /// How the median moved.
     pub median: Option<Shift>,
@@ -57,6 +63,8 @@ pub struct Compared {
     pub p99: Option<Shift>,
     /// What became of it.
     pub change: Change,
+    /// Could it have changed by the threshold, and noise hide that?
+    pub noisy: bool,
 }
 
 /// What became of a case.
@@ -103,80 +111,135 @@ const SEED: u64 = 0x5741_1e0c_04e5;
 
 type Key = (Subject, LineState, StaleState);
 
-fn by_key(run: &Run) -> BTreeMap<Key, &CaseRecord> {
-    run.cases
-        .iter()
-        .map(|c| ((c.op, c.line, c.state), c))
-        .collect()
+/// The cases of each run of a side, those that all of them have.
+fn by_key(side: &[Run]) -> (BTreeMap<Key, Vec<&CaseRecord>>, BTreeSet<Key>) {
+    let mut cases: BTreeMap<Key, Vec<&CaseRecord>> = BTreeMap::new();
+    for case in side.iter().flat_map(|run| &run.cases) {
+        cases
+            .entry((case.op, case.line, case.state))
+            .or_default()
+            .push(case);
+    }
+    let any = cases.keys().copied().collect();
+    cases.retain(|_, of_runs| of_runs.len() == side.len());
+    (cases, any)
 }
 
-/// Compares two runs.
+/// Compares two sides, each of one run or several.
 ///
 /// # Errors
-/// The runs have no case in common.
-pub fn compare(base: &Run, new: &Run, threshold: f64, relative: bool) -> Result<Comparison> {
-    let (old, now) = (by_key(base), by_key(new));
+/// They have no case in common.
+pub fn compare(base: &[Run], new: &[Run], threshold: f64, relative: bool) -> Result<Comparison> {
+    let ((old, any_old), (now, any_now)) = (by_key(base), by_key(new));
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let mut cases: Vec<Compared> = old
         .iter()
         .filter_map(|(key, a)| {
-            let (a, b) = ((base, *a), (new, *now.get(key)?));
-            Some(measure(a, b, relative, &mut random))
+            let b = now.get(key)?;
+            Some(measure((base, a), (new, b), relative, &mut random))
         })
         .collect();
     if cases.is_empty() {
-        bail!("the two runs have no case in common");
+        bail!("the runs have no case in common");
     }
+    settle(&mut cases);
     let mut family: Vec<&mut Shift> = cases
         .iter_mut()
         .flat_map(|c| [c.median.as_mut(), c.p99.as_mut()])
         .flatten()
         .filter(|s| s.judged())
         .collect();
-    holm(&mut family);
+    holm(&mut family, threshold, FAMILY_ERROR);
     for case in &mut cases {
         case.change = change(case, threshold);
+        case.noisy = case.change == Change::Same && is_noisy(case, threshold);
     }
+    let both = any_old.intersection(&any_now).count();
     Ok(Comparison {
         threshold,
         relative,
+        runs: [base.len(), new.len()],
+        emulated: base.iter().chain(new).all(|run| run.emulated == Some(true)),
         family_error: FAMILY_ERROR,
-        only_base: old.len() - cases.len(),
-        only_new: now.len() - cases.len(),
+        only_base: any_old.len() - both,
+        only_new: any_now.len() - both,
+        not_in_all: both - cases.len(),
         cases,
     })
+}
+
+/// Says how sure each shift is, by what the cases of its stale state, and those of its
+/// operation, show together.
+fn settle(cases: &mut [Compared]) {
+    let quantiles: [fn(&mut Compared) -> Option<&mut Shift>; 2] =
+        [|c| c.median.as_mut(), |c| c.p99.as_mut()];
+    let groups: [fn(&Compared) -> Group; 3] = [
+        |c| Group::Op(c.op),
+        |c| Group::State(c.line, c.state),
+        |_| Group::All,
+    ];
+    let several = cases
+        .iter()
+        .any(|c| c.median.as_ref().is_some_and(Shift::is_of_several));
+    for of in quantiles {
+        // What all cases of several boots vary by is no operation's and no state's.
+        for group in &groups[..if several { 2 } else { 3 }] {
+            let mut found: BTreeMap<_, Vec<&mut Shift>> = BTreeMap::new();
+            for case in &mut *cases {
+                let group = group(case);
+                let shift = of(case).filter(|shift| shift.judged());
+                found.entry(group).or_default().extend(shift);
+            }
+            for (group, shifts) in &mut found {
+                shift::take_noise(shifts, matches!(group, Group::Op(_)));
+            }
+        }
+        let shifts = cases.iter_mut().filter_map(of).filter(|s| s.judged());
+        shifts.for_each(Shift::settle);
+    }
+}
+
+/// Cases that vary alike.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    Op(Subject),
+    State(LineState, StaleState),
+    All,
 }
 
 /// Measures the shifts of one case; what became of it is decided when the
 /// whole family of tests is known.
 fn measure(
-    (base, a): (&Run, &CaseRecord),
-    (new, b): (&Run, &CaseRecord),
+    (base, a): (&[Run], &[&CaseRecord]),
+    (new, b): (&[Run], &[&CaseRecord]),
     relative: bool,
     random: &mut impl Rng,
 ) -> Compared {
     let mut found = Compared {
-        op: a.op,
-        state: a.state,
-        line: a.line,
+        op: a[0].op,
+        state: a[0].state,
+        line: a[0].line,
         class: None,
-        base_verdict: a.verdict,
-        new_verdict: b.verdict,
+        base_verdict: worst(a),
+        new_verdict: worst(b),
         median: None,
         p99: None,
         change: Change::Undecided,
+        noisy: false,
     };
     // Blocks of different size are different measurements.
-    if a.batch != b.batch {
+    if a.iter().chain(b).any(|case| case.batch != a[0].batch) {
         return found;
     }
-    for class in ["complete", "issue"] {
-        let sides = (
-            side(base, a, class, relative),
-            side(new, b, class, relative),
-        );
-        if let (Some(before), Some(after)) = sides {
-            found.class = Some(class);
+    let side = |runs: &[Run], cases: &[&CaseRecord], class| -> Option<Vec<Boot>> {
+        let boots = runs.iter().zip(cases);
+        boots
+            .map(|(run, case)| Boot::of(run, case, class, relative))
+            .collect()
+    };
+    for (class, name) in [(Class::Complete, "complete"), (Class::Issue, "issue")] {
+        if let (Some(before), Some(after)) = (side(base, a, class), side(new, b, class)) {
+            found.class = Some(name);
             found.median = Some(Shift::of(&before, &after, 0.5, random));
             found.p99 = Some(Shift::of(&before, &after, 0.99, random));
             break;
@@ -185,27 +248,12 @@ fn measure(
     found
 }
 
-fn side(run: &Run, case: &CaseRecord, class: &str, relative: bool) -> Option<Side> {
-    let hz = run.machine.as_ref().map_or(0, |m| m.counter_hz);
-    // Ticks of unknown length compare with ticks of unknown length.
-    let tick = if hz == 0 { 1.0 } else { 1e9 / hz as f64 };
-    let empty = run.machine.as_ref().map(|m| &m.empty);
-    let resolution = empty.map_or(2, verdict::resolution);
-    let (stale, baseline) = match class {
-        "complete" => (&case.complete, &case.base_complete),
-        _ => (&case.issue, &case.base_issue),
-    };
-    let baseline = if relative {
-        Some(Empirical::new(baseline, tick)?)
-    } else {
-        None
-    };
-    Some(Side {
-        stale: Empirical::new(stale, tick)?,
-        baseline,
-        tick,
-        grain: tick * resolution as f64,
-    })
+/// The most serious verdict of some; one that decided nothing only where all did.
+fn worst(cases: &[&CaseRecord]) -> Verdict {
+    let verdicts = cases.iter().map(|case| case.verdict);
+    verdicts
+        .max_by_key(|verdict| (seriousness(*verdict), *verdict == Verdict::Slowed))
+        .unwrap_or(Verdict::Skipped)
 }
 
 /// How serious a verdict is; none where it decided nothing. Slowed and
@@ -234,15 +282,13 @@ fn change(case: &Compared, threshold: f64) -> Change {
         _ => {}
     }
     let judged = || {
-        [case.median, case.p99]
-            .into_iter()
-            .flatten()
-            .filter(|s| s.judged())
+        let both = [&case.median, &case.p99].into_iter().flatten();
+        both.filter(|s| s.judged())
     };
-    let counts = |s: &Shift| s.p_adjusted < FAMILY_ERROR && s.resolved;
-    if judged().any(|s| counts(&s) && s.ratio >= threshold) {
+    let counts = |s: &Shift| s.p_adjusted < FAMILY_ERROR && s.resolved && s.is_outside();
+    if judged().any(|s| counts(s) && s.ratio >= threshold) {
         Change::Slower
-    } else if judged().any(|s| counts(&s) && s.ratio <= 1.0 / threshold) {
+    } else if judged().any(|s| counts(s) && s.ratio <= 1.0 / threshold) {
         Change::Faster
     } else if judged().next().is_some() || before > Some(0) {
         Change::Same
@@ -251,141 +297,12 @@ fn change(case: &Compared, threshold: f64) -> Change {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::synthetic::{self, Shape};
-
-    fn run(shape: Shape) -> Run {
-        synthetic::run(&shape)
-    }
-
-    fn count(found: &Comparison, change: Change) -> usize {
-        found.cases.iter().filter(|c| c.change == change).count()
-    }
-
-    #[test]
-    fn a_run_compared_with_itself_has_not_changed() {
-        let one = run(Shape::default());
-        let found = compare(&one, &one, 1.0, false).unwrap();
-        assert_eq!(found.cases.len(), 432);
-        assert!(
-            found
-                .cases
-                .iter()
-                .all(|c| matches!(c.change, Change::Same | Change::Undecided))
-        );
-        assert_eq!(count(&found, Change::Undecided), 1);
-    }
-
-    /// The same cases measured once more: other samples of the same latencies.
-    fn again(run: &Run, samples: u32, seed: u64) -> Run {
-        let mut random = synthetic::random(seed);
-        let mut run = run.clone();
-        for case in &mut run.cases {
-            let middle = 100.0 + f64::from(case.n);
-            case.verdict = Verdict::Completed;
-            case.complete = synthetic::histogram(&mut random, samples, middle);
-        }
-        run
-    }
-
-    /// What the whole method is for, at a threshold of 1, where significance
-    /// alone decides.
-    #[test]
-    fn runs_of_the_same_thing_raise_an_alarm_in_one_of_twenty() {
-        let one = run(Shape {
-            cases: 24,
-            ..Shape::default()
-        });
-        for samples in [64, 600] {
-            let alarms = (0..20).filter(|seed| {
-                let (a, b) = (
-                    again(&one, samples, *seed),
-                    again(&one, samples, seed + 1000),
-                );
-                let found = compare(&a, &b, 1.0, false).unwrap();
-                found.cases.iter().any(|c| c.change != Change::Same)
-            });
-            let alarms = alarms.count();
-            assert!(alarms <= 3, "{alarms} of 20 with {samples} samples");
-        }
-    }
-
-    #[test]
-    fn a_delay_is_found_and_named_and_gone_again() {
-        let base = run(Shape::default());
-        let mut late = base.clone();
-        for case in late.cases.iter_mut().filter(|c| c.op == Subject::IcIvau) {
-            let mut random = synthetic::random(u64::from(case.n));
-            if case.complete.count() > 0 {
-                case.complete = synthetic::histogram(&mut random, 64, 20_000.0);
-            }
-        }
-        let found = compare(&base, &late, 1.25, false).unwrap();
-        for case in &found.cases {
-            let slower = case.op == Subject::IcIvau
-                && case.class == Some("complete")
-                && case.state != StaleState::CpuOffInflight;
-            assert_eq!(
-                case.change == Change::Slower,
-                slower,
-                "{} {}",
-                case.op,
-                case.state
-            );
-        }
-        let back = compare(&late, &base, 1.25, false).unwrap();
-        assert_eq!(count(&back, Change::Faster), count(&found, Change::Slower));
-    }
-
-    #[test]
-    fn a_new_block_is_worse_and_a_lost_case_is_undecided() {
-        let base = run(Shape::default());
-        let mut new = base.clone();
-        new.cases[5].verdict = Verdict::Blocked;
-        new.cases[6].verdict = Verdict::Skipped;
-        new.cases.pop();
-        let found = compare(&base, &new, 1.25, false).unwrap();
-        assert_eq!(count(&found, Change::Worse), 1);
-        assert_eq!(count(&found, Change::Undecided), 2);
-        assert_eq!((found.only_base, found.only_new), (1, 0));
-        assert_eq!(
-            count(&compare(&new, &base, 1.25, false).unwrap(), Change::Better),
-            1
-        );
-    }
-
-    #[test]
-    fn runs_without_a_common_case_cannot_be_compared() {
-        let base = run(Shape {
-            cases: 1,
-            ..Shape::default()
-        });
-        assert!(compare(&base, &Run::default(), 1.25, false).is_err());
-    }
-
-    #[test]
-    fn sixty_four_samples_have_no_99th_percentile() {
-        let one = run(Shape {
-            cases: 30,
-            samples: 64,
-            ..Shape::default()
-        });
-        let found = compare(&one, &one, 1.25, false).unwrap();
-        assert!(
-            found
-                .cases
-                .iter()
-                .filter_map(|c| c.p99)
-                .all(|s| !s.judged())
-        );
-        assert!(
-            found
-                .cases
-                .iter()
-                .filter_map(|c| c.median)
-                .all(|s| s.judged())
-        );
-    }
+/// Does an interval reach beyond a threshold that is above 1?
+fn is_noisy(case: &Compared, threshold: f64) -> bool {
+    let reaches = |shift: &Shift| shift.interval.is_some_and(|(_, high)| high >= threshold);
+    threshold > 1.0 && case.median.as_ref().is_some_and(reaches)
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -1,39 +1,46 @@
-//! `stalecore compare`: has anything got worse from one run to another?
+//! `stalecore compare`: has anything got worse from one build, or machine, to another?
 //!
-//! For each case that both have, the shift of the median and of the 99th
-//! percentile is measured by bootstrap (see [`bootstrap`]). A shift counts when
-//! it is beyond the threshold, more than the counters resolve, and significant
-//! among all the tests of the comparison (Holm, 5 %). A more serious verdict
-//! counts by itself. What varies from run to run on one machine is not in the
-//! intervals: compare two runs of the same thing to see how much that is.
+//! Each side is one run or several. For each case that all have, the shift of the median
+//! and of the 99th percentile is set against what differs from boot to boot within a side
+//! (see [`shift`]); with one run a side that is not known, and what differs between rounds
+//! and cases stands for it. A shift counts when it is beyond the threshold, more than the
+//! counters resolve, outside everything that a side shows by itself, and significant
+//! among all tests of the comparison (Holm, 5 %). A more serious verdict counts by itself.
 
 mod bootstrap;
 mod judge;
+mod noise;
 mod shift;
+mod side;
+mod student;
 mod table;
+mod warnings;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::json;
-use stalecore_model::exit::ExitCode;
+use stalecore_model::{exit::ExitCode, run::Run};
 
 use crate::{stderr, stdout, store};
 
-/// Compare two runs case by case; exit with 1 if something got worse.
+/// Compare runs case by case; exit with 1 if something got worse.
 ///
-/// A case got worse if its median or 99th percentile is later by the threshold
-/// or more, significantly so among all tests of the comparison (Holm, 5 %), or
-/// if it faulted, blocked or was incoherent and was not before. Exit codes: 0
-/// nothing got worse, 1 something did, 2 the runs cannot be read or compared.
+/// Two runs, or several a side, with -- between the sides: what differs between the runs
+/// of one side is then known, and is no change. A case got worse if its median or 99th
+/// percentile is later by the threshold or more, outside of what each side shows by itself
+/// and significantly so among all tests of the comparison (Holm, 5 %), or if it faulted,
+/// blocked or was incoherent and was not before. Exit codes: 0 nothing got worse, 1
+/// something did, 2 the runs cannot be read or compared.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The run to compare with: its directory or run.json.
-    #[arg(value_hint = clap::ValueHint::AnyPath)]
-    base: PathBuf,
-    /// The run in question.
-    #[arg(value_hint = clap::ValueHint::AnyPath)]
-    new: PathBuf,
+    /// The run to compare with, its directory or run.json, and the run in question; with --,
+    /// the runs to compare with.
+    #[arg(value_name = "BASE", required = true, value_hint = clap::ValueHint::AnyPath)]
+    base: Vec<PathBuf>,
+    /// Behind --: the runs in question.
+    #[arg(last = true, value_name = "NEW", value_hint = clap::ValueHint::AnyPath)]
+    new: Vec<PathBuf>,
     /// From how many times later on a significant shift counts.
     #[arg(long, value_name = "TIMES", default_value = "1.25", value_parser = threshold)]
     threshold: f64,
@@ -41,11 +48,14 @@ pub struct Args {
     /// so that a machine that is slower as a whole does not count.
     #[arg(long)]
     relative: bool,
+    /// Say how large a change these runs could have shown.
+    #[arg(long)]
+    noise: bool,
     /// List the cases that did not change too.
     #[arg(long)]
     all: bool,
     /// Write everything as JSON.
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long, conflicts_with_all = ["all", "noise"])]
     json: bool,
 }
 
@@ -56,14 +66,32 @@ fn threshold(text: &str) -> Result<f64, String> {
     }
 }
 
+impl Args {
+    /// The two sides.
+    fn sides(&self) -> Result<[&[PathBuf]; 2]> {
+        match (self.base.as_slice(), self.new.as_slice()) {
+            ([base, new], []) => Ok([std::slice::from_ref(base), std::slice::from_ref(new)]),
+            (_, []) => anyhow::bail!(
+                "{} named; allowed: two, or several a side with -- between the sides",
+                stalecore_model::words::count(self.base.len(), "run is", "runs are")
+            ),
+            (base, new) => Ok([base, new]),
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
-/// A run that cannot be read, or two that have nothing in common.
+/// A run that cannot be read, or sides that have nothing in common.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let (base, new) = (store::read(&args.base)?, store::read(&args.new)?);
+    let [base, new] = args.sides()?;
+    let read = |side: &[PathBuf]| -> Result<Vec<Run>> {
+        side.iter().map(|path| store::read(path)).collect()
+    };
+    let (base, new) = (read(base)?, read(new)?);
     let found = judge::compare(&base, &new, args.threshold, args.relative)?;
-    let warnings = table::warnings(&base, &new);
+    let warnings = warnings::warnings(&base, &new);
     let code = if found.cases.iter().any(|c| c.change.fails()) {
         ExitCode::Slowed
     } else {
@@ -71,7 +99,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     if args.json {
         let mut value = serde_json::to_value(&found)?;
-        value["schema"] = json!(1);
+        value["schema"] = json!(2);
         value["exit"] = json!(code as u8);
         value["warnings"] = json!(warnings);
         stdout::print(&format!("{value:#}\n"))?;
@@ -79,8 +107,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         for warning in warnings {
             stderr::complain(&warning);
         }
-        let table = table::table(&found, args.all);
-        stdout::print(&(table + &table::summary(&found)))?;
+        let mut text = table::table(&found, args.all);
+        if args.noise {
+            text += &noise::text(&found);
+        }
+        stdout::print(&(text + &table::summary(&found)))?;
     }
     Ok(code)
 }
@@ -95,5 +126,27 @@ mod tests {
         for wrong in ["0.9", "NaN", "inf", "-2", "x", ""] {
             assert!(threshold(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn two_runs_or_two_sides() {
+        use clap::Parser;
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            args: Args,
+        }
+        let sides = |words: &[&str]| {
+            let words = std::iter::once(&"compare").chain(words);
+            let args = Cli::try_parse_from(words).ok()?.args;
+            let sides = args.sides().ok()?;
+            Some(sides.map(<[PathBuf]>::len))
+        };
+        assert_eq!(sides(&["a", "b"]), Some([1, 1]));
+        assert_eq!(sides(&["a", "--", "b"]), Some([1, 1]));
+        assert_eq!(sides(&["a", "b", "c", "--", "d", "e"]), Some([3, 2]));
+        assert_eq!(sides(&["a"]), None);
+        assert_eq!(sides(&["a", "b", "c"]), None);
+        assert_eq!(sides(&["--", "b"]), None);
     }
 }

@@ -1,45 +1,40 @@
-//! The shift of one quantile between two runs, with its confidence interval.
+//! The shift of one quantile from one side to the other, with its interval.
+//!
+//! With several runs a side each boot counts once: its quantile's logarithm. What these
+//! vary by within a side is what a change is measured against. Of two or three boots that
+//! is hardly known, so what the cases of the same stale state vary by, all together, is
+//! taken where it is more, and what those of the same operation do: noise is of states
+//! (cores that never wait) and of operations (those that wait for all cores). Student's t
+//! over the difference of the means.
+//!
+//! With one run a side there is no boot to compare with another. Then each side's own
+//! error (its rounds, its samples) stands for it, and the spread of the shifts of all
+//! cases and of the state's, where that is more: most cases have not changed.
 
-use std::f64::consts::SQRT_2;
-
-use libm::erfc;
 use rand::Rng;
 use serde::Serialize;
 
-use super::bootstrap::{Empirical, RESAMPLES};
+use super::{
+    side::{Boot, mean, variance},
+    student,
+};
 
-/// The samples of one case in one run.
-pub struct Side {
-    /// With stale cores.
-    pub stale: Empirical,
-    /// Of the baseline, where the comparison is relative to it.
-    pub baseline: Option<Empirical>,
-    /// The length of the counter's tick, in nanoseconds.
-    pub tick: f64,
-    /// The smallest difference that the counter can show, in nanoseconds.
-    pub grain: f64,
-}
+/// What the spread over a group's cases is worth, in degrees of freedom: noise has longer
+/// tails than a normal distribution, so it is not believed further.
+const OF_GROUP: f64 = 2.0;
 
-impl Side {
-    /// What is compared: the time, or how many times the baseline's it is.
-    /// Nothing is shorter than half a tick.
-    fn level(&self, mut of: impl FnMut(&Empirical) -> f64) -> f64 {
-        let mut time = |e| of(e).max(self.tick / 2.0);
-        let stale = time(&self.stale);
-        stale / self.baseline.as_ref().map_or(1.0, time)
-    }
+/// What it is worth besides for an interval, which looks no further than 95 %.
+const OF_INTERVAL: f64 = 16.0;
 
-    fn supports(&self, quantile: f64) -> bool {
-        self.stale.supports(quantile) && self.baseline.as_ref().is_none_or(|b| b.supports(quantile))
-    }
-}
+/// The degrees of freedom of one run a side: five rounds each.
+const OF_ROUNDS: f64 = 8.0;
 
-/// How a quantile moved from one run to another.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// How a quantile moved from one side to the other.
+#[derive(Clone, Debug, Serialize)]
 pub struct Shift {
-    /// In the base run: nanoseconds.
+    /// On the base side: nanoseconds, the geometric mean over its boots.
     pub base_ns: f64,
-    /// In the new run: nanoseconds.
+    /// On the new side.
     pub new_ns: f64,
     /// New over base; with `--relative`, of the slow-downs.
     pub ratio: f64,
@@ -53,167 +48,204 @@ pub struct Shift {
     pub p_adjusted: f64,
     /// Is it more than the counters can resolve?
     pub resolved: bool,
+    /// Does every boot of one side lie beyond every boot of the other?
+    pub apart: bool,
+    /// The smallest ratio that would have counted.
+    pub could_show: Option<f64>,
+    #[serde(skip)]
+    error: Error,
+}
+
+/// What a shift is measured against, as logarithms.
+#[derive(Clone, Copy, Debug)]
+struct Error {
+    /// Are there enough samples?
+    judged: bool,
+    /// Does a side have several boots?
+    several: bool,
+    /// The variance of one boot, or of the shift itself where there is one a side: what
+    /// the case shows by itself.
+    own: f64,
+    /// The same, and at least that of its groups.
+    variance: f64,
+    /// The same with what the cases of its groups vary by as a rule, for the interval.
+    typical: f64,
+    /// By how much that is to be multiplied for the shift.
+    scale: f64,
+    degrees: f64,
+    /// What the counter cannot resolve.
+    grain: f64,
+    /// What the boots of a side lie apart by themselves; see [`take_noise`].
+    width: f64,
 }
 
 impl Shift {
-    /// Measures the shift of one quantile.
-    pub fn of(base: &Side, new: &Side, quantile: f64, random: &mut impl Rng) -> Self {
-        let point = |side: &Side| side.level(|e| e.quantile(quantile));
-        let ratio = point(new) / point(base);
-        let (base_ns, new_ns) = (base.stale.quantile(quantile), new.stale.quantile(quantile));
-        let mut shift = Self {
+    /// Measures the shift of one quantile, as far as the case itself shows it.
+    pub fn of(base: &[Boot], new: &[Boot], quantile: f64, random: &mut impl Rng) -> Self {
+        let logs = |side: &[Boot]| side.iter().map(|b| b.log(quantile)).collect::<Vec<_>>();
+        let (xs, ys) = (logs(base), logs(new));
+        let time = |side: &[Boot]| {
+            let logs: Vec<_> = side
+                .iter()
+                .map(|b| b.stale.quantile(quantile).ln())
+                .collect();
+            mean(&logs).exp()
+        };
+        let (base_ns, new_ns) = (time(base), time(new));
+        let grain = base.iter().chain(new).map(|b| b.grain).fold(0.0, f64::max);
+        let several = xs.len() + ys.len() > 2;
+        let degrees = (xs.len() + ys.len() - 2) as f64;
+        let (variance, scale) = if several {
+            let squares = |side: &[f64]| variance(side) * (side.len() - 1) as f64;
+            let scale = 1.0 / xs.len() as f64 + 1.0 / ys.len() as f64;
+            ((squares(&xs) + squares(&ys)) / degrees, scale)
+        } else {
+            let errors = base.iter().chain(new).map(|b| b.error(quantile, random));
+            (errors.map(|error| error.powi(2)).sum(), 1.0)
+        };
+        let ends = |side: &[f64]| {
+            let low = side.iter().copied().fold(f64::INFINITY, f64::min);
+            (low, side.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+        };
+        let (x, y) = (ends(&xs), ends(&ys));
+        Self {
             base_ns,
             new_ns,
-            ratio,
+            ratio: (mean(&ys) - mean(&xs)).exp(),
             interval: None,
             p: 1.0,
             p_adjusted: 1.0,
-            resolved: (new_ns - base_ns).abs() > base.grain.max(new.grain),
-        };
-        if !(base.supports(quantile) && new.supports(quantile)) {
-            return shift;
+            resolved: (new_ns - base_ns).abs() > grain,
+            apart: y.0 > x.1 || x.0 > y.1,
+            could_show: None,
+            error: Error {
+                judged: base.iter().chain(new).all(|b| b.supports(quantile)),
+                several,
+                own: variance,
+                variance,
+                typical: variance,
+                scale,
+                degrees: if several {
+                    degrees + OF_GROUP
+                } else {
+                    OF_ROUNDS
+                },
+                grain: (grain / base_ns.min(new_ns).max(f64::MIN_POSITIVE)).ln_1p(),
+                width: (x.1 - x.0).max(y.1 - y.0),
+            },
         }
-        let mut draws: Vec<f64> = (0..RESAMPLES)
-            .map(|_| {
-                let mut level = |side: &Side| side.level(|e| e.resample(quantile, random));
-                (level(new) / level(base)).ln()
-            })
-            .collect();
-        draws.sort_by(f64::total_cmp);
-        let at = |share: f64| draws[((RESAMPLES - 1) as f64 * share).round() as usize].exp();
-        shift.interval = Some((at(0.025).min(ratio), at(0.975).max(ratio)));
-        shift.p = probability(ratio.ln(), &draws);
-        shift
     }
 
     /// Are there enough samples for the shift to count?
     pub const fn judged(&self) -> bool {
-        self.interval.is_some()
+        self.error.judged
+    }
+
+    /// Has a side several boots?
+    pub const fn is_of_several(&self) -> bool {
+        self.error.several
+    }
+
+    /// Is it outside of what a side shows by itself: does every boot of the one lie beyond
+    /// every boot of the other, and are the sides further apart than the boots of either?
+    pub fn is_outside(&self) -> bool {
+        self.apart && self.ratio.ln().abs() > self.error.width
+    }
+
+    /// Says how sure it is, when the noise of its groups has been taken in.
+    pub fn settle(&mut self) {
+        let error = (self.error.variance * self.error.scale).sqrt();
+        let shift = self.ratio.ln();
+        let t = match (shift.abs(), error) {
+            (0.0, _) => 0.0,
+            (shift, error) => shift / error,
+        };
+        self.p = student::two_sided(t, self.error.degrees);
+        let degrees = match self.error.several {
+            true => self.error.degrees + OF_INTERVAL,
+            false => self.error.degrees,
+        };
+        let reach = student::limit(0.05, degrees) * (self.error.typical * self.error.scale).sqrt();
+        let reach = reach.max(self.error.grain);
+        self.interval = Some(((shift - reach).exp(), (shift + reach).exp()));
+    }
+
+    /// The smallest ratio that would have counted among so many tests.
+    fn set_limit(&mut self, threshold: f64, family_error: f64, tests: usize) {
+        let p = family_error / tests.max(1) as f64;
+        let error = (self.error.variance * self.error.scale).sqrt();
+        let least = student::limit(p, self.error.degrees) * error;
+        let least = least.max(self.error.grain).max(self.error.width);
+        self.could_show = Some(least.exp().max(threshold));
     }
 }
 
-/// The two-sided probability that the logarithm of a ratio lies as far from 0
-/// as it does, when nothing has changed. Where resamples themselves cross 0
-/// they are counted; beyond, a normal of their spread is taken, as a thousand
-/// resamples say nothing of one in a million.
-fn probability(log_ratio: f64, sorted: &[f64]) -> f64 {
-    let count = sorted.len() as f64;
-    let mean = sorted.iter().sum::<f64>() / count;
-    let variance = sorted.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    let normal = if variance > 0.0 {
-        erfc(log_ratio.abs() / variance.sqrt() / SQRT_2)
-    } else if log_ratio == 0.0 {
-        1.0
-    } else {
+/// Of one group of cases, a state's or an operation's: what three quarters of them vary by
+/// at most, each varies by at least (not the mean: one operation that an emulator makes a
+/// hundred times noisier than the others would hide them). With one run a side an operation may have changed in each of its states,
+/// and differently: then only what more than one of its cases have gone the other way is
+/// its noise, as a change goes one way.
+pub fn take_noise(group: &mut [&mut Shift], is_operation: bool) {
+    let logs: Vec<_> = group.iter().map(|s| s.ratio.ln()).collect();
+    let several = group.first().is_some_and(|first| first.error.several);
+    // The quartile of a chi-square distribution of 2 to 8 degrees of freedom, over those.
+    let of_quartile = if several { 1.33 } else { 1.0 };
+    let noise = if several {
+        let all = sorted(group.iter().map(|s| s.error.own).collect());
+        all[(all.len() - 1) * 3 / 4]
+    } else if is_operation {
         0.0
+    } else {
+        spread(&logs).powi(2)
     };
-    let below = sorted.partition_point(|d| *d <= 0.0) as f64;
-    let crossing = (2.0 * below.min(count - below) / count).min(1.0);
-    normal.max(crossing)
+    for shift in group {
+        shift.error.variance = shift.error.variance.max(noise);
+        shift.error.typical = shift.error.typical.max(noise / of_quartile);
+        if is_operation && !several {
+            let way = shift.ratio.ln().signum();
+            let others = sorted(logs.iter().map(|log| -log * way).collect());
+            let second = others.iter().rev().nth(1).copied().unwrap_or(0.0);
+            shift.error.width = shift.error.width.max(second);
+        }
+    }
+}
+
+/// So few cases say nothing of each other.
+const CASES: usize = 8;
+
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// How far values spread around their median, as a standard deviation of what is normal:
+/// by the middle of their distances and by the last fifth, whichever says more. Fewer
+/// than that may have moved.
+fn spread(values: &[f64]) -> f64 {
+    if values.len() < CASES {
+        return 0.0;
+    }
+    let middle = sorted(values.to_vec())[values.len() / 2];
+    let distances = sorted(values.iter().map(|v| (v - middle).abs()).collect());
+    let at = |tenths: usize| distances[(values.len() - 1) * tenths / 10];
+    // Of a normal distribution half lies within 0.6745, four fifths within 1.2816.
+    (at(5) / 0.6745).max(at(8) / 1.2816)
 }
 
 /// Holm's step-down: adjusts the probabilities of a family of tests so that a
-/// limit of 5 % holds for the whole family, whatever their dependence.
-pub fn holm(family: &mut [&mut Shift]) {
+/// limit of `family_error` holds for the whole family, whatever their dependence. And
+/// says of each what it could have shown.
+pub fn holm(family: &mut [&mut Shift], threshold: f64, family_error: f64) {
     family.sort_by(|a, b| a.p.total_cmp(&b.p));
     let tests = family.len();
     let mut least = 0.0_f64;
     for (rank, shift) in family.iter_mut().enumerate() {
         least = least.max((tests - rank) as f64 * shift.p).min(1.0);
         shift.p_adjusted = least;
+        shift.set_limit(threshold, family_error, tests);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::synthetic::{histogram, random};
-    use stalecore_model::histogram::Histogram;
-
-    fn side(h: &Histogram) -> Side {
-        Side {
-            stale: Empirical::new(h, 1.0).unwrap(),
-            baseline: None,
-            tick: 1.0,
-            grain: 2.0,
-        }
-    }
-
-    #[test]
-    fn the_same_samples_have_not_moved() {
-        let h = histogram(&mut random(1), 1000, 300.0);
-        let shift = Shift::of(&side(&h), &side(&h), 0.5, &mut random(1));
-        assert_eq!(shift.ratio, 1.0);
-        let (low, high) = shift.interval.unwrap();
-        assert!(low <= 1.0 && high >= 1.0 && shift.p > 0.9);
-        assert!(!shift.resolved);
-    }
-
-    #[test]
-    fn a_tenth_more_is_found_in_a_thousand_samples() {
-        let mut made = random(2);
-        let (a, b) = (
-            histogram(&mut made, 1000, 300.0),
-            histogram(&mut made, 1000, 330.0),
-        );
-        let shift = Shift::of(&side(&a), &side(&b), 0.5, &mut random(1));
-        assert!((1.07..1.13).contains(&shift.ratio), "{shift:?}");
-        assert!(
-            shift.interval.unwrap().0 > 1.03 && shift.p < 1e-6,
-            "{shift:?}"
-        );
-    }
-
-    #[test]
-    fn relative_to_the_baseline_a_slower_machine_has_not_moved() {
-        let mut made = random(3);
-        let mut relative = |speed: f64| Side {
-            stale: Empirical::new(&histogram(&mut made, 5000, 300.0 * speed), 1.0).unwrap(),
-            baseline: Empirical::new(&histogram(&mut made, 5000, 100.0 * speed), 1.0),
-            tick: 1.0,
-            grain: 2.0,
-        };
-        let shift = Shift::of(&relative(1.0), &relative(3.0), 0.5, &mut random(1));
-        assert!((0.97..1.03).contains(&shift.ratio), "{shift:?}");
-        assert!(shift.p > 0.001, "{shift:?}");
-    }
-
-    #[test]
-    fn a_tick_or_two_are_not_resolved() {
-        let constant = |value| {
-            let mut h = Histogram::new();
-            h.add_many(value, 1000);
-            h
-        };
-        let shift = |a, b| {
-            Shift::of(
-                &side(&constant(a)),
-                &side(&constant(b)),
-                0.5,
-                &mut random(1),
-            )
-        };
-        assert!(!shift(1, 3).resolved);
-        assert!(shift(1, 4).resolved);
-    }
-
-    #[test]
-    fn holm_is_as_in_the_book() {
-        let blank = Shift::of(
-            &side(&histogram(&mut random(1), 64, 9.0)),
-            &side(&histogram(&mut random(1), 64, 9.0)),
-            0.5,
-            &mut random(1),
-        );
-        let mut shifts: Vec<_> = [0.04, 0.01, 0.03, 0.005]
-            .map(|p| Shift { p, ..blank })
-            .into();
-        let mut family: Vec<_> = shifts.iter_mut().collect();
-        holm(&mut family);
-        let adjusted: Vec<_> = shifts
-            .iter()
-            .map(|s| (s.p_adjusted * 1e3).round())
-            .collect();
-        assert_eq!(adjusted, [60.0, 30.0, 60.0, 20.0]);
-    }
-}
+#[path = "shift_tests.rs"]
+mod tests;

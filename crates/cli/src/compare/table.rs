@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
-use stalecore_model::{run::Run, words};
+use stalecore_model::words;
 
 use super::{
     judge::{Change, Compared, Comparison},
     shift::Shift,
 };
-use crate::lacks::lacks;
 
 /// Writes the table: the cases that changed, or all of them.
 pub fn table(found: &Comparison, all: bool) -> String {
@@ -68,10 +67,24 @@ fn ratio(value: f64) -> String {
     }
 }
 
+/// What one run a side cannot say.
+const ONE_A_SIDE: &str = "One run a side: what differs from boot to boot is not known. What \
+    their rounds, and the cases of a state among each other, vary by stands for it; several \
+    runs a side (compare BASE… -- NEW…) say more.";
+
+/// What a gate can mean where no silicon is.
+const EMULATED: &str = "All of it was emulated: what got worse is of the image, the emulator or \
+    the host, and says nothing of silicon.";
+
 /// The sentences under the table.
 pub fn summary(found: &Comparison) -> String {
     let count = |change: Change| found.cases.iter().filter(|c| c.change == change).count();
-    let mut out = format!("{} in both runs:", words::cases(found.cases.len()));
+    let [base, new] = found.runs;
+    let runs = match base + new {
+        2 => "both runs".into(),
+        _ => format!("all of {base} and {new} runs"),
+    };
+    let mut out = format!("{} in {runs}:", words::cases(found.cases.len()));
     let changes = [
         Change::Worse,
         Change::Slower,
@@ -90,12 +103,25 @@ pub fn summary(found: &Comparison) -> String {
         let _ = write!(out, " {undecided} with nothing to compare,");
     }
     out.pop();
+    let noisy = found.cases.iter().filter(|c| c.noisy).count();
+    if noisy > 0 {
+        let _ = write!(out, "; of {noisy} it is too noisy to say");
+    }
     let mut out = wrap(&(out + "."));
+    if found.not_in_all > 0 {
+        let _ = writeln!(
+            out,
+            "On both sides, and not in every run: {}.",
+            found.not_in_all
+        );
+    }
     if found.only_base + found.only_new > 0 {
         let _ = writeln!(
             out,
-            "Only in the base run: {}; only in the new run: {}.",
-            found.only_base, found.only_new
+            "Only in the base {0}: {1}; only in the new {0}: {2}.",
+            words::with(base.max(new), "run", "runs"),
+            found.only_base,
+            found.only_new
         );
     }
     let failed: BTreeSet<_> = found
@@ -109,6 +135,12 @@ pub fn summary(found: &Comparison) -> String {
         let _ = writeln!(out, "Nothing got worse beyond {} times.", found.threshold);
     } else {
         out.push_str(&wrap(&format!("Got worse: {}.", names.join(", "))));
+    }
+    if base.max(new) == 1 {
+        out.push_str(&wrap(ONE_A_SIDE));
+    }
+    if found.emulated {
+        out.push_str(&wrap(EMULATED));
     }
     out
 }
@@ -133,56 +165,11 @@ fn wrap(text: &str) -> String {
     out
 }
 
-/// What a reader should know before trusting the comparison.
-pub fn warnings(base: &Run, new: &Run) -> Vec<String> {
-    let mut found = Vec::new();
-    let face = |run: &Run| run.machine.as_ref().map(|m| (m.model.clone(), m.cpus));
-    if face(base) != face(new) {
-        found.push("the machines differ".into());
-    }
-    if base.host != new.host {
-        found.push(format!(
-            "the hosts differ: {:?} and {:?}",
-            base.host, new.host
-        ));
-    }
-    let counter = |run: &Run| {
-        run.machine
-            .as_ref()
-            .map(|m| (m.counter.clone(), m.counter_hz))
-    };
-    if counter(base) != counter(new) {
-        found.push("the counters differ".into());
-    }
-    let stale = |run: &Run| run.plan.as_ref().map(|p| (p.stale, p.initiators));
-    if stale(base) != stale(new) {
-        found.push("the stale cores or initiators differ".into());
-    }
-    for (name, run) in [("base", base), ("new", new)] {
-        let makers = run.makers();
-        if !makers.is_empty() {
-            let makers: Vec<_> = makers.iter().map(|m| m.about().to_string()).collect();
-            found.push(format!(
-                "the {name} run was made by {}: it is no finding about the machine",
-                words::list(&makers)
-            ));
-        }
-        if run.end.is_none() {
-            found.push(format!("the {name} run has no closing record"));
-        }
-        if let Some(unread) = run.unread() {
-            found.push(format!(
-                "the {name} run lacks something: {}",
-                lacks(run, &unread)
-            ));
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stalecore_model::run::Run;
+
     use crate::{
         compare::judge::compare,
         synthetic::{self, Shape},
@@ -205,7 +192,13 @@ mod tests {
     fn no_line_is_wider_than_80_columns() {
         let (base, new) = pair(300);
         for relative in [false, true] {
-            let found = compare(&base, &new, 1.25, relative).unwrap();
+            let found = compare(
+                std::slice::from_ref(&base),
+                std::slice::from_ref(&new),
+                1.25,
+                relative,
+            )
+            .unwrap();
             let text = table(&found, true) + &summary(&found);
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
@@ -217,7 +210,13 @@ mod tests {
     #[test]
     fn what_got_worse_is_named() {
         let (base, new) = pair(432);
-        let found = compare(&base, &new, 1.25, false).unwrap();
+        let found = compare(
+            std::slice::from_ref(&base),
+            std::slice::from_ref(&new),
+            1.25,
+            false,
+        )
+        .unwrap();
         let text = summary(&found);
         assert!(
             text.contains("Got worse: ") && text.contains("ic-ivau"),
@@ -229,21 +228,14 @@ mod tests {
     #[test]
     fn the_same_run_gives_no_rows() {
         let (base, _) = pair(60);
-        let found = compare(&base, &base, 1.25, false).unwrap();
+        let found = compare(
+            std::slice::from_ref(&base),
+            std::slice::from_ref(&base),
+            1.25,
+            false,
+        )
+        .unwrap();
         assert_eq!(table(&found, false), "");
         assert!(summary(&found).contains("Nothing got worse"));
-        assert!(warnings(&base, &base).is_empty());
-    }
-
-    #[test]
-    fn unlike_runs_are_warned_of() {
-        let (base, mut new) = pair(5);
-        new.host = "serial \u{1b}[31m/dev/ttyUSB0".into();
-        new.end = None;
-        new.made_by = vec![stalecore_model::record::Maker::Fabric];
-        let text = warnings(&base, &new).join("\n");
-        assert!(text.contains("no closing record") && text.contains("hosts differ"));
-        assert!(text.contains("the new run was made by the fabric, a model: it is no finding"));
-        assert!(!text.contains('\u{1b}'));
     }
 }
