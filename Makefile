@@ -112,7 +112,8 @@ linux linux-all: guests
 	@$(ON_LINUX); \
 	$$pytest tests/linux/test_crash.py > $(TARGET_DIR)/linux/crash.log 2>&1 & crash=$$!; \
 	trap 'kill $$crash; exit 2' INT TERM; \
-	$$pytest tests/linux/test_kexec.py tests/linux/test_reservation.py; kexec=$$?; \
+	$$pytest tests/linux/test_kexec.py tests/linux/test_reservation.py \
+		tests/linux/test_ramoops.py; kexec=$$?; \
 	wait $$crash; crash=$$?; cat $(TARGET_DIR)/linux/crash.log; \
 	test $$crash = 0 && exit $$kexec
 

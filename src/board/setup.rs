@@ -9,9 +9,10 @@ use spin::{Mutex, Once};
 use stalecore_model::{
     cpuset::CpuSet,
     kexec::earlycon,
-    options::{Options, Scenario},
+    options::{Options, Scenario, Then},
     plan::Plan,
     platform::{Platform, Region, Start, Uart, devicetree},
+    ramoops::{Log, Ramoops},
     recorder as log,
 };
 use stalecore_routines::area::PAGE;
@@ -25,6 +26,7 @@ use crate::{
     },
     fabric::{self, EL2_STACK},
     hal::{
+        arch,
         arena::{Arena, Pages, Uncached},
         boot::Tree,
         clock,
@@ -114,6 +116,9 @@ impl Board {
         if options.as_ref().is_ok_and(|o| o.semihosting) || says_semihosting(&platform.bootargs) {
             exit::allow_semihosting();
         }
+        if options.as_ref().is_ok_and(|o| o.then == Then::Reset) {
+            exit::reset_at_the_end();
+        }
         let mut plan = options
             .as_ref()
             .map_err(Clone::clone)
@@ -146,7 +151,16 @@ impl Board {
             Some(region) => Some(Uncached::map(&mut tables, region)?),
             None => None,
         };
-        let taken: Vec<_> = [image, tree].into_iter().chain(recorder).collect();
+        let kept = match options.as_ref().is_ok_and(|o| o.ramoops) {
+            true => ramoops(&platform, &tree, &mut tables).map(Some),
+            false => Ok(None),
+        };
+        let kept_at = kept.iter().flatten().map(|(layout, _)| layout.region);
+        let taken: Vec<_> = [image, tree]
+            .into_iter()
+            .chain(recorder)
+            .chain(kept_at)
+            .collect();
         let built = build(&platform, &plan, boot_cpu, &taken, &mut tables);
         // Whatever went wrong, from here it can be said.
         let el2_tables = tables.activate();
@@ -156,6 +170,9 @@ impl Board {
         let options = options?;
         let (cores, areas, far, conductor_stack) = built?;
         uncached.into_iter().for_each(recorder::set_up);
+        if let Some((layout, memory)) = kept? {
+            console::keep(Log::begin(memory.bytes(), &layout, arch::dmb_st)?);
+        }
         let buffers = areas.into_iter().map(Buffers::new).collect();
         stuck::set_up_far(far);
         let boot_cpu = boot_cpu.ok_or_else(|| {
@@ -232,6 +249,30 @@ impl Board {
         }
         Ok(())
     }
+}
+
+/// Maps the memory in which Linux keeps its logs, which is to be asked for: something
+/// else may be in it.
+///
+/// # Errors
+/// One line: nothing says where it is, or it cannot be used.
+fn ramoops(
+    platform: &Platform,
+    tree: &Region,
+    tables: &mut Tables,
+) -> Result<(Ramoops, Uncached), String> {
+    let layout = match Ramoops::of_bootargs(&platform.bootargs)? {
+        Some(layout) => layout,
+        None => platform.ramoops.ok_or(
+            "ramoops: nothing says where it is; allowed: a node in the device tree, or ramoops.mem_address= and mem_size= as for Linux",
+        )?,
+    };
+    layout.check()?;
+    if layout.region.overlaps(tree) {
+        return Err("ramoops: the device tree is there".into());
+    }
+    let memory = Uncached::map(tables, &layout.region).map_err(|why| format!("ramoops: {why}"))?;
+    Ok((layout, memory))
 }
 
 /// Opens the console on a UART that is mapped.

@@ -8,6 +8,7 @@ use stalecore_model::{
     ktap,
     plan::Case,
     record::{CaseRecord, End, Maker, Record},
+    words,
 };
 
 use super::run::Run;
@@ -70,6 +71,12 @@ impl Run<'_> {
             ));
         }
         self.tell_unconfirmed();
+        if let Some(lost) = console::not_kept().filter(|lost| *lost > 0) {
+            report::note(format!(
+                "ramoops: too small for this log: no room for {} so far",
+                words::count(lost as usize, "byte of it", "bytes of it")
+            ));
+        }
         let strict = self.conductor.max_slowdown.is_some();
         console::with(|out| {
             // Writing to a console cannot fail: a dead line swallows it.

@@ -1,9 +1,9 @@
 //! Free memory: one arena, for stacks and buffers, and what is handed out of it; and
-//! the flight recorder's, which is left as it was.
+//! what outlives a reset, which is left as it was.
 
 #![expect(unsafe_code, reason = "free memory that is taken into use")]
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 use core::{
     ops::Range,
     slice,
@@ -11,6 +11,7 @@ use core::{
 };
 
 use aarch64_paging::paging::PAGE_SIZE;
+use spin::Mutex;
 use stalecore_model::platform::{Platform, Region};
 
 use super::{
@@ -21,8 +22,8 @@ use super::{
 /// Has the arena been taken? There is one.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Is there memory in use that no cache may hold? There is one such region.
-static HAS_UNCACHED: AtomicBool = AtomicBool::new(false);
+/// The memory in use that no cache may hold.
+static UNCACHED: Mutex<Vec<Region>> = Mutex::new(Vec::new());
 
 /// Hands out the arena from its start; the page in front of a stack stays unmapped.
 pub struct Arena {
@@ -143,10 +144,20 @@ impl Uncached {
     pub fn bytes(self) -> &'static mut [u8] {
         let Self(Pages { start, size, asid }) = self;
         pin(asid);
-        assert!(!HAS_UNCACHED.swap(true, Ordering::Relaxed), "one region");
+        let region = Region {
+            base: start as u64,
+            size: size as u64,
+        };
+        let mut uncached = UNCACHED.lock();
+        assert!(
+            !uncached.iter().any(|other| other.overlaps(&region)),
+            "once"
+        );
+        uncached.push(region);
+        drop(uncached);
         // SAFETY: the tables in use map it for reading and writing, and stay; it is
-        // not the image's (`map_uncached`), not the arena's (`find_free` leaves what is
-        // taken), and given out once. Any bytes are bytes.
+        // not the image's nor a device's (`map_uncached`), not the arena's (`find_free`
+        // leaves what is taken), and no byte is given out twice. Any bytes are bytes.
         unsafe { slice::from_raw_parts_mut(start as *mut u8, size) }
     }
 }

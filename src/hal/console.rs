@@ -16,6 +16,7 @@ use safe_mmio::UniqueMmioPointer;
 use spin::Mutex;
 use stalecore_model::{
     platform::{Uart, UartKind},
+    ramoops,
     uart::{Drain, Next, Takeover, write_resumed},
 };
 
@@ -114,6 +115,25 @@ pub struct Console {
     drain: Drain,
 }
 
+/// Where what is printed goes: to the console, to memory that Linux reads after the
+/// reset, or both.
+struct Out {
+    console: Option<Console>,
+    kept: Option<ramoops::Log<'static>>,
+}
+
+impl fmt::Write for Out {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if let Some(kept) = &mut self.kept {
+            kept.write(text.as_bytes());
+        }
+        match &mut self.console {
+            Some(console) => console.write_str(text),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Has a console been made? There is one.
 static MADE: AtomicBool = AtomicBool::new(false);
 
@@ -198,16 +218,29 @@ static PROGRESS: AtomicU64 = AtomicU64::new(0);
 #[used]
 static LOST: AtomicU64 = AtomicU64::new(0);
 
-static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
+static OUT: Mutex<Out> = Mutex::new(Out {
+    console: None,
+    kept: None,
+});
 
 /// Makes `console` the one that [`print`] writes to. What comes begins a line of
 /// its own: firmware, or a boot that was reset, may have left half of one.
 pub fn install(console: Console) {
-    *CONSOLE.lock() = Some(console);
+    OUT.lock().console = Some(console);
     print(format_args!("\n"));
 }
 
-/// Writes text to the console, if there is one: see [`with`].
+/// From now on what is printed is kept there too.
+pub fn keep(log: ramoops::Log<'static>) {
+    OUT.lock().kept = Some(log);
+}
+
+/// Bytes that the memory for Linux had no room for, if there is any.
+pub fn not_kept() -> Option<u64> {
+    OUT.try_lock()?.kept.as_ref().map(ramoops::Log::lost)
+}
+
+/// Writes text to the console, and to what is kept: see [`with`].
 pub fn print(text: fmt::Arguments<'_>) {
     with(|console| {
         // Writing to a console cannot fail: a dead line swallows it.
@@ -215,14 +248,14 @@ pub fn print(text: fmt::Arguments<'_>) {
     });
 }
 
-/// Gives the console to `write`, if there is one. Only the conductor and a core that
+/// Gives the console to `write`, and what is kept. Only the conductor and a core that
 /// ends the run write; a core that was stopped in the middle of a line does
 /// not hold up the one that reports it.
 pub fn with(write: impl FnOnce(&mut dyn fmt::Write)) {
     let progress = || PROGRESS.load(Ordering::Relaxed);
     let mut wait = None;
     let mut guard = loop {
-        if let Some(guard) = CONSOLE.try_lock() {
+        if let Some(guard) = OUT.try_lock() {
             break guard;
         }
         let now = clock::now();
@@ -235,27 +268,25 @@ pub fn with(write: impl FnOnce(&mut dyn fmt::Write)) {
             // has had it for longer than any record takes, so it is gone, and
             // this core is about to end the run: two writers of a UART garble a
             // line, no more.
-            unsafe { CONSOLE.force_unlock() }
+            unsafe { OUT.force_unlock() }
             wait = None;
         }
         arch::pause();
     };
-    if let Some(console) = guard.as_mut() {
-        write(console);
-    }
+    write(&mut *guard);
 }
 
 /// The next byte that came over the console, if one is there. Only where the boot
 /// arguments allow it: whatever else listens on that line is none of ours.
 pub fn heard() -> Option<u8> {
-    CONSOLE.try_lock()?.as_mut()?.device.read()
+    OUT.try_lock()?.console.as_mut()?.device.read()
 }
 
 /// Waits for a moment until what was printed has left the machine: what comes next
 /// may be the last thing that it does.
 pub fn flush() {
-    if let Some(console) = CONSOLE.try_lock()
-        && let Some(console) = console.as_ref()
+    if let Some(out) = OUT.try_lock()
+        && let Some(console) = &out.console
     {
         console.flush();
     }

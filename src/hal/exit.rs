@@ -11,13 +11,19 @@ use super::{
 };
 
 static SEMIHOSTING: AtomicBool = AtomicBool::new(false);
+static RESETS: AtomicBool = AtomicBool::new(false);
 
 /// `HLT #0xf000` is answered on this machine: somebody said so.
 pub fn allow_semihosting() {
     SEMIHOSTING.store(true, Ordering::Relaxed);
 }
 
-/// Ends the run with a code: a final line, then semihosting or power off.
+/// The machine is to be reset at the end, not turned off.
+pub fn reset_at_the_end() {
+    RESETS.store(true, Ordering::Relaxed);
+}
+
+/// Ends the run with a code: a final line, then semihosting, or off, or a reset.
 pub fn end(code: ExitCode) -> ! {
     watchdog::disarm();
     println!("stalecore: exit {}", code as u8);
@@ -25,7 +31,10 @@ pub fn end(code: ExitCode) -> ! {
     if SEMIHOSTING.load(Ordering::Relaxed) {
         semihosting::process::exit(i32::from(code as u8));
     }
-    // Where this does not work the final line has said everything.
+    // Where these do not work the final line has said everything.
+    if RESETS.load(Ordering::Relaxed) {
+        let _ = psci::system_reset();
+    }
     let _ = psci::system_off();
     loop {
         arch::wfi();

@@ -178,6 +178,13 @@ impl Tables {
         if start < layout::image_end() && layout::image_start() < start + size {
             return Err(format!("{start:#x} is in the image, not free memory"));
         }
+        let region = Region {
+            base: start as u64,
+            size: size as u64,
+        };
+        if self.devices.iter().any(|device| device.overlaps(&region)) {
+            return Err(format!("{start:#x} is a device's, not memory"));
+        }
         self.el1
             .map_range(
                 &MemoryRegion::new(start, start + size),

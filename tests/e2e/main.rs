@@ -22,6 +22,7 @@ mod listing;
 mod makers;
 mod mishaps;
 mod odd_machines;
+mod ramoops;
 mod outputs;
 mod readme;
 mod reset;

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The device tree of QEMU's `virt` with so many cores, changed as text.
-fn tree(dir: &Path, cpus: usize, change: impl FnOnce(String) -> String) -> PathBuf {
+pub fn tree(dir: &Path, cpus: usize, change: impl FnOnce(String) -> String) -> PathBuf {
     let [original, text, changed] = ["virt.dtb", "virt.dts", "odd.dtb"].map(|name| dir.join(name));
     let machine = format!("virt,gic-version=3,dumpdtb={}", original.display());
     run(Command::new("qemu-system-aarch64")

@@ -71,6 +71,8 @@ def first(kernel):
     files = common("init")
     files["vmlinuz"] = executable(LINUX / kernel / "vmlinuz")
     files["capture.cpio"] = (0o100644, newc(common("capture")))
+    for name in ("reed_solomon", "ramoops"):
+        files[f"{name}.ko"] = executable(LINUX / kernel / f"{name}.ko")
     base = LINUX / kernel / f"{modules.BASE}.ko"
     for name in modules.INIT:
         content, where = modules.module(base, name, kernel == "newest")

@@ -36,6 +36,7 @@ pub mod mark;
 pub mod options;
 pub mod plan;
 pub mod platform;
+pub mod ramoops;
 pub mod reader;
 pub mod record;
 pub mod recorder;

@@ -110,9 +110,17 @@ impl Limits {
         // itself, and need not wait for a ladder.
         let told = if alone { deadline * 2 } else { block };
         let quiet = Duration::from_millis(plan.dwell.longest_ms().into());
+        // The cases of a group are told of together, and in between, every few seconds,
+        // that they go on. Where instructions are the clock, those are the guest's
+        // seconds, of which each may be many of the host's.
+        let largest = plan.groups.iter().map(|group| group.cases.len()).max();
+        let together = match options.icount {
+            true => largest.unwrap_or(1) * VISITS,
+            false => 1,
+        };
         let silence = Duration::from_secs(15)
             + Duration::from_millis(100) * cores
-            + case
+            + times(case, together)
             + quiet * 2
             + told
             + crash;
@@ -200,6 +208,15 @@ mod tests {
         assert!(without.silence > Duration::from_secs(3 * 5));
         let quick = limits("stalecore.deadline-ms=1 stalecore.sentinel=off", 8, None);
         assert_eq!(quick.look, Some(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn where_instructions_are_the_clock_a_group_may_be_silent() {
+        let silence = |text: &str| limits(text, 4, None).silence;
+        let one = "stalecore.ops=ic-ivau stalecore.stale=spin";
+        let counted = |text: &str| silence(&format!("{text} stalecore.icount=on"));
+        assert!(counted("") > silence("") + Duration::from_secs(8));
+        assert!(counted(one) < silence(one) + Duration::from_secs(1));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod capture;
 mod prefix;
+mod pstore;
 
 use std::{
     io::Read,
@@ -35,7 +36,8 @@ const LARGEST: u64 = 256 << 20;
 #[derive(clap::Args)]
 pub struct Args {
     /// What minicom, picocom, screen, tio, conserver, `ts` or a BMC has saved, or - for standard
-    /// input; stamps before each line, colours and wrapped lines are seen through
+    /// input; stamps before each line, colours and wrapped lines are seen through. Or a folder
+    /// like /sys/fs/pstore, with what --ramoops on has left there
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: PathBuf,
     /// Which run of a log that has several, from 1 [default: the last]
@@ -97,6 +99,9 @@ pub fn read(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if path.is_dir() {
+        return pstore::read(path, LARGEST);
+    }
     if path != Path::new("-") {
         return whole_file::read(path, LARGEST);
     }

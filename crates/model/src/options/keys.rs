@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use super::{
-    AfterBlock, Auto, CaseNumbers, CounterChoice, Options, Preset, Scenario, Sentinel,
+    AfterBlock, Auto, CaseNumbers, CounterChoice, Options, Preset, Scenario, Sentinel, Then,
     values::{list, names, number, one_of, ratio, switch, time, word},
 };
 use crate::{
@@ -72,6 +72,8 @@ const COUNTER: &[(&str, CounterChoice)] = &[
 /// The words of `--after-block`.
 const AFTER_BLOCK: &[(&str, AfterBlock)] =
     &[("end", AfterBlock::End), ("reset", AfterBlock::Reset)];
+/// The words of `--then`.
+const THEN: &[(&str, Then)] = &[("off", Then::Off), ("reset", Then::Reset)];
 /// The words of `--scenario`.
 const SCENARIO: &[(&str, Scenario)] = &[("plan", Scenario::Plan), ("kdump", Scenario::Kdump)];
 
@@ -291,6 +293,18 @@ pub const KEYS: &[Key] = &[
         read: |o, value| one_of(value, AFTER_BLOCK).map(|after| o.after_block = after),
         write: |o| word(o.after_block, AFTER_BLOCK),
     },
+    Key {
+        name: "then",
+        about: "how to leave the machine when the run has ended and nobody takes its exit code",
+        takes: "off, or reset, so that what is installed boots",
+        read: |o, value| one_of(value, THEN).map(|then| o.then = then),
+        write: |o| word(o.then, THEN),
+    },
+    switch!(
+        "ramoops",
+        "leave the console's log in Linux's ramoops memory too, for /sys/fs/pstore after the reset",
+        ramoops
+    ),
     switch!(
         "ask",
         "at the end, wait to be asked over the console for records that were lost (serial --ask)",

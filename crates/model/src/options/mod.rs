@@ -48,6 +48,16 @@ pub enum AfterBlock {
     Reset,
 }
 
+/// How the machine is left when the run has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Then {
+    /// Off, where firmware can do that.
+    #[default]
+    Off,
+    /// Reset, so that what was installed on it boots.
+    Reset,
+}
+
 /// Which core watches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Sentinel {
@@ -137,6 +147,10 @@ pub struct Options {
     pub dwell_ms: Option<Vec<u32>>,
     /// What follows a block that nothing releases.
     pub after_block: AfterBlock,
+    /// How the machine is left.
+    pub then: Then,
+    /// Is the console's log kept in Linux's ramoops memory too?
+    pub ramoops: bool,
     /// May the console's input be read, once the run has ended, for requests to send
     /// records again?
     pub ask: bool,
@@ -179,6 +193,8 @@ impl Default for Options {
             wait_ms: None,
             dwell_ms: None,
             after_block: AfterBlock::End,
+            then: Then::Off,
+            ramoops: false,
             ask: false,
             semihosting: false,
             hold: false,

@@ -19,7 +19,7 @@ use super::{
     cpu_map,
     property::{number, text},
 };
-use crate::{cpuset::MAX_CPUS, kexec::Kexec};
+use crate::{cpuset::MAX_CPUS, kexec::Kexec, ramoops::Ramoops};
 
 /// Nodes deeper than this are passed over: real trees have a handful of levels.
 const MAX_DEPTH: usize = 16;
@@ -109,6 +109,7 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         uart,
         memory,
         reserved,
+        ramoops: found.ramoops,
         watchdog: found.watchdog,
         bootargs: chosen.bootargs,
         rsdp: chosen.rsdp,
@@ -153,6 +154,7 @@ struct Found {
     uarts: Vec<(String, Uart)>,
     memory: Vec<Region>,
     reserved: Vec<Region>,
+    ramoops: Option<Ramoops>,
     watchdog: Option<Watchdog>,
     notes: Vec<String>,
 }
@@ -254,7 +256,11 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
             .memory
             .extend(regions(node, path).into_iter().filter(|r| r.size > 0));
     } else if parent == "reserved-memory" {
-        found.reserved.extend(regions(node, path));
+        let memory = regions(node, path);
+        if let ([region], true) = (&memory[..], is(&["ramoops"])) {
+            found.ramoops = Some(Ramoops::of_node(node, *region));
+        }
+        found.reserved.extend(memory);
     } else if is(&["arm,psci", "arm,psci-0.2", "arm,psci-1.0"]) {
         found.psci = match node
             .property("method")

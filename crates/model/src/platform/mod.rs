@@ -12,7 +12,7 @@ use alloc::{string::String, vec::Vec};
 
 pub use gic::{Gic, GicV3, Redistributors};
 
-use crate::kexec::Kexec;
+use crate::{kexec::Kexec, ramoops::Ramoops};
 
 /// A range of physical addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
@@ -209,6 +209,8 @@ pub struct Platform {
     pub memory: Vec<Region>,
     /// Memory that must not be touched.
     pub reserved: Vec<Region>,
+    /// Where Linux keeps its logs over a reset, if the tree says so.
+    pub ramoops: Option<Ramoops>,
     /// The watchdog, if there is one.
     pub watchdog: Option<Watchdog>,
     /// The boot arguments.
@@ -280,6 +282,7 @@ pub(crate) mod tests {
             uart: None,
             memory,
             reserved,
+            ramoops: None,
             watchdog: None,
             bootargs: String::new(),
             rsdp: None,

@@ -34,6 +34,7 @@ fn handover() -> Platform {
         uart: None,
         memory: vec![region(0x4000_0000, 0x1000_0000)],
         reserved: vec![region(0x4100_0000, 0x1000)],
+        ramoops: None,
         watchdog: None,
         bootargs: "stalecore.samples=3".into(),
         rsdp: Some(1),
