@@ -152,7 +152,7 @@ fn scan(
         if number == in_full {
             only_outline.store(true, Ordering::Relaxed);
         }
-        show(&crash, number).map_err(Failure::Write)
+        show(crash, number).map_err(Failure::Write)
     });
     let mut log = log;
     let mut head = Vec::new();

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, Input, MatchKind};
+use aho_corasick::{AhoCorasick, Input, Match, MatchKind, packed};
 
 /// Words of the lines that begin a crash or are a step of it. All words of all
 /// lists have at least four bytes: the search tests that many at once.
@@ -153,23 +153,61 @@ pub struct Found {
     pub is_crash: bool,
 }
 
-/// The depths, each with the words that it looks for beyond the one before. None
-/// has more than 64, which is what can be tested at once.
+/// What is searched for at once: the words of a depth, with those of the one before it
+/// where one search for both is faster.
 const LISTS: [(Depth, &[&[&str]]); 3] = [
     (Depth::Crashes, &[CRASH, CONTEXT]),
-    (Depth::Outline, &[OUTLINE]),
+    (Depth::Outline, &[CRASH, CONTEXT, OUTLINE]),
     (Depth::Details, &[DETAILS]),
 ];
 
+/// Of a search, the words that are there at every depth.
+const ALWAYS: usize = CRASH.len() + CONTEXT.len();
+
+/// The lists to be searched for each depth.
+const fn lists(depth: Depth) -> &'static [usize] {
+    match depth {
+        Depth::Crashes => &[0],
+        Depth::Outline => &[1],
+        Depth::Details => &[1, 2],
+    }
+}
+
+/// A search for one of several words.
+struct Words {
+    /// Many bytes at once, where the processor has instructions for that.
+    vector: Option<packed::Searcher>,
+    /// One by one.
+    automaton: AhoCorasick,
+}
+
+impl Words {
+    fn new(words: &[&str]) -> Self {
+        // More words at once than the library would take on its own: each is four
+        // bytes or longer, and they differ early.
+        let mut vector = packed::Config::new()
+            .heuristic_pattern_limits(false)
+            .builder();
+        Self {
+            vector: vector.extend(words).build(),
+            automaton: AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostFirst)
+                .build(words)
+                .expect("a few dozen short words fit the automaton"),
+        }
+    }
+
+    fn find(&self, text: &[u8], at: usize) -> Option<Match> {
+        match &self.vector {
+            Some(vector) => vector.find_in(text, (at..text.len()).into()),
+            None => self.automaton.find(Input::new(text).range(at..)),
+        }
+    }
+}
+
 /// A search for each.
-static SEARCHES: LazyLock<[AhoCorasick; LISTS.len()]> = LazyLock::new(|| {
-    LISTS.map(|(_, words)| {
-        AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostFirst)
-            .build(words.concat())
-            .expect("a few dozen short words fit the automaton")
-    })
-});
+static SEARCHES: LazyLock<[Words; LISTS.len()]> =
+    LazyLock::new(|| LISTS.map(|(_, words)| Words::new(&words.concat())));
 
 /// A text, and where the next word of each depth is.
 pub struct Search<'t> {
@@ -204,8 +242,7 @@ impl<'t> Search<'t> {
 
     /// Finds the first word from `at` on, which never goes back.
     pub fn find(&mut self, at: usize, depth: Depth) -> Option<Found> {
-        let lists = LISTS.iter().take_while(|(least, _)| *least <= depth);
-        let words = (0..lists.count()).filter_map(|list| self.next(list, at));
+        let words = lists(depth).iter().filter_map(|list| self.next(*list, at));
         words.min_by_key(|word| word.start)
     }
 
@@ -216,14 +253,18 @@ impl<'t> Search<'t> {
             Next::Is(found) if found.start >= at => return Some(found),
             _ => {}
         }
-        let word = SEARCHES[list].find(Input::new(self.text).range(at..));
+        let word = SEARCHES[list].find(self.text, at);
         let found = word.map(|word| Found {
             start: word.start(),
             // A line end at the front of a word belongs to the line before.
             at: word.start() + usize::from(self.text[word.start()] == b'\n'),
             end: word.end(),
-            depth: LISTS[list].0,
-            is_crash: list == 0 && word.pattern().as_usize() < CRASH.len(),
+            depth: match LISTS[list].0 {
+                Depth::Details => Depth::Details,
+                _ if word.pattern().as_usize() < ALWAYS => Depth::Crashes,
+                depth => depth,
+            },
+            is_crash: list != 2 && word.pattern().as_usize() < CRASH.len(),
         });
         self.next[list] = found.map_or(Next::None, Next::Is);
         found

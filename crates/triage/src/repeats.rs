@@ -1,8 +1,6 @@
 //! Lines that stand twice: a boot console that was kept beside the ordinary one
 //! prints everything again.
 
-use std::collections::VecDeque;
-
 use super::prefix::Stamp;
 
 /// Lines remembered.
@@ -14,7 +12,9 @@ const APART: u64 = 3;
 /// The last lines.
 #[derive(Default)]
 pub struct Repeats {
-    last: VecDeque<Known>,
+    last: [Known; NEAR],
+    /// The oldest of them.
+    oldest: usize,
 }
 
 /// A line that was seen.
@@ -29,29 +29,25 @@ impl Repeats {
     /// Was this line there a moment ago, with the same time? Lines without a
     /// time are compared with the one right before.
     pub fn seen(&mut self, stamp: &Stamp<'_>, text: &[u8], line: u64) -> bool {
+        let (micros, text) = (stamp.micros, text.trim_ascii());
         if text.is_empty() {
             return false;
         }
-        let (micros, text) = (stamp.micros, text.trim_ascii());
         let apart = if micros.is_some() { APART } else { 1 };
         let same = |known: &Known| {
             known.micros == micros && line.abs_diff(known.line) <= apart && known.text == text
         };
-        if let Some(at) = self.last.iter().position(same) {
-            self.last.remove(at);
+        if let Some(known) = self.last.iter_mut().find(|known| same(known)) {
+            // Like no line that comes: none of those is empty.
+            known.text.clear();
             return true;
         }
-        let mut known = match self.last.len() {
-            NEAR => self.last.pop_front().unwrap_or_default(),
-            _ => Known::default(),
-        };
+        let known = &mut self.last[self.oldest];
+        self.oldest = (self.oldest + 1) % NEAR;
+        known.micros = micros;
+        known.line = line;
         known.text.clear();
         known.text.extend_from_slice(text);
-        self.last.push_back(Known {
-            micros,
-            line,
-            ..known
-        });
         false
     }
 }

@@ -18,6 +18,7 @@ use super::{
     evidence::Support,
     findings::{self, Evidence, Finding},
     hung::{self, Hung},
+    mark::Time,
     outcome::{Kind, Outcome, Status, status},
     signature,
     stale::{self, Other, Stack, Stale},
@@ -34,7 +35,7 @@ pub struct StepReading {
     /// The line that shows it.
     pub line: Option<u64>,
     /// Its time as printed.
-    pub time: Option<String>,
+    pub time: Option<Time>,
 }
 
 /// The kernel.
@@ -64,7 +65,7 @@ pub struct CaptureReading {
     /// The last line heard of it.
     pub last_line: Option<u64>,
     /// Its time.
-    pub last_time: Option<String>,
+    pub last_time: Option<Time>,
     /// Its text.
     pub last_text: Option<String>,
 }
@@ -108,7 +109,7 @@ pub struct Head {
     /// The line where it begins.
     pub line: Option<u64>,
     /// The time where it begins, as printed.
-    pub time: Option<String>,
+    pub time: Option<Time>,
     /// The CPU that went down the kdump path.
     pub cpu: Option<u32>,
     /// The CPU that was stuck, in a lockup: mostly the same.

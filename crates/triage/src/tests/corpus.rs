@@ -62,7 +62,7 @@ fn one(text: &mut String, reading: &Reading) -> std::fmt::Result {
         None => Ok(()),
     };
     line("line", head.line.map(|l| l.to_string()))?;
-    line("time", head.time.clone())?;
+    line("time", head.time.as_ref().map(ToString::to_string))?;
     line("cpu", head.cpu.map(|c| c.to_string()))?;
     line(
         "stuck",

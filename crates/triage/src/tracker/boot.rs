@@ -30,7 +30,7 @@ pub(super) struct Boot {
     pub offline: Vec<u32>,
 }
 
-impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
+impl<E, F: FnMut(&Crash) -> Result<(), E>> Tracker<F> {
     /// The machine was reset: whatever boots next is no capture kernel.
     pub(super) fn reset(&mut self, line: u64) -> Result<(), E> {
         if let Some(crash) = &mut self.current {

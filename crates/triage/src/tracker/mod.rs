@@ -31,10 +31,11 @@ const PENDING_TIME: u64 = 15_000_000;
 /// Collects crashes and hands each, complete, to `out`.
 pub struct Tracker<F> {
     out: F,
-    current: Option<Crash>,
+    // On the heap, as it is large, and handed on from hand to hand.
+    current: Option<Box<Crash>>,
     /// Dumps without a crash: the log may begin behind its first lines.
-    pending: Option<Crash>,
-    held: Vec<Crash>,
+    pending: Option<Box<Crash>>,
+    held: Vec<Box<Crash>>,
     boot: Boot,
     repeats: Repeats,
     /// What is read comes from records in persistent storage.
@@ -48,7 +49,7 @@ pub struct Tracker<F> {
     capture_follows: bool,
 }
 
-impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
+impl<E, F: FnMut(&Crash) -> Result<(), E>> Tracker<F> {
     /// A tracker at the beginning of a log.
     pub fn new(out: F) -> Self {
         Self {
@@ -91,7 +92,7 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             stamp: found_at,
             whole: line.complete,
         };
-        let in_capture = |c: &&mut Crash| c.boot.is_some() && c.next_boot.is_none();
+        let in_capture = |c: &&mut Box<Crash>| c.boot.is_some() && c.next_boot.is_none();
         if let Some(crash) = self.current.as_mut().filter(in_capture)
             && !text.is_empty()
         {
@@ -155,7 +156,12 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
                 }
             }
             message => {
-                match Fit::of(self.current.as_ref(), &message, stamp, self.fence_number()) {
+                match Fit::of(
+                    self.current.as_deref(),
+                    &message,
+                    stamp,
+                    self.fence_number(),
+                ) {
                     Fit::Ignore => return Ok(()),
                     Fit::Pend => {
                         self.pend(message, at);
@@ -207,8 +213,8 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
     }
 
     /// A crash of which nothing is known but its boot.
-    fn fresh(&self, stamp: &Stamp<'_>) -> Crash {
-        let mut crash = Crash {
+    fn fresh(&self, stamp: &Stamp<'_>) -> Box<Crash> {
+        let mut crash = Box::new(Crash {
             logged: stamp.logged,
             quoted: self.fence_number(),
             release: self
@@ -222,7 +228,7 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             mpidrs: self.boot.mpidrs.clone(),
             offline: self.boot.offline.clone(),
             ..Crash::default()
-        };
+        });
         crash.lines.release = self.boot.release.as_ref().map(|(_, line)| *line);
         crash.lines.cpus_up = self.boot.cpus_up.map(|(_, line)| line);
         crash
@@ -235,7 +241,8 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
             .current
             .as_mut()
             .filter(|_| split)
-            .and_then(Crash::split_off_late);
+            .and_then(|crash| crash.split_off_late())
+            .map(Box::new);
         if let Some(crash) = self.current.as_mut().filter(|_| self.boot.is_capture)
             && crash.boot.is_some()
         {
@@ -281,7 +288,7 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
         // quotation, is prose if the text turns out to be Markdown.
         let bare = !crash.logged && crash.quoted.is_none() && !crash.has_details;
         if !bare && self.held.is_empty() {
-            return (self.out)(crash);
+            return (self.out)(&crash);
         }
         self.held.push(crash);
         if self.held.len() == MAX_HELD {
@@ -294,7 +301,7 @@ impl<E, F: FnMut(Crash) -> Result<(), E>> Tracker<F> {
         for crash in std::mem::take(&mut self.held) {
             let bare = !crash.logged && crash.quoted.is_none() && !crash.has_details;
             if !(bare && self.fences > 0) {
-                (self.out)(crash)?;
+                (self.out)(&crash)?;
             }
         }
         Ok(())

@@ -14,17 +14,7 @@ pub use boot::part;
 /// was not cut off at its end.
 pub fn parse(text: &[u8], complete: bool) -> Option<Message<'_>> {
     let text = text.trim_ascii();
-    // The most frequent come first.
-    let found = fence(text)
-        .or_else(|| frame(text))
-        .or_else(|| dump(text))
-        .or_else(|| lockup(text, complete))
-        .or_else(|| crash(text))
-        .or_else(|| stop(text))
-        .or_else(|| stall::parse(text))
-        .or_else(|| boot::parse(text))
-        .or_else(|| firmware::parse(text))
-        .or_else(|| tool::parse(text))?;
+    let found = families(text, complete)?;
     // What a cut would have changed without making it unreadable is left out.
     let sure = complete
         || !matches!(
@@ -42,6 +32,35 @@ pub fn parse(text: &[u8], complete: bool) -> Option<Message<'_>> {
                 | Message::PrimarySign
         );
     sure.then_some(found)
+}
+
+/// Asks each family of messages in turn, the most frequent first. One by one, and not
+/// chained: a message is large, and would be moved at each link.
+fn families(text: &[u8], complete: bool) -> Option<Message<'_>> {
+    for family in [fence, frame, dump] {
+        let found = family(text);
+        if found.is_some() {
+            return found;
+        }
+    }
+    let found = lockup(text, complete);
+    if found.is_some() {
+        return found;
+    }
+    for family in [
+        crash,
+        stop,
+        stall::parse,
+        boot::parse,
+        firmware::parse,
+        tool::parse,
+    ] {
+        let found = family(text);
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
 }
 
 fn lockup(text: &[u8], complete: bool) -> Option<Message<'_>> {
