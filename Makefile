@@ -99,13 +99,15 @@ ktap: deps-test venv build
 schema:
 	STALECORE_WRITE_SCHEMA=1 $(CARGO) test --locked --release -q -p stalecore-model --lib schema
 
-# Two at a time: each waits for its guest most of the time. The crashes are a target of
-# their own: Linux's own shutdown before a kexec hangs now and then under QEMU.
+# Two at a time: each waits for its guest most of the time. Each test bounds what it waits
+# for; LIMIT bounds all of them, whatever happens.
+LIMIT ?= 40m
 ON_LINUX = export LINUX=$(TARGET_DIR)/linux KERNELS='$(KERNELS)' ALL=$(ALL) PYTHONDONTWRITEBYTECODE=1; \
-	pytest="$(VENV)/bin/pytest -q --tb=short --durations=10 -p no:cacheprovider"
+	pytest="timeout --foreground -k 60 $(LIMIT) $(VENV)/bin/pytest -q --tb=short --durations=10 -p no:cacheprovider"
 linux-all: ALL := 1
+linux-all: LIMIT := 5h
 guests: deps-test venv build
-	@tools/linux $(TARGET_DIR)/linux $(KERNELS)
+	@timeout --foreground 20m tools/linux $(TARGET_DIR)/linux $(KERNELS)
 linux-crashes: guests
 	@$(ON_LINUX); $$pytest tests/linux/test_crash.py
 linux linux-all: guests

@@ -2,11 +2,17 @@
 
 import os
 import pathlib
+import signal
 
 import pytest
 
 import initramfs
 from machine import Machine
+
+
+def pytest_configure():
+    """Who is told to stop stops its guests first."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +33,7 @@ def machines(tmp_path_factory):
 
     yield get
     for machine in booted.values():
-        machine.state.unlink()
+        machine.remove()
 
 
 @pytest.fixture(scope="session")

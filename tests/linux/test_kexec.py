@@ -36,16 +36,11 @@ def script(how, hung):
 def test_linux_hands_over(kernel, level, firmware, how, hung, machines, tmp_path):
     hung = list(HUNG.items())[:hung]
     machine = machines(kernel, level, firmware == "acpi", "crashkernel=256M")
-    # Linux's own shutdown was seen to hang where the host had much other work: a row in
-    # which it never comes to the image is begun once more.
-    for attempt in ("first", "second"):
-        with machine.start() as guest:
-            guest.ask(script(how, hung))
-            code = guest.host(tmp_path / attempt, 400)
-        console = (tmp_path / attempt / "console.log").read_text(errors="replace")
-        if "Bye!" in console:
-            break
-    run = json.loads((tmp_path / attempt / "run.json").read_text())
+    with machine.start() as guest:
+        guest.ask(script(how, hung))
+        code = guest.host(tmp_path / "run", 400)
+    console = (tmp_path / "run" / "console.log").read_text(errors="replace")
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert "Bye!" in console
     # makedumpfile 1.7.8 refuses the 52 bits of address of Debian's kernels from 6.12 on.
     saved = "THE DUMP HOLDS THE CRASH" in console
@@ -71,7 +66,7 @@ def test_an_inherited_core_that_is_deaf_is_found(machines, tmp_path):
     with machine.start() as guest:
         guest.ask(f"kexec -p -u; kexec -p /stalecore.img --append='{plan}' && hang 2 spin; crash 0")
         code = guest.host(tmp_path / "run", 240)
-    run = json.loads((tmp_path / attempt / "run.json").read_text())
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert code == 4
     suspects = [c for block in run["blocks"] for c in block["cores"] if c["role"] == "inherited"]
     assert suspects
