@@ -187,13 +187,16 @@ impl Findings {
         let missing = &e.crash.without_registers;
         if !missing.is_empty() {
             let list: Vec<_> = missing.iter().map(u32::to_string).collect();
+            let (cpus, those, them) = match list.len() {
+                1 => ("CPU", "that one", "it"),
+                _ => ("CPUs", "those", "them"),
+            };
             self.add(
                 "vmcore-without-registers",
                 Support::read([]),
                 format!(
-                    "The vmcore holds no registers of {} {}: the handler that saves them never \
-                     ran there, so that did not stop. A stack shown for it is a guess.",
-                    if list.len() == 1 { "CPU" } else { "CPUs" },
+                    "The vmcore holds no registers of {cpus} {}: the handler that saves them never \
+                     ran there, so {those} did not stop. A stack shown for {them} is a guess.",
                     list.join(", ")
                 ),
             );
@@ -212,13 +215,17 @@ impl Findings {
                 _ if all => format!("at least one of CPUs {}", stale.cpus),
                 _ => format!("CPUs {}", stale.cpus),
             };
+            let open = match stale.cpus.len() {
+                1 => "",
+                _ if all => " crash tells on loading it which CPUs those are.",
+                _ => "",
+            };
             self.add(
                 "vmcore-without-registers",
                 Support::inferred(e.crash.line_of(Step::FailedToStop)),
                 format!(
                     "A vmcore of this crash holds no registers of {which}: a CPU saves them in \
-                     the handler of the stop, which did not run there. crash tells on loading it \
-                     which CPUs those are."
+                     the handler of the stop, which did not run there.{open}"
                 ),
             );
         }
@@ -251,22 +258,20 @@ impl Findings {
             );
         }
         if !e.cpus.offline.is_empty() {
+            let said = match e.cpus.offline.len() {
+                1 => format!(
+                    "CPU {} was offline: no stop was sent there, and it is",
+                    e.cpus.offline
+                ),
+                _ => format!(
+                    "CPUs {} were offline: no stop was sent there, and they are",
+                    e.cpus.offline
+                ),
+            };
             self.add(
                 "offline",
                 Support::read([]),
-                format!(
-                    "{} {} offline: no stop was sent there, and it is no part of this.",
-                    if e.cpus.offline.len() == 1 {
-                        "CPU"
-                    } else {
-                        "CPUs"
-                    },
-                    if e.cpus.offline.len() == 1 {
-                        format!("{} was", e.cpus.offline)
-                    } else {
-                        format!("{} were", e.cpus.offline)
-                    },
-                ),
+                format!("{said} no part of this."),
             );
         }
         if e.cpus

@@ -210,6 +210,7 @@ impl Findings {
                 1 => format!("the one left on the list, CPU {}, is that one", s.cpus),
                 _ => format!("those left on the list, CPUs {}, are those", s.cpus),
             },
+            _ if waiters == 1 => "which CPU, the log does not say".into(),
             _ => "which CPUs, the log does not say".into(),
         };
         self.add(
@@ -299,14 +300,24 @@ impl Findings {
             .as_ref()
             .filter(|_| !e.crash.has(Step::FailedToStop));
         if let Some(list) = asked {
+            let one = list.text.bytes().all(|b| b.is_ascii_digit());
             self.add(
                 "stopped-by-firmware",
                 Support::inferred([list.line]),
                 format!(
-                    "CPUs {} took no interrupt, and stopped when firmware delivered one (SDEI): \
-                     they ran with interrupts masked. They are parked inside that event for ever, \
-                     not turned off as the others are.",
-                    list.text
+                    "{} took no interrupt, and stopped when firmware delivered one (SDEI): {}.",
+                    if one {
+                        format!("CPU {}", list.text)
+                    } else {
+                        format!("CPUs {}", list.text)
+                    },
+                    if one {
+                        "it ran with interrupts masked. It is parked inside that event for ever, \
+                         not turned off as the others are"
+                    } else {
+                        "they ran with interrupts masked. They are parked inside that event for \
+                         ever, not turned off as the others are"
+                    },
                 ),
             );
         }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use stalecore_model::words;
+
 use super::{
     cpus::CountSource,
     outcome::{Kind, Status},
@@ -168,7 +170,7 @@ fn facts(out: &mut impl Write, reading: &Reading) -> io::Result<()> {
     if reading.others.len() > MAX_OTHERS {
         fact(
             "other",
-            &format!("{} CPUs more", reading.others.len() - MAX_OTHERS),
+            &words::count(reading.others.len() - MAX_OTHERS, "CPU more", "CPUs more"),
         )?;
     }
     if let Some(stale) = &reading.stale {

@@ -4,6 +4,8 @@
 mod archive;
 mod junit;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs::File,

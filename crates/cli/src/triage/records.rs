@@ -143,7 +143,7 @@ fn bounded(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::io::Write;
 
     use flate2::{Compression, write};
@@ -151,10 +151,10 @@ mod tests {
 
     use super::*;
 
-    const LOG: &str = include_str!("../../../../tests/triage/debian-6.12-oops.log");
+    pub const LOG: &str = include_str!("../../../../tests/triage/debian-6.12-oops.log");
 
     /// The log as pstore keeps it: in parts, the newest first.
-    fn parts() -> Vec<(String, Vec<u8>)> {
+    pub fn parts() -> Vec<(String, Vec<u8>)> {
         let lines: Vec<_> = LOG.lines().collect();
         let parts = lines.chunks(20).rev().zip(1..);
         parts
@@ -168,14 +168,14 @@ mod tests {
             .collect()
     }
 
-    fn deflate(bytes: &[u8]) -> Vec<u8> {
+    pub fn deflate(bytes: &[u8]) -> Vec<u8> {
         let mut out = write::DeflateEncoder::new(Vec::new(), Compression::default());
         out.write_all(bytes).unwrap();
         out.finish().unwrap()
     }
 
     /// What triage says of it, but for line numbers: the signature and the command.
-    fn read(log: &[u8]) -> (serde_json::Value, serde_json::Value) {
+    pub fn read(log: &[u8]) -> (serde_json::Value, serde_json::Value) {
         let mut out = Vec::new();
         write_json(log, "log", &mut out).unwrap();
         let reading: serde_json::Value = serde_json::from_slice(&out).unwrap();

@@ -3,6 +3,7 @@
 mod corpus;
 mod kinds;
 mod properties;
+mod sentences;
 
 use super::{reading::Reading, scan};
 
