@@ -125,9 +125,11 @@ class Machine:
     def boot(self, *more):
         """From its first instruction, until it waits for its row."""
         guest = Guest([*self.command, *more])
-        if not guest.read(READY, seconds=300):
+        try:
+            assert guest.read(READY, seconds=300), guest.log.decode(errors="replace")[-2000:]
+        except BaseException:  # who is told to stop, too
             guest.__exit__()
-            raise AssertionError(guest.log.decode(errors="replace")[-2000:])
+            raise
         return guest
 
     def start(self, *more):
