@@ -35,7 +35,7 @@ pub struct Tracker<F> {
     current: Option<Box<Crash>>,
     /// Dumps without a crash: the log may begin behind its first lines.
     pending: Option<Box<Crash>>,
-    held: Vec<Box<Crash>>,
+    held: Vec<Crash>,
     boot: Boot,
     repeats: Repeats,
     /// What is read comes from records in persistent storage.
@@ -290,7 +290,7 @@ impl<E, F: FnMut(&Crash) -> Result<(), E>> Tracker<F> {
         if !bare && self.held.is_empty() {
             return (self.out)(&crash);
         }
-        self.held.push(crash);
+        self.held.push(*crash);
         if self.held.len() == MAX_HELD {
             self.release_held()?;
         }
