@@ -1,5 +1,5 @@
-"""The examples of docs/ci: valid to whom they are written for, and every
-command in them is one that this tree understands."""
+"""The examples of docs/ci are valid for the services that they are written for, and
+this tree understands every command in them."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def test_the_make_targets_exist(name):
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory):
-    """An emulator that says nothing and ends."""
+    """An emulator that ends without a word."""
     path = tmp_path_factory.mktemp("fake") / "qemu"
     path.write_text(
         '#!/bin/sh\n[ "$1" = --version ] && echo "QEMU emulator version 7.2.0"\nexit 0\n'
@@ -97,7 +97,7 @@ def test_the_commands_are_understood(name, emulator, tmp_path):
             del words[at : at + 2]
             understood(words, emulator, tmp_path / str(len(used)))
         else:
-            # Nothing wrong with the words themselves: only the runs are missing.
+            # The arguments themselves are right: only the runs are missing.
             done = subprocess.run(
                 [STALECORE, command, *words], capture_output=True, text=True, cwd=tmp_path
             )

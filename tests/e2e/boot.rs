@@ -12,7 +12,7 @@ struct Way {
     source: &'static str,
     /// What has to be built for it.
     needs: &'static [&'static str],
-    /// Something that its firmware says before the image does.
+    /// Something that its firmware prints before the image does.
     says: &'static str,
 }
 
@@ -55,7 +55,7 @@ impl Way {
     }
 }
 
-/// Each case by what it is and what came of it, in no order.
+/// What each case is and its verdict, in no order.
 fn cases(run: &Run) -> Vec<String> {
     let mut cases: Vec<_> = run
         .cases
@@ -90,7 +90,7 @@ fn every_firmware_gives_the_same_cases_and_verdicts() {
         let cases = cases(run);
         assert_eq!(cases.len(), 4, "{way}");
         assert_eq!(&cases, expected.get_or_insert(cases.clone()), "{way}");
-        // What firmware says first is kept, and is none of ours.
+        // What firmware says first is kept, but is not ours.
         let console = booted.console();
         let chatter = console.split("KTAP version 1").next().unwrap();
         assert_eq!(
@@ -148,8 +148,8 @@ fn a_usb_stick_boots_and_acpi_s_sockets_and_clusters_reach_the_report() {
     }
 }
 
-/// The states that hold a real core under KVM, with all else as there: no
-/// semihosting, entered at EL1.
+/// The states that hold a real core under KVM, with everything else as it is there:
+/// no semihosting, entered at EL1.
 #[test]
 fn what_a_guest_of_kvm_would_run() {
     let booted = WAYS[0].boot(

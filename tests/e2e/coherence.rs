@@ -26,13 +26,13 @@ fn checked(how: &str, args: &str) -> Booted {
     Booted::new(&format!("--check-coherence={how} --cpus 4 {args}"))
 }
 
-/// What is found that is not wrong on purpose.
+/// The hazards that are not there on purpose.
 fn own(run: &Run) -> impl Iterator<Item = &Hazard> {
     run.hazards.iter().filter(|hazard| hazard.meant.is_empty())
 }
 
-/// A run in which nothing is found but what is wrong on purpose, of a machine that was
-/// looked at.
+/// A run that was really checked and in which nothing is found except what is wrong on
+/// purpose.
 #[track_caller]
 fn is_clean(args: &str) {
     let booted = checked("", args);
@@ -95,7 +95,7 @@ fn what_cannot_be_checked_is_said() {
         command.args(["run", "--out"]).arg(out.path()).args(args);
         Ended::of(&mut command)
     };
-    // Nobody comes by there.
+    // No core executes that.
     let booted = checked("ignore=nothing+4", "--ops none --stale spin --samples 4").ends(2, &[]);
     let said = booted.ended.err.lines().last().unwrap_or_default();
     assert!(

@@ -40,7 +40,7 @@ impl Console {
         Self::of(OPTIONS, 4, found)
     }
 
-    /// The same for the plan of these options on a machine of so many cores.
+    /// The same for the plan of these options on a machine with this many cores.
     pub fn of(options: &str, cpus: usize, found: impl Fn(&Case) -> Verdict) -> Self {
         let options = Options::from_bootargs(options).unwrap();
         let strict = options.max_slowdown.is_some();
@@ -121,7 +121,7 @@ pub fn blocked() -> Console {
     first(Verdict::Blocked)
 }
 
-/// The first case ended so, the others completed.
+/// The first case ended with this verdict, the others completed.
 pub fn first(verdict: Verdict) -> Console {
     Console::new(|case| match case.number {
         1 => verdict,

@@ -14,8 +14,8 @@ use crate::{
     fake::Ended,
 };
 
-/// Of aarch64's `struct elf_prstatus`: the thread's number, and the program
-/// counter behind x0 to x30 and sp.
+/// Offsets in aarch64's `struct elf_prstatus`: the thread's number, and the program
+/// counter after x0 to x30 and sp.
 const PID: usize = 32;
 const PC: usize = 112 + 32 * 8;
 
@@ -29,7 +29,7 @@ fn threads(file: &Path) -> BTreeMap<usize, u64> {
     let mut memory = 0;
     for segment in header.program_headers(endian, &*bytes).unwrap() {
         if segment.p_type(endian) == PT_LOAD {
-            // The image maps memory where it is.
+            // The image maps memory one to one.
             assert_eq!(segment.p_vaddr(endian), segment.p_paddr(endian));
             memory += segment.data(endian, &*bytes).unwrap().len();
         }

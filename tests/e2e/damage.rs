@@ -1,5 +1,5 @@
-//! A console that is damaged on its way: bytes changed, lines lost, doubled or put
-//! in between. Nothing looks fine that is not.
+//! A console that is damaged on its way: bytes changed, lines lost, doubled or inserted.
+//! Nothing must look fine that is not.
 
 use std::{fs, process::Command};
 
@@ -30,7 +30,7 @@ fn garbage_between_and_after() {
             .contains("3 lines of the console were garbled, 1 of them too long")
     );
     assert_eq!((fake.saved().garbled, fake.saved().cases.len()), (3, 4));
-    // Nothing of it steers the terminal.
+    // None of it steers the terminal.
     assert!(!ended.out.contains('\u{1b}'));
 }
 
@@ -120,7 +120,7 @@ fn a_lost_case_is_no_answer() {
     let ended = fake.run(PLAN);
     assert_eq!(ended.code, 2);
     assert!(ended.err.contains("of 4 cases 3 were read"), "{ended:?}");
-    // What blocked is known all the same, and the rest is not called fine.
+    // What blocked is still known, and the rest is not called fine.
     let fake = Fake::new(without(&blocked().text(), "\"n\":2,"), "exit 4");
     let ended = fake.run(PLAN);
     assert_eq!(ended.code, 4);

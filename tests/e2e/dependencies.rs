@@ -1,5 +1,5 @@
-//! What is built in: its licences, and that nothing is there twice. Asks
-//! cargo, offline, for every target that something is built for.
+//! The dependencies: their licences, and that none is there twice. Asks cargo,
+//! offline, for every target that something is built for.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ const LICENCES: &[&str] = &[
     "Zlib",
 ];
 
-/// Crates with another licence, and why they may be here all the same.
+/// Crates with another licence, and why they may still be used.
 const EXCEPTIONS: &[(&str, &str)] = &[
     // Unchanged, in the UEFI loader only: the licence covers its own files.
     ("ucs2", "MPL-2.0"),

@@ -105,7 +105,7 @@ impl Booted {
     pub fn ends(self, code: i32, parts: &[&str]) -> Self {
         let Self { ended, .. } = &self;
         assert_eq!(ended.code, code, "{}\n{}", ended.err, ended.out);
-        // Where a line is folded does not matter.
+        // It does not matter where a line is folded.
         let folded: Vec<_> = ended.out.split_whitespace().collect();
         let folded = folded.join(" ");
         for part in parts {

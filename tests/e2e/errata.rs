@@ -65,7 +65,7 @@ fn each_core_has_the_cases_of_its_own_errata() {
 
 #[test]
 fn a_machine_without_known_errata_is_told_so() {
-    // The host knows it beforehand; of a model that it does not know, the image says.
+    // The host knows it beforehand; for a model that it does not know, the image says.
     let mut command = stalecore();
     command.arg("run").args(on("max").split_whitespace());
     let ended = Ended::of(&mut command);

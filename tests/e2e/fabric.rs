@@ -69,7 +69,7 @@ fn with_early_completion_four_are_posted() {
     assert!(block(Subject::IcIallu).is_none());
 }
 
-/// What comes back by itself while somebody tries things is nobody's merit.
+/// If an operation returns by itself while rungs are being tried, no rung gets the credit.
 #[test]
 fn what_returns_by_itself_is_told_so() {
     let args = "--stale spin --ops ic-ivau --deadline-ms 2400 --fabric deaf=spin,heal=";
@@ -80,7 +80,7 @@ fn what_returns_by_itself_is_told_so() {
     };
     assert_eq!(block.release(), Release::Unknown("wait"));
     assert_eq!(block.ladder.len(), 1);
-    // A busy host is late, and never early.
+    // A busy host is late, but never early.
     let us = block.waited_ms * 1000 + block.ladder[0].us;
     assert!((4_950_000..5_900_000).contains(&us), "{us} us");
 
@@ -98,8 +98,8 @@ fn what_returns_by_itself_is_told_so() {
     assert!(!words.contains("released by"), "{words}");
 }
 
-/// After nobody has done anything for a while an operation comes back late, and by
-/// itself: whoever tries something meanwhile has no credit.
+/// After every core has been idle for a while an operation comes back late, and by
+/// itself: a rung that is tried meanwhile gets no credit.
 #[test]
 fn what_stalls_after_a_dwell_is_found() {
     let args = "--cpus 4 --stale spin --ops ic-ivau --dwell 2s --samples 1 --deadline-ms 2400";
@@ -125,7 +125,7 @@ fn what_stalls_after_a_dwell_is_found() {
     assert!(!credited);
 }
 
-/// A node that serves nobody is told from one that does not answer maintenance.
+/// A node that serves nobody is distinguished from one that does not answer maintenance.
 #[test]
 fn what_is_no_maintenance_tells_who_does_not_answer() {
     let controls = "ldr-cold,ifetch-cold,ldr-device,stxr,ldadd,affinity-info,psci-version,sgi";
@@ -213,8 +213,8 @@ fn a_fault_is_told_apart_from_a_block() {
 #[test]
 fn late_answers_are_slowed_and_grow_with_the_cores_as_the_model_says() {
     for cpus in [4_u32, 16, 64] {
-        // With a clock that counts instructions, so that what is compared is
-        // the fabric, and not how busy the host was.
+        // With a clock that counts instructions, so that the comparison is about the
+        // fabric, and not about how busy the host was.
         let booted = Booted::new(&format!(
             "--icount --fabric delay=50us --stale wfi-masked --ops ic-ivau,ic-iallu --samples 16 \
              --max-slowdown 2 --cpus {cpus} --sweep off"
@@ -319,7 +319,7 @@ fn the_one_culprit_is_found_and_what_released_it() {
     assert_eq!(second.trials, 2);
 }
 
-/// Answers that are so late that 64 samples of a class take more than its time.
+/// Answers so late that 64 samples of a class take more than its time.
 #[test]
 fn a_class_has_its_time_and_what_was_cut_is_said() {
     // By a clock that counts instructions, 64 ns each: a busy host changes nothing.
@@ -336,7 +336,7 @@ fn a_class_has_its_time_and_what_was_cut_is_said() {
     assert_eq!(booted.run.cases[0].issue.count(), 64);
 }
 
-/// However late: what returns within the deadline is not blocked, and a console
+/// However late it is, what returns within the deadline is not blocked, and a console
 /// that only waits for it is not silent.
 #[test]
 fn as_late_as_it_can_be_without_a_block_is_slowed() {
@@ -369,8 +369,8 @@ fn a_depth_that_would_look_blocked_is_left_out() {
     }
 }
 
-/// Four operations are posted before one is held up, so a trial is to repeat
-/// more than it has the time for.
+/// Four operations are posted before one is held up, so a trial should repeat more
+/// often than it has time for.
 #[test]
 fn a_trial_that_was_cut_proves_nothing() {
     let booted = Booted::new(
@@ -384,8 +384,8 @@ fn a_trial_that_was_cut_proves_nothing() {
     assert!(found.why.as_ref().unwrap().contains("was over before"));
 }
 
-/// Sixteen samples that take longer than a class has, but for a trial, whose
-/// result depends on them. By a clock that counts instructions, as above.
+/// Sixteen samples that take longer than a class has, except in a trial, whose result
+/// depends on them. By a clock that counts instructions, as above.
 #[test]
 fn a_trial_has_the_time_that_it_needs() {
     let booted = Booted::new(

@@ -22,7 +22,7 @@ impl Fake {
         fake
     }
 
-    /// An emulator that answers so when asked for its version.
+    /// An emulator that gives this answer when asked for its version.
     pub fn answering(version: &str, then: &str) -> Self {
         let fake = Self {
             dir: tempfile::tempdir().unwrap(),
@@ -33,8 +33,8 @@ impl Fake {
              echo $$ >{here}/pid\ntest -f {here}/console && cat {here}/console\n{then}\n"
         );
         fs::write(fake.path("script"), script).unwrap();
-        // Were it written by this process, a child that another test is just
-        // forking could hold it open, and it could not be run.
+        // If this process wrote it, a child that another test is just forking could
+        // hold it open, and it could not be run.
         let mut install = Command::new("install");
         install.args(["-m", "755"]);
         install.args([fake.path("script"), fake.path("qemu")]);
@@ -109,8 +109,8 @@ impl Ended {
         Self::from(command.output().unwrap())
     }
 
-    /// The line that a mistake must have been told in: the only one on standard
-    /// error, with all of `parts` in it.
+    /// The one line that names a mistake: the only one on standard error, with all of
+    /// `parts` in it.
     #[track_caller]
     pub fn one_line(&self, parts: &[&str]) {
         let lines: Vec<_> = self.err.lines().collect();

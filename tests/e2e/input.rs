@@ -105,7 +105,7 @@ fn an_out_directory_that_cannot_be_written() {
     fs::write(fake.path("out"), "a file").unwrap();
     refused(&fake, "", &["--out", "out"]);
     fs::remove_file(fake.path("out")).unwrap();
-    // Even root can make nothing there.
+    // Even root cannot make anything there.
     let mut command = fake.command("");
     let ended = Ended::of(command.args(["--out", "/proc/stalecore"]));
     assert_eq!(ended.code, 2);

@@ -1,7 +1,6 @@
-//! `make stage` and `make uninstall`, `tools/deb`: what goes where, and that
-//! nothing stays. What is installed is made up; that it is built is `make
-//! release`'s own business, and that it is the same from any clone `make
-//! reproduce`'s.
+//! `make stage` and `make uninstall`, `tools/deb`: what goes where, and that nothing
+//! stays. The installed files are made up: `make release` is about building them, and
+//! `make reproduce` about their being the same from any clone.
 
 use std::{
     fs,
@@ -55,7 +54,7 @@ fn make(tree: &Path, what: &str, root: &Path) -> Ended {
     Ended::of(command.arg(format!("DESTDIR={}", root.display())))
 }
 
-/// The files below a directory, from there.
+/// The files below a directory, by their paths from there.
 fn files(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut todo = vec![root.to_path_buf()];

@@ -1,5 +1,5 @@
-//! The two routines of the report, disassembled out of the built image and
-//! compared with the report's listings, instruction by instruction.
+//! The report's two routines, disassembled from the built image and compared with the
+//! report's listings, instruction by instruction.
 
 use std::process::Command;
 
@@ -62,8 +62,8 @@ const FLUSH_ICACHE_RANGE: &[&str] = &[
     "b +120",
 ];
 
-/// What objdump says of a symbol: its address, and its instructions with
-/// branches as offsets.
+/// What objdump says about a symbol: its address, and its instructions with branches
+/// as offsets.
 fn disassembled(symbol: &str) -> (u64, Vec<String>) {
     let mut command = Command::new("aarch64-linux-gnu-objdump");
     command

@@ -1,6 +1,5 @@
-//! What a user types and what comes of it: first against an emulator that is a
-//! shell script, where every mishap can be had, then against the built image
-//! in QEMU.
+//! What a user types and what happens: first against an emulator that is a shell
+//! script, which can make every mishap happen, then against the built image in QEMU.
 
 mod bare;
 mod boot;

@@ -1,5 +1,5 @@
-//! What something else than the machine's own cores has made is said to be made by
-//! it, wherever a person or a program looks.
+//! A result that the machine's own cores did not make is marked with its maker, wherever
+//! a person or a program looks.
 
 use std::{
     fs,
@@ -72,8 +72,8 @@ fn a_plugin_of_qemu_s_is_said() {
     );
 }
 
-/// The console of this run as a board of another name would have written it, each
-/// record with a checksum that is right; lines with `lost` in them never came.
+/// The console of this run as a board with another name would have written it, each
+/// record with the right checksum; lines with `lost` in them never came.
 fn as_a_board(console: &str, lost: &[&str]) -> String {
     let boarded = console.replace("linux,dummy-virt", "a board");
     let json = |line: &str| match line.rfind("} ") {
@@ -146,7 +146,7 @@ fn a_log_tells_of_the_fabric_by_itself() {
 #[test]
 fn where_no_record_tells_of_a_fabric_that_is_said() {
     let dir = tempfile::tempdir().unwrap();
-    // As an older image writes them: neither plan nor case tells.
+    // As an older image writes them: neither plan nor case names a maker.
     let old = |text: &str| {
         let text = text.replace(&format!("\"schema\":{SCHEMA}"), "\"schema\":2");
         let text = text.replace(

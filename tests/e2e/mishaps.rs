@@ -115,7 +115,7 @@ fn no_closing_record() {
         ended.err.contains("no closing record after 4 of 4 cases"),
         "{ended:?}"
     );
-    // What was measured is shown and kept all the same.
+    // What was measured is still shown and kept.
     assert!(ended.out.contains("150ns ×1.5"), "{ended:?}");
     assert_eq!(fake.saved().cases.len(), 4);
 }
@@ -190,7 +190,7 @@ fn a_disk_that_is_full() {
     let fake = Fake::new(fine().text(), "head -c 1000000 /dev/zero; exit 0");
     let inner = fake.command(&format!("{PLAN} --quiet"));
     let mut command = Command::new("sh");
-    // A limit on the size of files fails a write as a full disk does.
+    // A limit on the size of files makes a write fail as a full disk does.
     command
         .args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""])
         .arg(inner.get_program())

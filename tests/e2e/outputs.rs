@@ -1,5 +1,5 @@
-//! A run whose words nobody takes, whose files have no room, or which has to
-//! share: the code stays, and nothing of anybody's is lost.
+//! A run whose output nobody reads, whose files have no room, or which has to share:
+//! the code stays the same, and nobody's files are lost.
 
 use std::{
     fs,
@@ -39,7 +39,7 @@ fn a_terminal_that_takes_nothing_changes_no_code() {
             assert_eq!(ended.code, code, "{how}: {ended:?}");
             assert_eq!(i32::from(fake.saved().exit), code, "{how}");
         }
-        // Nor is a mistake anything but a mistake.
+        // And a mistake is still a mistake.
         let mut mistake = stalecore();
         mistake.args(["run", "--cpus", "0"]);
         assert_eq!(redirected(&mistake, how).code, 2, "{how}");
@@ -60,7 +60,8 @@ fn a_reader_that_has_left_changes_no_code() {
     assert_eq!(fake.saved().exit, 4);
 }
 
-/// What a log has to show is judged whoever takes the words, and reported whole.
+/// An expectation is judged, and the report written in full, even if nobody reads the
+/// words.
 #[test]
 fn what_is_expected_of_a_log_is_judged_whoever_listens() {
     let dir = tempfile::tempdir().unwrap();
@@ -124,7 +125,7 @@ fn a_page_without_room_is_not_half_a_page_and_the_verdict_comes_first() {
     let fake = Fake::new(blocked().text(), "exit 4");
     let inner = fake.command(&format!("{PLAN} --quiet"));
     let mut command = Command::new("sh");
-    // A limit on the size of files fails a write as a full disk does.
+    // A limit on the size of files makes a write fail as a full disk does.
     command
         .args(["-c", "trap '' XFSZ; ulimit -f 24; exec \"$0\" \"$@\""])
         .arg(inner.get_program())

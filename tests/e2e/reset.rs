@@ -18,11 +18,11 @@ use stalecore_model::{
 
 use crate::dist::{Booted, built};
 
-/// How long the machine may take to come as far as a test wants it.
+/// How long the machine may take to get as far as a test wants.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs, and resets the machine each time that the console has said something
-/// for the given number of times, and `settled` after that.
+/// Runs, and resets the machine each time the console has said something the given
+/// number of times, and `settled` after that.
 fn reset_at(args: &str, sign: &'static str, times: &'static [usize], settled: Duration) -> Booted {
     reset_under(args, sign, times, settled, &std::env::temp_dir())
 }
@@ -120,7 +120,7 @@ fn finished(console: &str) -> Vec<(usize, usize)> {
     boots
 }
 
-/// A reset may hit a case in flight, of which it proves nothing: the hand did not wait
+/// A reset may hit a case in flight, but proves nothing about it: the reset did not wait
 /// for its deadline.
 fn but_for_what_it_hit(booted: Booted) -> (Booted, Vec<u32>) {
     let resumes = booted.run.resumes.iter();
@@ -167,8 +167,8 @@ fn a_plan_is_finished_over_several_boots() {
     assert_eq!(verdicts, 48);
 }
 
-/// Whoever reset the machine did not wait for the deadline: nothing is proved, and it
-/// is not tried again.
+/// The reset did not wait for the deadline: nothing is proved, and the case is not tried
+/// again.
 #[test]
 fn what_was_in_flight_before_its_deadline_is_inconclusive_and_never_run_again() {
     for sentinel in ["auto", "off"] {
@@ -282,7 +282,7 @@ fn without_a_recorder_the_plan_begins_again() {
         .count();
     // The last of the five may have been cut off in its line.
     assert!(twice >= 4, "{twice} cases were run again");
-    // Whatever the reset cut off, the second boot begins on a line of its own.
+    // Whatever the reset cut off, the second boot begins on a new line.
     let console = booted.console();
     let heads = console.lines().filter(|line| *line == "KTAP version 1");
     assert_eq!((heads.count(), &console[..2]), (2, "\r\n"));

@@ -17,7 +17,7 @@ use crate::{
     mishaps::{started, until},
 };
 
-/// The same plan as of [`PLAN`], as boot arguments.
+/// The same plan as [`PLAN`], as boot arguments.
 const OPTIONS: &str = "stalecore.ops=ic-ivau,dc-civac stalecore.stale=spin,wfe";
 
 /// An emulator that stops after two of four cases, until there is a file `go`.
@@ -42,20 +42,20 @@ fn broken_off(signal: Signal) -> Fake {
     fake
 }
 
-/// From now on the emulator runs what is missing, on a machine of so many cores.
+/// From now on the emulator runs what is missing, on a machine with this many cores.
 fn goes_on(fake: &Fake, cpus: usize, verdict: Verdict) {
     let options = format!("{OPTIONS} stalecore.cases=3-4");
     let rest = Console::of(&options, cpus, |_| verdict);
     fs::write(fake.path("console"), rest.text()).unwrap();
 }
 
-/// With the emulator and the image that it was begun with.
+/// With the emulator and the image that it began with.
 fn resumed(fake: &Fake, args: &str) -> Ended {
     let mut command = resuming(fake, &["--qemu", "--image"]);
     Ended::of(command.args(args.split_whitespace()))
 }
 
-/// With those of the files that it was begun with.
+/// With those of the files that it began with.
 fn resuming(fake: &Fake, files: &[&str]) -> Command {
     let mut command = stalecore();
     command.args(["run", "--resume"]).arg(fake.path("out"));
@@ -180,13 +180,13 @@ fn another_image_machine_or_plan_is_refused() {
     ]);
     assert_eq!(fs::read(fake.path("out/run.json")).unwrap(), before);
     assert_eq!(fs::read(fake.path("out/console.log")).unwrap(), log);
-    // What it was begun with may be said again.
+    // The flags that it began with may be repeated.
     goes_on(&fake, 4, Verdict::Completed);
     let ended = resumed(&fake, PLAN);
     assert_eq!(ended.code, 0, "{ended:?}");
 }
 
-/// Whoever is sent a directory does not run what it names.
+/// A directory that somebody sent must not decide what is run here.
 #[test]
 fn a_directory_names_no_program_and_no_file() {
     let fake = broken_off(Signal::INT);
@@ -202,7 +202,7 @@ fn a_directory_names_no_program_and_no_file() {
         ended.one_line(&["was begun with", missing, "allowed: to give that once more"]);
         assert_eq!(fs::read(fake.path("out/run.json")).unwrap(), before);
     }
-    // Nor words for the emulator, which may name both.
+    // Nor arguments for the emulator, which may name files and programs.
     let text = String::from_utf8(before).unwrap();
     let with = text.replacen("\"run\",", "\"run\",\"--qemu-arg=-S\",", 1);
     assert_ne!(text, with);

@@ -122,14 +122,13 @@ fn a_log_that_was_cut_says_so() {
         "{ended:?}"
     );
     assert_eq!(log.saved().cases.len(), 1);
-    // The beginning is missing: what there is is read.
+    // The beginning is missing: the rest is read.
     let log = Log::new(&fine().text()[200..]);
     log.read("");
     assert_eq!(log.saved().cases.len(), 4);
 }
 
-/// Where EL3 has the UART too, it prints whenever it likes: into a record, or between
-/// two.
+/// If EL3 has the same UART, it prints whenever it likes: into a record, or between two.
 #[test]
 fn a_record_that_firmware_prints_into_is_counted_as_lost() {
     const SAYS: &str = "ft2500 pwr domain on";

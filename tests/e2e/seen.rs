@@ -59,7 +59,7 @@ fn a_default_run() {
     assert!(medians.len() > 10);
 }
 
-/// The states that a run has by name alone: entered, proved, left.
+/// The states that a run only has by name: entered, proved, left.
 #[test]
 fn the_states_that_come_by_name() {
     let by_name = StaleState::ALL.iter().filter(|s| !s.is_default());
@@ -157,7 +157,7 @@ fn the_other_self_tests() {
     Booted::new("--ops ic-ivau --stale spin --expect blocked").ends(1, &["Not as expected"]);
     Booted::new("--ops selftest-unseen --stale spin")
         .ends(6, &["inconclusive", "saw no operation"]);
-    // The same instructions are fine where nothing else can be expected of them.
+    // The same instructions are fine if nothing else can be expected of them.
     Booted::new("--ops flush-icache-range-idc-dic --stale spin").ends(0, &[]);
     // Nobody to be stale, nobody to watch: nothing is proved.
     Booted::new("--ops ic-ivau --stale spin --cpus 1").ends(6, &["Undecided", "no core is left"]);
@@ -189,7 +189,7 @@ fn a_routine_whose_steps_are_late_is_not_called_as_a_whole() {
                 --ops flush-icache-range,selftest-stale --sweep off --samples 16";
     for (deadline, whole) in [(15, false), (60, true)] {
         let booted = Booted::new(&format!("{plan} --deadline-ms {deadline}"));
-        // What it has to make visible is checked all the same.
+        // What it has to make visible is still checked.
         let booted = booted.ends(5, &[]);
         let case = &booted.run.cases[0];
         assert_eq!(case.op, Subject::FlushIcacheRange);
@@ -268,7 +268,7 @@ fn one_core_has_nobody_to_watch_it() {
     assert_eq!(spin.unwrap().verdict, Verdict::Skipped);
 }
 
-/// Where no core can be stale only the control runs, and that is no answer.
+/// If no core can be stale, only the control runs, and that is no answer.
 #[test]
 fn without_a_stale_core_nothing_is_decided() {
     for (args, why) in [
@@ -292,7 +292,7 @@ fn without_a_stale_core_nothing_is_decided() {
         let booted = Booted::new(args).ends(6, &[why]);
         assert_eq!(booted.run.exit, 6, "{args}");
     }
-    // Who asks for the control alone gets it, and is told that it is that.
+    // If only the control is asked for, it runs, and the answer says that it is the control.
     Booted::new("--stale parked --ops ic-ivau").ends(0, &["The control only: the case returned"]);
 }
 

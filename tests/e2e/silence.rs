@@ -1,5 +1,5 @@
-//! Nobody in the machine watches: the host finds what does not return, and
-//! tells it from a machine that works, or that cannot be asked.
+//! Nobody in the machine watches: the host finds what does not return, and does not
+//! confuse it with a machine that works or that cannot be asked.
 
 use std::{
     fs,
@@ -113,7 +113,7 @@ fn a_machine_that_never_starts_is_silent() {
     }
 }
 
-/// Where time stands still a mark that does not move says nothing.
+/// While time stands still, a mark that does not move says nothing.
 #[test]
 fn a_machine_that_was_stopped_is_silent() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,4 @@
-//! What is said while a run goes on and after it, to terminals of every kind
-//! and to none.
+//! What is said during and after a run, to terminals of every kind and to none.
 
 use crate::{
     consoles::{PLAN, blocked, fine},
@@ -76,7 +75,7 @@ fn colour_is_for_who_wants_it() {
 fn a_narrow_terminal_is_filled_and_not_overrun() {
     let ended = run("-q", &[("COLUMNS", "40")]);
     for line in ended.out.lines() {
-        // A word that is longer has a line of its own.
+        // A longer word has a line of its own.
         let words = line.split_whitespace().count();
         assert!(line.chars().count() <= 40 || words == 1, "{line}");
     }

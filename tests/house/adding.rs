@@ -1,5 +1,5 @@
-//! `docs/adding.md` says in which places one more of a kind is added. Each step
-//! is held against the sources, and carried out on a copy.
+//! `docs/adding.md` says in which places one more of a kind is added. Each step is
+//! checked against the sources and carried out on a copy.
 
 use std::{
     fs,
@@ -22,8 +22,8 @@ const MOST: [(&str, usize); 6] = [
 struct Step {
     section: String,
     file: String,
-    /// A part of the line that the new ones go next to, where the file is there
-    /// already, and whether they go after it.
+    /// A part of the line that the new ones go next to, if the file already exists, and
+    /// whether they go after it.
     place: Option<(String, bool)>,
     /// An example of what goes there.
     code: String,
@@ -71,7 +71,7 @@ fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
-/// What is wrong with a step, if anything is.
+/// What is wrong with a step, if anything.
 fn fault(step: &Step, root: &Path) -> Option<String> {
     let path = root.join(&step.file);
     let Some((line, _)) = &step.place else {

@@ -4,8 +4,8 @@
 
 use crate::source::{Module, modules, tokens};
 
-/// Paths that begin with `crate`, `self` or `super`, in `use` and elsewhere,
-/// from the root of the crate; those of a group each for itself.
+/// Paths that begin with `crate`, `self` or `super`, in `use` and elsewhere, resolved
+/// from the root of the crate; each path of a group by itself.
 fn imports(module: &Module) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let words = &module.tokens;

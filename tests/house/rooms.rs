@@ -2,7 +2,7 @@
 
 use crate::source::{Module, modules, tokens};
 
-/// At most so many of them.
+/// The most of them that there may be.
 const MOST: usize = 15;
 
 /// Where `unsafe` begins something, in words: a block, a function, an
@@ -14,7 +14,7 @@ fn is_unsafe(words: &[String]) -> bool {
     words.windows(2).any(begins)
 }
 
-/// Macros whose text has such a place: who calls one has it too.
+/// Macros whose text has such a place: a file that calls one has it too.
 fn unsafe_macros(words: &[String]) -> Vec<String> {
     let starts = (0..words.len()).filter(|at| words[*at] == "macro_rules");
     let found = starts.filter_map(|at| {
@@ -57,7 +57,7 @@ fn unsafe_is_in_few_files() {
     assert!(rooms.len() <= MOST, "{} files: {rooms:?}", rooms.len());
 }
 
-/// Of files with these texts, named by their number, those that are found.
+/// Which of the files with these texts are found, by their numbers.
 fn found(texts: &[&str]) -> Vec<String> {
     let modules: Vec<Module> = (0..)
         .zip(texts)

@@ -1,5 +1,5 @@
-//! Rust sources as the rules see them: the modules of the image in the order in
-//! which they are declared, each as its words and marks.
+//! Rust sources as the rules see them: the image's modules in the order in which they
+//! are declared, each split into its words and marks.
 
 use std::{fs, path::Path};
 

@@ -67,7 +67,7 @@ def common(init):
 
 
 def first(kernel):
-    """For the kernel that crashes or hands over, with the one that comes after."""
+    """For the kernel that crashes or hands over, with the kernel that follows it."""
     files = common("init")
     files["vmlinuz"] = executable(LINUX / kernel / "vmlinuz")
     files["capture.cpio"] = (0o100644, newc(common("capture")))

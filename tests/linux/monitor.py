@@ -12,12 +12,12 @@ CHUNK = 256 * PAGE
 
 
 def monitored(scratch):
-    """QEMU's words for a monitor."""
+    """QEMU's arguments for a monitor."""
     return ["-qmp", f"unix:{scratch / 'monitor'},server=on,wait=off"]
 
 
 def debugged(scratch):
-    """QEMU's words for a debugger's way in."""
+    """QEMU's arguments for its debugger stub."""
     return ["-gdb", f"unix:{scratch / 'gdb'},server=on,wait=off"]
 
 
@@ -45,7 +45,7 @@ class Monitor:
         self.ask("qmp_capabilities")
 
     def ask(self, what, **arguments):
-        """The answer to a command; events in front of it are skipped."""
+        """The answer to a command; events before it are skipped."""
         json.dump({"execute": what, "arguments": arguments}, self.lines)
         self.lines.write("\n")
         self.lines.flush()
@@ -77,7 +77,7 @@ class Monitor:
 
 
 def different(one, other):
-    """The offsets of the pages that are not the same in two files of one size."""
+    """The offsets of the pages that differ between two files of the same size."""
     with open(one, "rb") as one, open(other, "rb") as other:
         a = mmap.mmap(one.fileno(), 0, access=mmap.ACCESS_READ)
         b = mmap.mmap(other.fileno(), 0, access=mmap.ACCESS_READ)
@@ -87,15 +87,15 @@ def different(one, other):
 
 
 class Debugger:
-    """GDB's remote protocol, as far as one breakpoint; the machine stands still from
-    the beginning."""
+    """As much of GDB's remote protocol as one breakpoint needs; the machine is stopped
+    from the beginning."""
 
     def __init__(self, scratch):
         self.connection = connect(scratch / "gdb")
         self.got = b""
 
     def ask(self, text, answer):
-        """Waits for this answer; others, as that the machine stands still, are skipped."""
+        """Waits for this answer; others, such as that the machine has stopped, are skipped."""
         checksum = sum(text.encode()) % 256
         self.connection.sendall(f"${text}#{checksum:02x}".encode())
         while True:
@@ -111,12 +111,12 @@ class Debugger:
                 return
 
     def stop_at(self, address):
-        """Has the machine run until a core fetches from this address."""
+        """Lets the machine run until a core fetches from this address."""
         self.ask(f"Z1,{address:x},4", b"OK")
         self.ask("c", b"T05")
         self.ask(f"z1,{address:x},4", b"OK")
 
     def leave(self):
-        """The machine runs on."""
+        """Lets the machine run on."""
         self.ask("D", b"OK")
         self.connection.close()

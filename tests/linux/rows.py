@@ -1,4 +1,4 @@
-"""By which ways Linux hands over to the image, and a choice of them."""
+"""The ways in which Linux hands over to the image, and a selection of them."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def pairs(row):
 
 
 def pairwise(every):
-    """Few of these rows, which hold each pair of values that any row holds."""
+    """A few of these rows that together hold each pair of values that any row holds."""
     missing = set().union(*map(pairs, every))
     chosen = []
     while missing:

@@ -14,7 +14,7 @@ from test_kexec import script
 KERNEL = os.environ["KERNELS"].split()[-1]
 
 
-# A core that goes on storing in a page of the kernel before is seen, and only it.
+# A core that goes on storing to a page of the previous kernel is seen, and nothing else.
 @pytest.mark.parametrize("state,pages", [("spin", 0), ("ldxr", 1)])
 def test_nothing_outside_is_written(state, pages, machines, tmp_path):
     machine = machines(KERNEL, words="crashkernel=256M")

@@ -1,4 +1,4 @@
-"""The ways in which the kernels are crashed, and what then has happened: known,
+"""The ways in which the kernels are crashed, and what then happened, which is known
 because the row did it."""
 
 import dataclasses
@@ -6,7 +6,7 @@ import dataclasses
 import machine
 
 CPUS = frozenset(range(machine.CPUS))
-# The other detector would complain first, of the CPU that is waited for.
+# The other detector would complain first, about the CPU that is waited for.
 SOFT = "set_ nmi_watchdog 0; set_ softlockup_panic 1; set_ watchdog_thresh 2; "
 OOPS = "set_ panic_on_oops 1; "
 ENDED = b"CAPTURE HAS ENDED"
@@ -27,14 +27,14 @@ class Way:
     crashes: int = 1
     loaded: bool = True
     either: bool = False
-    # Does the log name the CPUs that hang, also where the list does not?
+    # Does the log name the CPUs that hang, even where the list does not?
     named: bool = False
     offline: frozenset = frozenset()
     # How far the capture kernel comes, if it is to be told.
     reached: str = ""
     mark: bytes = ENDED
     quiet: float = 0
-    # Only where every way is asked for: it says little that others do not.
+    # Only if every way is asked for: it shows little that others do not.
     later: bool = False
     kernels: tuple = ("5.10", "6.1", "6.12", "newest")
 

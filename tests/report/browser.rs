@@ -37,9 +37,8 @@ fn chromium(page: &Path, fragment: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
-/// A page that loads the report in a frame of the given width, and writes what
-/// it finds there into its own title: the browser's window cannot be as narrow
-/// as a phone.
+/// A page that loads the report in a frame of the given width and writes what it finds
+/// into its own title: the browser's window cannot be as narrow as a phone.
 fn probe(report: &Path, width: u32, script: &str) -> String {
     let page = report.with_file_name("probe.html");
     let html = format!(
@@ -147,7 +146,7 @@ fn a_case_has_an_address_a_command_and_a_way_by_the_keyboard() {
     }
 }
 
-/// Ink on paper: the pages of the printed report, as PDF.
+/// The pages of the printed report, as PDF.
 #[test]
 fn it_is_printed() {
     let dir = run_of(&Shape::default());

@@ -15,9 +15,9 @@ use crate::{
 const HOSTILE: &str = "</td></script><script>evil()</script><img src=x onerror=evil()> \
                        \" onmouseover=\"evil() 'x' &amp; \u{1b}[2J\u{202e}\u{0}";
 
-/// Puts a hostile text wherever a run takes any text at all, and says how
-/// often. Which fields those are is found out by trying: a field that is a
-/// word of the glossary, a register or a histogram refuses it.
+/// Puts a hostile text wherever a run takes any text at all, and says how often. It finds
+/// those fields by trying: a field that is a word of the glossary, a register or a
+/// histogram refuses the text.
 fn poisoned(run: &Run) -> (Run, usize) {
     fn strings(value: &Value, path: &str, found: &mut Vec<String>) {
         match value {
@@ -111,7 +111,7 @@ fn foreign_text_stays_off_the_terminal() {
 fn report_of(text: &[u8]) -> Output {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("run.json"), text).expect("run.json");
-    // What would blow up is stopped: 400 MiB of address space.
+    // Stops anything that would blow up: 400 MiB of address space.
     std::process::Command::new("sh")
         .args(["-c", "ulimit -v 409600; exec \"$0\" report \"$1\""])
         .arg(env!("CARGO_BIN_EXE_stalecore"))

@@ -12,8 +12,8 @@ use crate::{
     synthetic::Shape,
 };
 
-/// Two seconds on a machine that has nothing else to do, built for release;
-/// tests share theirs, and may be built to be debugged.
+/// Two seconds for a release build on a machine that has nothing else to do; tests share
+/// their machine, and may be debug builds.
 const PATIENCE: u32 = if cfg!(debug_assertions) { 20 } else { 5 };
 
 #[test]

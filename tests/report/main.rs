@@ -1,5 +1,5 @@
-//! What is made of a run: the page in a browser, the schema of run.json,
-//! hostile files, and how long and how much memory it takes.
+//! What is made from a run: the page in a browser, the schema of run.json, hostile files,
+//! and how much time and memory it takes.
 
 mod browser;
 mod hostile;

@@ -159,8 +159,7 @@ fn what_is_written_is_valid_and_described() {
     assert_eq!(faults(&strict, &nothing), Vec::<String>::new());
 }
 
-/// Every property that the schema describes is one that a full run has: none
-/// is left over from earlier.
+/// A full run has every property that the schema describes: none is left over.
 #[test]
 fn what_is_described_is_written() {
     fn walk(schema: &Value, root: &Value, value: &Value, missing: &mut Vec<String>) {
@@ -173,7 +172,7 @@ fn what_is_described_is_written() {
         }
         if let (Some(items), Some(list)) = (schema.get("items"), value.as_array()) {
             assert!(!list.is_empty(), "an empty list shows nothing");
-            // What one element leaves out another may have.
+            // What one element leaves out, another may have.
             let mut least: Option<Vec<String>> = None;
             for item in list {
                 let mut here = Vec::new();

@@ -25,7 +25,7 @@ pub const LOADER: Option<&[u8]> = None;
 pub const ADVICE: &str = "'make build' leaves it there, 'make install' installs a command that \
                           carries it inside";
 
-/// The version, the commit that it was built from where that was told, and
+/// The version, the commit that it was built from if the build knew it, and
 /// whether image and loader are inside.
 pub fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(composed);

@@ -1,5 +1,5 @@
 //! Colour where it helps: the words of a verdict, on a terminal that wants it.
-//! What is said does not depend on it.
+//! It changes no word.
 
 use std::ffi::OsString;
 
@@ -26,8 +26,8 @@ const YELLOW: &str = "\x1b[33m";
 const GREEN: &str = "\x1b[32m";
 const OFF: &str = "\x1b[0m";
 
-/// The text with its verdicts coloured: the first word by what it says, the
-/// names of verdicts and what was slowed wherever they stand.
+/// The text with its verdicts coloured: the first word by what it says, and,
+/// anywhere in the text, the names of verdicts and what was slowed.
 pub fn coloured(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 256);
     for (nth, piece) in text.split_inclusive([' ', '\n']).enumerate() {

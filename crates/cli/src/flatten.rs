@@ -21,9 +21,9 @@ const MAGIC: &[u8; 4] = b"ARM\x64";
 const MAGIC_AT: usize = 0x38;
 /// Where the header states how much memory the image takes, bss included.
 const IMAGE_SIZE_AT: usize = 0x10;
-/// No image is larger; an ELF file that says so is broken.
+/// No image is larger; an ELF file that claims to be is broken.
 const LARGEST: u64 = 64 << 20;
-/// With all that a debugger may want in it.
+/// The same with everything that a debugger may want.
 const LARGEST_FILE: u64 = 512 << 20;
 
 /// Which file to read, and which to write.
@@ -93,7 +93,7 @@ pub fn flat(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
         ensure!(end <= LARGEST, "larger than {} MiB", LARGEST >> 20);
         memory = memory.max(end);
         if bytes.is_empty() {
-            continue; // memory alone, which the file need not reach
+            continue; // memory only, which need not be in the file
         }
         let at = usize::try_from(at)?;
         if flat.len() < at + bytes.len() {

@@ -1,6 +1,5 @@
 //! `junit.xml`: a run as CI systems read it, one test case for each case. A
-//! case passes exactly where its line of KTAP says `ok`, so that both count
-//! the same.
+//! case passes exactly if its line of KTAP says `ok`.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -110,33 +109,27 @@ fn fault(fault: &Fault) -> String {
     )
 }
 
-/// One more test for the run as a whole: a run that broke off must not pass
-/// because the cases that it did reach did.
+/// One more test for the run as a whole: a run that broke off must not pass just
+/// because the cases that it reached did.
 fn the_run_itself(run: &Run) -> TestSuite {
     let mut suite = TestSuite::new("run");
     let missing = run
         .plan
         .as_ref()
         .map_or(0, |p| (p.cases as usize).saturating_sub(run.cases.len()));
-    let unread = run.unread();
-    let status = if run.end.is_none() && !run.closed_by_host() {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_message(format!("the run did not end in order: {}", run.answer));
-        status
-    } else if let Some(unread) = unread {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_message(lacks(run, &unread));
-        status
-    } else if missing > 0 {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_message(format!(
-            "{missing} planned {} not reached",
-            words::with(missing, "case was", "cases were")
-        ));
-        status
+    let problem = if run.end.is_none() && !run.closed_by_host() {
+        Some(format!("the run did not end in order: {}", run.answer))
+    } else if let Some(unread) = run.unread() {
+        Some(lacks(run, &unread))
     } else {
-        TestCaseStatus::success()
+        let were = words::with(missing, "case was", "cases were");
+        (missing > 0).then(|| format!("{missing} planned {were} not reached"))
     };
+    let mut status = TestCaseStatus::success();
+    if let Some(problem) = problem {
+        status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(problem);
+    }
     let mut test = TestCase::new("ends in order", status);
     test.set_classname("stalecore.run");
     suite.add_test_case(test);
@@ -216,7 +209,7 @@ mod tests {
         let mut run = whole();
         run.end = None;
         assert_eq!(text(&run).matches("<error ").count(), 1);
-        // The host may have told of the end that the image could not.
+        // The host may have reported the end where the image could not.
         run.blocks[0].seen_by = "host".into();
         assert_eq!(text(&run).matches("<error ").count(), 0);
         let mut run = whole();

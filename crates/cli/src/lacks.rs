@@ -1,11 +1,11 @@
-//! What of a run was lost on the way, in words.
+//! What was lost of a run on the way, in words.
 
 use stalecore_model::{
     run::{Run, Unread},
     words,
 };
 
-/// What of a run was not read, without a capital and a full stop.
+/// What was not read of a run, without a capital and a full stop.
 pub fn lacks(run: &Run, unread: &Unread) -> String {
     let read = unread.read;
     let were = words::with(read, "was", "were");

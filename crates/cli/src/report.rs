@@ -1,5 +1,5 @@
 //! `stalecore report`: reads runs and writes the page that [`stalecore_report`]
-//! draws of them.
+//! draws from them.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ pub use stalecore_report::FILE;
 
 use crate::{stdout, store, whole_file};
 
-/// Within so many bytes a page names what made it.
+/// A page names what made it within this many bytes.
 const HEAD: u64 = 4096;
 
 /// Draw a run's report again from its run.json, or several runs side by side.
@@ -23,8 +23,8 @@ pub struct Args {
     #[arg(required = true, value_name = "DIR", value_hint = clap::ValueHint::AnyPath)]
     runs: Vec<PathBuf>,
     /// Where to write the page; for one run the default is report.html beside
-    /// its run.json, for several it is ./report.html. A file that is there must be a page of
-    /// stalecore's.
+    /// its run.json, for several it is ./report.html. A file that is already there must be a
+    /// page of stalecore's.
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
 }

@@ -1,5 +1,5 @@
-//! Standard error: what a person is told on the way. It may be closed, full, or
-//! a terminal that is gone; none of that may end a run or change its code.
+//! Standard error: what a person is told on the way. It may be closed, or full, or its
+//! terminal gone; none of that may end a run or change its exit code.
 
 use std::io::{self, Write};
 

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
 
-/// Writes text to standard output. A reader that has seen enough (`| head`) is
-/// no error.
+/// Writes text to standard output. It is no error if the reader has seen enough
+/// (`| head`).
 ///
 /// # Errors
 /// Any other failure, as on a full disk.

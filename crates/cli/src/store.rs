@@ -1,7 +1,7 @@
 //! `run.json`: where a run is kept between commands.
 //!
 //! `run` writes it; `report` and `compare` read it, perhaps years later and
-//! perhaps from a stranger, so nothing in the file is believed: its size, its
+//! perhaps from a stranger, so nothing in the file is trusted: its size, its
 //! version and its number of cases are checked before anything is allocated
 //! for them.
 
@@ -31,8 +31,8 @@ pub const FILE: &str = "run.json";
 /// full histograms, stays far below it.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// The most cases that a run can have: each operation or routine in each stale
-/// state on each line state once.
+/// The most cases that a run can have: each operation or routine once in each stale
+/// state and line state.
 const MAX_CASES: usize = Subject::ALL.len() * StaleState::ALL.len() * LineState::ALL.len();
 
 /// Writes `run` to `dir/run.json`, making the directory if it is not there,
@@ -67,10 +67,10 @@ pub fn read(path: &Path) -> Result<Run> {
         .with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The bytes of a run's file, as many as a run can have.
+/// The bytes of a run's file.
 ///
 /// # Errors
-/// It cannot be read, or is larger.
+/// It cannot be read, or is larger than any run.
 pub fn bytes(path: &Path) -> Result<Vec<u8>> {
     whole_file::read(path, MAX_BYTES)
 }
@@ -156,10 +156,10 @@ impl<'de> Deserialize<'de> for Length {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synthetic::plain;
     use stalecore_model::{
         glossary::Verdict,
         histogram::Histogram,
-        plan::Case,
         record::{CaseRecord, Record},
     };
 
@@ -167,16 +167,11 @@ mod tests {
         let mut samples = Histogram::new();
         samples.add_many(140, 63);
         samples.add(9000);
-        let case = Case {
-            number: n as usize,
-            subject: op,
-            state: StaleState::Spin,
-            line: LineState::DirtyHere,
-        };
+        let (n, state) = (n as usize, StaleState::Spin);
         CaseRecord {
             complete: samples.clone(),
             base_complete: samples,
-            ..CaseRecord::blank(&case, Verdict::Completed, None)
+            ..plain::case(n, op, state, Verdict::Completed, None)
         }
     }
 
@@ -217,7 +212,7 @@ mod tests {
         assert!(error(&newer).contains("schema 1000 is from a newer stalecore"));
         let never = text().replacen(&this, "\"schema\":0", 1);
         assert!(error(&never).contains("schema 0"));
-        // A newer version is told even where nothing else can be understood.
+        // A newer version is named even if nothing else can be understood.
         assert!(error("{\"schema\":7,\"cases\":[{\"x\":1}]}").contains("schema 7"));
         assert!(error("{}").contains("no \"schema\""));
     }
@@ -256,7 +251,7 @@ mod tests {
             error(&nested)
         );
         let unknown = text().replacen(answer, &format!("{answer},\"extra\":{deep}"), 1);
-        // A field that is not known is passed over without recursion.
+        // An unknown field is skipped without recursion.
         assert!(parse(unknown.as_bytes()).is_ok());
     }
 

@@ -1,4 +1,4 @@
-//! The command line's mistakes, each as one line that names what is wrong and
+//! Mistakes on the command line, each as one line that names what is wrong and
 //! what is allowed.
 
 use std::process::ExitCode;
@@ -65,7 +65,7 @@ fn one_line(error: &clap::Error, command: &Command, words: &[String]) -> String 
     }
 }
 
-/// What was most likely meant, among many that are allowed.
+/// What was most likely meant.
 fn meant(error: &clap::Error, kind: ContextKind) -> String {
     let word = match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word),

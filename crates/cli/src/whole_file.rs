@@ -9,9 +9,9 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-/// Writes a file beside its place, then moves it there: a reader sees the whole
-/// file or the one before it, and a full disk leaves the one before it. What is
-/// no regular file, like a pipe, is written to.
+/// Writes a file beside its place, then moves it there: a reader sees the whole new
+/// file or the old one, and a full disk leaves the old one. What is no regular file,
+/// like a pipe, is written to directly.
 ///
 /// # Errors
 /// Names the file.
@@ -26,7 +26,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         if !there.is_file() {
             return fs::write(&path, bytes);
         }
-        // A directory may be changed though this file in it may not.
+        // The directory may be writable although this file is not.
         OpenOptions::new().write(true).open(&path)?;
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());

@@ -12,7 +12,7 @@ pub const LEFT: i32 = 80;
 pub const WIDTH: i32 = 600;
 /// The height of a panel.
 pub const PANEL: i32 = 104;
-/// What the class's name and the empty block's label take side by side, in the
+/// The width of the class's name and the empty block's label side by side, in the
 /// larger letters that a phone gets.
 const NAMES: i32 = 400;
 const TOP: i32 = 16;
@@ -32,7 +32,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Where a time in nanoseconds lies, within the panel's edges.
+    /// The position of a time in nanoseconds, within the panel's edges.
     pub fn x(&self, ns: f64) -> i32 {
         let (low, high) = (f64::from(self.decades.0), f64::from(self.decades.1));
         let part = (ns.max(1e-12).log10() - low) / (high - low);

@@ -101,7 +101,7 @@ fn card(view: &View<'_>, nth: usize, at: usize, block: &Block) -> Markup {
     }
 }
 
-/// Which of the stale cores the block takes.
+/// Which of the stale cores it takes to block.
 fn culprits(found: &BisectRecord) -> Markup {
     html! {
         p.culprits {

@@ -1,5 +1,5 @@
-//! The cores: where each one is, what it was there for, and, where several ran
-//! the operations, which of them were later than the others.
+//! The cores: where each one is, its role, and, where several ran the operations,
+//! which of them were later than the others.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ fn tree(run: &Run) -> Tree {
 
 fn topology(run: &Run) -> Markup {
     let tree = tree(run);
-    // Where each core is alone in its Aff1, boxes around them say nothing.
+    // If each core is alone in its Aff1, boxes around them say nothing.
     let alone = tree
         .values()
         .flat_map(BTreeMap::values)
@@ -104,7 +104,7 @@ fn topology(run: &Run) -> Markup {
     }
 }
 
-/// What a core was there for: its class, its mark and a word.
+/// A core's role: its class, its mark and a word.
 fn role(run: &Run, cpu: usize) -> (&'static str, &'static str, &'static str) {
     let within = |of: fn(&stalecore_model::record::PlanRecord) -> &CpuSet| {
         run.plan.as_ref().is_some_and(|p| of(p).contains(cpu))

@@ -9,7 +9,7 @@ use super::{
     view::{View, label},
 };
 
-/// The most steps of one run; a crash path has twenty.
+/// The most steps of one run; a crash path has about twenty.
 const STEPS: usize = 200;
 
 /// The section, where a run played the crash path.

@@ -1,5 +1,5 @@
-//! How several runs differ in what they were run on and with: a difference in
-//! their figures means nothing before that is known.
+//! How several runs differ in machine, build and roles: before that is known, a
+//! difference in their figures means nothing.
 
 use maud::{Markup, html};
 use stalecore_model::run::Run;
@@ -23,7 +23,7 @@ const FACTS: [Fact; 14] = [
     ("interrupt controller", |run| {
         of(run.machine.as_ref().map(|m| &m.gic))
     }),
-    // Its frequency is measured, and never twice the same.
+    // Its frequency is measured, and never comes out the same twice.
     ("counter", |run| {
         of(run.machine.as_ref().map(|m| &m.counter))
     }),

@@ -1,4 +1,4 @@
-//! What the checker of caches found: the harness's own faults.
+//! What the cache checker found: the harness's own faults.
 
 use maud::{Markup, html};
 use stalecore_model::hazard::{Hazard, Side};
@@ -17,7 +17,7 @@ pub fn section(view: &View<'_>) -> Markup {
         @if view.runs.iter().any(|run| !run.hazards.is_empty()) {
             section id="hazards" {
                 h2 { "Hazards" }
-                p { "Where the image relies on memory that a cache may hide or overwrite: faults of the harness itself, found with a model of caches, but for what an operation does that is wrong on purpose." }
+                p { "Where the image relies on memory that a cache may hide or overwrite: faults of the harness itself, found with a model of caches, except for what an operation does wrong on purpose." }
                 div.wide {
                     table {
                         thead { tr {

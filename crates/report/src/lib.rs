@@ -3,7 +3,7 @@
 //!
 //! Each section has its file; [`page()`] puts them together. Everything that a
 //! console or a file said goes through [`text::Said`] and maud's escaping;
-//! what is written without them is numbers and words of the glossary.
+//! only numbers and words of the glossary are written without them.
 
 #![forbid(unsafe_code)]
 

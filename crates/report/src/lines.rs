@@ -1,4 +1,4 @@
-//! Small charts of lines to one scale: latency against depth, or against the
+//! Small line charts to one scale: latency against depth, or against the
 //! number of stale cores. The control and the worst line are named and told
 //! apart by their strokes; the others are the background.
 
@@ -56,7 +56,7 @@ pub struct Line {
 
 /// One chart.
 pub struct Chart {
-    /// What stands above it.
+    /// The text above it.
     pub title: String,
     /// The lines.
     pub lines: Vec<Line>,

@@ -1,4 +1,4 @@
-//! The machine: what firmware says of it, and its identification registers
+//! The machine: what firmware says about it, and its identification registers
 //! decoded field by field.
 
 use maud::{Markup, html};
@@ -132,7 +132,7 @@ fn hertz(hz: u64) -> String {
     }
 }
 
-/// Says where cores differ in what their line sizes are.
+/// A warning if the cores' line sizes differ.
 fn mismatch(cores: &[Cores]) -> Markup {
     let sizes = || cores.iter().map(|c| registers::line_sizes(c.ctr.0));
     let (data, code) = (sizes().map(|s| s.0).min(), sizes().map(|s| s.1).min());
@@ -147,8 +147,8 @@ fn mismatch(cores: &[Cores]) -> Markup {
     }
 }
 
-/// Cores with equal registers together: a record names only those that came up
-/// at one time.
+/// Puts cores with equal registers together: one record only names cores that came up
+/// at the same time.
 fn merged(cores: &[Cores]) -> Vec<Cores> {
     let mut groups: Vec<Cores> = Vec::new();
     for next in cores {

@@ -20,7 +20,7 @@ pub const GENERATOR: &str = "<meta name=\"generator\" content=\"stalecore ";
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
                       script-src 'sha256-rTBTOT6vjgUjDURg9qPNTbLRakIZQwOIaTbcjrDe94g='";
 
-/// The sections that have something to show, with the words that lead there.
+/// Every section, with the words of its link; sections with nothing to show have none.
 const CONTENTS: [(&str, &str); 10] = [
     ("heat", "Slow-down"),
     ("crash", "Crash path"),
@@ -92,7 +92,7 @@ pub fn page(runs: &[Run]) -> String {
 }
 
 /// The most characters of a title: a tab shows a few words of it, a bookmark
-/// little more.
+/// a few more.
 const TITLE: usize = 70;
 
 /// The first words of an answer, if it is long.
@@ -131,8 +131,8 @@ mod tests {
         text
     }
 
-    /// A script that was changed without its hash would be refused by every
-    /// browser, silently.
+    /// If the script were changed without its hash, every browser would refuse it
+    /// silently.
     #[test]
     fn the_policy_names_the_script() {
         let hash = format!("'sha256-{}'", base64(&Sha256::digest(SCRIPT)));

@@ -1,4 +1,4 @@
-//! The two histograms of a case over each other, as small as SVG can say it:
+//! The two histograms of a case over each other, in as little SVG as possible:
 //! a report has thousands of them. Both axes are logarithmic; the axes
 //! themselves are drawn once for all plots that share them (see `axis`).
 
@@ -11,7 +11,7 @@ use super::{
     text::Clock,
 };
 
-/// Shares below this are tail: drawn in half octaves instead of in full
+/// Shares below this are tail: drawn in half octaves instead of the full
 /// resolution, which is kept for where the samples are.
 const TAIL: f64 = 0.004;
 
@@ -151,7 +151,7 @@ fn outline(out: &mut String, class: char, h: &Histogram, frame: &Frame, bottom: 
     out.push_str("\"/>");
 }
 
-/// Goes up by so much; SVG counts downwards.
+/// Goes up by this much; SVG counts downwards.
 fn up(out: &mut String, by: i32) {
     if by != 0 {
         let _ = write!(out, "v{}", -by);
@@ -179,8 +179,8 @@ mod tests {
         out
     }
 
-    /// The moves of each path summed up: an outline that is right ends at the
-    /// level where it began.
+    /// The sum of each path's vertical moves: a correct outline ends at the level
+    /// where it began.
     fn levels(svg: &str) -> Vec<i32> {
         svg.split(" d=\"")
             .skip(1)

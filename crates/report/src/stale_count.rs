@@ -79,8 +79,8 @@ fn charts(view: &View<'_>, counts: &[usize]) -> String {
     draw_all(&charts, &ticks)
 }
 
-/// The case's median in nanoseconds at each number of stale cores; the first
-/// run counts where several have as many.
+/// The case's median in nanoseconds at each number of stale cores; of several runs
+/// with the same number the first counts.
 fn points(view: &View<'_>, entry: &Entry<'_>, counts: &[usize]) -> Vec<Option<f64>> {
     counts
         .iter()

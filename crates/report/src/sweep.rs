@@ -21,7 +21,7 @@ const DEPTHS: usize = 16;
 
 /// How many operations are posted before one more has to wait: the last depth
 /// up to which a further operation costs no more than three times the first
-/// ones. None where the sweep ends before that, or says nothing.
+/// ones. None if the sweep ends before that, or says nothing.
 pub fn posted(sweep: &[Depth]) -> Option<u32> {
     let first = sweep.first().filter(|d| d.depth > 0)?;
     let unit = first.issue as f64 / f64::from(first.depth);
@@ -29,7 +29,7 @@ pub fn posted(sweep: &[Depth]) -> Option<u32> {
         let [before, after] = pair else { return None };
         let more = after.depth.checked_sub(before.depth).filter(|m| *m > 0)?;
         let cost = after.issue.saturating_sub(before.issue) as f64 / f64::from(more);
-        // One tick of the counter is no finding.
+        // One tick of the counter proves nothing.
         (cost > 3.0 * unit + 1.0).then_some(before.depth)
     })
 }

@@ -9,9 +9,9 @@ use stalecore_model::{glossary::Verdict, options::Milli, run::Run};
 /// The most characters of one foreign text that are shown.
 const SHOWN: usize = 2000;
 
-/// Text that the console, a file or the user gave. It is escaped as all text
-/// is; besides, what could deceive a reader (control characters, characters
-/// that turn the direction of writing round or have no width) is replaced,
+/// Text from the console, a file or the user. It is escaped like all text;
+/// in addition, whatever could deceive a reader (control characters, characters
+/// that reverse the direction of writing or have no width) is replaced,
 /// and what is too long is cut.
 pub struct Said<'a>(pub &'a str);
 
@@ -97,7 +97,7 @@ pub fn time(ns: f64) -> String {
     format!("{}\u{a0}{unit}", three_digits(value))
 }
 
-/// A number to three digits, without zeros that say nothing.
+/// A number to three digits, without trailing zeros.
 pub fn three_digits(value: f64) -> String {
     let decimals = match value.abs() {
         v if v >= 99.95 => 0,
@@ -111,7 +111,7 @@ pub fn three_digits(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').into()
 }
 
-/// So many of something: `no lines`, `1 line`, `1,234 lines`.
+/// A number of things: `no lines`, `1 line`, `1,234 lines`.
 pub fn counted(n: u64, one: &str, many: &str) -> String {
     match n {
         0 => format!("no {many}"),
@@ -133,7 +133,7 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-/// Bytes in the largest unit that keeps them whole, or to three digits.
+/// Bytes in the largest unit that they fill, to three digits.
 pub fn bytes(count: u64) -> String {
     let (unit, size) = match count {
         c if c < 1 << 10 => return format!("{c}\u{a0}bytes"),
@@ -145,7 +145,7 @@ pub fn bytes(count: u64) -> String {
     format!("{}\u{a0}{unit}", three_digits(value))
 }
 
-/// A slow-down in a heat map's cell: three characters or little more.
+/// A slow-down in a heat map's cell: about three characters.
 pub fn short_ratio(milli: Milli) -> String {
     match milli {
         m if m < 95 => format!("{:.2}", f64::from(m) / 1e3),
@@ -164,7 +164,7 @@ pub fn ratio(milli: Milli) -> String {
     format!("{}×", three_digits(f64::from(milli) / 1e3))
 }
 
-/// The mark of a verdict: told apart without colour, on paper and in any font.
+/// The mark of a verdict, recognizable without colour, on paper and in any font.
 pub const fn mark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Completed => "✓",

@@ -1,4 +1,4 @@
-//! The runs as the sections want them: cases found by what they are, with a
+//! The runs as the sections need them: cases found by what they are, with a
 //! name and a clock for each run.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use stalecore_model::{
 
 use super::text::Clock;
 
-/// What a case is, in every run alike. Ordered as the heat map shows it.
+/// What identifies a case in every run. Ordered as the heat map shows it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Key {
     /// The group of rows.
@@ -76,8 +76,8 @@ impl Key {
 
 /// A case as the page names it.
 pub struct Entry<'a> {
-    /// The number after `#case-` in the page's links: the case's own number, where
-    /// there is one run.
+    /// The number after `#case-` in the page's links: the case's own number if there
+    /// is only one run.
     pub id: u32,
     /// The case in each run, in the order of the runs.
     pub found: Vec<Option<&'a CaseRecord>>,
@@ -155,8 +155,8 @@ pub fn slowdown(run: &Run, case: &CaseRecord) -> Option<Milli> {
     case.slowdown(resolution)
 }
 
-/// How many cases ended with each verdict, the most serious first, verdicts
-/// without cases left out.
+/// How many cases ended with each verdict, the most serious first; verdicts
+/// without cases are left out.
 pub fn count_verdicts(run: &Run) -> Vec<(Verdict, usize)> {
     let count = |v: Verdict| run.cases.iter().filter(|c| c.verdict == v).count();
     Verdict::ALL

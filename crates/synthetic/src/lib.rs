@@ -1,11 +1,12 @@
 //! Made-up runs for the tests of everything that reads a run: as large and as
-//! varied as asked for, the same for the same seed, and with each verdict in
-//! them. Nothing here claims anything about a machine.
+//! varied as asked for, the same for the same seed, and with every verdict.
+//! Nothing here claims anything about a machine.
 
 #![forbid(unsafe_code)]
 
 mod case;
 mod machine;
+pub mod plain;
 mod samples;
 
 pub use machine::machine;
@@ -16,7 +17,7 @@ use stalecore_model::{
     cpuset::CpuSet,
     glossary::{LineState, StaleState, Subject, Verdict},
     mark::Marks,
-    record::{BisectRecord, End, Fault, GroupRecord, Hex, Icount, PlanRecord, Record, SCHEMA},
+    record::{BisectRecord, End, GroupRecord, Hex, Icount, PlanRecord, Record, SCHEMA},
     run::Run,
 };
 
@@ -40,7 +41,7 @@ pub struct Shape {
     pub late: f64,
     /// With the depth sweep in each case?
     pub sweep: bool,
-    /// Where the random numbers begin.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
@@ -153,7 +154,7 @@ fn add_cases(run: &mut Run, shape: &Shape, stale: CpuSet, random: &mut impl Rng)
             .iter()
             .flat_map(move |state| Subject::ALL.iter().map(move |op| (*state, *line, *op)))
     });
-    // A small run is of what people ask for first, not of the first few words.
+    // A small run has what people ask for first, not the first words of the glossary.
     let first = (StaleState::DmbLoop, LineState::DirtyHere, Subject::IcIvau);
     let usual = |(state, line, op): &(StaleState, LineState, Subject)| {
         let maintenance = op.is_default() && !op.is_no_maintenance();
@@ -190,17 +191,7 @@ fn add_cases(run: &mut Run, shape: &Shape, stale: CpuSet, random: &mut impl Rng)
                 .push(block(&case, shape, stale, key.2 == Subject::IcIvau));
         }
         if case.verdict == Verdict::Faulted && run.faults.len() < 3 {
-            run.faults.push(Fault {
-                n,
-                op: key.2,
-                initiator: 0,
-                esr: Hex(0x9600_0147),
-                syndrome: "data abort, cache maintenance, translation fault level 3".into(),
-                far: Hex(0x0000_7fff_0000),
-                elr: Hex(0x4008_1234),
-                at: "selftest_fault+8".into(),
-                returned: -14,
-            });
+            run.faults.push(plain::fault(n, key.2));
         }
         run.take(Record::Case(Box::new(case)));
     }

@@ -5,7 +5,7 @@ use stalecore_model::{
     record::{Cores, Hex, Machine, SCHEMA},
 };
 
-/// A machine of so many cores, whose empty timed block takes `empty` ticks.
+/// A machine of this many cores, whose empty timed block takes `empty` ticks.
 pub fn machine(cpus: usize, empty: Histogram) -> Machine {
     Machine {
         schema: SCHEMA,
@@ -28,7 +28,7 @@ pub fn machine(cpus: usize, empty: Histogram) -> Machine {
     }
 }
 
-/// Those cores, equal but for their MPIDR.
+/// These cores, equal except for their MPIDR.
 pub fn cores(cpus: std::ops::Range<usize>, midr: u64) -> Cores {
     Cores {
         cpus: cpus.clone().collect(),

@@ -11,7 +11,7 @@ pub fn random(seed: u64) -> ChaCha8Rng {
 }
 
 /// A histogram of `samples` around `middle` ticks: a narrow peak, a second one
-/// behind it, and a thin tail that reaches far.
+/// above it, and a thin, long tail.
 pub fn histogram(random: &mut impl Rng, samples: u32, middle: f64) -> Histogram {
     let mut histogram = Histogram::new();
     let peak = Normal::new(1.0, 0.08).expect("a finite spread");
@@ -25,9 +25,9 @@ pub fn histogram(random: &mut impl Rng, samples: u32, middle: f64) -> Histogram 
         };
         (middle * times) as u64
     };
-    // Many samples are drawn as lumps, so that a test makes billions of them.
+    // Many samples are drawn as lumps, so that a test can have billions of them.
     let draws = samples.min(2000);
-    // What a lump would hide: the many values that were seen once.
+    // Lumps would hide the many values that occur once.
     let singles = if samples > 10_000 { 100 } else { 0 };
     let lumps = samples - singles;
     for nth in 0..draws {

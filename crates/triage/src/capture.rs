@@ -1,4 +1,4 @@
-//! How far a capture kernel came: milestones seen behind its first line.
+//! How far a capture kernel came: milestones seen after its first line.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ pub enum Progress {
     UserSpace,
     /// The dump is being written.
     DumpStarted,
-    /// So much of it is, in percent.
+    /// This much of it has been written, in percent.
     Copying(Option<u8>),
     /// It could not be written.
     Failed,
@@ -35,7 +35,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// In words, behind "it came as far as".
+    /// In words, to follow "it came as far as".
     pub const fn words(self) -> &'static str {
         match self {
             Self::KernelBoots => "its own boot",
@@ -74,7 +74,7 @@ pub struct Capture {
     pub percent: Option<u8>,
     /// How it ended.
     pub end: End,
-    /// The last line heard of it, and its text.
+    /// The last line heard from it, and its text.
     pub last: Option<(Mark, String)>,
 }
 

@@ -15,7 +15,7 @@ use super::{
     step::Step,
 };
 
-/// A command line, and what in it the log does not say.
+/// A command line, and what in it does not come from the log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Command {
     /// Program and arguments.
@@ -106,7 +106,7 @@ impl Command {
             let mut roles = stale.cpus;
             roles.insert(initiator as usize);
             if roles.len() == count.count as usize {
-                // No core is left that could watch.
+                // No core is left to watch.
                 command.flag("--sentinel", "off");
             }
         }
@@ -188,7 +188,7 @@ impl Command {
         if may_be_blocked(crash, era)
             && let Some(deaf) = stale.cpus.lowest()
         {
-            // Who has taken the stop SGI is in another state by then.
+            // A core that has taken the stop SGI is in another state by then.
             let state = match stale.basis {
                 Basis::TookSgi => StaleState::CrashStopped,
                 _ => stale.state,
@@ -219,7 +219,7 @@ impl Command {
     }
 }
 
-/// The core that stands in for the one that crashed, where none is known: the
+/// The core that stands in for the one that crashed, if that is not known: the
 /// lowest that may have panicked.
 pub fn stand_in(cpus: &Cpus, stuck: &CpuSet) -> Option<u32> {
     let listed = cpus.failed.unwrap_or_default();
@@ -236,8 +236,8 @@ pub fn stand_in(cpus: &Cpus, stuck: &CpuSet) -> Option<u32> {
 }
 
 /// Does the log stop where a broadcast operation that does not return would
-/// stop it? Before "Bye!" where `machine_kexec` maintains caches; behind it
-/// where the capture kernel issues the first broadcast.
+/// stop it? That is before "Bye!" if `machine_kexec` maintains caches, and after it
+/// if the capture kernel issues the first broadcast.
 pub fn may_be_blocked(crash: &Crash, era: Option<Kernel>) -> bool {
     if crash.cut_line || crash.warning_unfinished() || crash.pstore {
         return false;

@@ -43,13 +43,13 @@ pub enum Meaning {
     /// The mask that the SGI was sent to, never pruned: at least one of them
     /// did not answer.
     AtLeastOne,
-    /// Exactly those still up when the wait was over.
+    /// Exactly those that were still up when the wait was over.
     StillOnline,
     /// The CPUs online at the end, with the CPU that panicked among them.
     OnlineWithSelf,
     /// The kernel prints no list.
     NoList,
-    /// The list is cut off, damaged, or names CPUs out of reach.
+    /// The list is cut off, damaged, or names CPUs beyond the harness's limit.
     Unreadable,
     /// The kernel is unknown, or the list fits its version badly.
     Unclear,
@@ -77,9 +77,9 @@ pub struct Cpus {
     pub crashed: Option<u32>,
     /// How that is known.
     pub crashed_by: Option<Support>,
-    /// A CPU that a line names, where the list refutes that it panicked.
+    /// A CPU that a line names as the one that panicked, which the list refutes.
     pub refuted: Option<u32>,
-    /// The CPUs on the list, if it is whole, can be read and is within reach.
+    /// The CPUs on the list, if it is whole, readable and within the harness's limit.
     pub failed: Option<CpuSet>,
     /// What the list means.
     pub meaning: Option<Meaning>,
@@ -244,8 +244,8 @@ fn stop(crash: &Crash, era: Option<Kernel>) -> Stop {
     }
 }
 
-/// The CPU that went down the kdump path, by what it printed itself, else by
-/// what the log says of the complaint.
+/// The CPU that went down the kdump path, by what it printed itself, or else by
+/// what the log says about the complaint.
 fn crashed(crash: &Crash, kind: Kind, stuck: Option<u32>) -> Option<(u32, Support)> {
     let panic = crash.steps[Step::Panic as usize].as_ref().map(|m| m.line);
     let complaint = crash.complaints.first().map(|c| c.mark.line);

@@ -1,5 +1,5 @@
-//! The register dumps and stack traces of a crash, each given to the CPU that
-//! it belongs to although several CPUs print at once.
+//! The register dumps and stack traces of a crash, each assigned to its CPU
+//! although several CPUs may print at once.
 
 use super::{
     fields::{self, CpuLine, Symbol},
@@ -23,7 +23,7 @@ pub enum Cause {
     Panic,
     /// A WARN: registers of the warning code itself.
     Warn,
-    /// A backtrace asked of a CPU.
+    /// A backtrace that a CPU was asked for.
     Backtrace,
     /// Seen without its beginning.
     Unknown,
@@ -38,7 +38,7 @@ pub struct Dump {
     pub cpu: Option<u32>,
     /// Who ran.
     pub line: Option<CpuLine>,
-    /// Where that stands.
+    /// The number of that line.
     pub line_number: Option<u64>,
     /// The program counter's symbol.
     pub pc: Option<Symbol>,
@@ -66,9 +66,9 @@ impl Dump {
         self.cause != Cause::Panic && !self.closed
     }
 
-    /// What the CPU was executing when the interrupt came that led here, then
-    /// its callers: the program counter of a lockup or backtrace and its trace,
-    /// else the trace below the exception entry. Empty if neither is there.
+    /// What the CPU was executing when it was interrupted, then its callers: the
+    /// program counter of a lockup or backtrace and its trace, else the trace below
+    /// the exception entry. Empty if there is neither.
     pub fn interrupted(&self) -> Vec<Symbol> {
         let mut frames: Vec<_> = self
             .trace
@@ -89,8 +89,8 @@ impl Dump {
         }
         match frames.iter().position(is_entry) {
             Some(at) => frames.split_off(at + 1),
-            // What the `crash` utility shows of a CPU that did not stop begins
-            // where it was.
+            // The `crash` utility's trace of a CPU that did not stop begins where the
+            // CPU was.
             None if self.cause == Cause::Backtrace => frames,
             None => Vec::new(),
         }
@@ -151,7 +151,7 @@ impl Dumps {
             .retain(|d| d.cause != Cause::Lockup || d.cpu != Some(cpu));
     }
 
-    /// Begins a dump; the older half gives way when there are too many.
+    /// Begins a dump; if there are too many, the older half is dropped.
     pub fn open(&mut self, cause: Cause, cpu: Option<u32>, caller: Option<Caller>) {
         if self.all.len() == MAX_DUMPS {
             self.all.drain(..MAX_DUMPS / 2);
@@ -207,7 +207,7 @@ impl Dumps {
         let Some(at) = at.filter(|at| *at < self.all.len()) else {
             return;
         };
-        // One CPU prints one dump after the other: its earlier ones are over.
+        // A CPU prints its dumps one after the other: its earlier ones are over.
         for earlier in &mut self.all[..at] {
             earlier.closed |= earlier.cpu == Some(line.cpu);
         }
@@ -254,7 +254,7 @@ impl Dumps {
         }
     }
 
-    /// The `crash` utility shows a CPU's task.
+    /// The `crash` utility's line about a CPU's task.
     pub fn tool_task(&mut self, pid: u32, cpu: u32, comm: String, number: u64) {
         self.open(Cause::Backtrace, Some(cpu), None);
         if let Some(dump) = self.all.last_mut() {
@@ -269,7 +269,7 @@ impl Dumps {
         }
     }
 
-    /// And a frame of it.
+    /// A frame of that task.
     pub fn tool_frame(&mut self, symbol: &Symbol) {
         self.frame(symbol.name.as_bytes(), None);
         if let Some(dump) = self
@@ -282,7 +282,7 @@ impl Dumps {
         }
     }
 
-    /// And its program counter: that of the code that was interrupted.
+    /// Its program counter: that of the interrupted code.
     pub fn tool_pc(&mut self, symbol: Symbol) {
         let open = self
             .all
@@ -324,9 +324,9 @@ impl Dumps {
         }
     }
 
-    /// The dump that a line goes to: of the same caller where callers are
-    /// printed, else the first that lacks it, since the kernel's CPUs begin
-    /// their dumps in the order in which they go on with them.
+    /// The dump that a line goes to: one of the same caller if callers are printed,
+    /// else the first that lacks such a line, since CPUs go on with their dumps in the
+    /// order in which they began them.
     fn place(&mut self, caller: Option<Caller>, lacks: impl Fn(&Dump) -> bool) -> Option<usize> {
         if caller.is_some()
             && let Some(at) = self

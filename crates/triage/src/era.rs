@@ -1,10 +1,10 @@
-//! What a kernel's release says: which of the kernels whose crash paths differ
-//! it is like, who built it, and whether to trust that.
+//! What a kernel's release says: which of the eras (kernels with different crash
+//! paths) it belongs to, who built it, and whether to trust that.
 
 use serde::Serialize;
 use stalecore_model::kdump::Kernel;
 
-/// The kernel that a release such as `4.18.0-147.5.1.el8_1.aarch64` is like.
+/// The era of a release such as `4.18.0-147.5.1.el8_1.aarch64`.
 pub fn like(release: &str) -> Option<Kernel> {
     let (major, minor) = version(release)?;
     Some(Kernel::like(major, minor))
@@ -30,8 +30,8 @@ pub enum Build {
     Vendor,
 }
 
-/// Words of a release by which distributions are known, what they are called,
-/// and what is known of their kernels.
+/// Words in a release by which distributions are known, their names, and what is
+/// known about their kernels.
 const DISTRIBUTIONS: &[(&[&str], &str, &str)] = &[
     (&["el8uek", "el9uek", "el7uek"], "Oracle UEK", FOLLOWS),
     (&[".el7"], "RHEL 7 or a rebuild", BACKPORTS),
@@ -80,12 +80,12 @@ const SDEI: &str = "its kernels take in changes of later ones, and add a hard-lo
                     firmware drives (SDEI): compare with its source before relying on what the \
                     version says";
 
-/// What a release says of who built it.
+/// What a release says about who built it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Builder {
-    /// What kind of build.
+    /// The kind of build.
     pub build: Build,
-    /// The distribution, and what is known of its kernels.
+    /// The distribution, and what is known about its kernels.
     pub distribution: Option<(&'static str, &'static str)>,
 }
 
@@ -144,7 +144,7 @@ pub fn is_vendor(release: &str) -> bool {
     matches!(builder(release).build, Build::Vendor | Build::Distribution)
 }
 
-/// The tag that a build lies behind and the release that it leads to:
+/// The tag that a build comes after and the release that it leads to:
 /// `6.15-rc7` and `6.15`.
 pub fn between(release: &str) -> Option<(String, String)> {
     let (major, minor) = version(release)?;

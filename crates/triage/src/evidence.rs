@@ -19,11 +19,11 @@ pub enum How {
 pub struct Support {
     /// How it came about.
     pub how: How,
-    /// The lines that it rests on, in order; few of many.
+    /// The lines that it rests on, in order; of many, only the first few.
     pub lines: Vec<u64>,
 }
 
-/// Lines that are shown of many.
+/// How many of many lines are shown.
 const MAX_LINES: usize = 6;
 
 impl Support {

@@ -1,9 +1,9 @@
-//! What a log is expected to show, and whether it does: the question of a
-//! board farm's tests, "does kdump work on this machine?".
+//! What a log is expected to show, and whether it does: a board farm's tests ask,
+//! "does kdump work on this machine?".
 
 use super::{crash::Crash, outcome::Outcome, reading::Reading, step::Step};
 
-/// Crashes told one by one.
+/// How many crashes are listed one by one.
 const MAX_TOLD: usize = 100;
 
 /// An expectation.
@@ -51,10 +51,10 @@ impl Expect {
     }
 }
 
-/// One crash, as far as an expectation asks.
+/// What an expectation asks about one crash.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Told {
-    /// Which one of the log, from 1.
+    /// Its number in the log, from 1.
     pub number: u64,
     /// The line that it begins in, from 1; 0 where none is known.
     pub line: u64,
@@ -66,13 +66,13 @@ pub struct Told {
 }
 
 impl Told {
-    /// Does it miss the expectation? Where there is none, a crash is a failure.
+    /// Does it miss the expectation? Without one, any crash is a failure.
     pub fn misses(&self, expect: Option<Expect>) -> bool {
         expect.is_none_or(|e| !self.met[e as usize])
     }
 }
 
-/// What a log holds, as far as an expectation asks.
+/// What an expectation asks about a whole log.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
     crashes: u64,
@@ -104,8 +104,8 @@ impl Tally {
         }
     }
 
-    /// Is the expectation met: by every crash, of which there is one; or by
-    /// there being none?
+    /// Is the expectation met, by every crash of at least one, or (no-crash) by there
+    /// being none?
     pub fn meets(&self, expect: Expect) -> bool {
         match expect {
             Expect::NoCrash => self.crashes == 0,
@@ -113,7 +113,7 @@ impl Tally {
         }
     }
 
-    /// Why it is not, in a line.
+    /// Why it is not met, in one line.
     pub fn missed(&self, expect: Expect) -> String {
         match expect {
             Expect::NoCrash => format!("expected no-crash: {} in the log", crashes(self.crashes)),
@@ -132,8 +132,8 @@ impl Tally {
         &self.told
     }
 
-    /// How many crashes there are behind those, and how many of them miss the
-    /// expectation (each does, where there is none).
+    /// How many crashes there are after those, and how many of them miss the
+    /// expectation (without one, each does).
     pub fn further(&self, expect: Option<Expect>) -> (u64, u64) {
         let count = |told: &dyn Fn(&&Told) -> bool| self.told.iter().filter(told).count() as u64;
         let missed = expect.map_or(self.crashes, |e| self.crashes - self.met[e as usize]);

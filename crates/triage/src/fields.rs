@@ -5,8 +5,8 @@ use memchr::{memchr, memchr_iter, memrchr, memrchr_iter};
 
 use super::prefix::digits;
 
-/// A kernel address as the kernel prints it, `symbol+0x278/0x2f8`, or as
-/// people copy it, without its numbers.
+/// A kernel address as the kernel prints it, `symbol+0x278/0x2f8`, or as people
+/// copy it, without the numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Symbol {
     /// The function.
@@ -94,7 +94,7 @@ pub fn symbol(text: &[u8]) -> Option<Symbol> {
 
 /// Reads a frame of which only the name is left, perhaps with the source line
 /// that a decoder put there: `el1_irq`, `el1_irq (arch/arm64/kernel/entry.S:672)`.
-/// Many words look like that: only to be used where a frame has to stand.
+/// Many words look like that: only for places where there must be a frame.
 pub fn bare_symbol(text: &[u8]) -> Option<Symbol> {
     let text = behind_address(text)?;
     let end = memchr(b' ', text).unwrap_or(text.len());
@@ -123,8 +123,8 @@ fn is_name(name: &[u8]) -> bool {
         && name.iter().all(inside)
 }
 
-/// What may stand behind a symbol: a module, with or without brackets, marks
-/// such as `(P)`, a source line, with or without parentheses.
+/// What may follow a symbol: a module, with or without brackets, marks such as
+/// `(P)`, a source line, with or without parentheses.
 fn is_trimming(text: &[u8]) -> bool {
     let mut inside = None;
     let mut words = 0;
@@ -207,8 +207,8 @@ pub fn task(text: &[u8]) -> Option<(String, u32)> {
     rest.is_empty().then(|| (clean(&inside[..colon]), pid))
 }
 
-/// Makes text of the log fit to be shown: valid, on one line, without control
-/// characters, runs of spaces as one, and at most 200 characters.
+/// Makes text from the log printable: valid UTF-8, on one line, without control
+/// characters, runs of spaces as one, at most 200 characters.
 pub fn clean(text: &[u8]) -> String {
     if text.len() <= LONGEST && is_clean(text) {
         return ascii(text);
@@ -228,7 +228,7 @@ pub fn ascii(text: &[u8]) -> String {
     String::from_utf8(text.to_vec()).unwrap_or_default()
 }
 
-/// Characters of a text that are kept.
+/// How many characters of a text are kept.
 const LONGEST: usize = 200;
 
 /// Is it ASCII without control characters, its words one space apart?

@@ -19,12 +19,12 @@ pub const MAX_LINE: usize = 64 << 10;
 /// Bytes asked for in one read.
 pub const BLOCK: usize = 128 << 10;
 
-/// How far behind the last line that speaks of a crash its other lines are
-/// still looked for, in bytes.
+/// How far after the last line that speaks of a crash its other lines are still
+/// looked for, in bytes.
 const WINDOW: u64 = 256 << 10;
 
-/// How much of what stands behind a line is shown with it, in bytes: enough for
-/// a trace whose frames no word finds.
+/// How much of what follows a line is shown with it, in bytes: enough for a trace
+/// whose frames no word finds.
 pub const BEHIND: usize = 4 << 10;
 
 /// What was read.
@@ -47,15 +47,15 @@ impl Size {
     }
 }
 
-/// Where a line lies in its block.
+/// Where a line is in its block.
 pub struct Place {
     /// Lines of the block in front of it.
     pub lines: u64,
     /// Its first byte.
     pub start: usize,
-    /// Behind its last byte.
+    /// The byte after its last.
     pub end: usize,
-    /// Did the file go on behind it?
+    /// Did the file go on after it?
     pub complete: bool,
 }
 
@@ -65,8 +65,8 @@ pub struct Block {
     pub bytes: Box<[u8]>,
     /// Where the piece ends.
     pub end: usize,
-    /// Where what was read ends; it belongs to the next piece, and is there to
-    /// be looked at.
+    /// Where the bytes that were read end; those after `end` belong to the next piece,
+    /// and are here to be looked at.
     pub filled: usize,
     /// Lines of the log in front of it.
     pub lines_before: u64,
@@ -92,14 +92,14 @@ pub struct Finder<'a> {
     only_outline: &'a AtomicBool,
     send: SyncSender<Block>,
     spare: Receiver<Block>,
-    /// More than crashes is wanted up to this offset in the file: at first
-    /// too, since a log may begin in the middle of a dump.
+    /// More than the beginnings of crashes is wanted up to this offset in the file; at
+    /// first as well, since a log may begin in the middle of a dump.
     wanted_until: u64,
     /// Bytes that were searched.
     searched: u64,
     /// Line ends in what was searched.
     lines: u64,
-    /// The file, or a line feed, is right in front of what comes next.
+    /// What comes next is right after a line feed or the beginning of the file.
     begins: bool,
 }
 
@@ -150,7 +150,7 @@ impl<'a> Finder<'a> {
                 filled -= skip;
             }
             let ends = |upto: usize| memrchr2(b'\n', b'\r', &block.bytes[..upto]).map(|at| at + 1);
-            // What stands behind a line is to be there when it is looked at.
+            // What follows a line has to be there when the line is looked at.
             let mut whole = ends(filled.saturating_sub(BEHIND)).unwrap_or(0);
             if filled - whole >= MAX_LINE {
                 whole = ends(filled).unwrap_or(0);
@@ -225,8 +225,8 @@ impl<'a> Finder<'a> {
                 break;
             };
             if found.depth > Depth::Crashes && !wanted(found.at) {
-                // A word beyond the window, seen because the search began
-                // inside it: what is read must not depend on the blocks.
+                // A word beyond the window, found because the search began inside
+                // it: the reading must not depend on where blocks begin.
                 at = found.at + 1;
                 continue;
             }
@@ -255,7 +255,7 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// Adds the last line that is not empty, where no word found it.
+/// Adds the last line that is not empty, if no word found it.
 fn show_last(block: &mut Block) {
     let bytes = &block.bytes[..block.end];
     let Some(end) = bytes.iter().rposition(|b| !b.is_ascii_whitespace()) else {

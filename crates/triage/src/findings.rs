@@ -15,7 +15,7 @@ use super::{
     stuck::Place,
 };
 
-/// Lines that stand twice before it is the console that doubles them.
+/// If this many lines are there twice, it is the console that doubles them.
 const DOUBLED: u32 = 3;
 
 /// One conclusion.
@@ -231,7 +231,7 @@ impl Findings {
         }
     }
 
-    /// What was noticed of the log as such.
+    /// What was noticed about the log as such.
     fn log_itself(&mut self, e: &Evidence<'_>) {
         if e.crash.doubled >= DOUBLED {
             self.add(
@@ -344,7 +344,7 @@ fn unbound_workers(crash: &Crash) -> Option<u32> {
     comms.filter_map(number).max()
 }
 
-/// Which other architecture's kernel it was, if it was one's.
+/// Which other architecture's kernel it was, if any.
 pub fn foreign_arch(crash: &Crash) -> Option<&'static str> {
     let by_release = || {
         let release = crash.release.as_deref()?;

@@ -2,7 +2,7 @@
 
 use super::mark::Mark;
 
-/// Error-record lines kept.
+/// How many lines of error records are kept.
 const MAX_RECORDS: usize = 8;
 
 /// Affinity fields of an MPIDR.
@@ -11,15 +11,15 @@ const AFFINITY: u64 = 0xff_00ff_ffff;
 /// One exception or panic of firmware's own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct El3 {
-    /// Where.
+    /// Where it is in the log.
     pub mark: Mark,
     /// Its first line.
     pub text: String,
-    /// Registers, where shown.
+    /// ESR_EL3, if shown.
     pub esr: Option<u64>,
-    /// Where it was.
+    /// ELR_EL3, if shown.
     pub elr: Option<u64>,
-    /// The core.
+    /// The core's MPIDR_EL1, if shown.
     pub mpidr: Option<u64>,
 }
 
@@ -79,7 +79,7 @@ impl Firmware {
     }
 }
 
-/// The CPU with this MPIDR, by what the boot said.
+/// The CPU with this MPIDR, as the boot listed them.
 pub fn cpu_of(mpidr: u64, known: &[(u32, u64)]) -> Option<u32> {
     let same = |known: &&(u32, u64)| known.1 & AFFINITY == mpidr & AFFINITY;
     known.iter().find(same).map(|(cpu, _)| *cpu)

@@ -11,12 +11,12 @@ use super::{
 /// in microseconds: lines of several CPUs come a little out of order.
 const DISORDER: u64 = 5_000_000;
 
-/// After how long a complaint without a panic is over, in microseconds: a
-/// watchdog that still sees its CPU stuck repeats itself earlier.
+/// How long after a complaint without a panic it is over, in microseconds: a
+/// watchdog that still sees its CPU stuck repeats itself sooner.
 const OVER: u64 = 120_000_000;
 
-/// How long a fault that killed only its task may be followed by what belongs
-/// to it, in microseconds.
+/// For how long after a fault that only killed its task there may be lines that
+/// belong to it, in microseconds.
 const AFTERMATH: u64 = 1_000_000;
 
 /// What to do with a message.
@@ -71,9 +71,8 @@ impl Fit {
             return Self::Yes;
         }
         if crash.logged != stamp.logged && !crash.tool {
-            // Text without a stamp behind lines with one is quoted text; a log
-            // of its own if it stands in a quotation of its own and begins
-            // like one.
+            // Text without a stamp after lines with one is quoted text; it is a log
+            // of its own if it is in a quotation of its own and begins like one.
             let own = fence.is_some() && fence != crash.quoted && role.begins();
             return new_if(own || stamp.logged && role.opens());
         }
@@ -115,7 +114,7 @@ impl Fit {
     fn of_step(crash: &Crash, step: Step) -> Self {
         let started = crash.has(Step::CrashKernel) || crash.has(Step::Bye);
         let again = match step {
-            // The `crash` utility tells of the panic, and its log does.
+            // The `crash` utility reports the panic, and so does the log that it shows.
             Step::Panic if crash.tool && !crash.has(Step::StopSgi) => false,
             Step::Panic => {
                 crash.has(Step::Panic) || crash.has(Step::StopSgi) || crash.has(Step::CrashKernel)
@@ -130,8 +129,8 @@ impl Fit {
     }
 }
 
-/// Is the crash under way, of which nothing but complaints were seen, over when
-/// this message comes so long behind it?
+/// If only complaints were seen of the crash under way: is it over when this message
+/// comes so long after it?
 fn is_over(crash: &Crash, message: &Message<'_>, gap: Option<u64>) -> bool {
     if crash.last_step() != Some(Step::Crash) {
         return false;

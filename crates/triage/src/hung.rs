@@ -1,5 +1,5 @@
-//! Which CPUs are known not to make progress, by whom, and what that proves:
-//! each detector proves something else.
+//! Which CPUs are known not to make progress, who found that, and what it proves:
+//! each detector proves something different.
 
 use serde::Serialize;
 use stalecore_model::cpuset::CpuSet;
@@ -23,7 +23,7 @@ pub enum Detector {
     HardSdei,
     /// Another CPU found that its timer interrupt does not come.
     HardBuddy,
-    /// The hard-lockup detector, by which means the log does not say.
+    /// The hard-lockup detector; the log does not say by which means.
     Hard,
     /// RCU: it has not passed a quiescent state.
     Rcu,
@@ -43,15 +43,15 @@ impl Detector {
 /// One CPU that is known to be stuck.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Hung {
-    /// Which.
+    /// Which CPU.
     pub cpu: u32,
-    /// By what.
+    /// How that is known.
     pub detector: Detector,
     /// It takes no ordinary interrupts, so it cannot take the stop SGI.
     pub masked: bool,
-    /// It complained behind the panic: it had not stopped.
+    /// The complaint came after the panic: the CPU had not stopped.
     pub after_panic: bool,
-    /// It complained behind the request to stop.
+    /// The complaint came after the request to stop.
     pub after_stop: bool,
     /// It only waits for this CPU, with interrupts masked.
     pub waits_for: Option<u32>,
@@ -118,7 +118,7 @@ fn watchdogs(crash: &Crash, found: &mut Vec<Hung>) {
     }
 }
 
-/// Adds a CPU, or what more is known of it.
+/// Adds a CPU, or more evidence about it.
 fn add(found: &mut Vec<Hung>, cpu: u32, detector: Detector, lines: impl IntoIterator<Item = u64>) {
     let lines = lines.into_iter();
     match found.iter_mut().find(|h| h.cpu == cpu) {
@@ -142,8 +142,8 @@ fn add(found: &mut Vec<Hung>, cpu: u32, detector: Detector, lines: impl IntoIter
     }
 }
 
-/// The CPUs that the log shows to be stuck without interrupts, or stalled, but
-/// for the one that panicked and those that said that they stop.
+/// The CPUs that the log shows to be stuck without interrupts, or stalled, except
+/// the one that panicked and those that said that they stop.
 pub fn stale(hung: &[Hung], crash: &Crash, crashed: Option<u32>) -> CpuSet {
     let without = crash.without_registers.iter().copied();
     let busy = crash

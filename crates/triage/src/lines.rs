@@ -2,8 +2,8 @@
 //!
 //! One thread reads the log in blocks and jumps from one interesting word to
 //! the next; the lines that hold them go to the caller, in order. Memory is a
-//! few blocks, whatever the file or its longest line measures, and the time
-//! goes into the reading of the file.
+//! few blocks, however long the file or its longest line, and most of the time
+//! goes into reading the file.
 
 use std::{
     io::{self, Read},
@@ -25,17 +25,17 @@ pub struct Line<'a> {
     pub bytes: &'a [u8],
     /// Its number in the file, from 1.
     pub number: u64,
-    /// Did the file go on behind it? The last line of a log that was cut off
+    /// Did the file go on after it? The last line of a log that was cut off
     /// may be half a message.
     pub complete: bool,
-    /// What stands behind it, as far as it is at hand: some lines, the last
-    /// perhaps not whole.
+    /// What follows it, as far as it has been read: some lines, of which the last may
+    /// not be whole.
     pub behind: &'a [u8],
 }
 
 /// Reads the log to its end and hands every line that may hold a message to
-/// `sink`, in order; and, whatever it holds, the last line. Once
-/// `only_outline` is set, registers and traces may be left out.
+/// `sink`, in order, and in any case the last line. Once `only_outline` is set,
+/// registers and traces may be left out.
 ///
 /// # Errors
 /// Those of the reader, and those of `sink`.
@@ -47,7 +47,7 @@ pub fn scan<E: From<io::Error>>(
     let (send, blocks) = mpsc::sync_channel(WAITING);
     let (give_back, spare) = mpsc::channel();
     let finder = Finder::new(only_outline, send, spare);
-    // Moved, so that an early return closes the channel and ends the thread.
+    // `move`: so that an early return closes the channel and ends the thread.
     thread::scope(move |scope| {
         let reading = scope.spawn(|| finder.run(log));
         for block in blocks {
@@ -59,7 +59,7 @@ pub fn scan<E: From<io::Error>>(
                     behind: &block.bytes[place.end..block.filled.min(place.end + BEHIND)],
                 })?;
             }
-            // It is of no use to a thread that has ended.
+            // Fails only if the thread has ended.
             let _ = give_back.send(block);
         }
         match reading.join() {

@@ -1,4 +1,4 @@
-//! What the list of CPUs that failed to stop means, and what it says against the
+//! What the list of CPUs that failed to stop means, and where it contradicts the
 //! rest of the log.
 
 use stalecore_model::{cpuset::MAX_CPUS, kdump::Kernel};
@@ -11,7 +11,7 @@ use super::{
 };
 
 impl Findings {
-    /// What the list, or that there is none, proves.
+    /// What the list, or its absence, proves.
     pub fn list(&mut self, e: &Evidence<'_>) {
         let line = e.crash.line_of(Step::FailedToStop);
         let Some(meaning) = e.cpus.meaning else {
@@ -116,7 +116,7 @@ impl Findings {
         }
     }
 
-    /// Which CPU took a panic over, and what became of the one that gave it away.
+    /// Which CPU took over a panic, and what happened to the one that handed it over.
     pub fn redirected(&mut self, e: &Evidence<'_>) {
         let Some((from, to, line)) = e.crash.redirected else {
             return;
@@ -132,7 +132,7 @@ impl Findings {
         );
     }
 
-    /// A path of which nothing was printed, although it was walked.
+    /// A path that was walked although none of it was printed.
     pub fn unprinted(&mut self, e: &Evidence<'_>) {
         let Some((cpu, line)) = e.crash.unprinted() else {
             return;
@@ -148,7 +148,7 @@ impl Findings {
         );
     }
 
-    /// What the log itself says against what it seems to say.
+    /// Where the log refutes what it seems to say.
     pub fn attribution(&mut self, e: &Evidence<'_>) {
         let Some(named) = e.cpus.refuted else {
             return;

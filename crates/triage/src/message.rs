@@ -50,15 +50,15 @@ pub enum Message<'a> {
     Workqueue(u32),
     /// A task that sleeps for too long.
     HungTask,
-    /// Backtraces are asked by this CPU of these.
+    /// This CPU asks these for backtraces.
     Asked(u32, &'a [u8]),
     /// A CPU says that it stops.
     StopTaken(u32),
     /// A CPU left, or came up with this MPIDR.
     Plugged {
-        /// Which.
+        /// Which CPU.
         cpu: u32,
-        /// Its MPIDR, where it came up.
+        /// Its MPIDR, if it came up.
         mpidr: Option<u64>,
     },
     /// Firmware's complaint of an exception or a panic of its own.
@@ -75,19 +75,18 @@ pub enum Message<'a> {
     Panic(&'a [u8]),
     /// The panic is moved from one CPU to another (`panic_force_cpu=`).
     Redirected(u32, u32),
-    /// Which then failed.
+    /// Moving the panic failed.
     NotRedirected,
     /// The panic ran to its end: no crash kernel was started. The seconds until
     /// the machine reboots, where printed.
     PanicEnd(Option<u32>),
-    /// The panic's notifiers speak: behind the place where a crash kernel is
-    /// started.
+    /// The panic's notifiers speak: after the place where a crash kernel is started.
     Notifiers,
     /// The stop SGI goes out.
     Stopping,
     /// The stop is tried again with an NMI, to these CPUs.
     Retry(&'a [u8]),
-    /// And again with an NMI that firmware delivers.
+    /// It is tried once more with an NMI that firmware delivers.
     RetrySdei(&'a [u8]),
     /// CPUs did not stop; the list, empty where none is printed.
     FailedToStop(&'a [u8]),
@@ -115,9 +114,9 @@ pub enum Message<'a> {
     PstorePart,
     /// The `crash` utility's line about a CPU's task: pid, CPU, name.
     ToolTask(u32, u32, String),
-    /// Its frame.
+    /// One of its frames.
     ToolFrame(Symbol),
-    /// Its program counter row.
+    /// Its row with the program counter.
     ToolPc(Symbol),
     /// Its line about the kernel.
     ToolRelease(String),
@@ -131,7 +130,7 @@ pub enum Message<'a> {
     Warn(u32),
     /// A dump is complete.
     EndTrace,
-    /// A backtrace asked of this CPU.
+    /// A backtrace that this CPU was asked for.
     Backtrace(u32),
     /// Who was running.
     Cpu(CpuLine),
@@ -190,7 +189,7 @@ impl Message<'_> {
         )
     }
 
-    /// Is it firmware's? Such a line has no stamp in a log that has stamps.
+    /// Is it from firmware? Such a line has no stamp even in a log with stamps.
     pub fn is_firmwares(&self) -> bool {
         matches!(self, Self::FirmwarePanic(_) | Self::FirmwareRegister(..))
     }

@@ -32,7 +32,7 @@ pub enum Kind {
     Sysrq,
     /// A panic for another reason.
     Panic,
-    /// The log begins behind the first lines of the crash.
+    /// The log begins after the first lines of the crash.
     Unknown,
 }
 
@@ -59,7 +59,7 @@ impl Kind {
         matches!(self, Self::SoftLockup | Self::HardLockup)
     }
 
-    /// What the log makes of it, with the complaint that it began with.
+    /// The kind by what the log says, and the complaint that the crash began with.
     pub fn of(crash: &Crash) -> (Self, Option<&Complaint>) {
         let by_text = crash.panic.as_ref().and_then(|(text, _)| by_text(text));
         let sysrq = latest(crash, Trigger::Sysrq);
@@ -127,8 +127,7 @@ fn before_panic(
         .filter(move |c| c.trigger == trigger && panic.is_none_or(|line| c.mark.line <= line))
 }
 
-/// The latest complaint of a kind; on the CPU that panicked, where there is a
-/// choice.
+/// The latest complaint of a kind; if there is a choice, on the CPU that panicked.
 fn latest(crash: &Crash, trigger: Trigger) -> Option<&Complaint> {
     let mut fitting = before_panic(crash, trigger).rev();
     let cpu = crash.panic_cpu();
@@ -177,7 +176,7 @@ pub enum Outcome {
     DumpSaved,
     /// The capture kernel boots.
     CaptureBoots,
-    /// A kernel boots behind "Bye!", and nothing shows which.
+    /// A kernel boots after "Bye!", and nothing shows which.
     UnidentifiedBoot,
     /// "Bye!" and then nothing, or a reset.
     SilentCapture,
@@ -185,9 +184,9 @@ pub enum Outcome {
     StoppedBeforeBye,
     /// The panic ran to its end without a crash kernel.
     NoCrashKernel,
-    /// Nothing behind the stop SGI.
+    /// Nothing after the stop SGI.
     StoppedInStop,
-    /// Nothing behind the panic.
+    /// Nothing after the panic.
     StoppedAfterPanic,
     /// A complaint without a panic.
     NoPanic,
@@ -244,7 +243,7 @@ pub enum Status {
     Missing,
     /// Not printed on this path, or only when something goes wrong.
     NotExpected,
-    /// The log begins behind it.
+    /// The log begins after it.
     BeforeLog,
 }
 

@@ -1,4 +1,4 @@
-//! Which setting would show next time what is missing in this log.
+//! Which setting would show, next time, what is missing in this log.
 
 use super::{
     capture::{End, Stage},
@@ -12,7 +12,7 @@ use super::{
 };
 
 impl Findings {
-    /// Adds a line for each.
+    /// Adds a finding for each such setting.
     pub fn settings(&mut self, e: &Evidence<'_>) {
         let crash = e.crash;
         let unknown = e

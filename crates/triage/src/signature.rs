@@ -1,33 +1,53 @@
 //! A short name for a failure that is the same in every log of it, so that a
 //! farm of boards can count.
 
-use super::{reading::Reading, stuck::Place};
+use super::{
+    capture::Stage,
+    cpus::Meaning,
+    outcome::{Kind, Outcome},
+    stale::{Stack, Stale},
+    stuck::Place,
+};
 
-/// The signature: 16 hexadecimal digits, from what matters of a crash: its
-/// kind, where it happened, how far the path came and what the list means. CPU
-/// numbers, times, addresses, tasks and the kernel's version do not matter.
-pub fn of(reading: &Reading) -> String {
-    let function = reading.stack.as_ref().map_or("", |stack| {
+/// What of a crash makes its signature. CPU numbers, times, addresses, tasks and the
+/// kernel's version do not.
+pub struct Marks<'a> {
+    /// Its kind.
+    pub kind: Kind,
+    /// The stack of the crash.
+    pub stack: Option<&'a Stack>,
+    /// How far the path came.
+    pub outcome: Outcome,
+    /// How far the capture kernel came.
+    pub reached: Option<Stage>,
+    /// What the list of CPUs means.
+    pub meaning: Option<Meaning>,
+    /// The stale cores, if the log shows that there were any.
+    pub stale: Option<&'a Stale>,
+    /// It happened in a capture kernel.
+    pub in_capture: bool,
+}
+
+/// The signature: 16 hexadecimal digits.
+pub fn of(marks: &Marks<'_>) -> String {
+    let function = marks.stack.map_or("", |stack| {
         let end = stack.pc.find('+').unwrap_or(stack.pc.len());
         match stack.place {
             Place::Idle => "idle",
             _ => &stack.pc[..end],
         }
     });
-    let stale = match &reading.stale {
-        Some(stale) if reading.failed_to_stop.is_some() || !reading.hung.is_empty() => {
-            format!("{:?}", stale.state)
-        }
-        _ => String::new(),
-    };
+    let stale = marks
+        .stale
+        .map_or(String::new(), |stale| format!("{:?}", stale.state));
     let parts = [
-        format!("{:?}", reading.head.kind),
+        format!("{:?}", marks.kind),
         function.to_string(),
-        format!("{:?}", reading.head.outcome),
-        format!("{:?}", reading.capture.as_ref().map(|c| c.reached)),
-        format!("{:?}", reading.failed_to_stop.as_ref().map(|f| f.meaning)),
+        format!("{:?}", marks.outcome),
+        format!("{:?}", marks.reached),
+        format!("{:?}", marks.meaning),
         stale,
-        reading.in_capture_kernel.to_string(),
+        marks.in_capture.to_string(),
     ];
     // FNV-1a: small, and the same on every machine and in every version.
     let hash = parts

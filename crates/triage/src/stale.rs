@@ -73,7 +73,7 @@ impl Stack {
     }
 }
 
-/// A CPU other than the one that crashed, of which the log says something.
+/// A CPU other than the one that crashed, about which the log says something.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Other {
     /// Which.
@@ -84,15 +84,15 @@ pub struct Other {
     pub comm: Option<String>,
     /// Its task's pid.
     pub pid: Option<u32>,
-    /// A watchdog complained of it.
+    /// A watchdog complained about it.
     pub complained: bool,
-    /// The complaint came behind the panic: the CPU had not stopped.
+    /// The complaint came after the panic: the CPU had not stopped.
     pub after_panic: bool,
     /// Its stack.
     pub stack: Option<Stack>,
 }
 
-/// Collects what the log says of other CPUs, at most one entry a CPU.
+/// Collects what the log says about other CPUs, at most one entry for each.
 pub fn others(crash: &Crash, crashed: Option<u32>, era: Option<Kernel>) -> Vec<Other> {
     let mut found: Vec<Other> = Vec::new();
     let panic_line = crash.steps[Step::Panic as usize].as_ref().map(|m| m.line);
@@ -144,9 +144,9 @@ pub fn others(crash: &Crash, crashed: Option<u32>, era: Option<Kernel>) -> Vec<O
 pub enum Basis {
     /// The stack of a core that did not stop, or that a watchdog found.
     StaleCore,
-    /// The stack of the core that crashed: the others may be stuck alike.
+    /// The stack of the core that crashed: the others may be stuck in the same way.
     CrashedCore,
-    /// They waited for the lock that the oops of another core holds.
+    /// They waited for the lock that another core's oops holds.
     DieLock,
     /// All took the stop SGI.
     TookSgi,
@@ -162,9 +162,9 @@ pub enum From {
     List,
     /// The list names all others, of which at least one did not stop.
     WholeList,
-    /// Those of the list of which the log shows that they were stuck.
+    /// Those on the list that the log shows to have been stuck.
     Known,
-    /// Those of which the log shows that they were stuck; there is no list.
+    /// Those that the log shows to have been stuck; there is no list.
     Complaint,
     /// Nothing: all but the core that crashed.
     AllOthers,
@@ -195,7 +195,7 @@ pub struct Known<'a> {
     pub kind: Kind,
     /// Its CPUs.
     pub cpus: &'a Cpus,
-    /// The core that stands in for the one that crashed, where none is named.
+    /// The core that stands in for the one that crashed, if none is named.
     pub initiator: Option<u32>,
     /// The stack of the crash.
     pub stack: Option<&'a Stack>,
@@ -310,7 +310,7 @@ fn state(known: &Known<'_>, cpus: &CpuSet, from: From) -> (StaleState, Basis, Op
         return (stack.stale_state, Basis::StaleCore, stack.cpu);
     }
     match known.stack {
-        // Whoever waits for other CPUs shows that they are stuck, not how.
+        // A core that waits for others shows that they are stuck, but not how.
         Some(stack) if known.kind.is_lockup() && stack.place != Place::OtherCpus => {
             (stack.stale_state, Basis::CrashedCore, stack.cpu)
         }

@@ -3,7 +3,7 @@
 
 use stalecore_model::cpuset::CpuSet;
 
-/// CPUs kept of one list, as many as a large machine has.
+/// How many CPUs of one list are kept: as many as a large machine has.
 const MAX: usize = 600;
 
 /// Everything of that kind in one crash.
@@ -23,11 +23,11 @@ pub struct Stalls {
     pub waits: Vec<(u32, u32, u64)>,
     /// CPUs whose workqueues make no progress.
     pub workqueues: Vec<(u32, u64)>,
-    /// CPUs that a backtrace was asked of, by whom, and the line.
+    /// CPUs that were asked for a backtrace, by whom, and the line.
     pub asked: Vec<(u32, u32, u64)>,
     /// CPUs that gave one.
     pub answered: Vec<u32>,
-    /// Something was printed behind the request.
+    /// Something was printed after the request.
     pub went_on: bool,
 }
 
@@ -39,7 +39,7 @@ impl Stalls {
         }
     }
 
-    /// A list of CPUs that a backtrace is asked of.
+    /// A list of CPUs that are asked for a backtrace.
     pub fn ask(&mut self, by: u32, list: &[u8], line: u64) {
         let set = std::str::from_utf8(list.trim_ascii())
             .ok()
@@ -56,8 +56,8 @@ impl Stalls {
         }
     }
 
-    /// CPUs that were asked for a backtrace, and gave none although the log goes
-    /// on behind the request, each with the request's line.
+    /// CPUs that were asked for a backtrace and gave none although the log goes on
+    /// after the request, each with the request's line.
     pub fn unanswered(&self) -> Vec<(u32, u64)> {
         if !self.went_on {
             return Vec::new();

@@ -1,5 +1,5 @@
-//! What detectors prove about the CPUs that they name, in sentences; and what
-//! else the log says of CPUs that did not take part.
+//! What detectors prove about the CPUs that they name, in sentences, and what else the
+//! log says about CPUs that did not take part.
 
 use super::{
     evidence::Support,
@@ -11,7 +11,7 @@ use super::{
 };
 
 impl Findings {
-    /// What is proven of each CPU that is stuck.
+    /// What is proven about each CPU that is stuck.
     pub fn detectors(&mut self, e: &Evidence<'_>) {
         for hung in e.hung.iter().take(MAX_SAID) {
             let own = e.cpus.crashed == Some(hung.cpu);
@@ -230,7 +230,7 @@ impl Findings {
         );
     }
 
-    /// What firmware said of itself, and error records.
+    /// What firmware said about itself, and error records.
     pub fn firmware(&mut self, e: &Evidence<'_>) {
         for el3 in &e.crash.firmware.el3 {
             let core = match el3.mpidr {
@@ -340,5 +340,5 @@ impl Findings {
     }
 }
 
-/// CPUs that are told one by one.
+/// How many CPUs are listed one by one.
 const MAX_SAID: usize = 8;

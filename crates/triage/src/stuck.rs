@@ -6,9 +6,9 @@ use super::{fields::Symbol, stuck_rows::ROWS};
 
 pub use super::stuck_rows::{Place, Stuck};
 
-/// Reads a stack: the symbol where the core was, then its callers. Only calls
-/// to the firmware look at the callers: the outermost knows what was asked. `queued` says that
-/// the kernel's spinlocks are queued ones (from 4.19 on).
+/// Reads a stack: the symbol where the core was, then its callers. The callers matter
+/// only for calls to firmware: the outermost knows what was asked. `queued`: the
+/// kernel's spinlocks are queued ones (from 4.19 on).
 pub fn read(at: &Symbol, callers: &[Symbol], queued: bool) -> Stuck {
     let mut found = lookup(&at.name).unwrap_or(Stuck {
         place: Place::Other,

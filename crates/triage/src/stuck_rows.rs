@@ -44,7 +44,7 @@ pub struct Stuck {
 
 /// Symbols that mean one thing.
 pub struct Row {
-    /// Symbols, or with `*` at the end their beginnings.
+    /// Symbols; one with `*` at the end stands for all that begin like it.
     pub symbols: &'static [&'static str],
     /// What they mean.
     pub stuck: Stuck,

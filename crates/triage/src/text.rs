@@ -12,10 +12,10 @@ use super::{
     step::Step,
 };
 
-/// Columns that running text is broken at.
+/// The width at which running text is broken.
 const WIDTH: usize = 80;
 
-/// Other CPUs listed one by one.
+/// How many other CPUs are listed one by one.
 const MAX_OTHERS: usize = 8;
 
 /// Writes a crash in full.

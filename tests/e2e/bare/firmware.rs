@@ -1,5 +1,5 @@
-//! Firmware of our own at EL3 (`firmware.S`): it leaves registers as a warm reset may,
-//! and answers as PSCI allows.
+//! Firmware of our own at EL3 (`firmware.S`): it leaves registers as a warm reset might,
+//! and answers in ways that PSCI allows.
 
 use std::{path::Path, process::Command};
 
@@ -20,11 +20,11 @@ struct Firmware {
     suspend: i64,
     off_ms: i64,
     serror: bool,
-    /// The core that is on from the beginning, and in nobody's hands; 0 for none.
+    /// The core that is on from the beginning and that nobody controls; 0 for none.
     held: i64,
 }
 
-/// As rude as it can be with what it leaves, and no more.
+/// Leaves registers as badly as it can, and answers normally.
 const RUDE: Firmware = Firmware {
     newer: false,
     features: 0,
@@ -46,7 +46,7 @@ fn run(firmware: &Firmware, states: &str) -> Run {
     run
 }
 
-/// The same, however it ends. A core that is held was so before a kexec.
+/// The same, however it ends. A core that is held was held before a kexec.
 #[track_caller]
 fn ended(firmware: &Firmware, states: &str) -> (i32, String, Run) {
     let bare = Bare::new(0x4040_0000, ("firmware.dts", 0x4030_0000));
@@ -109,8 +109,8 @@ fn serrors(run: &Run) -> usize {
     told.count()
 }
 
-/// EL2's traps and the E2H layout, fine-grained traps, an interrupt controller that is
-/// left in the middle of an interrupt: nothing of it is left when EL1 works.
+/// EL2's traps and the E2H layout, fine-grained traps, an interrupt controller left in the
+/// middle of an interrupt: none of it is left when EL1 starts work.
 #[test]
 fn what_firmware_leaves_behind_does_not_matter() {
     for newer in [false, true] {
@@ -125,7 +125,7 @@ fn what_firmware_leaves_behind_does_not_matter() {
 fn a_core_that_firmware_does_not_suspend_is_not_called_suspended() {
     for (features, suspend, why) in [
         (NOT_SUPPORTED, NOT_SUPPORTED, "there is no CPU_SUSPEND"),
-        // It says that it can, and does not.
+        // It says that it can, but does not.
         (0, DENIED, "PSCI CPU_SUSPEND: "),
     ] {
         let firmware = Firmware {
@@ -180,9 +180,9 @@ fn an_serror_is_taken_and_told() {
     assert!(serrors(&run) > 0, "{:?}", run.notes);
 }
 
-/// A core that a kernel has left stuck is a stale core beside each case, and alone is
-/// enough for an answer; one that does not answer the fabric is found and named, and
-/// nothing that is tried reaches it.
+/// A core that a kernel has left stuck is a stale core beside each case, and is by itself
+/// enough for an answer; if it does not answer the fabric it is found and named, and
+/// no rung of the ladder reaches it.
 #[test]
 fn a_core_that_was_stuck_before_this_boot_is_a_stale_core() {
     let held = Firmware { held: 2, ..RUDE };
@@ -199,7 +199,7 @@ fn a_core_that_was_stuck_before_this_boot_is_a_stale_core() {
     let suspects = block.cores.iter().filter(|core| core.role == INHERITED);
     let suspects: Vec<_> = suspects.map(|core| core.cpus).collect();
     assert_eq!(suspects, [CpuSet::one(2)], "{console}");
-    // No such core, and nothing is deaf.
+    // Without such a core nothing is deaf.
     let run = self::run(&RUDE, "spin stalecore.fabric=deaf=inherited");
     ran(&run, StaleState::Spin);
     assert!(run.inherited().is_empty());

@@ -1,5 +1,5 @@
-//! Small programs under the checker, as anybody's firmware would be: right, or wrong
-//! in one place.
+//! Small programs under the checker, as other firmware might be: right, or wrong in one
+//! place.
 
 use std::{fs, path::Path, process::Command};
 

@@ -1,7 +1,6 @@
-//! Each maintenance instruction of the image's own is necessary, and the DSB behind it:
-//! without it the checker finds a hazard. The list is `docs/maintenance-sites.md`, which this
-//! test holds against what is executed;
-//! `STALECORE_WRITE_SITES=1` writes it anew.
+//! Each of the image's own maintenance instructions is necessary, and so is the DSB behind
+//! it: without it the checker finds a hazard. The list is `docs/maintenance-sites.md`, which
+//! this test compares with what is executed; `STALECORE_WRITE_SITES=1` rewrites it.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, process::Command};
 
@@ -43,7 +42,7 @@ fn places(args: &str) -> BTreeMap<(String, String, usize), MaintenanceSite> {
     places
 }
 
-/// Is it known what this one is for?
+/// Is it on one of the lists?
 fn is_listed(place: &(String, String, usize)) -> bool {
     let part = place.0.trim_start_matches('<');
     NECESSARY.iter().any(|(known, ..)| owned(*known) == *place)
@@ -121,7 +120,7 @@ fn each_maintenance_instruction_is_necessary() {
     for (place, args, _) in &NECESSARY {
         let site = executed[args].get(&owned(*place));
         let site = site.unwrap_or_else(|| panic!("{place:?} is not executed by {args}"));
-        // Where the cores' timing decides whether it is needed: once in a few.
+        // Whether it is needed depends on the cores' timing: it shows once in a few runs.
         let found = (0..25).find_map(|_| {
             let run = checked(&format!("ignore={}", site.at), args).run;
             own(&run).next().map(|hazard| hazard.kind)

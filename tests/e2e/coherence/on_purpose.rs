@@ -8,7 +8,7 @@ use stalecore_model::{
 
 use super::checked;
 
-/// Runs these, on a machine, and looks that just this is found.
+/// Runs these on a machine and checks that exactly this is found.
 #[track_caller]
 fn gives(subjects: &str, machine: &str, code: i32, found: &[(Subject, Kind)]) {
     let args = format!("--ops {subjects} --stale spin --samples 4 --sweep off {machine}");
@@ -41,7 +41,7 @@ fn what_is_wrong_on_purpose_gives_its_own_hazard() {
         gives(subject.name(), "", 0, &[(subject, kind)]);
     }
     gives("selftest-stale", "", 5, &[(SelftestStale, FetchNotClean)]);
-    // Nothing dirty is thrown away of lines that were cleaned.
+    // Nothing dirty is discarded from lines that were cleaned.
     gives("dc-ivac", "--lines cold", 0, &[]);
 }
 
@@ -61,7 +61,7 @@ fn what_the_machine_allows_is_no_hazard() {
     );
 }
 
-/// A fault of the harness's own beside what is meant still ends with 2.
+/// If there is also a fault of the harness's own, the run still ends with 2.
 #[test]
 fn what_is_meant_hides_nothing_else() {
     let booted = checked(

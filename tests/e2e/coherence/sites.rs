@@ -1,12 +1,12 @@
-//! The image's maintenance instructions and the DSBs behind them, one by one: with what
-//! each is missed, or why not.
+//! The image's maintenance instructions and the DSBs after them, one by one: with which
+//! scenario each is missed, or why it is not.
 
 /// An instruction by its symbol and name; the third is which of several.
 pub type Place = (&'static str, &'static str, usize);
 
 /// Scenarios by name, and what is run.
 pub const MMU_OFF: &str = "--ops dc-civac --stale mmu-off --samples 4 --sweep off";
-// The same many times over: the answer that nobody reads is rare.
+// The same many times over, as an answer that nobody reads is rare.
 pub const MMU_OFF_OFTEN: &str =
     "--ops all --lines all --stale spin,mmu-off,cpu-off --samples 4 --sweep off";
 // The first core is the one that had its caches on before code was written.
@@ -15,13 +15,13 @@ pub const FIRST_CORE_STALE: &str =
 pub const PEN: &str = "--el 3 --ops dc-civac --stale spin --samples 4 --sweep off";
 pub const KDUMP: &str = "--scenario kdump --kernel 4.18";
 pub const NEWER_KDUMP: &str = "--scenario kdump --kernel 6.12";
-// Who makes code visible executes it itself.
+// The core that makes code visible executes it itself.
 pub const OWN_CODE: &str = "--ops caches-clean-inval-pou --stale spin --samples 4 --sweep off";
-// EL2 reads what it is to be with its caches off.
+// EL2 reads its settings with its caches off.
 pub const FABRIC: &str = "--ops dc-civac --stale spin --samples 4 --sweep off --fabric deaf=spin";
 pub const UEFI: &str = "--boot uefi --ops dc-civac --stale spin --samples 4 --sweep off";
 
-/// What would be missed: place, in which scenario, what it protects.
+/// What is missed if it is left out: the place, the scenario, what it protects.
 pub const NECESSARY: [(Place, &str, &str); 26] = [
     (
         ("invalidate_range", "dc ivac", 0),
@@ -160,8 +160,8 @@ pub const NECESSARY: [(Place, &str, &str); 26] = [
     ),
 ];
 
-/// What the checker does not miss, and the rule that makes it needless or the
-/// reason why nothing can be seen.
+/// What the checker does not miss, and the rule that makes it unnecessary or the reason
+/// why nothing can be seen.
 pub const NOT_MISSED: [(Place, &str); 20] = [
     (
         ("stalecore_image::cores::start::start", "dc civac", 0),
@@ -259,9 +259,8 @@ pub const NOT_MISSED: [(Place, &str); 20] = [
     ),
 ];
 
-/// What is under test or brings about what is: the operations and routines, the
-/// stale states that do maintenance, the line states, the capture kernel's first
-/// broadcasts.
+/// What is under test or sets it up: the operations and routines, the stale states that
+/// do maintenance, the line states, the capture kernel's first broadcasts.
 pub const UNDER_TEST: [&str; 11] = [
     "stalecore_routines::probe",
     "stalecore_image::measure::measurement",
@@ -276,7 +275,7 @@ pub const UNDER_TEST: [&str; 11] = [
     "icache_inval_pou",
 ];
 
-/// What is in the image and not executed, by its own name, in any of the scenarios: the
+/// What is in the image but is not executed under its own name in any scenario: the
 /// symbol's beginning, and why.
 pub const ELSEWHERE: [(&str, &str); 2] = [
     (
@@ -291,6 +290,6 @@ pub const ELSEWHERE: [(&str, &str); 2] = [
     ),
 ];
 
-/// The symbol's beginning of what waits for page tables, which are walked through the
-/// caches: whether it stands under a name of its own is the compiler's choice.
+/// The beginnings of the symbols that wait for page tables, which are walked through the
+/// caches: whether such code has a name of its own is the compiler's choice.
 pub const TABLE_WALKS: [&str; 2] = ["stalecore_image::hal::memory::Tables", "aarch64_paging"];

@@ -69,7 +69,7 @@ fn each_block_is_found_and_none_invented(deaf: Option<usize>, ops: &[&str], stat
     ));
     let (mut tried, mut wrong) = (0, Vec::new());
     for case in &booted.run.cases {
-        // A host that did not run a core says so, and nothing of what is tried here.
+        // A host that did not run a core says so; that says nothing about what is tried here.
         if booted.run.starved.iter().any(|block| block.n == case.n)
             && (ops.len(), states.len()) != (1, 1)
         {

@@ -1,6 +1,7 @@
-//! A plugin for QEMU that stalls one instruction: the n-th timed `ic ivau`, which
-//! follows a read of the counter, for some seconds, on the thread of the CPU that executes it. To the kernel of the host that
-//! thread sleeps; to the machine the instruction does not return.
+//! A plugin for QEMU that stalls one instruction for some seconds: the n-th timed
+//! `ic ivau` (one that follows a read of the counter), on the thread of the CPU that
+//! executes it. To the host's kernel that thread sleeps; to the machine the instruction
+//! does not return.
 
 use std::{
     ffi::{c_char, c_int, c_uint, c_void},

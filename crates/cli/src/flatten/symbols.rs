@@ -11,9 +11,9 @@ use stalecore_model::symbols;
 /// The section that the image reserves for the table.
 const SECTION: &[u8] = b".symbols";
 
-/// Writes the table into the place of `flat` that the image reserves for it, if
-/// it reserves one, and ends `flat` with the table if the place is the last;
-/// `base` is the address of the first byte of `flat`.
+/// Writes the table into the place in `flat` that the image reserves for it, if
+/// there is one. If that place is the end of `flat`, what the table leaves of it is
+/// cut off. `base` is the address of the first byte of `flat`.
 ///
 /// # Errors
 /// A broken ELF file, or a table larger than its place.
@@ -45,7 +45,7 @@ pub fn fill(
             .is_ok_and(|s| s.sh_flags(endian) & u64::from(SHF_EXECINSTR) != 0);
         let kind = symbol.st_type();
         let name = symbol.name(endian, table.strings()).unwrap_or_default();
-        // What begins with '$' marks code and data for disassemblers.
+        // Names that begin with '$' mark code and data for disassemblers.
         if !code || ![STT_FUNC, STT_NOTYPE].contains(&kind) || name.is_empty() || name[0] == b'$' {
             continue;
         }
@@ -74,7 +74,7 @@ pub fn fill(
     Ok(())
 }
 
-/// What drops a value is named after its type, at length.
+/// A function that drops a value is named after the value's type, at length.
 const DROPS: &str = "core::ptr::drop_in_place";
 
 /// A name as in the source, without the compiler's hash.

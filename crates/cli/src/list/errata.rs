@@ -8,7 +8,7 @@ use stalecore_model::{
 
 use crate::run::fold;
 
-/// Every erratum with all that is said of it.
+/// Every erratum with what is said about it.
 fn rows() -> impl Iterator<Item = (&'static Erratum, &'static About)> {
     ERRATA.iter().zip(ABOUT)
 }
@@ -99,7 +99,7 @@ mod tests {
             assert!(text.contains(&begins), "{begins}: {text}");
             assert!(json().contains(about.trigger));
         }
-        // What is not sure says so, wherever the line is folded.
+        // Whatever is not sure says so, wherever the line is folded.
         let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(folded.contains("reported, not confirmed by a maker"));
         assert!(folded.contains("not staged: "));

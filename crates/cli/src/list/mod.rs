@@ -32,14 +32,28 @@ pub struct Args {
 /// One list: its heading, its key in JSON, and name and explanation of each.
 type List = (&'static str, &'static str, Vec<(String, &'static str)>);
 
+/// Name and explanation of each.
+fn named<T: Copy>(
+    all: impl Iterator<Item = T>,
+    name: fn(T) -> &'static str,
+    about: fn(T) -> &'static str,
+) -> Vec<(String, &'static str)> {
+    all.map(|one| (name(one).to_string(), about(one))).collect()
+}
+
 fn lists() -> Vec<List> {
     let subjects = |kind| {
-        Subject::ALL
-            .iter()
-            .filter(|s| s.kind() == kind)
-            .map(|s| (s.name().to_string(), s.about()))
-            .collect()
+        let subjects = Subject::ALL.iter().copied();
+        named(
+            subjects.filter(|s| s.kind() == kind),
+            Subject::name,
+            Subject::about,
+        )
     };
+    let states = StaleState::ALL.iter().copied();
+    let lines = LineState::ALL.iter().copied();
+    let presets = Preset::ALL.iter().copied();
+    let verdicts = Verdict::ALL.iter().copied();
     vec![
         (
             "operations (--ops)",
@@ -51,10 +65,7 @@ fn lists() -> Vec<List> {
         (
             "stale states (--stale)",
             "stale_states",
-            StaleState::ALL
-                .iter()
-                .map(|s| (s.name().to_string(), s.about()))
-                .collect(),
+            named(states, StaleState::name, StaleState::about),
         ),
         (
             "stale states that are found and not staged (--fabric deaf=)",
@@ -64,26 +75,17 @@ fn lists() -> Vec<List> {
         (
             "line states (--lines)",
             "line_states",
-            LineState::ALL
-                .iter()
-                .map(|s| (s.name().to_string(), s.about()))
-                .collect(),
+            named(lines, LineState::name, LineState::about),
         ),
         (
             "presets (--preset)",
             "presets",
-            Preset::ALL
-                .iter()
-                .map(|preset| (preset.name().to_string(), preset.about()))
-                .collect(),
+            named(presets, Preset::name, Preset::about),
         ),
         (
             "verdicts (--expect)",
             "verdicts",
-            Verdict::ALL
-                .iter()
-                .map(|s| (s.name().to_string(), s.about()))
-                .collect(),
+            named(verdicts, Verdict::name, Verdict::about),
         ),
         (
             "exit codes, most serious first",

@@ -28,11 +28,11 @@ pub struct Args {
     pub plan: PlanArgs,
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Say what would be run, and about how long it takes, and start nothing
+    /// Say what would be run and roughly how long it takes, and start nothing
     #[arg(long)]
     pub list: bool,
-    /// Go on with a run that was broken off (Ctrl-C, a host that went down): run what it lacks, as
-    /// it was begun; one result comes of both
+    /// Go on with a run that was broken off (Ctrl-C, a host that went down): run what it lacks,
+    /// with its own flags, and make one result of both
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub resume: Option<PathBuf>,
     /// The host's deadline for the whole run in seconds [default: from the plan]
@@ -59,8 +59,8 @@ pub struct Args {
 /// What is expected of a run, and where its results go.
 #[derive(clap::Args)]
 pub struct OutputArgs {
-    /// End with 0 if a case has this verdict, with 1 if none has; what cases of other verdicts
-    /// ask for (3 faulted, 4 blocked, 5 incoherent, 6 inconclusive) counts all the same
+    /// End with 0 if a case has this verdict, with 1 if none has; cases with other verdicts still
+    /// count (3 faulted, 4 blocked, 5 incoherent, 6 inconclusive)
     #[arg(long, value_name = "VERDICT", value_parser = Verdict::from_name)]
     pub expect: Option<Verdict>,
     /// Where run.json, console.log and report.html go: a new or empty directory, or one that
@@ -70,13 +70,13 @@ pub struct OutputArgs {
     /// Print run.json on standard output, and nothing else there
     #[arg(long)]
     pub json: bool,
-    /// Say nothing on standard error but what went wrong
+    /// Say nothing on standard error except what went wrong
     #[arg(short, long)]
     pub quiet: bool,
-    /// Say each case as it ends, and each note as it comes
+    /// Name each case as it ends, and print each note as it comes
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Give each stale state its own column in the table, also where that needs
+    /// Give each stale state its own column in the table, even if that needs
     /// several blocks
     #[arg(long)]
     pub all_states: bool,
@@ -93,14 +93,14 @@ impl Args {
         options
     }
 
-    /// Who makes results in this machine besides its cores, or may.
+    /// Who may make results in this machine besides its cores.
     pub fn makers(&self) -> Vec<Maker> {
         let fabric = self.plan.0.fabric.is_some().then_some(Maker::Fabric);
         let plugin = self.machine.has_plugin().then_some(Maker::Plugin);
         fabric.into_iter().chain(plugin).collect()
     }
 
-    /// Checks what each flag for itself cannot.
+    /// Checks what no flag can check by itself.
     ///
     /// # Errors
     /// One line with what is allowed.
@@ -148,7 +148,7 @@ pub fn seconds(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Keys that are decided by other flags, or that only a serial line has a use for.
+/// Keys that other flags decide, or that are of use only on a serial line.
 const ELSEWHERE: &[&str] = &["ask", "hold", "semihosting"];
 
 /// Keys that are on when the flag stands alone.
@@ -201,7 +201,7 @@ impl FromArgMatches for PlanArgs {
     }
 }
 
-/// A message of the model's, with the key that it begins with as a flag.
+/// A message from the model, with the key that it begins with made a flag.
 pub fn as_flag(message: &str) -> String {
     let key = message.split(':').next().unwrap_or_default();
     if KEYS.iter().any(|known| known.name == key) {

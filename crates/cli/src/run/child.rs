@@ -1,5 +1,5 @@
-//! A child process that never survives us: not our return, our panic, Ctrl-C,
-//! nor our being killed.
+//! A child process that never survives us, whether we return, panic, are
+//! interrupted by Ctrl-C or are killed.
 
 use std::{
     ffi::OsString,
@@ -21,9 +21,9 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a program with nothing on its standard input, and gives what it
-    /// writes. Must be called on a thread that outlives the child: the kernel
-    /// kills the child when that thread ends.
+    /// Starts a program with an empty standard input, and gives its two outputs.
+    /// Must be called on a thread that outlives the child: the kernel kills the
+    /// child when that thread ends.
     ///
     /// # Errors
     /// The program cannot be run.
@@ -69,14 +69,14 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Both fail only if nothing is left to be killed.
+        // Both fail only if there is nothing left to kill.
         let group = Pid::from_child(&self.child);
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
     }
 }
 
-/// Has the kernel kill the child when we are gone, however that came about.
+/// Has the kernel kill the child when we are gone, for whatever reason.
 #[expect(
     unsafe_code,
     reason = "what runs between fork and exec is unsafe to choose"

@@ -58,11 +58,11 @@ pub fn asked(text: &str) -> Result<Asked, String> {
     Ok(asked)
 }
 
-/// The emulator: the one asked for, or the one beside this command, or the one
+/// The emulator: the one asked for, else the one beside this command, else the one
 /// that is installed.
 ///
 /// # Errors
-/// None of them is new enough.
+/// It is not new enough.
 pub fn qemu(asked: Option<&Path>) -> anyhow::Result<Qemu> {
     let own = beside(QEMU, "").ok();
     let qemu = Qemu::find(asked.or(own.as_deref()))?;
@@ -127,7 +127,7 @@ impl Checker {
         ["-plugin".into(), plugin]
     }
 
-    /// Takes what it found into the run.
+    /// Adds what it found to the run.
     ///
     /// # Errors
     /// One line: it did not see all of the image's run, or what it wrote cannot

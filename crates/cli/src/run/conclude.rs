@@ -1,4 +1,4 @@
-//! What is made of a console that was read to its end, whoever wrote it: the
+//! What is made from a console that was read to its end, whoever wrote it: the
 //! judgement, the files, the words on the screen.
 
 use std::{
@@ -22,11 +22,11 @@ use crate::{colour, report, stderr, stdout};
 /// Far more than there are combinations.
 const MOST_CASES: u32 = 100_000;
 
-/// Judges, saves and shows, and gives the exit code; of the core file, if one
-/// was wanted, it says what came of it.
+/// Judges, saves and shows, and gives the exit code; if a core file was wanted, it
+/// says whether there is one.
 ///
-/// The verdict is shown before it is saved, so that a full disk does not keep it
-/// from anybody; and what a terminal does not take changes nothing.
+/// The verdict is shown before it is saved, so that it is seen even if the disk is
+/// full; a terminal that does not take it changes nothing.
 ///
 /// # Errors
 /// The run cannot be put into words.
@@ -45,7 +45,7 @@ pub fn conclude(
     let judgement = judge::judge(&run, ending, asked.expect);
     run.answer = printable(answer::answer(&run, &judgement, asked.expect).as_bytes());
     let clean = judgement.problem.is_none();
-    // What was found does not depend on what follows.
+    // What was found does not depend on the problems that follow.
     let mut problems: Vec<_> = judgement.problem.into_iter().collect();
     if let Some(error) = log_failed {
         problems.push(format!("console.log cannot be written: {error}"));
@@ -93,7 +93,7 @@ pub fn conclude(
     Ok(with(&problems))
 }
 
-/// What the console itself shows to have gone wrong on the way.
+/// What went wrong on the way, as far as the console itself shows.
 fn what_was_odd(session: &Session) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |text: String| notes.push(format!("host: {text}"));
@@ -146,7 +146,7 @@ fn missing_cases(run: &Run) -> Vec<[u32; 2]> {
         return Vec::new();
     }
     let read: HashSet<u32> = run.cases.iter().map(|case| case.n).collect();
-    // As many as are read at most, whatever a console claims.
+    // Bounded, whatever a console claims.
     let planned = run.plan.as_ref().map_or(0, |plan| plan.cases);
     let mut missing: Vec<[u32; 2]> = Vec::new();
     for n in (1..=planned.min(MOST_CASES)).filter(|n| !read.contains(n)) {

@@ -18,8 +18,7 @@ use serde_json::json;
 
 use super::qmp::Qmp;
 
-/// How long the emulator may write: half a minute, and a second for each of
-/// these MiB.
+/// How long the emulator may write: half a minute, and a second for this many MiB.
 const PATIENCE: Duration = Duration::from_secs(30);
 const MIB_PER_SECOND: u32 = 16;
 
@@ -31,19 +30,19 @@ pub struct CoreFile {
     path: PathBuf,
     name: String,
     patience: Duration,
-    /// What came of it, once it was saved.
+    /// Whether it could be saved, once that was tried.
     saved: Option<anyhow::Result<()>>,
 }
 
 impl CoreFile {
-    /// A core file of a machine with `mem` MiB at `path`, which is tried out but
+    /// A core file of a machine with `mem` MiB at `path`, which is checked but
     /// not changed.
     ///
     /// # Errors
     /// It could not be written.
     pub fn new(path: &Path, mem: u32) -> anyhow::Result<Self> {
         let named = || format!("--core: {}", path.display());
-        // The emulator has another idea of where it is.
+        // The emulator may run in another directory.
         let path = std::path::absolute(path).with_context(named)?;
         let name = path.to_str().map(str::to_string);
         let name = name.with_context(|| format!("{}: not UTF-8", named()))?;
@@ -71,12 +70,12 @@ impl CoreFile {
         }
     }
 
-    /// Notes that it could not be tried.
+    /// Notes that saving could not even be tried.
     pub fn fail(&mut self, error: anyhow::Error) {
         self.saved.get_or_insert(Err(error));
     }
 
-    /// What came of it, in words, with the image at this address.
+    /// Whether it was saved, in words, with the image at this address.
     ///
     /// # Errors
     /// It could not be written.
@@ -96,13 +95,13 @@ impl CoreFile {
         let named = || format!("--core: {}", self.path.display());
         let protocol = format!("file:{}", self.name);
         let arguments = json!({ "paging": false, "protocol": protocol });
-        // QEMU would make a file that nobody may write.
+        // QEMU would make the file unwritable.
         let written = File::create(&self.path)
             .map_err(anyhow::Error::from)
             .and_then(|_| qmp.slow_command("dump-guest-memory", &arguments, self.patience))
             .and_then(|_| map_as_is(&self.path));
         if written.is_err() && fs::metadata(&self.path).is_ok_and(|file| file.is_file()) {
-            // Part of a core file is none.
+            // Part of a core file is of no use.
             let _ = fs::remove_file(&self.path);
         }
         written.with_context(named)
@@ -110,8 +109,7 @@ impl CoreFile {
 }
 
 /// Gives the memory in a core file the virtual addresses that it has in the
-/// image, which maps memory where it is; the emulator knows physical addresses
-/// only.
+/// image, which maps memory one to one; the emulator only knows physical addresses.
 ///
 /// # Errors
 /// The file is no core file, or cannot be changed.

@@ -1,5 +1,5 @@
-//! What one operation took after nobody had done anything for a while: a line for each
-//! length.
+//! How long one operation took after every core had been idle for a while: a line for
+//! each length.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use stalecore_model::{
 
 use super::{figures, table::fold};
 
-/// The latest operation behind each length of dwell, with its baseline's latest.
+/// The latest operation after each length of dwell, with its baseline's latest.
 pub fn dwells(run: &Run, width: usize) -> String {
     let Some(machine) = &run.machine else {
         return String::new();
@@ -51,10 +51,10 @@ pub fn dwells(run: &Run, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synthetic::{self, Shape, plain};
     use stalecore_model::{
-        glossary::{LineState, StaleState, Subject, Verdict},
+        glossary::{StaleState, Subject, Verdict},
         histogram::Histogram,
-        plan::Case,
     };
 
     #[test]
@@ -65,13 +65,7 @@ mod tests {
             histogram
         };
         let case = |state, late: u64| {
-            let case = Case {
-                number: 1,
-                subject: Subject::IcIvau,
-                state,
-                line: LineState::DirtyHere,
-            };
-            let mut record = CaseRecord::blank(&case, Verdict::Completed, None);
+            let mut record = plain::case(1, Subject::IcIvau, state, Verdict::Completed, None);
             record.dwell = [(0, 100), (1000, late)]
                 .map(|(ms, ticks)| Dwell {
                     ms,
@@ -81,7 +75,7 @@ mod tests {
                 .into();
             record
         };
-        let mut run = stalecore_synthetic::run(&stalecore_synthetic::Shape::default());
+        let mut run = synthetic::run(&Shape::default());
         assert_eq!(dwells(&run, 200), "");
         run.machine.as_mut().unwrap().counter_hz = 1_000_000;
         run.cases = vec![case(StaleState::Spin, 200), case(StaleState::Wfe, 7000)];

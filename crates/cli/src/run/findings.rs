@@ -18,8 +18,8 @@ use super::{
     table::fold,
 };
 
-/// Each finding as a paragraph of at most `width` columns. Text from the console is made fit for a
-/// terminal: a record can hold what a line cannot.
+/// Each finding as a paragraph of at most `width` columns. Text from the console is made
+/// printable: a record can hold what a line cannot.
 pub fn findings(run: &Run, width: usize) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(run.blocks.iter().map(|b| block(run, b)));
@@ -85,7 +85,7 @@ fn block(run: &Run, block: &Block) -> String {
     } else {
         "not returned"
     };
-    // The timed block's place is its instruction.
+    // In a timed block the place already names the instruction.
     let instruction = match block.at.starts_with(&block.instruction) {
         true => String::new(),
         false => format!(": {}", block.instruction),
@@ -140,7 +140,7 @@ fn block(run: &Run, block: &Block) -> String {
     text
 }
 
-/// What the image took for a block, and the host knows to be none.
+/// What the image took for a block, although the host knows better.
 fn starved(block: &Block) -> String {
     let why = block.starved.map_or(String::new(), |starved| starved.why());
     format!(
@@ -153,8 +153,8 @@ fn starved(block: &Block) -> String {
     )
 }
 
-/// Where the image relies on memory that a cache may hide or overwrite; what is wrong
-/// on purpose once for all its places.
+/// Where the image relies on memory that a cache may hide or overwrite; for what is wrong
+/// on purpose, one paragraph for all its places.
 fn hazards(all: &[Hazard]) -> Vec<String> {
     let alike = |one: &Hazard, other: &Hazard| {
         !one.meant.is_empty() && one.kind == other.kind && one.meant == other.meant
@@ -188,7 +188,7 @@ fn hazard(found: &Hazard, more: usize) -> String {
     )
 }
 
-/// What the checker of caches saw.
+/// What the cache checker saw.
 fn coverage(seen: &Coverage) -> String {
     let ignored = seen.sites.iter().filter(|site| site.ignored);
     let ignored: Vec<_> = ignored
@@ -209,7 +209,7 @@ fn coverage(seen: &Coverage) -> String {
     text + "\n"
 }
 
-/// Which stale cores a block takes.
+/// Which stale cores it takes to block.
 fn bisection(found: &BisectRecord) -> String {
     if let (Some(why), 0) = (&found.why, found.trials) {
         return format!("case {}: the stale CPUs were not searched: {why}", found.n);
@@ -253,7 +253,7 @@ fn fault(run: &Run, fault: &Fault) -> String {
     )
 }
 
-/// Skipped cases by their reason: a state that cannot be had skips many.
+/// Skipped cases by their reason: a state that cannot be entered skips many.
 fn skipped(run: &Run) -> Vec<String> {
     let mut reasons: Vec<(&str, usize, Vec<String>)> = Vec::new();
     for case in run.cases.iter().filter(|c| c.verdict == Verdict::Skipped) {

@@ -1,4 +1,4 @@
-//! Consoles broken in every way, taken through all that is made of a run.
+//! Consoles broken in every way, put through everything that is made from a run.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use stalecore_model::{
     glossary::Subject,
     kdump::{KdumpRecord, Step},
     reader::Reader,
-    record::{Fault, Hex, Record, SEALED},
+    record::{Record, SEALED},
     run::Run,
 };
 
@@ -29,7 +29,7 @@ fn console() -> Vec<String> {
         ..Shape::default()
     });
     let mut machine = run.machine.unwrap();
-    // Without number and checksum, so that what is damaged is read all the same.
+    // Without number and checksum, so that damaged records are read too.
     machine.schema = SEALED - 1;
     let mut records = vec![Record::Machine(Box::new(machine))];
     records.extend(run.marks.map(Record::Marks));
@@ -40,17 +40,7 @@ fn console() -> Vec<String> {
     records.extend(cases.map(|case| Record::Case(Box::new(case))));
     records.extend(run.blocks.into_iter().map(Record::Block));
     records.extend(run.bisections.into_iter().map(Record::Bisect));
-    records.push(Record::Fault(Fault {
-        n: 2,
-        op: Subject::IcIvau,
-        initiator: 0,
-        esr: Hex(0x9600_0147),
-        syndrome: "data abort".into(),
-        far: Hex(0),
-        elr: Hex(0x4008_1234),
-        at: "flush_icache_range+92".into(),
-        returned: -14,
-    }));
+    records.push(Record::Fault(synthetic::plain::fault(2, Subject::IcIvau)));
     records.push(Record::Kdump(KdumpRecord {
         step: Step::FlushIcache,
         at_ms: 1200,
@@ -140,7 +130,7 @@ fn befall(lines: &mut Vec<Vec<u8>>, mishap: &Mishap) {
     }
 }
 
-/// What a session makes of a console.
+/// The run that a session reads from a console.
 fn read(bytes: &[u8]) -> Run {
     let mut run = Run {
         schema: stalecore_model::record::SCHEMA,
@@ -179,16 +169,7 @@ proptest! {
         // What can be written can be read, and is the same.
         let kept = serde_json::to_vec(&run).unwrap();
         prop_assert_eq!(&store::parse(&kept).unwrap(), &run);
-        let ending = judge::Ending {
-            stop: Stop::Closed,
-            line: None,
-            status: None,
-            semihosting: false,
-            complaint: None,
-            unchecked: None,
-            last_text: None,
-        };
-        judge::judge(&run, &ending, None);
+        judge::judge(&run, &judge::Ending::new(Stop::Closed), None);
         for width in [40, 80] {
             for line in show::text(&run, width, true).lines() {
                 prop_assert!(!line.contains('\u{1b}'), "{line:?}");

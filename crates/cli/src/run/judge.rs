@@ -1,14 +1,17 @@
-//! The exit code: from the closing record, once everything that speaks of the
+//! The exit code: the closing record's, if everything else that speaks of the
 //! end agrees with it.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use stalecore_model::{exit::ExitCode, glossary::Verdict, record::SCHEMA, run::Run, words};
 
-use super::{session::OURS, watch::Stop};
+use super::{
+    session::{OURS, Session},
+    watch::Stop,
+};
 use crate::lacks::lacks;
 
-/// What is known of the end, besides the records.
+/// What is known about the end, besides the records.
 pub struct Ending {
     /// Why the watch ended.
     pub stop: Stop,
@@ -16,14 +19,38 @@ pub struct Ending {
     pub line: Option<u8>,
     /// The emulator's own status, if it ended by itself.
     pub status: Option<ExitStatus>,
-    /// Was the image to hand its code to the emulator?
+    /// Should the image have handed its code to the emulator?
     pub semihosting: bool,
     /// The emulator's first words on standard error.
     pub complaint: Option<String>,
-    /// Why the checker of caches does not vouch for the run, if it was to.
+    /// Why the cache checker does not vouch for the run, if it was asked to.
     pub unchecked: Option<String>,
     /// The last line on the console that was neither record nor KTAP.
     pub last_text: Option<String>,
+}
+
+impl Ending {
+    /// An end of which only the reason is known.
+    pub const fn new(stop: Stop) -> Self {
+        Self {
+            stop,
+            line: None,
+            status: None,
+            semihosting: false,
+            complaint: None,
+            unchecked: None,
+            last_text: None,
+        }
+    }
+
+    /// The end of a console that the session has read.
+    pub fn of(stop: Stop, session: &mut Session) -> Self {
+        Self {
+            line: session.exit.map(|(code, _)| code),
+            last_text: session.last_text.take(),
+            ..Self::new(stop)
+        }
+    }
 }
 
 /// The exit code, and what went wrong with the run itself.
@@ -37,9 +64,8 @@ pub struct Judgement {
 
 /// Judges a run.
 ///
-/// `expect` turns a verdict that is found into 0, and its absence into 1; what
-/// other cases ask for counts all the same. Where results were lost, what was
-/// found stands, and that nothing was found is no answer.
+/// `expect` gives 0 if that verdict is found and 1 if not; other cases still count.
+/// Where results were lost, a finding stands, but finding nothing is no answer.
 pub fn judge(run: &Run, ending: &Ending, expect: Option<Verdict>) -> Judgement {
     if let Some((code, problem)) = problem(run, ending) {
         return Judgement {
@@ -49,7 +75,7 @@ pub fn judge(run: &Run, ending: &Ending, expect: Option<Verdict>) -> Judgement {
     }
     let stated = match (&run.end, &ending.stop) {
         (Some(end), _) => match ExitCode::from_number(end.exit.into()) {
-            // What the image took for a block, and the host knows to be none.
+            // The image took it for a block, but the host knows better.
             Some(ExitCode::Blocked) if !run.starved.is_empty() => asked(run, None),
             code => code.unwrap_or(ExitCode::Harness),
         },
@@ -60,7 +86,7 @@ pub fn judge(run: &Run, ending: &Ending, expect: Option<Verdict>) -> Judgement {
     let code = match expect {
         None => stated.worse(asked(run, None)),
         Some(expected) => {
-            // A code that no case asks for is a failure of the harness itself.
+            // A code that no case calls for is a failure of the harness itself.
             let unasked = if stated == asked(run, None) {
                 ExitCode::Expected
             } else {
@@ -94,8 +120,8 @@ pub fn judge(run: &Run, ending: &Ending, expect: Option<Verdict>) -> Judgement {
     }
 }
 
-/// What the checker of caches found is the harness's own fault, but for what is wrong
-/// on purpose, which is what the plan asked for.
+/// What the cache checker found is the harness's own fault, except for what is wrong
+/// on purpose, as the plan asked.
 fn hazards(run: &Run) -> Option<String> {
     let own = run.hazards.iter().filter(|hazard| hazard.meant.is_empty());
     let hazards = match own.count() {
@@ -107,7 +133,7 @@ fn hazards(run: &Run) -> Option<String> {
     ))
 }
 
-/// What the cases ask for, but not those that end as `expected`.
+/// The exit code that the cases call for, leaving out those with the verdict `expected`.
 fn asked(run: &Run, expected: Option<Verdict>) -> ExitCode {
     let asks = |verdict| match verdict {
         Verdict::Slowed if run.plan.as_ref().is_some_and(|p| p.strict) => ExitCode::Slowed,
@@ -124,7 +150,7 @@ fn asked(run: &Run, expected: Option<Verdict>) -> ExitCode {
         .fold(begin, |code, v| code.worse(asks(*v)))
 }
 
-/// Is there a case of this verdict? What is serious counts in the control too.
+/// Is there a case with this verdict? A serious one counts in the control too.
 pub fn is_met(run: &Run, expected: Verdict) -> bool {
     match expected {
         Verdict::Blocked | Verdict::Incoherent | Verdict::Faulted => count(run, expected) > 0,
@@ -135,8 +161,8 @@ pub fn is_met(run: &Run, expected: Verdict) -> bool {
     }
 }
 
-/// How many cases ended so: as the closing record counts them, or as they were
-/// read, whichever is more.
+/// How many cases have this verdict: as the closing record counts them, or as they
+/// were read, whichever is more.
 pub fn count(run: &Run, verdict: Verdict) -> u32 {
     let stated = run.stated(verdict);
     let seen = run.cases.iter().filter(|c| c.verdict == verdict).count();
@@ -159,7 +185,7 @@ fn problem(run: &Run, ending: &Ending) -> Option<(ExitCode, String)> {
         Stop::GaveUp(reason) => return harness(format!("the loader gave up: {reason}")),
         _ => {}
     }
-    // The image's version of the records, where it is not this command's own.
+    // The image may write a newer version of the records than this command reads.
     if let Some(newer) = run.machine.as_ref().filter(|m| m.schema > SCHEMA) {
         return harness(format!(
             "the image ({}) writes records of schema {}, this command ({}) reads up to {SCHEMA}",
@@ -216,7 +242,7 @@ fn problem(run: &Run, ending: &Ending) -> Option<(ExitCode, String)> {
     }
 }
 
-/// The run has ended, and has not said so.
+/// The run is over, but no closing record said so.
 fn no_end(run: &Run, ending: &Ending) -> String {
     if run.console_bytes == 0 {
         return format!("nothing came from the machine: {}", how_it_ended(ending));
@@ -250,7 +276,7 @@ fn last_words(ending: &Ending) -> String {
     })
 }
 
-/// Before the image has spoken, what was said says where the boot stopped.
+/// Before the image has spoken, the last words on the console say where the boot stopped.
 fn firmware_s_last_words(run: &Run, ending: &Ending) -> String {
     match run.plan {
         None => last_words(ending),

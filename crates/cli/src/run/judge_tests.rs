@@ -2,24 +2,18 @@ use super::*;
 use crate::synthetic::{self, Shape};
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::{LineState, StaleState, Subject},
+    glossary::{StaleState, Subject},
     hazard::{Hazard, Kind},
-    plan::Case,
-    record::{CaseRecord, End, Hex, PlanRecord},
+    record::{End, Hex, PlanRecord},
 };
 use std::time::Duration;
 
-/// A run that ended in order, with so many cases of each verdict.
+/// A run that ended in order, with this many cases of each verdict.
 fn run(exit: u8, verdicts: &[(Verdict, u32)], strict: bool) -> Run {
     let each = verdicts.iter().flat_map(|(v, n)| (0..*n).map(move |_| *v));
     let case = |(nth, verdict)| {
-        let case = Case {
-            number: nth + 1,
-            subject: Subject::IcIvau,
-            state: StaleState::ALL[nth + 1],
-            line: LineState::DirtyHere,
-        };
-        CaseRecord::blank(&case, verdict, None)
+        let state = StaleState::ALL[nth + 1];
+        synthetic::plain::case(nth + 1, Subject::IcIvau, state, verdict, None)
     };
     Run {
         cases: each.enumerate().map(case).collect(),
@@ -46,13 +40,10 @@ fn run(exit: u8, verdicts: &[(Verdict, u32)], strict: bool) -> Run {
 
 fn ending(line: Option<u8>, status: Option<i32>) -> Ending {
     Ending {
-        stop: Stop::Closed,
         line,
         status: status.map(|s| ExitStatus::from_raw(s << 8)),
         semihosting: true,
-        complaint: None,
-        unchecked: None,
-        last_text: None,
+        ..Ending::new(Stop::Closed)
     }
 }
 
@@ -94,10 +85,10 @@ fn what_the_image_says_counts() {
         );
     }
     assert_eq!(code(&run(77, &[(Verdict::Completed, 1)], false), None), 2);
-    // Where nothing was tested, it may say 0 as it likes.
+    // Where nothing was tested, its 0 does not count.
     assert_eq!(code(&run(0, &[], false), None), 6);
     assert_eq!(code(&run(0, &[(Verdict::Skipped, 2)], false), None), 6);
-    // A verdict in the records counts even where the end forgot it.
+    // A verdict in the records counts even if the end forgot it.
     assert_eq!(code(&run(0, &[(Verdict::Blocked, 1)], false), None), 4);
 }
 

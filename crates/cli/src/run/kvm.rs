@@ -24,7 +24,7 @@ const ARCHITECTURE: &str = "aarch64";
 /// Where Linux offers its hypervisor.
 const DEVICE: &str = "/dev/kvm";
 
-/// How long QEMU may take until its monitor listens, and to answer.
+/// How long QEMU may take to open its monitor, and to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Checks that this host can run the machine on its own cores.
@@ -81,7 +81,7 @@ fn available() -> rustix::io::Result<Vec<usize>> {
 /// that this process may run on and so on, and lets it begin.
 ///
 /// # Errors
-/// QEMU has ended, as `alive` says, or its monitor does not answer, or the host
+/// QEMU has ended (`alive` tells), its monitor does not answer, or the host
 /// refuses.
 pub fn pin_and_begin(monitor: &Path, alive: impl FnMut() -> bool) -> anyhow::Result<()> {
     let mut qmp = connect(monitor, alive)?;

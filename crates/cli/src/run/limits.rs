@@ -1,4 +1,4 @@
-//! How long the host waits: for the whole run, and in silence.
+//! How long the host waits, for the whole run and in silence.
 
 use std::time::Duration;
 
@@ -15,29 +15,28 @@ pub struct Limits {
     pub total: Duration,
     /// Without a byte on the console, or a sign that the machine works.
     pub silence: Duration,
-    /// The same before the image has said anything: firmware has the machine.
+    /// The same before the image has said anything, while firmware runs.
     pub boot: Duration,
     /// How long the machine may go on after the image's last line.
     pub grace: Duration,
-    /// How often to look into a machine that says nothing, where nobody in it
-    /// watches.
+    /// How often to look into a silent machine, if nobody in it watches.
     pub look: Option<Duration>,
 }
 
 /// The longest that anything is waited for: a week.
 pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The emulator ends at once, unless its host is busy.
+/// The emulator ends at once, unless the host is busy.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// More instructions than any routine that is timed has.
 const ROUTINE: u32 = 1024;
 
-/// What is allowed for a case is far more than it takes; rounds add to it what each visit
-/// takes.
+/// Twice what a case is allowed: that is far more than it takes, so it leaves room for the
+/// visits of all rounds.
 const VISITS: usize = 2;
 
-/// As often as that the host looks at least, and at most.
+/// The shortest and the longest time between two looks.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 impl Limits {
@@ -75,9 +74,9 @@ impl Limits {
             (Some(_), false) => 1 + plan.len(),
             (Some(_), true) => 1 + plan.len() * (2 + cpus),
         };
-        // A fabric that is told to be late is waited for: two classes and the
-        // sweep take their time, and a routine has hundreds of operations, of
-        // which each is answered within the deadline, or is blocked.
+        // A fabric that is told to be late needs time: two classes and the sweep
+        // take theirs, and a routine has hundreds of operations, each of which is
+        // answered within the deadline or is blocked.
         let fabric = options.fabric.as_ref().filter(|fabric| fabric.delay_ns > 0);
         let late = fabric.map_or(Duration::ZERO, |fabric| {
             let class = Duration::from_millis(ClassTime::of(options.samples).longest_ms);
@@ -106,7 +105,7 @@ impl Limits {
                 + dwell * 2
                 + crash,
         );
-        // With nobody in the machine who tells of a block, the host looks for
+        // With nobody in the machine to report a block, the host looks for
         // itself, and need not wait for a ladder.
         let told = if alone { deadline * 2 } else { block };
         let quiet = Duration::from_millis(plan.dwell.longest_ms().into());
@@ -124,7 +123,7 @@ impl Limits {
             + quiet * 2
             + told
             + crash;
-        // Whoever names a deadline waits for it, in silence too.
+        // A deadline that was asked for bounds the silence too.
         let silence = asked.unwrap_or(silence).min(total);
         Self {
             total,

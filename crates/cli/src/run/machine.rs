@@ -1,4 +1,4 @@
-//! The machine that QEMU is asked for: everything about its command line.
+//! The machine that QEMU is asked for, and the whole of QEMU's command line.
 
 use std::{
     ffi::OsString,
@@ -70,7 +70,7 @@ const AARCH32_ONLY: &[&str] = &["cortex-a7", "cortex-a15"];
 /// GICv2 has no room for more (Arm IHI 0048).
 const GICV2_CPUS: usize = 8;
 
-/// MIDR_EL1 of QEMU's models, as its 7.2 to 10 have them.
+/// MIDR_EL1 of QEMU's models, in versions 7.2 to 10.
 const MODELS: &[(&str, u64)] = &[
     ("cortex-a35", 0x411f_d040),
     ("cortex-a53", 0x410f_d034),
@@ -87,8 +87,8 @@ const MODELS: &[(&str, u64)] = &[
 ];
 
 impl MachineArgs {
-    /// What is known of the machine before it starts: its cores, where QEMU's model
-    /// is a known one. What the image finds counts.
+    /// What is known about the machine before it starts: its cores, if QEMU's model
+    /// is a known one. What the image finds is what counts.
     pub fn known(&self) -> errata::Machine {
         // A model may be followed by properties: `max,sve=off`.
         let model = self.cpu.split(',').next().unwrap_or_default();
@@ -135,7 +135,7 @@ impl MachineArgs {
         }
     }
 
-    /// What only a host's own cores have.
+    /// Refuses what only a host's own cores have.
     fn check_tcg(&self) -> Result<(), String> {
         for (flag, value) in [("cpu", &self.cpu), ("gic", &self.gic)] {
             if value == "host" {
@@ -169,7 +169,7 @@ impl MachineArgs {
             &self.cpus.to_string(),
             "-m",
             &format!("{}M", self.mem),
-            // Its threads bear their CPUs' names.
+            // Its threads are named after their CPUs.
             "-name",
             "stalecore,debug-threads=on",
             "-nodefaults",

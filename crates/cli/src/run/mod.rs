@@ -1,6 +1,6 @@
 //! `stalecore run`: boots the image in QEMU, reads what it reports, and says
-//! what that means. What reads a console and judges it serves `stalecore
-//! serial` too.
+//! what that means. `stalecore serial` and `read` use the parts that read and judge
+//! a console.
 
 mod answer;
 mod args;
@@ -157,14 +157,14 @@ fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
         made_by: args.makers(),
         ..session::begun()
     };
-    // Before the machine starts: a directory that cannot be written is found
-    // now, and a host that is killed leaves what it knew.
+    // Before the machine starts, so that a directory that cannot be written is
+    // found now, and a host that is killed leaves what it knew.
     let log = match &earlier {
         None => {
             out.save(&run)?;
-            out.console()?
+            out.console(0)?
         }
-        Some(earlier) => out.console_again(earlier.run.console_bytes)?,
+        Some(earlier) => out.console(earlier.run.console_bytes)?,
     };
     let begins = args.boot.begins();
     let verbose = args.output.verbose;
@@ -211,13 +211,13 @@ struct Machine<'a> {
     monitor: &'a Path,
     /// Does it wait until its CPUs are pinned?
     pinned: bool,
-    /// Does its time go on while its CPUs are not run?
+    /// Does its time go on while its CPUs do not run?
     clocked: bool,
 }
 
 impl Machine<'_> {
-    /// Starts the machine, reads its console to the end, looks into it where
-    /// the console does not say enough, and leaves nothing of it.
+    /// Starts the machine, reads its console to the end, looks into the machine if
+    /// the console does not say enough, and leaves nothing of it running.
     fn boot(
         &self,
         limits: Limits,
@@ -258,13 +258,9 @@ impl Machine<'_> {
         let notes = complaints.iter().map(|line| format!("QEMU says: {line}"));
         session.run.notes.extend(notes);
         Ok(Ending {
-            stop,
-            line: session.exit.map(|(code, _)| code),
             status,
-            semihosting: false,
-            unchecked: None,
             complaint: complaints.into_iter().next(),
-            last_text: session.last_text.take(),
+            ..Ending::of(stop, session)
         })
     }
 }
@@ -284,7 +280,7 @@ fn complaints(stderr: impl Read + Send + 'static) -> mpsc::Receiver<String> {
             }
             let text = printable(line.trim_ascii_end());
             if !text.is_empty() {
-                // When no more are wanted, they are still read.
+                // Further ones are still read, but not kept.
                 let _ = sender.try_send(text);
             }
         }
@@ -292,7 +288,7 @@ fn complaints(stderr: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     receiver
 }
 
-/// What only the machine's end and its flags show.
+/// Oddities that only the machine's end and its flags show.
 fn what_was_odd(run: &Run, ending: &Ending, el: &str) -> Vec<String> {
     let mut notes = Vec::new();
     if matches!(ending.stop, Stop::LastLine) {

@@ -20,8 +20,8 @@ const DEFAULT: &str = "stalecore-out";
 /// The console, byte for byte.
 pub const CONSOLE: &str = "console.log";
 
-/// A directory that can be written to, holds nobody else's files, and is this
-/// run's alone for as long as this lives.
+/// A directory that can be written to, holds nobody else's files, and belongs to
+/// this run alone while this value lives.
 pub struct OutDir {
     path: PathBuf,
     _lock: File,
@@ -62,51 +62,36 @@ impl OutDir {
         &self.path
     }
 
-    /// Begins the console's log.
+    /// Opens the console's log after its first `kept` bytes, which a run that is
+    /// resumed has left; the rest of it goes.
     ///
     /// # Errors
     /// Names the file.
-    pub fn console(&self) -> anyhow::Result<File> {
-        let path = self.path.join(CONSOLE);
-        let name = || path.display().to_string();
-        let mut options = OpenOptions::new();
-        let file = options.create(true).write(true).truncate(false);
-        let file = file.open(&path).with_context(name)?;
-        // Where a file system has no locks for directories (NFS), this one holds.
-        lock_alone(&file, &self.path)?;
-        file.set_len(0).with_context(name)?;
-        Ok(file)
-    }
-
-    /// Goes on with the log of a run that is resumed.
-    ///
-    /// # Errors
-    /// Names the file.
-    pub fn console_again(&self, bytes: u64) -> anyhow::Result<File> {
+    pub fn console(&self, kept: u64) -> anyhow::Result<File> {
         let path = self.path.join(CONSOLE);
         let name = || path.display().to_string();
         let mut options = OpenOptions::new();
         options.create(true).write(true).truncate(false);
         let mut file = options.open(&path).with_context(name)?;
+        // Where a file system has no locks for directories (NFS), this one holds.
         lock_alone(&file, &self.path)?;
-        // Behind what is known of it.
-        file.set_len(bytes).with_context(name)?;
+        file.set_len(kept).with_context(name)?;
         file.seek(SeekFrom::End(0)).with_context(name)?;
         Ok(file)
     }
 
-    /// Takes from the log what is behind so many bytes.
+    /// Cuts the log after its first `kept` bytes.
     ///
     /// # Errors
     /// Names the file.
-    pub fn forget_behind(&self, bytes: u64) -> anyhow::Result<()> {
+    pub fn cut_console(&self, kept: u64) -> anyhow::Result<()> {
         let path = self.path.join(CONSOLE);
         let file = OpenOptions::new().write(true).open(&path);
-        let cut = file.and_then(|file| file.set_len(bytes));
+        let cut = file.and_then(|file| file.set_len(kept));
         cut.with_context(|| path.display().to_string())
     }
 
-    /// Writes the records: all of them, or none and the file stays as it was.
+    /// Writes all the records, or leaves the file as it was.
     ///
     /// # Errors
     /// Names the file.
@@ -114,8 +99,8 @@ impl OutDir {
         store::write(run, &self.path).map(drop)
     }
 
-    /// Writes what is made of the records, for people and for CI systems; one
-    /// that fails does not keep the other from being tried.
+    /// Writes what is made from the records, for people and for CI systems; if one
+    /// file fails, the other is still tried.
     ///
     /// # Errors
     /// A line for each that could not be written.
@@ -135,10 +120,10 @@ impl OutDir {
     }
 }
 
-/// Keeps a file or directory for this process.
+/// Locks a file or directory for this process.
 ///
 /// # Errors
-/// Another run has it. A file system that knows no locks is no error.
+/// Another run has it. A file system without locks is no error.
 fn lock_alone(file: &File, dir: &Path) -> anyhow::Result<()> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(error) if error == rustix::io::Errno::WOULDBLOCK => bail!(
@@ -201,8 +186,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let open = || OutDir::open(Some(dir.path()));
         open().unwrap().save(&Run::default()).unwrap();
-        open().unwrap().console().unwrap();
-        // Also with what somebody put there since.
+        open().unwrap().console(0).unwrap();
+        // Also with a file that somebody has put there since.
         fs::write(dir.path().join("notes"), "").unwrap();
         open().unwrap();
         fs::remove_file(dir.path().join("notes")).unwrap();
@@ -213,6 +198,7 @@ mod tests {
         let error = open().err().unwrap().to_string();
         assert!(error.contains("console.log is there"), "{error}");
     }
+
     #[test]
     fn two_runs_do_not_share_a_directory() {
         let dir = tempfile::tempdir().unwrap();
@@ -220,8 +206,8 @@ mod tests {
         let first = open().unwrap();
         let error = open().err().unwrap().to_string();
         assert!(error.contains("another run is writing into"), "{error}");
-        let log = first.console().unwrap();
-        assert!(first.console().is_err());
+        let log = first.console(0).unwrap();
+        assert!(first.console(0).is_err());
         drop((first, log));
         fs::remove_file(dir.path().join(CONSOLE)).unwrap();
         open().unwrap();

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use stalecore_model::{options::Options, plan::Plan};
+use stalecore_model::{options::Options, plan::Plan, words};
 
-/// As long as an emulator takes to boot the image.
+/// How long an emulator takes to boot the image.
 const BOOT: Duration = Duration::from_millis(700);
 
 /// What a case and a group take on an emulator that has a host core for each two
@@ -15,7 +15,7 @@ const SAMPLE: Duration = Duration::from_micros(4);
 const GROUP: Duration = Duration::from_millis(120);
 const CORE_OF_GROUP: Duration = Duration::from_millis(12);
 
-/// What is expected, and what came of it.
+/// How long things are expected to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Pace {
     /// Before the first case.
@@ -78,19 +78,11 @@ impl Pace {
 
     /// `18 cases in 9 groups`.
     pub fn size(&self) -> String {
-        let cases = count(self.cases, "case");
-        match self.groups {
+        let cases = words::cases(self.cases as usize);
+        match self.groups as usize {
             0 => cases,
-            groups => format!("{cases} in {}", count(groups, "group")),
+            groups => format!("{cases} in {}", words::count(groups, "group", "groups")),
         }
-    }
-}
-
-/// A number of things.
-pub fn count(n: u32, thing: &str) -> String {
-    match n {
-        1 => format!("1 {thing}"),
-        n => format!("{n} {thing}s"),
     }
 }
 

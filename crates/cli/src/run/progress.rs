@@ -7,18 +7,18 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use stalecore_model::record::Record;
+use stalecore_model::{record::Record, words};
 
 use super::{
     figures,
-    pace::{Pace, about, count},
+    pace::{Pace, about},
 };
 use crate::stderr;
 
-/// Between two lines where there is no terminal.
+/// The time between two lines where there is no terminal.
 const LINE: Duration = Duration::from_secs(60);
 
-/// A bar and its words need so many columns.
+/// The columns that a bar and its words need.
 const WIDE: u16 = 64;
 
 /// Shows which case runs and how long the rest will take.
@@ -49,7 +49,7 @@ impl Progress {
     }
 
     /// Begins with `doing`: as a bar, as lines, or not at all if `quiet`; with
-    /// `each`, every case is said as well.
+    /// `each`, every case is named as well.
     pub fn new(quiet: bool, each: bool, doing: &str, pace: Pace) -> Self {
         if quiet {
             return Self::silent();
@@ -111,7 +111,7 @@ impl Progress {
     }
 
     fn plan(&mut self, cases: u32) {
-        // What the host does not know of, the image tells.
+        // The image's word on the size of the plan counts.
         if self.pace.cases() != cases {
             self.pace = Pace::unknown(cases);
         }
@@ -144,7 +144,7 @@ impl Progress {
             How::Lines if self.said.elapsed() >= LINE => {
                 self.said = Instant::now();
                 let minutes = self.started.elapsed().as_secs() / 60;
-                let minutes = count(u32::try_from(minutes).unwrap_or(u32::MAX), "minute");
+                let minutes = words::count(minutes as usize, "minute", "minutes");
                 stderr::say(&format!("after {minutes}: {}", self.words()));
             }
             How::Lines => {}

@@ -1,5 +1,4 @@
-//! QEMU's monitor: the few commands that read the state of a machine which has
-//! fallen silent.
+//! QEMU's monitor, for the few commands that are needed here.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -73,7 +72,7 @@ impl Qmp {
         }
     }
 
-    /// Runs a command of the monitor for people and gives its text.
+    /// Runs a command of QEMU's human monitor and gives its text.
     ///
     /// # Errors
     /// As [`Self::command`].

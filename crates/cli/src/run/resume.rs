@@ -1,5 +1,5 @@
-//! `run --resume DIR`: what a run that was broken off lacks. Its options are those
-//! of the run; what is given besides must not contradict them.
+//! `run --resume DIR`: runs what a run that was broken off lacks, with the options of
+//! that run; flags that are given now must not contradict them.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -24,7 +24,7 @@ use stalecore_model::{
 use super::{Args, outdir::OutDir, session::Session};
 use crate::{Cli, store, whole_file};
 
-/// Flags that say nothing of what runs: those of the resuming command count.
+/// Flags that do not change what runs: here the resuming command's count.
 const OWN: &[&str] = &[
     "resume",
     "quiet",
@@ -36,18 +36,18 @@ const OWN: &[&str] = &[
     "list",
 ];
 
-/// The most that is read of a console that a killed run left.
+/// The most bytes that are read of a console that a killed run left.
 const LARGEST_CONSOLE: u64 = 64 << 20;
 
 /// A run that was broken off.
 pub struct Earlier {
-    /// Where it lies.
+    /// Its directory.
     pub dir: PathBuf,
     /// What it found.
     pub run: Run,
 }
 
-/// What a command to resume is about.
+/// What there is to resume.
 pub enum Resume {
     /// There is something to run, with these arguments.
     On(Box<Args>, Box<Earlier>),
@@ -55,10 +55,10 @@ pub enum Resume {
     Over(u8, String),
 }
 
-/// Reads the run in the directory and the arguments that it was begun with.
+/// Reads the run in the directory and the arguments that it began with.
 ///
 /// # Errors
-/// There is no run, or none that can be resumed, or the command contradicts it.
+/// There is no run, it cannot be resumed, or the command contradicts it.
 pub fn begin(dir: &Path, asked: Args) -> anyhow::Result<Resume> {
     let name = || format!("--resume: {}", dir.display());
     let mut run = store::read(dir).with_context(name)?;
@@ -69,7 +69,7 @@ pub fn begin(dir: &Path, asked: Args) -> anyhow::Result<Resume> {
         shell::quoted(&run.command)
     );
     let planned = run.plan.as_ref().map_or(0, |plan| plan.cases) as usize;
-    // Where the host saw a block at the end of a run, there may be cases behind it.
+    // Where the host saw a block and ended the run, there may be further cases.
     if run.end.is_some() || run.closed_by_host() && run.cases.len() >= planned {
         return Ok(Resume::Over(
             run.exit,
@@ -117,7 +117,7 @@ pub fn begin(dir: &Path, asked: Args) -> anyhow::Result<Resume> {
     let plan = Plan::new(options, args.machine.cpus).map_err(|error| anyhow!(error))?;
     let mut missing: Vec<_> = run.missing(&plan).collect();
     if missing.is_empty() {
-        // Only its end is lacking: the last case brings it.
+        // Only its end is lacking: running the last case again brings it.
         let last = run.cases.iter().map(|case| case.n).max();
         missing.extend(last);
         run.cases.retain(|case| Some(case.n) != last);
@@ -144,7 +144,8 @@ fn matches(
     command.try_get_matches_from(words)
 }
 
-/// A flag of the command now that the one before had not, or had otherwise.
+/// A flag that the command has now, but the one before did not have or had with another
+/// value.
 fn contradiction(command: &Command, now: &ArgMatches, before: &ArgMatches) -> Option<String> {
     let mut args = command.get_arguments().filter(|arg| {
         let id = arg.get_id().as_str();
@@ -154,8 +155,8 @@ fn contradiction(command: &Command, now: &ArgMatches, before: &ArgMatches) -> Op
     args.find(otherwise).map(|arg| as_given(now, arg))
 }
 
-/// A flag of the command before that names a file or a program, or is the emulator's,
-/// and that the command now has not. Directories of runs are sent around.
+/// A flag that the command before had and this one lacks, and that names a file or a
+/// program or is passed to the emulator. Directories of runs are sent around.
 fn untold(command: &Command, now: &ArgMatches, before: &ArgMatches) -> Option<String> {
     let kinds = [
         ValueParser::path_buf().type_id(),
@@ -163,7 +164,7 @@ fn untold(command: &Command, now: &ArgMatches, before: &ArgMatches) -> Option<St
     ];
     let mut args = command.get_arguments().filter(|arg| {
         let id = arg.get_id().as_str();
-        // The directory itself is the one that was given.
+        // `--resume` already names the directory.
         id != "out"
             && kinds.contains(&arg.get_value_parser().type_id())
             && was_given(before, id)
@@ -189,7 +190,7 @@ fn as_given(matches: &ArgMatches, arg: &Arg) -> String {
     format!("--{flag} {}", values.to_string_lossy())
 }
 
-/// A host that was killed has saved nothing: its console has what came.
+/// A host that was killed has saved no records, but its console log has what arrived.
 fn from_console(dir: &Path, run: &mut Run) {
     let path = dir.join(super::outdir::CONSOLE);
     let Ok(bytes) = whole_file::read(&path, LARGEST_CONSOLE) else {
@@ -202,15 +203,15 @@ fn from_console(dir: &Path, run: &mut Run) {
         }
     });
     run.console_bytes = bytes.len() as u64;
-    // What was being written when it was killed is not lost: it runs again.
+    // A record that was being written when it was killed is not lost: its case runs again.
     run.garbled = 0;
 }
 
 impl Earlier {
-    /// Is this the image that the run was begun with?
+    /// Checks that this is the image that the run began with.
     ///
     /// # Errors
-    /// It is another, or nobody knows.
+    /// It is another one, or the run does not say which it was.
     pub fn booted(&self, image: &str) -> anyhow::Result<()> {
         let dir = self.dir.display();
         ensure!(
@@ -232,17 +233,17 @@ impl Earlier {
         Ok(())
     }
 
-    /// Puts what came before to what the session has read.
+    /// Joins the earlier run with what the session has read.
     ///
     /// # Errors
-    /// It was another machine; then nothing of it is kept.
+    /// The earlier run was on another machine; then nothing new is kept.
     pub fn join(self, session: &mut Session, out: &OutDir) -> anyhow::Result<()> {
         let before = (self.run.cases.len(), self.run.console_bytes);
         let later = std::mem::take(&mut session.run);
         match self.run.resumed(later) {
             Ok(whole) => session.run = whole,
             Err(error) => {
-                out.forget_behind(before.1)?;
+                out.cut_console(before.1)?;
                 bail!(
                     "--resume: {} was begun on {error}; nothing of it was changed",
                     self.dir.display()

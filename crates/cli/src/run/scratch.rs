@@ -1,5 +1,5 @@
-//! The scratch directory of a run. It goes when the run ends; where the host was
-//! killed, the next run takes it away.
+//! The scratch directory of a run. It is removed when the run ends; if the host
+//! command was killed, the next run removes it.
 
 use std::{
     env,
@@ -18,8 +18,8 @@ use tempfile::{Builder, TempDir};
 /// How the directory's name begins.
 const PREFIX: &str = "stalecore-run-";
 
-/// The file in it that the living owner holds locked. A directory without it is
-/// none of ours.
+/// The file in it that a living owner holds locked. A directory without it is not
+/// ours.
 const OWNER: &str = "owner.lock";
 
 /// A directory for the files of one run.
@@ -29,8 +29,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one among the temporary files, and takes away those whose owner is
-    /// dead.
+    /// Makes one in the temporary directory, and removes those whose owner is dead.
     ///
     /// # Errors
     /// It cannot be made.
@@ -46,7 +45,7 @@ impl Scratch {
             let owner = dir.path().join(OWNER);
             let file = File::create_new(&owner)?;
             flock(&file, FlockOperation::LockExclusive)?;
-            // Another run may just have taken it for one without an owner.
+            // Another run may just have taken it for an abandoned one.
             if fs::metadata(&owner).is_ok_and(|there| is(&there, &file)) {
                 return Ok(Self { dir, _owner: file });
             }
@@ -64,8 +63,8 @@ fn is(there: &fs::Metadata, file: &File) -> bool {
         .is_ok_and(|ours| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
-/// Removes this user's scratch directories that nobody holds any more. What
-/// cannot be removed stays: it is in nobody's way.
+/// Removes this user's scratch directories that nobody holds any more. One that
+/// cannot be removed stays and does no harm.
 fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else {
         return;

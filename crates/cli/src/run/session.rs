@@ -22,7 +22,7 @@ use super::{
     threads::{HeldUp, Threads},
 };
 
-/// A console longer than this is not one of ours.
+/// No console of ours is longer than this.
 const LARGEST_CONSOLE: u64 = 64 << 20;
 
 /// The last line follows the closing record at once, on any line.
@@ -48,7 +48,7 @@ pub fn begun() -> Run {
     }
 }
 
-/// What gets a request to the image.
+/// Sends a request to the image.
 type Say = Box<dyn FnMut(&str)>;
 
 /// A console being read.
@@ -57,7 +57,7 @@ pub struct Session {
     pub run: Run,
     /// The code on the image's last line, and when it came.
     pub exit: Option<(u8, Instant)>,
-    /// The image holds still, for a debugger to look at it.
+    /// The image holds still so that a debugger can look at it.
     pub held: bool,
     /// The last line that was neither record nor KTAP.
     pub last_text: Option<String>,
@@ -69,18 +69,18 @@ pub struct Session {
     pub garbled_bytes: u64,
     /// How often the line was lost.
     pub cuts: u64,
-    /// Why the log does not have all that came.
+    /// Why the log lacks part of the console.
     pub log_failed: Option<io::Error>,
     /// The threads that run the machine's CPUs, where it is emulated here.
     pub threads: Option<Threads>,
     /// Has the image offered to send records again?
     pub offered: bool,
-    /// How a request gets to the image, where the line goes both ways.
+    /// How to send a request to the image, if it may be asked.
     say: Option<Say>,
     speaks: bool,
     /// When the closing record came.
     ended: Option<Instant>,
-    /// What our own loader or image last complained of.
+    /// The last complaint of our own loader or image.
     reason: Option<String>,
     gone_back: bool,
     lines: Lines,
@@ -122,18 +122,18 @@ impl Session {
         self.reader = Reader::asking();
     }
 
-    /// How many records were missing, and came when they were asked for.
+    /// How many records were missing and arrived when they were asked for.
     pub fn mended(&self) -> usize {
         self.reader.mended()
     }
 
-    /// Takes in what came.
+    /// Takes in the next bytes.
     pub fn take(&mut self, bytes: &[u8]) {
         self.run.console_bytes += bytes.len() as u64;
         let mut lines = std::mem::take(&mut self.lines);
         lines.feed(bytes, &mut |line| self.line(line));
         self.lines = lines;
-        // What the run finds does not depend on its log.
+        // The results do not depend on the log.
         if self.log_failed.is_none() {
             self.log_failed = self.log.write_all(bytes).err();
         }
@@ -144,7 +144,7 @@ impl Session {
         let mut lines = std::mem::take(&mut self.lines);
         lines.finish(&mut |line| self.line(line));
         self.lines = lines;
-        // A machine that is off has taken its line with it.
+        // A machine that switches itself off takes its line with it.
         if self.exit.is_none() {
             self.cuts += 1;
         }
@@ -161,7 +161,7 @@ impl Session {
         self.speaks
     }
 
-    /// When the image's last line came, or must have come and was lost.
+    /// When the image's last line came, or must have been lost.
     pub fn last_line(&self) -> Option<Instant> {
         let lost = || self.ended.map(|at| at + LAST_LINE);
         self.exit.map(|(_, at)| at).or_else(lost)
@@ -191,7 +191,7 @@ impl Session {
         }
     }
 
-    /// Was a core that this needed not run?
+    /// Did the host fail to run a core that this operation needed?
     pub fn starved(&mut self, held: &HeldUp) -> bool {
         let threads = self.threads.as_mut();
         threads.is_some_and(|threads| threads.starved(held).is_some())
@@ -209,7 +209,7 @@ impl Session {
         }
         match line {
             Line::Record(record, seal) => self.record(record, seal),
-            // What follows the run is another one's.
+            // What follows the run belongs to another one.
             Line::Garbled { .. } | Line::TooLong { .. } if self.run.followed_by > 0 => {}
             Line::Ktap(Ktap::Result { nested: true, .. }) if self.run.end.is_none() => {
                 self.tree_cases += 1;
@@ -251,8 +251,8 @@ impl Session {
         }
     }
 
-    /// Was the block that has just come one at all, or was a core not run? Of a paused
-    /// machine or another's time nothing is known here.
+    /// Was the block that has just come really one, or did the host fail to run a core?
+    /// Nothing is known here about a machine that is paused or runs elsewhere.
     fn doubt_block(&mut self) {
         let (Some(threads), Some(block)) = (&mut self.threads, self.run.blocks.last()) else {
             return;
@@ -266,8 +266,8 @@ impl Session {
         }
     }
 
-    /// The image offers to send records again: its last line comes when it has heard
-    /// that none is missing, or nothing at all.
+    /// The image offers to send records again: its last line comes when it hears that
+    /// none is missing, or hears nothing.
     fn answer(&mut self) {
         self.offered = true;
         self.ended = self.ended.map(|_| Instant::now());
@@ -276,7 +276,7 @@ impl Session {
         }
     }
 
-    /// A line of nobody in particular, or of our loader.
+    /// Any other line; it may be our loader's.
     fn text(&mut self, text: String) {
         if text == again::OFFER {
             return self.answer();

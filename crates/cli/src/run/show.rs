@@ -11,11 +11,11 @@ use super::{
     table::{fold, table},
 };
 
-/// What a terminal has had since the punched card.
+/// The width where nothing else is known.
 const WIDTH: usize = 80;
 
-/// What COLUMNS says, or else the terminal's width where standard output is one:
-/// 40 to 160.
+/// What COLUMNS says, or else the terminal's width if standard output is one,
+/// within 40 to 160.
 pub fn width() -> usize {
     let out = stdout();
     let asked = std::env::var("COLUMNS").ok();
@@ -30,7 +30,7 @@ pub fn width() -> usize {
     }
 }
 
-/// Everything, in the order in which it is asked about.
+/// Everything, in the order in which a reader asks.
 pub fn text(run: &Run, width: usize, all_states: bool) -> String {
     let parts = [
         fold(&run.answer, width),
@@ -46,7 +46,7 @@ pub fn text(run: &Run, width: usize, all_states: bool) -> String {
     parts.join("\n")
 }
 
-/// How much came over the console, and how long a board takes for that.
+/// How much came over the console, and how long a board would take for that.
 fn console(run: &Run) -> String {
     if run.console_bytes == 0 {
         return String::new();

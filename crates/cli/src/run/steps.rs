@@ -5,7 +5,7 @@ use stalecore_model::{kdump::KdumpRecord, run::Run, words};
 
 use super::{figures, table::fold};
 
-/// The most steps that are shown; a crash path has twenty.
+/// The most steps that are shown; a crash path has about twenty.
 const STEPS: usize = 200;
 
 /// Draws the table, at most `width` columns wide; empty where no crash path was
@@ -24,7 +24,7 @@ pub fn steps(run: &Run, width: usize) -> String {
     let mut text = format!("{:>first$}  {:second$}  step\n", "at", "CPU");
     let indent = first + second + 4;
     for [at, cpu, step] in &shown {
-        // The rest of a long step stands under its beginning.
+        // A long step continues under its beginning.
         let folded = fold(&format!("{:indent$}{step}", ""), width.max(indent + 20));
         let pad = first - at.chars().count();
         text += &format!("{:pad$}{at}  {cpu:second$}  {}", "", folded.trim_start());

@@ -113,7 +113,7 @@ impl<'a> Grid<'a> {
         self.rows.iter().map(label).collect()
     }
 
-    /// The column of some states: of each row their worst case.
+    /// The column of some states: for each row, their worst case.
     fn column(&self, states: &[StaleState]) -> Column {
         let cells = self.rows.iter().map(|(op, line)| {
             let cases = states
@@ -269,7 +269,7 @@ fn footnote(run: &Run) -> String {
     text + "."
 }
 
-/// Breaks a line at its spaces, so that each part is as far in as the line.
+/// Breaks a line at its spaces; each part is indented like the line.
 pub fn fold(line: &str, width: usize) -> String {
     let text = line.trim_start_matches(' ');
     let indent = " ".repeat(line.len() - text.len());

@@ -1,12 +1,12 @@
 //! Did the host run the emulated CPUs? A core whose thread stood in the host's run
-//! queue has not been held up by anything, whatever its mark says. One that sleeps
-//! has: an emulator that holds an instruction up sleeps.
+//! queue was not held up by any operation, whatever its mark says. One whose thread
+//! slept was: an emulator that holds up an instruction sleeps.
 //!
-//! Of each thread the kernel tells how long it has run and how long it was ready and
+//! For each thread the kernel tells how long it has run and how long it was ready but
 //! did not run: the first two fields of `/proc/PID/task/TID/schedstat`
-//! (Documentation/scheduler/sched-stats.rst, `CONFIG_SCHED_INFO`). The second grows
-//! when the wait is over, so one that lasts is known by the thread's state, `R` in
-//! `/proc/PID/task/TID/stat`, without any running.
+//! (Documentation/scheduler/sched-stats.rst, `CONFIG_SCHED_INFO`). The second grows only
+//! when a wait is over; a wait that still lasts is known by the thread's state, `R` in
+//! `/proc/PID/task/TID/stat`, while the first does not grow.
 
 use std::{
     collections::VecDeque,
@@ -21,23 +21,25 @@ use stalecore_model::{
 };
 
 /// How often the threads of few CPUs are looked at, and what each CPU adds: a look at
-/// one takes some microseconds, and all of them are to take less than a hundredth.
+/// one takes some microseconds, and all looks should take less than a hundredth of the
+/// time.
 const EVERY: Duration = Duration::from_millis(40);
 const EVERY_CPU: Duration = Duration::from_millis(1);
 
 /// As far back as a block may reach, and more.
 const KEPT: Duration = Duration::from_secs(120);
 
-/// A core that ran for so long while its mark stood still, or had so many turns, has
-/// been held up: an emulated operation takes microseconds. A turn may lie at each end.
+/// A core that ran for this long while its mark stood still, or for more than this many
+/// turns, was held up: an emulated operation takes microseconds. There may be a turn at
+/// each end.
 const ENOUGH: Duration = Duration::from_millis(5);
 const TURNS: u64 = 2;
 
-/// Cores that wait so many times longer than they run are not run in any useful sense:
+/// Cores that wait this many times longer than they run do not run in any useful sense:
 /// an operation that waits for each of them waits for the host.
 const CROWDED: u32 = 20;
 
-/// What a thread has run and waited.
+/// How long a thread has run and waited.
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
 struct Times {
     ran: Duration,
@@ -62,7 +64,7 @@ impl Look {
         })
     }
 
-    /// What it ran and waited from one look to the next, `of` later.
+    /// How long it ran and waited between this look and the next, `of` later.
     fn until(self, next: Self, of: Duration) -> Times {
         let ran = next.times.ran.saturating_sub(self.times.ran).min(of);
         let queued = match self.ready && next.ready {
@@ -164,13 +166,12 @@ impl Threads {
         }
     }
 
-    /// Of a mark that has stood still for so long until just now: the core that was not
-    /// run, if that is what it was. Where the kernel tells nothing of threads, that is
-    /// none.
+    /// If a mark has stood still because the host did not run a core: that core. None
+    /// where the kernel tells nothing about threads.
     pub fn starved(&mut self, held: &HeldUp) -> Option<Starved> {
         self.look_now();
         let (now, _) = self.looks.back()?;
-        // Looks within the time alone: what a core ran before is not to count.
+        // Only looks within that time: what a core ran before must not count.
         let before = |(at, _): &(Instant, Vec<Look>)| *now - *at > held.waited;
         let first = self.looks.partition_point(before);
         let of = *now - self.looks.get(first)?.0;
@@ -192,11 +193,11 @@ impl Threads {
 
 /// A mark that has stood still.
 pub struct HeldUp {
-    /// Whose.
+    /// Whose it is.
     pub initiator: usize,
-    /// How long.
+    /// For how long.
     pub waited: Duration,
-    /// Is there a TLBI to wait for, its own or others'?
+    /// Is there a TLBI to wait for, its own or another core's?
     pub broadcast: bool,
 }
 
@@ -218,8 +219,8 @@ fn number(name: &str) -> Option<(usize, &str)> {
     Some((number.parse().ok()?, kind))
 }
 
-/// The core that was not run, of those that an operation on `initiator` needed: itself,
-/// and, if it is one for which it must wait for `all`, the others.
+/// The core that the host did not run, among those that an operation on `initiator`
+/// needed: the initiator itself and, if it must wait for `all`, the others.
 fn judge(times: &[Times], initiator: usize, all: bool, of: Duration) -> Option<Starved> {
     let told = |cpu: usize| {
         let Times { ran, queued, .. } = times[cpu];
@@ -296,7 +297,7 @@ mod tests {
         assert_eq!((found.cpu, found.ran_ms, found.queued_ms), (0, 3, 1990));
         // An emulator that holds an instruction up sleeps.
         assert_eq!(with(ms(0, 5)), None);
-        // It had its turns, and did not get on, be they as short as a busy host's.
+        // It had its turns, if short ones as on a busy host, and still did not get on.
         assert_eq!(with(ms(15, 1300)), None);
         let turns = Times {
             turns: 3,
@@ -312,7 +313,7 @@ mod tests {
         assert_eq!(judge(&times, 0, false, OF), None);
         times[2] = ms(0, 0);
         assert_eq!(judge(&times, 0, true, OF), None, "asleep");
-        // None gets on where a hundred want to run on a core.
+        // Nobody gets on where a hundred want to run on one core.
         let many = [&[ms(0, 3)], &[ms(30, 1960); 127][..]].concat();
         assert!(judge(&many, 0, true, OF).is_some());
         assert_eq!(judge(&many, 0, false, OF), None);

@@ -25,31 +25,31 @@ pub enum Stop {
     Closed,
     /// A saved log has no more.
     LogEnds,
-    /// The image has written its last line, and the machine goes on.
+    /// The image has written its last line, but the machine goes on.
     LastLine,
     /// The loader has gone back to the firmware, for this reason.
     GaveUp(String),
     /// Nothing came for this long.
     Silent(Duration),
-    /// The run's deadline passed.
+    /// The run's deadline has passed.
     Deadline(Duration),
     /// Nothing came, and this operation has not returned.
     Held(Held),
     /// Somebody asked for the end.
     Interrupted,
-    /// More came than any image writes.
+    /// More came than any image would write.
     Flood,
 }
 
-/// What a console's reader tells.
+/// What a console's reader passes on.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
     /// This came.
     Bytes(Vec<u8>),
-    /// The line was lost, and is being sought again; what comes next does not
+    /// The line was lost, and is being opened again; what comes next does not
     /// continue what came last.
     Cut,
-    /// The line is there again.
+    /// The line is back.
     Back,
 }
 
@@ -73,9 +73,8 @@ pub fn read(mut console: impl Read + Send + 'static) -> Receiver<Heard> {
 
 /// Feeds the session until the run is over one way or another.
 ///
-/// Where nobody in the machine watches, `lookout` does once the console is
-/// quiet, and it saves a core file when the image holds still for that. A board
-/// has none.
+/// If nobody in the machine watches, `lookout` does whenever the console is quiet; it
+/// also saves a core file when the image holds still for that. A board has none.
 pub fn watch(
     console: &Receiver<Heard>,
     limits: Limits,
@@ -121,9 +120,9 @@ pub fn watch(
                 && session.run.end.is_none()
             {
                 looked = Instant::now();
-                // A monitor that does not answer is told of at the end.
+                // A monitor that does not answer is reported at the end.
                 match lookout.look(&session.run) {
-                    // It may yet return, once its core is run.
+                    // It may yet return, once the host runs its core.
                     Ok(Sight::Held(held)) if session.starved(&held.held_up()) => {}
                     Ok(Sight::Held(held)) => return Stop::Held(held),
                     Ok(Sight::Moving) => heard = looked,

@@ -1,6 +1,6 @@
-//! From what a terminal program has saved, the console as it came: without
-//! stamps, colours and foreign line ends, wrapped and joined lines set right,
-//! cut into runs.
+//! Recovers the console from what a terminal program has saved: without stamps,
+//! colours and foreign line ends, with wrapped and joined lines put right, cut into
+//! runs.
 
 use stalecore_model::{
     console::{LINE_LIMIT, Line},
@@ -30,8 +30,8 @@ pub struct Captured {
 pub fn capture(bytes: &[u8]) -> Captured {
     let text = narrow(bytes);
     let (mut prefix, mut runs) = (Prefix::default(), Runs::default());
-    // A lone carriage return ends a line too: what follows it was on a new one,
-    // or over the old one.
+    // A lone carriage return ends a line too: what follows it was printed on a new
+    // line, or over the old one.
     for raw in text.split(|b| matches!(b, b'\n' | b'\r')) {
         let plain = without_escapes(raw);
         let line = prefix.off(&plain, begin(&plain));
@@ -50,7 +50,7 @@ pub fn capture(bytes: &[u8]) -> Captured {
     }
 }
 
-/// UTF-16, as some shells redirect, as UTF-8.
+/// UTF-16, which some shells write, as UTF-8.
 fn narrow(bytes: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     let wide = |from: fn([u8; 2]) -> u16| {
         let units: Vec<_> = bytes[2..]
@@ -67,7 +67,7 @@ fn narrow(bytes: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     }
 }
 
-/// Where what is ours begins on a line, as far as that shows.
+/// Where our text begins on a line, if that can be told.
 fn begin(line: &[u8]) -> Option<usize> {
     find(line, RECORD).or_else(|| {
         let at = line.len().checked_sub(ktap::VERSION.len())?;
@@ -87,7 +87,7 @@ struct Runs {
     wrapped: Vec<Vec<u8>>,
     json: Nesting,
     length: usize,
-    /// Pieces that came behind the end of its JSON: of its number and checksum.
+    /// Pieces that came after the end of its JSON: parts of its number and checksum.
     behind: u32,
     /// Records have a number and a checksum here.
     sealed: bool,
@@ -139,7 +139,7 @@ impl Runs {
                 self.wrapped.clear();
                 self.put(&whole);
             }
-            // Number and checksum may stand on the next line, or a part of them.
+            // Number and checksum, or part of them, may be on the next line.
             _ if self.behind < 2 => self.behind += 1,
             _ => self.give_up(),
         }
@@ -161,7 +161,7 @@ impl Runs {
                 self.next = self.log.runs.last().map(Vec::len);
             }
             Some(Line::Record(Record::Machine(_), _)) if self.ended => {
-                // Its head came before it.
+                // The run's first lines came before this record.
                 let head = match (self.next.take(), self.log.runs.last_mut()) {
                     (Some(at), Some(run)) => run.split_off(at),
                     _ => Vec::new(),
@@ -175,7 +175,7 @@ impl Runs {
             read,
             Some(Line::Record(..) | Line::Garbled { .. } | Line::Ktap(Ktap::Version))
         );
-        // What firmware said before is of no run.
+        // What firmware said before belongs to no run.
         if self.log.runs.is_empty() && ours {
             self.log.runs.push(Vec::new());
         }
@@ -312,7 +312,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the bytes, each record that stands on a line of its own is kept.
+        /// Whatever the bytes around it, a record on a line of its own is kept.
         #[test]
         fn noise_around_a_record_does_not_lose_it(
             before in prop::collection::vec(any::<u8>(), 0..60),

@@ -1,5 +1,5 @@
 //! `stalecore read`: a board's log that another program has saved, judged as if
-//! it had come over the line.
+//! it came over the line.
 
 mod capture;
 mod prefix;
@@ -35,8 +35,8 @@ const LARGEST: u64 = 256 << 20;
 /// Read a board's log that another program has saved, give its verdict
 #[derive(clap::Args)]
 pub struct Args {
-    /// What minicom, picocom, screen, tio, conserver, `ts` or a BMC has saved, or - for standard
-    /// input; stamps before each line, colours and wrapped lines are seen through. Or a folder
+    /// A log saved by minicom, picocom, screen, tio, conserver, `ts` or a BMC, or - for standard
+    /// input; stamps before each line, colours and wrapped lines do not matter. Or a folder
     /// like /sys/fs/pstore, with what --ramoops on has left there
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: PathBuf,
@@ -74,7 +74,7 @@ pub fn read(args: &Args) -> anyhow::Result<ExitCode> {
         ..session::begun()
     };
     out.save(&run)?;
-    let mut session = Session::new(run, out.console()?, Progress::silent());
+    let mut session = Session::new(run, out.console(0)?, Progress::silent());
     session.take(&log.runs[nth - 1]);
     session.finish();
     session.run.emulated = serial::is_emulated(&session.run);
@@ -86,15 +86,7 @@ pub fn read(args: &Args) -> anyhow::Result<ExitCode> {
     let odd = serial::notes(&line, session.run.restarts);
     session.run.notes.extend(odd);
     session.run.serial = Some(line);
-    let ending = Ending {
-        stop: Stop::LogEnds,
-        line: session.exit.map(|(code, _)| code),
-        status: None,
-        semihosting: false,
-        complaint: None,
-        unchecked: None,
-        last_text: session.last_text.take(),
-    };
+    let ending = Ending::of(Stop::LogEnds, &mut session);
     conclude::conclude(session, &ending, None, &out, &args.output)
 }
 
@@ -115,7 +107,7 @@ fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What was seen through, for whoever compares this with the log.
+/// What was undone, for whoever compares this with the log.
 fn notes(log: &Captured, nth: usize) -> Vec<String> {
     let mut notes = Vec::new();
     if log.runs.len() > 1 {

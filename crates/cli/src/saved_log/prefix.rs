@@ -1,7 +1,7 @@
 //! What a program that saves a console puts before each line: a time, a name, a
-//! number. It has as many forms as there are programs, so none is known here:
-//! the first line of ours that has something before it shows the form, and what
-//! has the same form is taken off the others.
+//! number. Every program has its own form, so none is known here: the first line of
+//! ours that has something before it shows the form, and whatever has the same form
+//! is taken off the other lines.
 
 use stalecore_model::console::printable;
 
@@ -17,8 +17,8 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The line without its stamp. Of a line of ours it is known where that
-    /// begins; the first one shows what a stamp looks like here.
+    /// The line without its stamp. For a line of ours, `begins` says where our text
+    /// begins; the first such line shows what a stamp looks like here.
     pub fn off<'a>(&mut self, line: &'a [u8], begins: Option<usize>) -> &'a [u8] {
         if self.form.is_empty()
             && let Some(at) = begins
@@ -38,7 +38,7 @@ impl Prefix {
     }
 }
 
-/// A number may have fewer digits, and blanks instead.
+/// A number may have blanks in place of digits.
 const fn class(byte: u8) -> u8 {
     match byte {
         b'0'..=b'9' | b' ' => b'0',

@@ -11,14 +11,14 @@ use rustix::{
 };
 
 /// Linux's TIOCGICOUNT, for `struct serial_icounter_struct`: twenty integers,
-/// of which these matter.
+/// of which the ones below matter.
 const TIOCGICOUNT: Opcode = 0x545d;
 const FRAME: usize = 6;
 const OVERRUN: usize = 7;
 const PARITY: usize = 8;
 const BUFFER_OVERRUN: usize = 10;
 
-/// Counts over all times that a line was opened.
+/// Counts over all the times that a line was open.
 #[derive(Default)]
 pub struct Counters {
     /// How often the UART could be asked.
@@ -27,7 +27,7 @@ pub struct Counters {
     damaged: Pair,
 }
 
-/// A counter that began somewhere, and goes round at 32 bits.
+/// A counter that starts anywhere and wraps round at 32 bits.
 #[derive(Default)]
 struct Pair {
     last: AtomicU64,
@@ -55,7 +55,7 @@ impl Counters {
         }
     }
 
-    /// Something came.
+    /// Something was read: adds what has been counted since.
     pub fn look(&self, file: &File) {
         if let Ok((lost, damaged)) = ask(file) {
             self.lost.look(lost);
@@ -64,7 +64,7 @@ impl Counters {
         }
     }
 
-    /// Overruns: at least so many bytes never came. `None` where nobody counts.
+    /// Overruns: at least this many bytes never came. `None` where nobody counts.
     pub fn lost(&self) -> Option<u64> {
         self.known(&self.lost)
     }

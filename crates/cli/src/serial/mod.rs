@@ -32,7 +32,7 @@ use port::{Line, Port};
 /// A server's firmware may be silent for minutes before it speaks.
 const SILENCE: u32 = 600;
 
-/// How long to listen on after the last line: a board that stays on says no
+/// How long to keep listening after the last line: a board that stays on says no
 /// more.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -76,7 +76,7 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
         "waiting for the board",
         Pace::default(),
     );
-    let mut session = Session::new(run, out.console()?, progress);
+    let mut session = Session::new(run, out.console(0)?, progress);
     if args.ask {
         let voice = line.voice();
         session.ask_by(move |request| voice.say(request));
@@ -111,21 +111,12 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
     session.run.notes.extend(notes(&line, session.run.restarts));
     session.run.notes.extend(again(&session));
     session.run.serial = Some(line);
-    let ending = Ending {
-        stop,
-        line: session.exit.map(|(code, _)| code),
-        status: None,
-        semihosting: false,
-        complaint: None,
-        unchecked: None,
-        last_text: session.last_text.take(),
-    };
+    let ending = Ending::of(stop, &mut session);
     conclude::conclude(session, &ending, None, &out, &args.output)
 }
 
-/// QEMU's machines name themselves; under KVM as well, where this errs on the
-/// side of claiming too little.
-/// Where the machine's record was lost, nobody knows.
+/// QEMU's machines name themselves; they do under KVM as well, where this errs on the
+/// side of claiming too little. None where the machine's record was lost.
 pub fn is_emulated(run: &Run) -> Option<bool> {
     let model = &run.machine.as_ref()?.model;
     Some(model == "linux,dummy-virt" || model.starts_with("QEMU"))

@@ -1,5 +1,5 @@
 //! Where a serial line is, and reading it for as long as it takes: when it is
-//! lost, it is sought again.
+//! lost, it is opened again.
 
 use std::{
     fmt,
@@ -25,7 +25,7 @@ use crate::run::watch::Heard;
 /// The speed that nearly every board's firmware uses.
 const BAUD: u32 = 115_200;
 
-/// Between two attempts to find a lost line.
+/// The time between two attempts to find a lost line.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How long a console server may take to answer.
@@ -80,7 +80,7 @@ impl fmt::Display for Port {
 /// A line that is being read: 0 bytes or an error when it is lost.
 type Source = dyn Read + Send;
 
-/// Where a line that is open is written to, while it is.
+/// Writes to a line while it is open.
 pub struct Voice(Mutex<Option<Mouth>>);
 
 enum Mouth {
@@ -95,8 +95,7 @@ impl Voice {
         }
     }
 
-    /// Writes to the line. What is lost is asked for once more, so that nobody need
-    /// know.
+    /// Writes to the line. A request that is lost is repeated, so failures do not matter.
     pub fn say(&self, text: &str) {
         if let Ok(mut slot) = self.0.lock() {
             let _ = match slot.as_mut() {
@@ -133,7 +132,7 @@ impl Line {
         })
     }
 
-    /// What is read, for `run.json`.
+    /// What is being read, for `run.json`.
     pub fn words(&self) -> Vec<String> {
         let speed = matches!(self.port, Port::Device(_)).then(|| format!("{} 8N1", self.baud));
         [self.port.to_string()].into_iter().chain(speed).collect()
@@ -217,7 +216,7 @@ fn connect(address: &str) -> io::Result<TcpStream> {
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, CONNECTING) {
             Ok(stream) => {
-                // A server that vanished without a word is sought again.
+                // So that a server that vanished without a word is noticed.
                 set_socket_keepalive(&stream, true)?;
                 set_tcp_keepidle(&stream, KEEPALIVE)?;
                 return Ok(stream);

@@ -35,8 +35,8 @@ enum State {
 #[derive(Debug, Default)]
 pub struct Telnet {
     state: State,
-    /// WILL and DO that were answered, as bits by option: who answers an
-    /// answer never ends.
+    /// WILL and DO that were answered, as bits by option: answering answers would
+    /// never end.
     answered: [[u64; 4]; 2],
 }
 

@@ -1,22 +1,22 @@
-//! Archives as tar writes them: POSIX's ustar, with GNU's long names.
+//! Archives as tar writes them: POSIX's ustar format, with GNU's long names.
 
 use std::{
     io::{self, Error, ErrorKind, Read},
     path::{Path, PathBuf},
 };
 
-/// A header's size, and what a file's content is filled up to.
+/// A header's size; a file's content is padded to a multiple of it.
 const BLOCK: usize = 512;
 
 /// The longest name that is read.
 const LONGEST_NAME: u64 = 4096;
 
-/// Does an archive begin like this?
+/// Is this the beginning of an archive?
 pub fn is_one(head: &[u8]) -> bool {
     head.get(257..262) == Some(b"ustar")
 }
 
-/// The files of an archive whose names are wanted, which may measure `most` bytes
+/// The files of an archive whose names are wanted, at most `most` bytes of them
 /// together.
 ///
 /// # Errors

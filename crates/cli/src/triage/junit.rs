@@ -1,5 +1,5 @@
-//! What a log was found to hold, as CI systems read it: a test case for each crash,
-//! named by its signature.
+//! What a log holds, as CI systems read it: a test case for each crash, named by its
+//! signature.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use stalecore_triage::{Expect, Tally};
 
 use crate::whole_file;
 
-/// Writes the report on the log of that name to `path`. A crash that misses the
-/// expectation failed; where there is none, each did.
+/// Writes the report on the log called `log` to `path`. A crash that misses the
+/// expectation fails; without an expectation each does.
 ///
 /// # Errors
 /// What the file system refuses, with the path.

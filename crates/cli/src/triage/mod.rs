@@ -20,10 +20,10 @@ use stalecore_triage::{Expect, Failure, Tally, write_json, write_words};
 
 use crate::stderr;
 
-/// How much of a file tells what it is, in bytes.
+/// How many bytes of a file tell what it is.
 const PEEKED: u64 = 512;
 
-/// A compressed record is no larger, in bytes.
+/// A compressed record is at most this large, in bytes.
 const LARGEST_RECORD: u64 = 16 << 20;
 
 /// What `stalecore triage` takes.
@@ -34,10 +34,10 @@ pub struct Args {
     /// Write JSON instead of words (its shape: docs/triage.md)
     #[arg(long)]
     json: bool,
-    /// What the log has to show, for exit code 0; else it is 1
+    /// What the log must show for exit code 0; otherwise it is 1
     #[arg(long, value_parser = expectation, value_name = "saved|bye|stopped-all|no-crash")]
     expect: Option<Expect>,
-    /// Write a JUnit report to this file: a case a crash
+    /// Write a JUnit report to this file, with one test case for each crash
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     match result {
         Ok(tally) => judge(args, &name, &tally),
-        // The reader closed the pipe, and nothing else was asked.
+        // The reader closed the pipe, and nothing else was asked for.
         Err(Failure::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::Expected),
         Err(Failure::Write(e)) => Err(e).context("cannot write to the standard output"),
         Err(Failure::Read(e)) => Err(e).with_context(|| format!("cannot read {name}")),
@@ -110,7 +110,7 @@ fn peeked(mut file: Log) -> io::Result<(Vec<u8>, Log)> {
     Ok((head, Box::new(whole)))
 }
 
-/// Holds what was read against what was expected.
+/// Compares what was read with what was expected.
 fn judge(args: &Args, name: &str, tally: &Tally) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.junit {
         junit::write(tally, name, args.expect, path)?;
@@ -132,8 +132,8 @@ fn expectation(name: &str) -> Result<Expect, String> {
     })
 }
 
-/// Where the reading goes. Who closes that pipe has seen enough of it, which must
-/// not change what else was asked: the log is then read to its end all the same.
+/// Where the reading goes. A reader who closes that pipe has seen enough, but that must
+/// not change the rest of what was asked for: the log is still read to its end.
 struct Reading<W> {
     out: W,
     to_its_end: bool,

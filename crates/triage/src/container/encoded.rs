@@ -1,5 +1,5 @@
-//! Encodings that a text is sent in: quoted-printable and base64 in mail,
-//! entities in web pages, UTF-16 from a terminal program.
+//! Encodings of text: quoted-printable and base64 in mail, entities in web pages,
+//! UTF-16 from a terminal program.
 
 use std::borrow::Cow;
 
@@ -135,7 +135,7 @@ fn is_text(text: &[u8]) -> bool {
     text.len() >= 8 && count * 100 >= text.len() * 98 && std::str::from_utf8(text).is_ok()
 }
 
-/// Up to its padding; what was lost of the last bits does not matter to a text.
+/// Decodes up to the padding; lost trailing bits do not matter in a text.
 fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
@@ -147,7 +147,7 @@ fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     LENIENT.decode(&text[..end]).ok()
 }
 
-/// Decodes the entities of a web page, where there are any of its own kind.
+/// Decodes the entities of a web page, if there are any.
 pub fn entities<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
     const NAMES: [(&[u8], u8); 6] = [
         (b"&lt;", b'<'),

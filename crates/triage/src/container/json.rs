@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::Row;
 
-/// Lines that a document has to hold before it is one.
+/// A document has at least this many lines of text.
 const LEAST: usize = 2;
 
-/// The lines of every string of the document, if it is one. A file with an
-/// object a line is left to the reader of lines.
+/// The lines of every string of the document, if it is one. A file with one
+/// object on each line is left to the reader of lines.
 pub fn unpack<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
     let first = rows.iter().find(|row| !row.bytes.trim_ascii().is_empty())?;
     if !matches!(first.bytes.trim_ascii_start().first()?, b'{' | b'[' | b'"') {
@@ -26,7 +26,7 @@ pub fn unpack<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
     (found.len() >= LEAST).then_some(found)
 }
 
-/// A file with a document a line, of which some hold several lines.
+/// A file with one document on each line, some of which hold several lines of text.
 fn each<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
     let mut found = Vec::new();
     let mut several = false;

@@ -1,6 +1,6 @@
-//! Logs that people copied out of something else: a mail, a web page, a JSON
+//! Logs that were copied out of something else: a mail, a web page, a JSON
 //! document, a terminal, persistent storage. Only such small texts are looked
-//! at as a whole; a log of its own size is read as it comes.
+//! at as a whole; a large log is read piece by piece.
 
 mod encoded;
 mod json;
@@ -30,8 +30,7 @@ pub struct Unpacked {
     pub numbers: Vec<u64>,
 }
 
-/// Takes a text out of what it is wrapped in; `None` if it is a log as it
-/// stands.
+/// Takes a text out of what it is wrapped in; `None` if it is already a plain log.
 pub fn unpack(file: &[u8]) -> Option<Unpacked> {
     let decoded = encoded::utf16(file);
     let text = decoded.as_deref().unwrap_or(file);
@@ -95,7 +94,7 @@ fn rows(text: &[u8]) -> Vec<Row<'_>> {
 mod tests {
     use super::*;
 
-    /// What is read out of a text, a line number and a line each.
+    /// What is read out of a text: lines with their numbers.
     pub fn read(file: &str) -> Option<Vec<(u64, String)>> {
         let unpacked = unpack(file.as_bytes())?;
         let text = String::from_utf8(unpacked.text).unwrap();

@@ -3,7 +3,7 @@
 use super::{super::wording, Row};
 
 /// Puts the parts of each record into the order in which they were printed, and
-/// numbers the lines anew.
+/// renumbers the lines.
 pub fn order<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
     let part = |row: &Row<'_>| wording::part(row.bytes.trim_ascii());
     let first = rows.iter().position(|row| part(row).is_some())?;
@@ -29,7 +29,7 @@ pub fn order<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
     for (_, _, lines) in parts {
         found.extend(lines.iter().cloned());
     }
-    // Order is told by line numbers: they count the lines as they are put.
+    // Later code tells the order by line numbers.
     for (row, number) in found.iter_mut().zip(1..) {
         row.number = number;
     }

@@ -11,7 +11,7 @@ use super::{
 /// Columns at which mail programs and terminals break lines.
 const WIDTHS: std::ops::RangeInclusive<usize> = 60..=132;
 
-/// Reasons of panics, to know when one is not whole.
+/// Reasons for panics, to tell when one is not whole.
 const REASONS: [&[u8]; 9] = [
     b"softlockup: hung tasks",
     b"Hard LOCKUP",
@@ -24,8 +24,7 @@ const REASONS: [&[u8]; 9] = [
     b"Asynchronous SError Interrupt",
 ];
 
-/// Splits lines in front of a kernel's time stamp, where one line holds several
-/// of them.
+/// Splits lines that hold several of the kernel's time stamps, before each stamp.
 pub fn split<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
     let mut found = Vec::new();
     let mut changed = false;
@@ -48,8 +47,8 @@ pub fn split<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
     changed.then_some(found)
 }
 
-/// Where messages with a time of the kernel's own begin in a line; a stamp
-/// right behind another belongs to the same message.
+/// Where messages with the kernel's own time begin in a line; a stamp right after
+/// another belongs to the same message.
 fn stamps(line: &[u8]) -> Vec<usize> {
     let mut found = Vec::new();
     let mut open = false;
@@ -85,7 +84,7 @@ fn stamps(line: &[u8]) -> Vec<usize> {
 pub fn join<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
     let logged: Vec<bool> = rows.iter().map(|row| is_logged(&row.bytes)).collect();
     let stamped = logged.iter().filter(|l| **l).count();
-    // Of a log with stamps, only those lines are measured that have one.
+    // In a log with stamps, only the lines that have one are measured.
     let all = stamped * 3 < rows.len();
     let measured = rows
         .iter()
@@ -103,7 +102,7 @@ pub fn join<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
     let hard = (full >= 2 && WIDTHS.contains(&widest)).then_some(widest);
     let mut found: Vec<Row<'a>> = Vec::new();
     let mut changed = false;
-    // The part of the last line that is measured: its last piece.
+    // The length of the last line's last piece.
     let mut piece = 0;
     let mut at = 0;
     while let Some(row) = rows.get(at) {
@@ -117,7 +116,7 @@ pub fn join<'a>(rows: &[Row<'a>]) -> Option<Vec<Row<'a>>> {
         }
         piece = row.bytes.len();
         at += 1;
-        // A message without its end, of up to three pieces more.
+        // A message that lacks its end may go on for up to three pieces.
         if let Some(last) = found.last_mut()
             && let Some((pieces, whole)) = completed(&last.bytes, &rows[at..], &logged[at..])
         {
@@ -139,8 +138,7 @@ fn continuation<'a>(row: &'a Row<'_>) -> &'a [u8] {
     text
 }
 
-/// A message that lacks its end, with the pieces that complete it and their
-/// number.
+/// Completes a message that lacks its end: the number of pieces taken, and the whole.
 fn completed(line: &[u8], next: &[Row<'_>], logged: &[bool]) -> Option<(usize, Vec<u8>)> {
     if !lacks(prefix::split(line).1) {
         return None;
@@ -164,12 +162,12 @@ fn is_logged(line: &[u8]) -> bool {
     prefix::split(line).0.logged
 }
 
-/// The line with the next one behind it, if that is its continuation.
+/// The line joined with the next one, if that is its continuation.
 fn continued(before: &[u8], piece: usize, row: &Row<'_>, hard: Option<usize>) -> Option<Vec<u8>> {
     let raw = &row.bytes[..];
     let text = continuation(row);
     let (stamp, message) = prefix::split(before);
-    // What is a message of its own continues nothing.
+    // A message of its own is no continuation.
     if text.is_empty()
         || wording::parse(text, true).is_some()
         || prefix::behind_prompt(raw).is_some()
@@ -203,7 +201,7 @@ fn lacks(message: &[u8]) -> bool {
         return !(name.ends_with(b")") || numbers >= 4 && parted);
     }
     if let Some(reason) = message.strip_prefix(b"Kernel panic - not syncing: ") {
-        // The whole reason, or what stands behind its last colon.
+        // The whole reason, or the part after its last colon.
         let begun = |text: &[u8]| {
             let longer = |known: &&&[u8]| {
                 known

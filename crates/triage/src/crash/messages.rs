@@ -137,8 +137,8 @@ impl Crash {
                 self.panic_ended.get_or_insert(at.line);
                 self.reboots_in = seconds.or(self.reboots_in);
             }
-            // The panic's notifiers come behind the attempt to start a crash
-            // kernel, but where crash_kexec_post_notifiers puts them first.
+            // The panic's notifiers come after the attempt to start a crash
+            // kernel, unless crash_kexec_post_notifiers puts them first.
             Message::Notifiers if self.has(Step::Panic) && !self.has(Step::CrashKernel) => {
                 self.panic_ended.get_or_insert(at.line);
             }
@@ -171,7 +171,7 @@ impl Crash {
                 let booted = self.boot.clone().unwrap_or_else(|| at.into());
                 self.reach(Step::CaptureBoot, booted);
             }
-            // What shows which one is worth more than what does not.
+            // A sign that names the architecture is worth more than a vague one.
             Message::Foreign(which) => {
                 let vague = |known: &&str| known.starts_with("another");
                 self.foreign = self.foreign.filter(|k| !vague(k)).or(Some(which));
@@ -180,7 +180,7 @@ impl Crash {
         }
     }
 
-    /// A panic whose oops was read from its dump on: the log begins behind the
+    /// A panic whose oops was only read from its dump on: the log begins after the
     /// oops's first lines.
     fn begin_known(&mut self, reason: &str) {
         let faulted = reason.contains("Fatal exception") || reason.contains("SError");
@@ -198,7 +198,7 @@ impl Crash {
         }
     }
 
-    /// Some kernels name the CPU in a hard lockup in the panic's reason only.
+    /// Some kernels name the CPU of a hard lockup only in the panic's reason.
     fn complain_in_panic(&mut self, reason: &str, at: Place<'_>) {
         let number = reason.strip_prefix("Watchdog detected hard LOCKUP on cpu ");
         if let Some(cpu) = number.and_then(|n| n.trim().parse().ok())
@@ -294,8 +294,8 @@ impl Crash {
         fill: impl FnOnce(&mut Complaint),
     ) {
         self.reach(Step::Crash, at);
-        // A watchdog repeats itself: the latest word on a CPU replaces the one
-        // before, unless the panic has come in between.
+        // A watchdog repeats itself: the latest complaint about a CPU replaces the
+        // one before, unless the panic has come in between.
         let panic_line = self.steps[Step::Panic as usize]
             .as_ref()
             .map_or(0, |m| m.line);

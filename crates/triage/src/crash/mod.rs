@@ -15,7 +15,7 @@ use super::{
 /// Lockups kept of one crash, one for each CPU of a large machine.
 const MAX_LOCKUPS: usize = 600;
 
-/// Times kept of one crash, to know its lines again.
+/// Times kept of one crash, to recognize its lines.
 const MAX_TIMES: usize = 4096;
 
 /// What can begin a crash.
@@ -38,9 +38,9 @@ pub enum Trigger {
 /// A message that can begin a crash.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Complaint {
-    /// Which.
+    /// Which kind.
     pub trigger: Trigger,
-    /// Where.
+    /// Where it is.
     pub mark: Mark,
     /// The CPU it names.
     pub cpu: Option<u32>,
@@ -52,8 +52,8 @@ pub struct Complaint {
     pub task: Option<(String, u32)>,
     /// The text of an oops.
     pub text: Option<String>,
-    /// Faults of which it is one: each of an oops's opening lines but the last
-    /// is one more CPU's, if there are more than one.
+    /// The opening lines of an oops: if there are several, each but the last is
+    /// another CPU's fault.
     pub faults: Vec<(u64, Option<Caller>)>,
     /// The first dump that can belong to it.
     pub dump: u32,
@@ -129,9 +129,9 @@ pub struct Crash {
     pub mpidrs: Vec<(u32, u64)>,
     /// Sleeping tasks were complained of.
     pub hung_task: bool,
-    /// What is known of the capture kernel behind it.
+    /// What is known about the capture kernel after it.
     pub capture: Capture,
-    /// A further boot behind the capture kernel's.
+    /// A further boot after the capture kernel's.
     pub next_boot: Option<u64>,
     /// The capture kernel printed this crash's lines again.
     pub replayed: bool,
@@ -145,7 +145,7 @@ pub struct Crash {
     pub without_registers: Vec<u32>,
     /// The lines of facts.
     pub lines: FactLines,
-    /// The first thing seen of it, where that is no complaint and no step.
+    /// The first thing seen of it, if that is neither complaint nor step.
     pub first: Option<Mark>,
     /// The last line taken.
     pub last_line: u64,
@@ -155,11 +155,11 @@ pub struct Crash {
     pub warning_closed: bool,
     /// The number of the first dump that can be the stale warning's.
     pub warning_dump: u32,
-    /// Where a kernel boots behind this crash.
+    /// Where a kernel boots after this crash.
     pub boot: Option<Mark>,
     /// The MPIDR of the core that it boots on, and the line.
     pub booted_on: Option<(u64, u64)>,
-    /// What boots behind this crash is no capture kernel.
+    /// What boots after this crash is no capture kernel.
     pub reset: bool,
     /// It happened in a capture kernel.
     pub in_capture: bool,
@@ -230,8 +230,8 @@ impl Crash {
             .or_else(|| of_cpu.next_back()?.line_number)
     }
 
-    /// The CPU that its capture kernel boots on, where no line of the path was printed:
-    /// another CPU held the console.
+    /// The CPU that its capture kernel boots on, if no line of the path was printed
+    /// because another CPU held the console.
     pub fn unprinted(&self) -> Option<(u32, u64)> {
         let path = [Step::Panic, Step::StopSgi, Step::CrashKernel, Step::Bye];
         let (mpidr, line) = self.booted_on?;
@@ -243,7 +243,7 @@ impl Crash {
         self.steps[step as usize].get_or_insert_with(|| at.into());
     }
 
-    /// Did the stale warning begin its dump and not end it?
+    /// Did the stale warning's dump begin but not end?
     pub fn warning_unfinished(&self) -> bool {
         let begun = |d: &super::dump::Dump| d.cause == Cause::Warn && d.id >= self.warning_dump;
         let last = self.line_of(Step::StaleWarning) == Some(self.last_line);
@@ -258,8 +258,8 @@ impl Crash {
         micros.is_some_and(|micros| self.times.contains(&micros))
     }
 
-    /// Splits off the complaints that came behind the panic, or behind the
-    /// start of the crash kernel: when another panic follows, they are its.
+    /// Splits off the complaints that came after the panic, or after the start of
+    /// the crash kernel: when another panic follows, they belong to it.
     pub fn split_off_late(&mut self) -> Option<Self> {
         let border = [Step::Panic, Step::StopSgi, Step::CrashKernel, Step::Bye]
             .iter()

@@ -1,4 +1,4 @@
-//! What stands in front of a kernel message: the time stamps, log levels,
+//! What precedes a kernel message on its line: the time stamps, log levels,
 //! caller ids and host names that consoles, `dmesg`, the journal, vendors'
 //! kernels and test runners add.
 
@@ -12,7 +12,7 @@ pub use pieces::digits;
 pub use vendor::peel;
 pub use wrapped::unwrap;
 
-/// Who printed a line, where the kernel was built to say so.
+/// Who printed a line, if the kernel was built to say so.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Caller {
     /// A task, by its pid: `[T2333]`.
@@ -49,9 +49,9 @@ pub fn split(line: &[u8]) -> (Stamp<'_>, &[u8]) {
     (stamp, rest)
 }
 
-/// Splits behind the kernel's time stamp nearest in front of `at`: a console
-/// shared with a login prompt or with another writer shows messages that begin
-/// in the middle of a line. Text in quotation marks is not taken.
+/// Splits after the kernel's last time stamp before `at`: a console shared with a
+/// login prompt or with another writer shows messages that begin in the middle of a
+/// line. Text in quotation marks is not taken.
 pub fn split_before(line: &[u8], at: usize) -> Option<(Stamp<'_>, &[u8])> {
     let mut end = at;
     for _ in 0..3 {
@@ -74,8 +74,8 @@ fn trim_start(mut rest: &[u8]) -> &[u8] {
     rest
 }
 
-/// Text in front of a message that a shell's prompt shares its line with:
-/// `~ # `, `root@host:~# `, `host login: `. An unstamped message may follow.
+/// The text after a shell's prompt on the same line (`~ # `, `root@host:~# `,
+/// `host login: `): it may be an unstamped message.
 pub fn behind_prompt(line: &[u8]) -> Option<&[u8]> {
     let shown = &line[..line.len().min(60)];
     let at = [&b"# "[..], b"$ ", b"login: ", b"=> "]

@@ -1,14 +1,14 @@
-//! What vendors' kernels put behind the time stamp: the CPU, the task, a
-//! severity. There are too many forms to know, so a piece is taken off only on
-//! a line that has a stamp, and only if a message is found behind it.
+//! What vendors' kernels put after the time stamp: the CPU, the task, a severity.
+//! There are too many forms to know, so a piece is only taken off a line that has
+//! a stamp, and only if a message is found after it.
 
 use memchr::{memchr, memchr2};
 
-/// Pieces that are taken off at most.
+/// The most pieces that are taken off.
 const PIECES: usize = 4;
 
-/// What remains of a message's text when one more piece of a vendor's prefix
-/// is off, for each piece in turn.
+/// What remains of a message's text after each piece of a vendor's prefix is taken
+/// off in turn.
 pub fn peel(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::successors(piece(text), |rest| piece(rest)).take(PIECES)
 }
@@ -30,7 +30,7 @@ fn piece(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// What stands behind a piece that ends with `by`.
+/// What follows a piece that ends with `by`.
 fn closed(open: &[u8], by: u8) -> Option<&[u8]> {
     let close = memchr(by, open.get(..64).unwrap_or(open))?;
     // An address in front of a frame is no prefix.

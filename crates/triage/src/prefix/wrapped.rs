@@ -1,5 +1,5 @@
 //! Lines that carry a console's line as a field of a record: LAVA's
-//! `output.yaml`, the journal's JSON, and whatever else writes an object a line.
+//! `output.yaml`, the journal's JSON, and whatever else writes one object on each line.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,7 @@ use serde_json::Value;
 const FIELDS: [&str; 6] = ["MESSAGE", "msg", "message", "log", "line", "text"];
 
 /// The console's line inside a record that is a JSON object; `None` for any
-/// other line. A record of another origin than the machine's console gives an
-/// empty line.
+/// other line. A record that is not from the machine's console gives an empty line.
 pub fn unwrap(line: &[u8]) -> Option<Cow<'_, [u8]>> {
     let text = line.trim_ascii();
     let text = text.strip_prefix(b"- ").unwrap_or(text);

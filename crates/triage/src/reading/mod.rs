@@ -20,7 +20,7 @@ use super::{
     hung::{self, Hung},
     mark::Time,
     outcome::{Kind, Outcome, Status, status},
-    signature,
+    signature::{self, Marks},
     stale::{self, Other, Stack, Stale},
     step::Step,
 };
@@ -318,7 +318,18 @@ impl Reading {
                 time: mark.and_then(|m| m.time.clone()),
             }
         });
-        let mut reading = Self {
+        let (capture, failed_to_stop) = (capture(crash), failed(crash, cpus));
+        let shown = failed_to_stop.is_some() || !hung.is_empty();
+        let signature = signature::of(&Marks {
+            kind,
+            stack: stack.as_ref(),
+            outcome: Outcome::of(crash),
+            reached: capture.as_ref().map(|capture| capture.reached),
+            meaning: failed_to_stop.as_ref().map(|list| list.meaning),
+            stale: stale.as_ref().filter(|_| shown),
+            in_capture: crash.in_capture,
+        });
+        Self {
             head: basics.head(crash, number),
             panic: crash.panic.as_ref().map(|(text, _)| text.clone()),
             oops: crash.complaints.iter().rev().find_map(|c| c.text.clone()),
@@ -334,23 +345,21 @@ impl Reading {
             in_capture_kernel: crash.in_capture,
             cpus: cpus.count,
             steps: steps.collect(),
-            failed_to_stop: failed(crash, cpus),
+            failed_to_stop,
             stack,
             others,
             found_by: complaint.and_then(|c| c.by).or(crash.stalls.detector),
             hung,
             refuted_cpu: cpus.refuted,
             offline: cpus.offline,
-            capture: capture(crash),
+            capture,
             sources: sources::sources(crash, &basics, stale.as_ref()),
-            signature: String::new(),
+            signature,
             stale,
             findings,
             command,
             no_command,
-        };
-        reading.signature = signature::of(&reading);
-        reading
+        }
     }
 }
 

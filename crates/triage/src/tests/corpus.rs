@@ -1,7 +1,7 @@
 //! Every log in `tests/triage` has its expected reading beside it, in a form
 //! that a person can check line by line. With `TRIAGE_WRITE=1` in the
-//! environment the tests write what they find there, and fail: look at the
-//! difference before keeping it.
+//! environment the tests write the readings that they find, and fail: look at the
+//! difference before you keep them.
 
 use std::{
     fmt::Write as _,

@@ -53,7 +53,7 @@ fn without_lines(reading: &Reading) -> Value {
     value
 }
 
-/// Lines of a busy console that say nothing of a crash.
+/// Lines of a busy console that say nothing about a crash.
 fn unrelated() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z]{2,8} [0-9]{4}:[0-9a-f]{2}:00.0: link is (up|down)",

@@ -1,5 +1,5 @@
-//! A line as its writer meant it: without what stands around it, before it, or
-//! in its middle.
+//! A line as its writer meant it: without what others have put around it, before it or
+//! into it.
 
 use std::borrow::Cow;
 
@@ -29,8 +29,7 @@ pub(super) fn plain(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// A message behind a vendor's prefix, behind another writer's text, or behind
-/// a prompt.
+/// A message after a vendor's prefix, after another writer's text, or after a prompt.
 pub(super) fn in_mid_line<'a>(
     bytes: &'a [u8],
     stamp: Stamp<'a>,
@@ -68,7 +67,7 @@ pub(super) fn in_mid_line<'a>(
     (stamp, message.filter(|_| begins))
 }
 
-/// Frames of which only the names are left: no word finds their lines.
+/// Frames of which only the names are left: no search word finds their lines.
 pub(super) fn bare_frames(crash: &mut Crash, behind: &[u8], at: &Place<'_>) {
     let mut frames = Vec::new();
     let lines = behind
@@ -78,7 +77,7 @@ pub(super) fn bare_frames(crash: &mut Crash, behind: &[u8], at: &Place<'_>) {
         let line = plain(line);
         let (stamp, text) = prefix::split(&line);
         if fields::symbol(text).is_some() {
-            // The words find these.
+            // The search words find these.
             return;
         }
         if stamp.logged != at.stamp.logged || fields::bare_symbol(text).is_none() {

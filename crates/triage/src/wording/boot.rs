@@ -1,4 +1,4 @@
-//! What a booting kernel says of itself, and how far a capture kernel comes.
+//! What a booting kernel says about itself, and how far a capture kernel gets.
 
 use super::super::{capture::Progress, fields, message::Message};
 
@@ -46,7 +46,7 @@ pub fn part(text: &[u8]) -> Option<(u32, u32)> {
     rest.is_empty().then_some((record, part))
 }
 
-/// The kernel's command line: a crash kernel's room, or a capture kernel's
+/// The kernel's command line: memory reserved for a crash kernel, or a capture kernel's
 /// arguments.
 fn arguments(text: &[u8]) -> Option<Message<'_>> {
     let arguments = text.strip_prefix(b"Kernel ").unwrap_or(text);
@@ -101,7 +101,7 @@ fn plugged(text: &[u8]) -> Option<Message<'_>> {
     })
 }
 
-/// The milestones on a capture kernel's way.
+/// A capture kernel's milestones.
 fn progress(text: &[u8]) -> Option<Message<'_>> {
     let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
     if text.starts_with(b"Run /") && has(b" as init process") || text.starts_with(b"dracut: ") {

@@ -1,5 +1,5 @@
-//! What firmware prints about exceptions of its own, and what the kernel
-//! passes on of error records.
+//! What firmware prints about its own exceptions, and what the kernel passes on from
+//! error records.
 
 use super::super::{fields, message::Message};
 

@@ -1,4 +1,4 @@
-//! Complaints about CPUs that make no progress, but for the watchdogs': RCU,
+//! Complaints about CPUs that make no progress, except the watchdogs': RCU,
 //! workqueues, function calls, tasks.
 
 use super::super::{fields, message::Message};

@@ -1,4 +1,4 @@
-//! What came of a plan's cases, in sentences.
+//! The results of a plan's cases, in sentences.
 
 use stalecore_model::{
     exit::ExitCode,
@@ -23,7 +23,7 @@ struct Part<'a> {
     asked: Vec<&'a CaseRecord>,
 }
 
-/// What came of the cases: those of the machine, and those of each maker.
+/// The results of the cases: those of the machine, and those of each maker.
 pub fn sentences(run: &Run) -> Vec<Sentence> {
     let mut makers: Vec<_> = run.cases.iter().map(|case| run.maker(case.op)).collect();
     makers.sort();
@@ -47,7 +47,7 @@ pub fn sentences(run: &Run) -> Vec<Sentence> {
     sentences
 }
 
-/// What the closing record counts, and no record that was read tells of.
+/// What the closing record counts, but no record that was read tells of.
 fn uncounted(run: &Run) -> Vec<Sentence> {
     let serious = [Verdict::Blocked, Verdict::Incoherent, Verdict::Faulted];
     let missing = serious.into_iter().filter_map(|verdict| {
@@ -147,7 +147,7 @@ impl<'a> Part<'a> {
         self.run.blocks.iter().find(|block| block.n == case.n)
     }
 
-    /// What left its core in the same stale state, is no maintenance, and returned.
+    /// What ran under the same stale state, is no maintenance, and returned.
     fn returned_there(&self, case: &CaseRecord) -> String {
         let returned = |c: &&&CaseRecord| {
             c.state == case.state
@@ -167,7 +167,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// What came of cases of which none was serious.
+    /// The result where no case was serious.
     fn rest(&self) -> Sentence {
         let of = |verdict| self.asked.iter().filter(move |c| c.verdict == verdict);
         let slowed = of(Verdict::Slowed).count();

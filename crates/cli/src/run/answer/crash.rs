@@ -1,5 +1,5 @@
-//! What came of the crash path, in sentences: how far it was walked, and by what
-//! it was ended.
+//! The result of the crash path, in sentences: how far it was walked, and what
+//! ended it.
 
 use stalecore_model::{
     glossary::{StaleState, Verdict},
@@ -9,7 +9,7 @@ use stalecore_model::{
 
 use super::{Lead, Sentence, maker_of, others_in, state_of};
 
-/// What came of the path: one sentence.
+/// The result of the path: one sentence.
 pub fn sentences(run: &Run) -> Vec<Sentence> {
     let case = run.cases.first();
     let n = case.map_or(1, |case| case.n);

@@ -1,8 +1,8 @@
 //! The answer in one sentence or a few, the most serious first: can a stuck core
 //! delay or block another core's cache maintenance, on this machine?
 //!
-//! Every sentence about a whole run is made here. `sentences.txt` has each of
-//! them as a person reads it; the tests compare.
+//! Every sentence about a whole run is made here. `sentences.txt` has all of
+//! them, and the tests compare.
 
 mod cases;
 mod crash;
@@ -63,7 +63,7 @@ struct Sentence {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lead {
     Yes,
-    /// What is no maintenance stands still as well.
+    /// Something that is no maintenance stands still as well.
     NotAlone,
     Delayed,
     NotBlocked,
@@ -71,7 +71,7 @@ enum Lead {
     Stale,
     Faulted,
     Undecided,
-    /// No core was stale, and none was to be.
+    /// No core was stale, and none was asked to be.
     Control,
 }
 
@@ -156,7 +156,7 @@ fn worth(run: &Run) -> Option<&'static str> {
     }
 }
 
-/// Over a line and out of a log only the records tell of a fabric.
+/// Of a board's line or a log, only the records say whether there was a fabric.
 fn modelled(run: &Run) -> Option<&'static str> {
     let unknown = run.serial.is_some() && run.has_fabric().is_none();
     unknown.then_some("Whether the fabric, a model, made it is not known.")
@@ -168,7 +168,7 @@ fn capital(text: &str) -> String {
     first.unwrap_or_default() + chars.as_str()
 }
 
-/// The stale state of a case, also of one that has no record.
+/// The stale state of a case, even of one that has no record.
 fn state_of(run: &Run, n: u32) -> Option<StaleState> {
     let case = run.cases.iter().find(|c| c.n == n).map(|c| c.state);
     case.or_else(|| {
@@ -185,7 +185,7 @@ pub fn state_named(run: &Run, n: u32) -> String {
     state_of(run, n).map_or_else(|| "an unknown state".into(), |state| state.to_string())
 }
 
-/// `, made by the fabric, a model` behind the name of a case that somebody made.
+/// `, made by the fabric, a model`, to follow the name of a case that has a maker.
 pub fn made_by(run: &Run, n: u32) -> String {
     maker_of(run, n).map_or(String::new(), |maker| {
         format!(", made by {}", maker.about())
@@ -205,7 +205,7 @@ fn others_in(run: &Run, state: Option<StaleState>) -> String {
     }
 }
 
-/// Who made what came of a case, by its number.
+/// Who made the result of a case, by its number.
 fn maker_of(run: &Run, n: u32) -> Option<Maker> {
     let case = run.cases.iter().find(|case| case.n == n).map(|c| c.op);
     let block = || run.blocks.iter().find(|b| b.n == n).map(|b| b.op);

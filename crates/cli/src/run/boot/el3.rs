@@ -1,13 +1,13 @@
 //! The whole firmware of a machine that is entered at EL3. QEMU enters a Linux
-//! Image at EL2 or EL1, but an ELF file at the level of reset: so a few
-//! instructions are the kernel, and jump to the image with the device tree's
-//! address as boot loaders do.
+//! Image at EL2 or EL1, but an ELF file at the level of reset. So the kernel is an
+//! ELF file of a few instructions that jump to the image with the device tree's
+//! address, as boot loaders do.
 
 /// Where QEMU's `virt` puts the device tree when an ELF file leaves room: the
 /// beginning of its memory (QEMU, hw/arm/boot.c).
 const DEVICE_TREE: u32 = 0x4000_0000;
 
-/// Where the instructions lie: behind the device tree, which has 1 MiB.
+/// Where the instructions are: after the device tree, which has 1 MiB.
 const ENTRY: u32 = 0x4020_0000;
 
 /// Where the image is to be loaded, on a 2 MiB boundary.

@@ -15,9 +15,8 @@ const NAME: &str = "stalecore.img";
 /// The machine in a PE file's header (Microsoft's PE format, machine types).
 const ARM64: u16 = 0xaa64;
 
-/// The path of a flat image: the one asked for, that one flattened into
-/// `scratch` if it is an ELF file, the one inside this command, or the one
-/// beside it.
+/// The path of a flat image: the one asked for (flattened into `scratch` if it is
+/// an ELF file), the one inside this command, or the one beside it.
 ///
 /// # Errors
 /// No such file, or no image.
@@ -46,7 +45,7 @@ pub fn image(asked: Option<&Path>, scratch: &Path) -> anyhow::Result<PathBuf> {
 /// The file of that name beside this command, or where `make install` puts it.
 ///
 /// # Errors
-/// It is in none of them; then `otherwise` says what to do.
+/// It is in neither place; then `otherwise` says what to do.
 pub fn beside(name: &str, otherwise: &str) -> anyhow::Result<PathBuf> {
     let command = std::env::current_exe().context("the path of this command")?;
     let path = command.with_file_name(name);
@@ -59,7 +58,7 @@ pub fn beside(name: &str, otherwise: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// A file that somebody named by this flag.
+/// A file that this flag names.
 ///
 /// # Errors
 /// There is none.
@@ -73,7 +72,7 @@ pub fn there(path: &Path, flag: &str) -> anyhow::Result<PathBuf> {
 /// The bytes of a UEFI application for aarch64.
 ///
 /// # Errors
-/// The file cannot be read, or is none.
+/// The file cannot be read, or is no such application.
 pub fn application(path: &Path) -> anyhow::Result<Vec<u8>> {
     let name = || path.display().to_string();
     let bytes = flatten::read(path).with_context(name)?;

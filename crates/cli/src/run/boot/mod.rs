@@ -184,7 +184,7 @@ impl BootArgs {
         Ok(words)
     }
 
-    /// What is booted in a word: the image, or the loader that has it inside.
+    /// The fingerprint of what is booted: the image, or the loader that has it inside.
     ///
     /// # Errors
     /// As [`Self::prepare`].

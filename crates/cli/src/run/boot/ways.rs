@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use stalecore_model::words;
+
 use super::{BootArgs, Disk, files};
 
 /// A way to boot the image.
@@ -37,18 +39,18 @@ pub struct Firmware {
     pub longest: usize,
     /// What the disk can be.
     pub disks: &'static [Disk],
-    /// What lies on the disk, for these boot arguments: paths and contents. The
-    /// directory is for what has to be made first.
+    /// What is on the disk, for these boot arguments: paths and contents. The
+    /// directory is for files that have to be made first.
     pub disk: fn(&BootArgs, &str, &Path) -> anyhow::Result<Files>,
 }
 
-/// Paths on a disk, and what lies there.
+/// Paths on a disk, and the contents of those files.
 pub type Files = Vec<(&'static str, Vec<u8>)>;
 
 /// Where UEFI looks on a disk that no boot entry names.
 const DEFAULT_APPLICATION: &str = "EFI/BOOT/BOOTAA64.EFI";
 
-/// EDK2 as Debian packages it; what lies on the disk decides what it starts.
+/// EDK2 as Debian packages it; what is on the disk decides what it starts.
 const fn edk2(disk: fn(&BootArgs, &str, &Path) -> anyhow::Result<Files>) -> Firmware {
     Firmware {
         path: "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
@@ -72,7 +74,7 @@ pub static WAYS: &[Way] = &[
         about: "EDK2 starts the loader from a disk; the machine is described by ACPI",
         takes: &[File::Efi],
         firmware: Some(edk2(|args, bootargs, _| {
-            // The options lie beside the loader.
+            // The options are beside the loader.
             Ok(vec![
                 (DEFAULT_APPLICATION, args.loader()?),
                 ("stalecore.cfg", format!("{bootargs}\n").into()),
@@ -114,16 +116,13 @@ pub static WAYS: &[Way] = &[
     // The next goes here.
 ];
 
-/// The names of the ways that are so, as they stand in a sentence.
+/// The names of the ways for which `are` holds, for use in a sentence.
 pub fn those(are: impl Fn(&Way) -> bool) -> String {
-    let names: Vec<_> = WAYS.iter().filter(|w| are(w)).map(|w| w.name).collect();
-    match names.split_last() {
-        Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
-        _ => names.concat(),
-    }
+    let ways = WAYS.iter().filter(|way| are(way));
+    words::list(&ways.map(|way| way.name.to_string()).collect::<Vec<_>>())
 }
 
-/// Each word is quoted: GRUB's language has more marks than ours has values.
+/// Each word is quoted, as GRUB's language gives many characters a meaning.
 pub(super) fn grub_cfg(bootargs: &str) -> String {
     let words: String = bootargs
         .split_ascii_whitespace()

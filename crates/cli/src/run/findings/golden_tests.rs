@@ -1,59 +1,32 @@
-//! Every sentence below the table as a person reads it, of one, of several and of
-//! none: `sentences.txt`. `STALECORE_BLESS=1 cargo test sentence` writes it again.
+//! Every sentence below the table, for one thing, for several and for none:
+//! `sentences.txt`. `STALECORE_BLESS=1 cargo test sentence` rewrites it.
 
 use std::{fmt::Write, fs, path::Path};
 
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::{LineState, StaleState, Subject, Verdict},
+    glossary::{StaleState, Subject, Verdict},
     hazard::{Coverage, Hazard, Kind, Side},
-    plan::Case,
     record::{
-        Absent, BisectRecord, Block, CaseRecord, CoreState, Fault, Hex, Icount, Maker, Rung,
-        Starved,
+        Absent, BisectRecord, Block, CaseRecord, CoreState, Hex, Icount, Maker, Rung, Starved,
     },
     run::{Run, SerialLine},
 };
 
 use super::findings;
-use crate::serial::notes;
+use crate::{serial::notes, synthetic::plain};
 
 fn cpus(text: &str) -> CpuSet {
     CpuSet::parse(text).unwrap()
 }
 
 fn case(n: usize, verdict: Verdict, why: Option<&str>) -> CaseRecord {
-    let case = Case {
-        number: n,
-        subject: Subject::IcIvau,
-        state: StaleState::Spin,
-        line: LineState::DirtyHere,
-    };
-    CaseRecord::blank(&case, verdict, why.map(str::to_string))
+    plain::case(n, Subject::IcIvau, StaleState::Spin, verdict, why)
 }
 
-fn block(returned: u64) -> Block {
-    Block {
-        n: 1,
-        op: Subject::IcIvau,
-        initiator: 0,
-        instruction: "ic ivau".into(),
-        at: "flush_icache_range+92".into(),
-        address: None,
-        waited_ms: 2420,
-        returned,
-        seen_by: "sentinel".into(),
-        cores: vec![],
-        baseline: false,
-        behind: false,
-        starved: None,
-        ladder: vec![],
-    }
-}
-
-/// A block with this about it that another has not.
+/// A run with a block that differs from others in this.
 fn but(change: impl FnOnce(&mut Block)) -> Run {
-    let mut block = block(7);
+    let mut block = plain::block(1, Subject::IcIvau);
     change(&mut block);
     Run {
         cases: vec![case(1, Verdict::Blocked, None)],
@@ -239,21 +212,10 @@ fn others() -> Vec<(&'static str, Run)> {
         }),
         ..Run::default()
     };
-    let fault = Fault {
-        n: 1,
-        op: Subject::IcIvau,
-        initiator: 0,
-        esr: Hex(0x9600_0147),
-        syndrome: "data abort, translation fault level 3".into(),
-        far: Hex(0),
-        elr: Hex(0x4008),
-        at: "selftest_fault+8".into(),
-        returned: -14,
-    };
     vec![
         ("faulted", {
             let mut run = of(vec![case(1, Verdict::Faulted, None)]);
-            run.faults = vec![fault];
+            run.faults = vec![plain::fault(1, Subject::IcIvau)];
             run
         }),
         (
@@ -301,7 +263,7 @@ fn others() -> Vec<(&'static str, Run)> {
     ]
 }
 
-/// A line on which each mishap happened so often.
+/// A line on which each mishap happened this many times.
 fn line(times: u64) -> Run {
     let line = SerialLine {
         garbled_bytes: times,

@@ -1,10 +1,23 @@
-//! What is said of findings, and what not.
+//! What is said about findings, and what is not.
 
 use super::*;
+use crate::{
+    run::{answer, judge::Judgement},
+    synthetic::{self, Shape},
+};
 use stalecore_model::{
+    exit::ExitCode,
     glossary::{LineState, StaleState, Subject},
     record::{CoreState, GroupRecord, Hex, Rung},
 };
+
+fn answer(run: &Run) -> String {
+    let judgement = Judgement {
+        code: ExitCode::Blocked,
+        problem: None,
+    };
+    answer::answer(run, &judgement, None)
+}
 
 #[test]
 fn a_block_report_names_everything() {
@@ -16,15 +29,8 @@ fn a_block_report_names_everything() {
             cases: 4,
         }],
         blocks: vec![Block {
-            n: 5,
-            op: Subject::FlushIcacheRange,
-            initiator: 0,
-            instruction: "ic ivau".into(),
-            at: "flush_icache_range+92".into(),
             address: Some(Hex(0xffff_0000)),
             waited_ms: 2400,
-            returned: 7,
-            seen_by: "sentinel".into(),
             cores: vec![CoreState {
                 cpus: CpuSet::parse("1-6").unwrap(),
                 role: "stale".into(),
@@ -37,9 +43,7 @@ fn a_block_report_names_everything() {
                 us: 1500,
                 released: false,
             }],
-            baseline: false,
-            behind: false,
-            starved: None,
+            ..synthetic::plain::block(5, Subject::FlushIcacheRange)
         }],
         ..Run::default()
     };
@@ -57,20 +61,16 @@ fn a_block_report_names_everything() {
 
 #[test]
 fn a_block_in_the_baseline_is_not_told_as_the_state_s() {
-    let mut run = crate::synthetic::run(&crate::synthetic::Shape::default());
+    let mut run = synthetic::run(&Shape::default());
     run.blocks.truncate(1);
     run.blocks[0].baseline = true;
     let told = findings(&run, 200);
     assert!(told.contains("under every other core parked"), "{told}");
-    let judgement = super::super::judge::Judgement {
-        code: stalecore_model::exit::ExitCode::Blocked,
-        problem: None,
-    };
-    let answer = super::super::answer::answer(&run, &judgement, None);
+    let answer = answer(&run);
     assert!(answer.contains("with every other core parked"), "{answer}");
     assert!(!answer.contains("stale cores in"), "{answer}");
     run.blocks[0].behind = true;
-    let answer = super::super::answer::answer(&run, &judgement, None);
+    let answer = self::answer(&run);
     assert!(
         answer.contains("had not gone on behind flush_icache_range+92 (ic ivau), which had"),
         "{answer}"
@@ -79,7 +79,7 @@ fn a_block_in_the_baseline_is_not_told_as_the_state_s() {
 
 #[test]
 fn cores_that_do_not_answer_are_named_and_counted() {
-    let mut run = crate::synthetic::run(&crate::synthetic::Shape::default());
+    let mut run = synthetic::run(&Shape::default());
     let cpus = run.machine.as_ref().map_or(0, |machine| machine.cpus);
     run.absent.push(stalecore_model::record::Absent {
         cpus: CpuSet::one(3),
@@ -91,20 +91,15 @@ fn cores_that_do_not_answer_are_named_and_counted() {
         told.contains("note: CPU 3 has no role: PSCI CPU_ON: invalid parameters"),
         "{told}"
     );
-    let judgement = super::super::judge::Judgement {
-        code: stalecore_model::exit::ExitCode::Blocked,
-        problem: None,
-    };
-    let answer = super::super::answer::answer(&run, &judgement, None);
     let counted = format!("{} of {cpus} cores took part: CPU 3 did not", cpus - 1);
-    assert!(answer.contains(&counted), "{answer}");
-    // One that a kernel has left stuck is a stale core of each case.
+    assert!(answer(&run).contains(&counted), "{}", answer(&run));
+    // One that a kernel has left stuck is a stale core in each case.
     run.absent.push(stalecore_model::record::Absent {
         cpus: CpuSet::one(4),
         why: "stale since before this boot (inherited)".into(),
         inherited: true,
     });
-    let answer = super::super::answer::answer(&run, &judgement, None);
+    let told = answer(&run);
     for part in [
         &format!(
             "{} of {cpus} cores took part: CPU 4 is stale since before this boot (inherited), \
@@ -113,7 +108,7 @@ fn cores_that_do_not_answer_are_named_and_counted() {
         ),
         "with CPU 4 stuck since before this boot and the stale cores in",
     ] {
-        assert!(answer.contains(part), "{part}: {answer}");
+        assert!(told.contains(part), "{part}: {told}");
     }
     let told = findings(&run, 200);
     assert!(
@@ -121,8 +116,7 @@ fn cores_that_do_not_answer_are_named_and_counted() {
         "{told}"
     );
     run.absent.clear();
-    let answer = super::super::answer::answer(&run, &judgement, None);
-    assert!(!answer.contains("cores took part"), "{answer}");
+    assert!(!answer(&run).contains("cores took part"));
 }
 
 #[test]

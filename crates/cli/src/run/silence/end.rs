@@ -1,4 +1,4 @@
-//! The machine is given up: the last that can be learned from it.
+//! The machine is given up: what can still be learned from it.
 
 use std::{
     fs, thread,
@@ -19,20 +19,20 @@ use crate::{
     run::{qmp::Qmp, watch::Stop},
 };
 
-/// How often a mark is looked at before the end, and how long it must stand
-/// still then at most.
+/// How often a mark is looked at before the end, and the longest that it must stand
+/// still then.
 const GLANCE: Duration = Duration::from_millis(200);
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// The file with all registers, in the directory of the run.
 const REGISTERS: &str = "registers.txt";
 
-/// Of the image in memory, what is read to see how large it is.
+/// How many bytes of the image in memory say how large it is.
 const HEADER: usize = 64;
 
 impl Lookout<'_> {
-    /// Says what can still be learned of a machine that fell silent, and why the
-    /// watch ended as far as that shows.
+    /// Adds to the run what can still be learned from a machine that fell silent, and
+    /// gives the reason why the watch ended, in the light of that.
     pub fn give_up(&mut self, stop: Stop, run: &mut Run) -> Stop {
         let mut errors = Vec::new();
         let held = match &stop {
@@ -63,7 +63,8 @@ impl Lookout<'_> {
         stop
     }
 
-    /// Looks a last time, before the machine is given up: at most five seconds.
+    /// Looks one last time, for about five seconds at most, before the machine is given
+    /// up.
     ///
     /// # Errors
     /// As [`Lookout::look`].
@@ -82,9 +83,9 @@ impl Lookout<'_> {
         }
     }
 
-    /// Stops the machine and says what is known of it: the block report, the
-    /// registers, a core file if one is wanted. Without a held operation, only
-    /// where each core was. Was a block reported?
+    /// Stops the machine and adds to the run what is known about it: the block report
+    /// (without a held operation, only where each core was), the registers, a core file
+    /// if one is wanted. Was a block reported?
     ///
     /// # Errors
     /// The monitor does not answer as it should.
@@ -135,8 +136,8 @@ impl Lookout<'_> {
         Ok(reported)
     }
 
-    /// The image that begins at `base`, as it lies in memory: whatever booted
-    /// it, its symbol table is in there.
+    /// The image that begins at `base`, as it is in memory: whatever booted it, its
+    /// symbol table is in there.
     fn image(&self, qmp: &mut Qmp, base: u64) -> anyhow::Result<Vec<u8>> {
         let header = self.read(qmp, base, HEADER)?;
         flatten::check(&header)?;

@@ -1,10 +1,10 @@
-//! The machine says nothing: what its memory and its registers say instead,
-//! read through its emulator's monitor.
+//! When the machine is silent: what its memory and registers say, read through its
+//! emulator's monitor.
 //!
-//! With no sentinel nobody in the machine sees an operation that does not
-//! return. Then the marks are looked at as soon as the console is quiet
-//! ([`Lookout::look`]), and one that does not move is reported as the sentinel
-//! would have ([`Lookout::give_up`]).
+//! Without a sentinel nobody in the machine sees an operation that does not
+//! return. Then the host looks at the marks whenever the console is quiet
+//! ([`Lookout::look`]), and reports one that does not move as the sentinel would
+//! ([`Lookout::give_up`]).
 
 mod end;
 mod names;
@@ -42,8 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a look at the marks shows.
 #[derive(Clone, Copy, Debug)]
 pub enum Sight {
-    /// Nothing that could be told: no marks, nothing in flight, or not for
-    /// long enough.
+    /// Nothing: no marks, nothing in flight, or not for long enough.
     Nothing,
     /// A mark has moved since the last look: the machine works.
     Moving,
@@ -61,7 +60,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// What the host's threads are asked about it.
+    /// What to ask the host's threads about it.
     pub fn held_up(&self) -> HeldUp {
         let site = self.seen.site;
         let name = site.map_or("", |site| site.instruction.symbol());
@@ -83,7 +82,7 @@ pub struct Lookout<'a> {
     pub out: &'a Path,
     /// What the image was asked for.
     pub options: &'a Options,
-    /// What it makes of that.
+    /// The plan that follows from that.
     pub plan: &'a Plan,
     /// How many cores there are.
     pub cpus: usize,
@@ -111,7 +110,7 @@ impl Lookout<'_> {
         let mut qmp = Qmp::connect(self.monitor, PATIENCE)?;
         let status = qmp.command("query-status", &json!({}))?;
         if status["running"] != json!(true) {
-            // Time stands still in there.
+            // Time stands still in the machine.
             self.marks.clear();
             return Ok(Sight::Nothing);
         }
@@ -155,8 +154,8 @@ impl Lookout<'_> {
         Ok(bytes)
     }
 
-    /// Saves a core file, if one is wanted, while the image holds still for it;
-    /// the machine goes on afterwards. Was one wanted?
+    /// Saves a core file, if one is wanted, while the image holds still for that; the
+    /// machine goes on afterwards. Was one wanted?
     pub fn save_core(&mut self) -> bool {
         let Some(core) = &mut self.core else {
             return false;
@@ -168,7 +167,7 @@ impl Lookout<'_> {
         true
     }
 
-    /// The block report of a held operation, and the case that it is of.
+    /// The block report of a held operation, and its case.
     fn block(
         &self,
         qmp: &mut Qmp,
@@ -208,7 +207,7 @@ impl Lookout<'_> {
         Ok((case, Block { cores, ..block }))
     }
 
-    /// The plan as the image has it: of errata, those that its cores have.
+    /// The plan as the image has it: with preset errata, it depends on the cores.
     fn plan_of(&self, run: &Run) -> Cow<'_, Plan> {
         if self.options.preset != Some(Preset::Errata) {
             return Cow::Borrowed(self.plan);
@@ -291,7 +290,7 @@ fn place(registers: &Registers, names: &Names<'_>) -> String {
 fn places(registers: &BTreeMap<usize, Registers>, names: &Names<'_>) -> Vec<String> {
     let mut places: BTreeMap<u64, CpuSet> = BTreeMap::new();
     for (cpu, registers) in registers {
-        // A number out of range would be one of another machine.
+        // A number out of range cannot be a CPU of this machine.
         if *cpu < stalecore_model::cpuset::MAX_CPUS {
             places.entry(registers.pc).or_default().insert(*cpu);
         }

@@ -1,4 +1,4 @@
-//! `symbol+offset` of an address in the image that runs, from the symbol table
+//! `symbol+offset` of an address in the running image, from the symbol table
 //! that it carries.
 
 use stalecore_model::{mark::Marks, symbols::Symbols};
@@ -14,8 +14,8 @@ pub struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// The names of the `image`, flat or as it lies in memory, which runs where
-    /// `marks` says; with no symbol table addresses keep their numbers.
+    /// The names of the `image`, flat or as it is in memory, which runs where
+    /// `marks` says; without a symbol table addresses stay numbers.
     pub fn new(image: &'a [u8], marks: Option<&Marks>) -> Self {
         let base = marks.map_or(u64::MAX, |marks| marks.image.0);
         let at = marks.and_then(|marks| marks.symbols.0.checked_sub(base));

@@ -1,32 +1,11 @@
 use super::*;
-use stalecore_model::{histogram::Histogram, plan::Case};
+use crate::synthetic::{self, plain};
+use stalecore_model::histogram::Histogram;
 
 fn histogram(value: u64) -> Histogram {
     let mut histogram = Histogram::new();
     histogram.add_many(value, 64);
     histogram
-}
-
-fn machine() -> Machine {
-    Machine {
-        schema: 1,
-        version: String::new(),
-        model: String::new(),
-        source: String::new(),
-        entry_el: 2,
-        psci: None,
-        psci_version: None,
-        gic: String::new(),
-        gicr_regions: 1,
-        cpus: 8,
-        memory_mib: 1024,
-        console: String::new(),
-        counter: "pmccntr".into(),
-        counter_hz: 1_000_000_000,
-        cntfrq: 62_500_000,
-        sentinel: Some(7),
-        empty: histogram(12),
-    }
 }
 
 fn run(
@@ -35,22 +14,17 @@ fn run(
     found: impl Fn(Subject, StaleState) -> (Verdict, u64),
 ) -> Run {
     let mut run = Run {
-        machine: Some(machine()),
+        machine: Some(synthetic::machine(8, histogram(12))),
         ..Run::default()
     };
     for state in states {
         for op in ops {
             let (verdict, time) = found(*op, *state);
-            let case = Case {
-                number: run.cases.len() + 1,
-                subject: *op,
-                state: *state,
-                line: LineState::DirtyHere,
-            };
+            let n = run.cases.len() + 1;
             run.cases.push(CaseRecord {
                 complete: histogram(time),
                 base_complete: histogram(100),
-                ..CaseRecord::blank(&case, verdict, None)
+                ..plain::case(n, *op, *state, verdict, None)
             });
         }
     }

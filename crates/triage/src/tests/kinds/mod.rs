@@ -1,6 +1,6 @@
-//! Logs of the kinds that people have, each with what is right about it: facts,
-//! the cores that were stale, the sentences that have to be there, and those
-//! that must not.
+//! Logs of the kinds that people have, each with the correct reading: facts, the
+//! cores that were stale, sentences that must be there, and sentences that must
+//! not.
 
 mod variants;
 mod wants;
@@ -8,8 +8,6 @@ mod wants;
 use std::{fs, path::Path};
 
 use serde_json::Value;
-
-use wants::WANTS;
 
 use super::read;
 use crate::reading::Reading;
@@ -23,7 +21,7 @@ fn json(readings: &[Reading]) -> Value {
     serde_json::to_value(readings).unwrap()
 }
 
-/// The value at a dotted path, in short: `0.cpu`.
+/// The value at a dotted path, such as `0.cpu`.
 fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
     path.split('.')
         .fold(value, |value, key| match key.parse::<usize>() {
@@ -42,7 +40,7 @@ fn plain(value: &Value) -> String {
 #[test]
 fn every_kind_reads_as_is_right() {
     let mut wrong = Vec::new();
-    for want in WANTS {
+    for want in wants::all() {
         let readings = read(&log(want.name));
         if readings.len() != want.crashes {
             wrong.push(format!("{}: {} crashes", want.name, readings.len()));
@@ -83,10 +81,10 @@ fn every_kind_reads_as_is_right() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Every statement says how it is known, and what is read names its line.
+/// Every statement says how it is known; what was read names its line.
 #[test]
 fn facts_have_their_sources() {
-    for want in WANTS {
+    for want in wants::all() {
         for reading in read(&log(want.name)) {
             if reading.head.cpu.is_some() {
                 assert!(reading.source("cpu").is_some(), "{}", want.name);

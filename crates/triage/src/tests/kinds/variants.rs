@@ -1,8 +1,8 @@
-//! Each kind in other forms, made from a log.
+//! A log in many other forms.
 
 use super::*;
 
-/// The base of the variants: a crash of CPU 2 with a list, ended in the warning.
+/// The base of the variants: a crash on CPU 2, with a list, that ends in the warning.
 fn base() -> String {
     let lines = String::from_utf8(log("mail-10")).unwrap();
     lines.replace("[  T197] ", "")

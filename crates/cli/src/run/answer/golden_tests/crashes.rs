@@ -1,8 +1,8 @@
-//! Runs of which everything can be said that there is to say of the crash path.
+//! Runs that between them need every sentence about the crash path.
 
 use super::*;
 
-/// A crash path that came to these steps.
+/// A crash path that was walked up to this step.
 fn crash(state: StaleState, verdict: Verdict, why: Option<&'static str>, last: Step) -> Run {
     with(
         run(&[(Subject::MachineKexec, state, verdict, why)]),
@@ -21,7 +21,7 @@ fn crash(state: StaleState, verdict: Verdict, why: Option<&'static str>, last: S
     )
 }
 
-/// Everything that can be said of the crash path.
+/// Everything that can be said about the crash path.
 pub fn of_crashes() -> Vec<(&'static str, Run)> {
     use StaleState::Qspinlock;
     let kexec = Subject::MachineKexec;

@@ -1,5 +1,5 @@
-//! Every sentence that an answer can be, as a person reads it: `sentences.txt`.
-//! `STALECORE_BLESS=1 cargo test sentence` writes the file again.
+//! Every sentence that an answer can have, as a person reads it: `sentences.txt`.
+//! `STALECORE_BLESS=1 cargo test sentence` rewrites the file.
 
 mod crashes;
 mod plans;
@@ -8,19 +8,21 @@ use std::{fmt::Write, fs, path::Path};
 
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::{LineState, StaleState, Subject, Verdict},
+    glossary::{StaleState, Subject, Verdict},
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
-    plan::Case,
-    record::{Block, CaseRecord, End, Fault, Hex, Maker, PlanRecord, Record, Rung},
+    record::{Block, End, Maker, PlanRecord, Record, Rung},
     run::{Run, SerialLine},
 };
 
 use self::{crashes::of_crashes, plans::of_cases};
 use super::*;
-use crate::run::{
-    judge::{Ending, judge},
-    watch::Stop,
+use crate::{
+    run::{
+        judge::{Ending, judge},
+        watch::Stop,
+    },
+    synthetic::plain::{block, case, fault},
 };
 
 use StaleState::{CpuOff, Parked, Spin, Wfe};
@@ -30,7 +32,7 @@ use Subject::{
 };
 use Verdict::{Blocked, Completed, Faulted, Incoherent, Inconclusive, Skipped, Slowed};
 
-/// One case: what ran, how the stale cores were stuck, what came of it.
+/// One case: what ran, how the stale cores were stuck, the verdict and why.
 type Told = (Subject, StaleState, Verdict, Option<&'static str>);
 
 fn samples(ticks: u64) -> Histogram {
@@ -45,13 +47,7 @@ fn run(told: &[Told]) -> Run {
         .iter()
         .enumerate()
         .map(|(nth, (subject, state, verdict, why))| {
-            let case = Case {
-                number: nth + 1,
-                subject: *subject,
-                state: *state,
-                line: LineState::DirtyHere,
-            };
-            let mut record = CaseRecord::blank(&case, *verdict, why.map(str::to_string));
+            let mut record = case(nth + 1, *subject, *state, *verdict, *why);
             if matches!(verdict, Completed | Slowed) {
                 record.base_complete = samples(100);
                 record.complete = samples(if *verdict == Slowed { 690 } else { 110 });
@@ -87,39 +83,6 @@ fn run(told: &[Told]) -> Run {
     }
 }
 
-fn block(n: u32, op: Subject) -> Block {
-    Block {
-        n,
-        op,
-        initiator: 0,
-        instruction: "ic ivau".into(),
-        at: "flush_icache_range+92".into(),
-        address: None,
-        waited_ms: 2420,
-        returned: 7,
-        seen_by: "sentinel".into(),
-        cores: vec![],
-        baseline: false,
-        behind: false,
-        starved: None,
-        ladder: vec![],
-    }
-}
-
-fn fault(n: u32, op: Subject) -> Fault {
-    Fault {
-        n,
-        op,
-        initiator: 0,
-        esr: Hex(0x9600_0147),
-        syndrome: "data abort, translation fault level 3".into(),
-        far: Hex(0),
-        elr: Hex(0),
-        at: "selftest_fault+8".into(),
-        returned: -14,
-    }
-}
-
 fn with(mut run: Run, change: impl FnOnce(&mut Run)) -> Run {
     change(&mut run);
     run
@@ -151,13 +114,8 @@ fn released(mut block: Block) -> Block {
 
 fn ended(run: &Run) -> Ending {
     Ending {
-        stop: Stop::Closed,
         line: run.end.as_ref().map(|end| end.exit),
-        status: None,
-        semihosting: false,
-        complaint: None,
-        last_text: None,
-        unchecked: None,
+        ..Ending::new(Stop::Closed)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Runs of which everything can be said that there is to say of a plan's cases.
+//! Runs that between them need every sentence about a plan's cases.
 
 use super::*;
 
-/// Everything that can be said of a plan's cases.
+/// Everything that can be said about a plan's cases.
 pub fn of_cases() -> Vec<(&'static str, Run)> {
     let skip = |state| (IcIvau, state, Skipped, Some("no core is left to be stale"));
     let fine = |state| (IcIvau, state, Completed, None);
