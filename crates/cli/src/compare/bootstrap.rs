@@ -1,10 +1,10 @@
 //! The bootstrap of a quantile, from a histogram.
 //!
-//! To resample n values and take the r-th smallest is to take the value below
-//! which a share U of the samples lies, U being the r-th smallest of n uniform
-//! numbers: Beta(r, n + 1 - r). So a resample costs one draw instead of n, and
-//! is exact, not approximate, up to the buckets' width; within a bucket values
-//! are taken as evenly spread.
+//! Resampling n values and taking the r-th smallest is the same as taking the
+//! value below which a share U of the samples lies, where U is the r-th smallest
+//! of n uniform numbers: Beta(r, n + 1 - r). So a resample costs one draw instead
+//! of n and is exact up to the buckets' width; within a bucket, values are taken
+//! as evenly spread.
 
 use rand::Rng;
 use rand_distr::{Beta, Distribution};

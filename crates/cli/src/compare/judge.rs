@@ -1,4 +1,4 @@
-//! What became of each case from one run to the other.
+//! How each case changed from one run to the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +18,10 @@ use super::{
     side::Boot,
 };
 
-/// What was compared and what came of it.
+/// What was compared, and the result.
 #[derive(Serialize)]
 pub struct Comparison {
-    /// From this ratio on a significant shift counts.
+    /// A significant shift counts from this ratio on.
     pub threshold: f64,
     /// Were slow-downs compared instead of times?
     pub relative: bool,
@@ -106,7 +106,7 @@ impl Change {
 
 /// The probability of one false alarm or more among all tests of a comparison.
 const FAMILY_ERROR: f64 = 0.05;
-/// Where the random numbers begin: fixed, so that a comparison is repeatable.
+/// The seed of the random numbers: fixed, so that a comparison is repeatable.
 const SEED: u64 = 0x5741_1e0c_04e5;
 
 type Key = (Subject, LineState, StaleState);
@@ -207,7 +207,7 @@ enum Group {
     All,
 }
 
-/// Measures the shifts of one case; what became of it is decided when the
+/// Measures the shifts of one case; how it changed is decided when the
 /// whole family of tests is known.
 fn measure(
     (base, a): (&[Run], &[&CaseRecord]),
@@ -257,7 +257,7 @@ fn worst(cases: &[&CaseRecord]) -> Verdict {
 }
 
 /// How serious a verdict is; none where it decided nothing. Slowed and
-/// completed are one: how late a case is, the shift says.
+/// completed are one: the shift says how late a case is.
 const fn seriousness(verdict: Verdict) -> Option<u8> {
     match verdict {
         Verdict::Skipped | Verdict::Inconclusive => None,

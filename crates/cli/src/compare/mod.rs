@@ -41,17 +41,17 @@ pub struct Args {
     /// Behind --: the runs in question.
     #[arg(last = true, value_name = "NEW", value_hint = clap::ValueHint::AnyPath)]
     new: Vec<PathBuf>,
-    /// From how many times later on a significant shift counts.
+    /// How many times later makes a significant shift count.
     #[arg(long, value_name = "TIMES", default_value = "1.25", value_parser = threshold)]
     threshold: f64,
     /// Compare slow-downs against each run's own baselines instead of times,
-    /// so that a machine that is slower as a whole does not count.
+    /// so that it does not matter if a machine is slower as a whole.
     #[arg(long)]
     relative: bool,
     /// Say how large a change these runs could have shown.
     #[arg(long)]
     noise: bool,
-    /// List the cases that did not change too.
+    /// Also list the cases that did not change.
     #[arg(long)]
     all: bool,
     /// Write everything as JSON.

@@ -38,8 +38,7 @@ pub struct Shift {
     pub new_ns: f64,
     /// New over base; with `--relative`, of the slow-downs.
     pub ratio: f64,
-    /// The 95 % interval of the ratio; none where there are too few samples to
-    /// say.
+    /// The 95 % interval of the ratio; none where there are too few samples.
     pub interval: Option<(f64, f64)>,
     /// The probability of so large a ratio if nothing had changed, two-sided,
     /// of this test alone.

@@ -12,7 +12,7 @@ use flate2::read::{DeflateDecoder, ZlibDecoder};
 
 use super::archive;
 
-/// What the records may measure together, in bytes.
+/// The most bytes that the records may have together.
 const LARGEST: usize = 64 << 20;
 
 /// How deep a folder is searched.
@@ -21,8 +21,7 @@ const DEEPEST: u32 = 3;
 /// A record: its name, with what it holds.
 type Record = (PathBuf, Vec<u8>);
 
-/// Those of a folder, one behind the other. Their parts are put in order where they
-/// are read.
+/// Those of a folder, one after the other. The reader puts their parts in order.
 ///
 /// # Errors
 /// There is none, one cannot be read, or they are too large: one line.
@@ -41,12 +40,12 @@ pub fn of_archive(archive: impl Read, name: &str) -> anyhow::Result<Vec<u8>> {
     join(found.with_context(|| format!("cannot read {name}"))?, name)
 }
 
-/// What a compressed record holds, as far as it is whole: pstore leaves those
-/// compressed that it could not unpack itself.
+/// What a compressed record holds, up to any damage: pstore leaves compressed what
+/// it could not unpack itself.
 pub fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
     let bounded = |from: &mut dyn Read| {
         let mut text = Vec::new();
-        // What is there in front of the damage is worth reading.
+        // What comes before the damage is worth reading.
         let _ = from.take(LARGEST as u64).read_to_end(&mut text);
         text
     };
@@ -56,14 +55,14 @@ pub fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
         true => bounded(&mut DeflateDecoder::new(bytes)),
         false => zlib,
     };
-    // Damage may end in noise, but is not to begin with it.
+    // Damage may make the end noise, but not most of the text.
     let printed = |b: &&u8| b.is_ascii_graphic() || b.is_ascii_whitespace();
     let printed = text.iter().filter(printed).count();
     (printed > 0 && printed >= text.len() / 8 * 7).then_some(text)
 }
 
 fn join(mut found: Vec<Record>, name: &str) -> anyhow::Result<Vec<u8>> {
-    // A joined record holds what its parts do.
+    // A joined record holds everything that its parts hold.
     let joined: Vec<_> = found
         .iter()
         .filter(|(path, _)| is_joined(path))
@@ -134,7 +133,7 @@ fn gather(path: &Path, depth: u32, found: &mut Vec<Record>) -> anyhow::Result<()
     Ok(())
 }
 
-/// A file, up to what is more than all records may measure.
+/// A file, up to one byte more than all records may have.
 fn bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = fs::File::open(path)?;
@@ -174,7 +173,7 @@ pub mod tests {
         out.finish().unwrap()
     }
 
-    /// What triage says of it, but for line numbers: the signature and the command.
+    /// What triage says about it that no line number changes: the signature and the command.
     pub fn read(log: &[u8]) -> (serde_json::Value, serde_json::Value) {
         let mut out = Vec::new();
         write_json(log, "log", &mut out).unwrap();

@@ -1,5 +1,5 @@
-//! The boots of a log: which kernel it is that speaks, and whether what boots behind a
-//! crash is its capture kernel.
+//! The boots in a log: which kernel speaks, and whether what boots after a crash is its
+//! capture kernel.
 
 use super::{
     super::{
@@ -15,10 +15,10 @@ use super::{
     text::plain,
 };
 
-/// Lines between the two opening lines of one boot.
+/// How many lines there may be between the two opening lines of one boot.
 const BOOT_LINES: u64 = 50;
 
-/// What is known of the boot that a crash happens in.
+/// What is known about the boot that a crash happens in.
 #[derive(Clone, Default)]
 pub(super) struct Boot {
     pub line: u64,
@@ -31,7 +31,7 @@ pub(super) struct Boot {
 }
 
 impl<E, F: FnMut(&Crash) -> Result<(), E>> Tracker<F> {
-    /// The machine was reset: whatever boots next is no capture kernel.
+    /// The machine was reset: what boots next is no capture kernel.
     pub(super) fn reset(&mut self, line: u64) -> Result<(), E> {
         if let Some(crash) = &mut self.current {
             crash.reset = true;
@@ -120,7 +120,7 @@ impl<E, F: FnMut(&Crash) -> Result<(), E>> Tracker<F> {
     }
 }
 
-/// Does the kernel that these lines are of keep the core header of another?
+/// Are these lines of a kernel that keeps another kernel's core header?
 pub(super) fn reserves_core_header(lines: &[u8]) -> bool {
     let mut lines = lines.split(|b| *b == b'\n').take(20);
     lines.any(|line| {

@@ -1,5 +1,5 @@
 //! Follows a log from line to line and tells where one crash ends and the
-//! next begins; what only quotes a log is left out.
+//! next begins; text that only quotes a log is left out.
 
 mod boot;
 mod text;
@@ -19,13 +19,13 @@ use super::{
 use boot::{Boot, next_boot, reserves_core_header};
 use text::{bare_frames, in_mid_line, plain};
 
-/// Crashes held back until it is clear whether they are prose.
+/// How many crashes are held back until it is clear whether they are prose.
 const MAX_HELD: usize = 16;
 
-/// Lines between a dump and the crash that it belongs to.
+/// How many lines there may be between a dump and the crash that it belongs to.
 const PENDING_LINES: u64 = 60;
 
-/// Time between them, in microseconds.
+/// How much time there may be between them, in microseconds.
 const PENDING_TIME: u64 = 15_000_000;
 
 /// Collects crashes and hands each, complete, to `out`.
@@ -33,19 +33,18 @@ pub struct Tracker<F> {
     out: F,
     // On the heap, as it is large, and handed on from hand to hand.
     current: Option<Box<Crash>>,
-    /// Dumps without a crash: the log may begin behind its first lines.
+    /// Dumps without a crash: the log may begin after the crash's first lines.
     pending: Option<Box<Crash>>,
     held: Vec<Crash>,
     boot: Boot,
     repeats: Repeats,
     /// What is read comes from records in persistent storage.
     pstore: bool,
-    /// Lines of Markdown that opened or closed a quotation: inside of one if
-    /// their number is odd.
+    /// The number of Markdown lines that opened or closed a quotation: odd inside of one.
     fences: u64,
     /// The log ends inside this kind of line: with a stamp or without.
     cut: Option<bool>,
-    /// The lines behind a kernel's first one show a capture kernel.
+    /// The lines after a kernel's first one show a capture kernel.
     capture_follows: bool,
 }
 
@@ -121,7 +120,7 @@ impl<E, F: FnMut(&Crash) -> Result<(), E>> Tracker<F> {
             self.current = self.pending.take().filter(|c| c.tool && c.first.is_some());
         }
         if let Some(crash) = &mut self.current {
-            // Behind a quotation the last line is not the log's.
+            // After a quotation the last line does not belong to the log.
             crash.cut_line = self.cut == Some(crash.logged) && (crash.logged || self.fences == 0);
         }
         self.close()?;
@@ -212,7 +211,7 @@ impl<E, F: FnMut(&Crash) -> Result<(), E>> Tracker<F> {
         }
     }
 
-    /// A crash of which nothing is known but its boot.
+    /// A crash of which only the boot is known.
     fn fresh(&self, stamp: &Stamp<'_>) -> Box<Crash> {
         let mut crash = Box::new(Crash {
             logged: stamp.logged,
@@ -256,7 +255,7 @@ impl<E, F: FnMut(&Crash) -> Result<(), E>> Tracker<F> {
             if crash.dumps.all.is_empty() && !crash.tool && crash.firmware.records.is_empty() {
                 crash.first = None;
             }
-            // A complaint tells itself where it begins.
+            // A complaint notes by itself where it begins.
             if !matches!(message, Message::Panic(_) | Message::Stopping) && !crash.tool {
                 crash.first = None;
             }

@@ -1,5 +1,4 @@
-//! Recognises the kernel's messages about a crash, in the wording of the
-//! kernels from 4.x on.
+//! Recognises the kernel's messages about a crash, as kernels from 4.x on word them.
 
 mod boot;
 mod firmware;
@@ -15,7 +14,7 @@ pub use boot::part;
 pub fn parse(text: &[u8], complete: bool) -> Option<Message<'_>> {
     let text = text.trim_ascii();
     let found = families(text, complete)?;
-    // What a cut would have changed without making it unreadable is left out.
+    // A message that a cut may have changed without making it unreadable is left out.
     let sure = complete
         || !matches!(
             found,
@@ -71,7 +70,7 @@ fn lockup(text: &[u8], complete: bool) -> Option<Message<'_>> {
     if let Some(rest) = text.strip_prefix(b"BUG: soft lockup - CPU#") {
         let (cpu, rest) = fields::number(rest)?;
         let (stuck_s, rest) = fields::number(rest.strip_prefix(b" stuck for ")?)?;
-        // No kernel's, but the played one's watchdog may be faster than a second.
+        // Not from a real kernel, but the staged one's watchdog may need less than a second.
         let rest = match rest.strip_prefix(b".") {
             Some(fraction) => fields::number(fraction)?.1,
             None => rest,
@@ -177,8 +176,8 @@ fn fence(text: &[u8]) -> Option<Message<'_>> {
     is_fence.then_some(Message::Fence)
 }
 
-/// A line that is one symbol: a name up to `+0x`, digits, perhaps a module.
-/// Whoever uses it reads it in full.
+/// A line that is one symbol: a name up to `+0x`, digits, perhaps a module. The caller
+/// reads it in full.
 fn frame(text: &[u8]) -> Option<Message<'_>> {
     let name = text
         .iter()
