@@ -1,12 +1,12 @@
 // What the entry code keeps, in memory that is never cleared, and the stacks
 // that the first core starts on.
 
-// Each has lines of its own, of the longest there are (Core's are as long):
-// what is written with the caches off must share none with what is written
-// with them on, which a cache would write back over it.
+// Each has cache lines of its own, of the longest there are (Core's are as
+// long): what is written with the caches off must share no line with what is
+// written with them on, or a cache would write that line back over it.
     .section .boot_data, "aw"
     .balign 256
-elected:                                // who boots + 1; decided?
+elected:                                // affinity of who boots + 1; decided?
     .quad   0, 0
     .balign 256
     .global mmu_setup

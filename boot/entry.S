@@ -39,9 +39,8 @@ entry:
     // Firmware starts one core, but some boards and simulators start all of
     // them here at the same moment. Each writes its number, waits until every
     // write has landed, and the last writer is elected. Plain stores only:
-    // exclusives are not defined with the caches off. Without a device tree
-    // pointer this is one of a crowd; the wait costs a lone core nothing that
-    // anyone would notice.
+    // exclusives are not defined with the caches off. The wait costs a lone core
+    // nothing that anyone would notice.
     mrs     x1, mpidr_el1
     ldr     x2, =MPIDR_AFFINITY
     and     x1, x1, x2
@@ -57,7 +56,7 @@ entry:
     ldr     x4, [x3]
     cmp     x4, x1
     b.ne    pen
-    ldr     x4, [x3, #8]                // somebody who stopped to think?
+    ldr     x4, [x3, #8]                // decided while this core was late?
     cbnz    x4, pen
     mov     x4, #1
     str     x4, [x3, #8]
@@ -116,9 +115,9 @@ entry:
     stp     x0, x1, [x3]
     stp     x22, x2, [x3, #16]
     dsb     sy
-    // Firmware has cleaned the image, so a cache may still hold the line as it
-    // was: whoever writes a part of it with the caches on would write the rest
-    // of that back (Arm ARM, mismatched memory attributes).
+    // Firmware has cleaned the image, but a cache may still hold the line as it
+    // was: a core that writes part of it with the caches on would write the rest
+    // of that old line back too (Arm ARM, mismatched memory attributes).
     mov     x0, x3
     add     x1, x3, #32
     bl      invalidate_range
@@ -129,7 +128,7 @@ entry:
 
     // Everything from here is cached. Relocate, then clear .bss. The words that
     // hold addresses are listed in the ELF standard's RELR form: an even entry is
-    // the place of one; an odd one says by its bits which of the next 63 are.
+    // the address of one; the bits of an odd one say which of the next 63 are.
     address x0, relr_start
     address x1, relr_end
 6:  cmp     x0, x1
@@ -177,15 +176,15 @@ entry:
     bl      {primary_main}
     b       .
 
-// A core that was not elected waits here, touching nothing that others write
-// but the word that names the core to go, the address of its `Core`.
+// A core that was not elected waits here. Of all that others write it reads only
+// the word that names the core to go, by the address of its `Core`.
     .global pen
 pen:
     address x1, pen_release
     mrs     x2, mpidr_el1
     ldr     x3, =MPIDR_AFFINITY
     and     x2, x2, x3
-    sevl                                // look first: the event may have been
+    sevl                                // look first: the event may be past
 1:  wfe
     ldr     x0, [x1]
     cbz     x0, 1b

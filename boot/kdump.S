@@ -33,7 +33,7 @@ kdump_relocate:
     tbnz    x3, #1, 2f                  // the list goes on elsewhere
     tbnz    x3, #0, 3f                  // where pages go
     tbz     x3, #3, 1b
-    // A page. What caches hold of its place must not come back over it.
+    // A page. What caches hold of its destination must not be written back over it.
     add     x7, x10, #0x1000
     mov     x9, x10
 4:  dc      ivac, x9
@@ -45,8 +45,8 @@ kdump_relocate:
     stp     x11, x12, [x10], #16
     cmp     x10, x7
     b.lo    6b
-    // Nor must what a core that still runs has fetched of it meanwhile hide what
-    // is there now.
+    // Nor must what a core that still runs has fetched from there meanwhile hide
+    // the new contents.
     dsb     sy
     sub     x9, x10, #0x1000
 7:  dc      ivac, x9

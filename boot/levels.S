@@ -60,8 +60,8 @@ drop_to_el1:
     eret
 
 from_el2:
-    // First of all, whatever is undefined below comes to us: firmware's vectors may
-    // be gone.
+    // First of all: what is undefined below must come to us, as firmware's vectors
+    // may be gone.
     address x0, el2_vectors
     msr     vbar_el2, x0
     isb
@@ -84,8 +84,9 @@ from_el2:
 6:  msr     cnthctl_el2, x0
     msr     cptr_el2, x1
     msr     cntvoff_el2, xzr
-    // UNKNOWN after a warm reset with EL3, and firmware may know nothing of them:
-    // fine-grained traps could take just what is measured (HFGITR_EL2.ICIVAU).
+    // UNKNOWN after a warm reset with EL3, and firmware may not know them: a
+    // fine-grained trap could take the very thing that is measured
+    // (HFGITR_EL2.ICIVAU).
     mrs     x0, id_aa64mmfr0_el1
     ubfx    x0, x0, #56, #4             // FGT
     cbz     x0, 7f
@@ -133,12 +134,12 @@ from_el2:
     orr     x0, x0, x1
     msr     S3_4_C12_C9_5, x0
     isb
-    mrs     x0, S3_4_C12_C9_5           // where EL3 keeps SRE 0 it does not stick,
-    tbz     x0, #0, 2f                  // and the next register is undefined
+    mrs     x0, S3_4_C12_C9_5           // still 0 where EL3 keeps SRE 0: then
+    tbz     x0, #0, 2f                  // the next register is undefined
     msr     S3_4_C12_C11_0, xzr         // ICH_HCR_EL2
 2:  ldr     x0, =SCTLR_OFF
     cbz     x5, 3f
-    msr     S3_5_C1_C0_0, x0            // SCTLR_EL12: with E2H that name is EL2's
+    msr     S3_5_C1_C0_0, x0            // SCTLR_EL12: with E2H, sctlr_el1 is EL2's
     b       4f
 3:  msr     sctlr_el1, x0
 4:
@@ -151,8 +152,8 @@ from_el2:
     .ltorg
 
 // EL2 while no fabric is asked for: it traps nothing. One call is served, which
-// sets the fabric up; whatever else comes here is EL1's mistake, and EL1 is
-// told.
+// sets the fabric up; anything else that comes here is EL1's mistake and goes
+// back to EL1.
     .balign 2048
 el2_vectors:
     .rept   8
@@ -179,7 +180,7 @@ el2_call:
     cmp     x0, #0x16                   // HVC
     b.ne    el2_reflect
     // Where E2H cannot be cleared, EL2's tables, traps and timers have another layout,
-    // which the fabric does not have.
+    // which the fabric does not know.
     mrs     x4, hcr_el2
     mov     x0, #-1
     tbnz    x4, #34, 1f
@@ -233,7 +234,7 @@ el2_reflect:
 
 // EL3, where the image was entered there and is all the firmware there is. One
 // call is served: EL3_WRITE stores w2 at x1, for the registers that only the
-// secure world may write. Any other gets PSCI's NOT_SUPPORTED.
+// secure world may write. Any other call gets PSCI's NOT_SUPPORTED.
     .balign 2048
 el3_vectors:
     .rept   16

@@ -95,7 +95,7 @@
     b       1b
     end_stuck stale_store_storm
 
-// Eight bytes over the end of each page.
+// Eight bytes across the end of each page.
     stuck   stale_store_storm_pages
 1:  mov     x3, #(4096 - 4)
 2:  str     x3, [x2, x3]
@@ -176,8 +176,8 @@
 
 // MMU and caches off. The words at x0 and x1 have lines of their own, which
 // the other side cleans and invalidates to the point of coherency. This core's
-// own dirty copies, which that would write over the answer, and which hide the
-// question from it, are gone before.
+// own dirty copies go first: that maintenance would write them over the answer,
+// and until then they hide the question.
     stuck   stale_mmu_off
     mrs     x5, sctlr_el1
     ldr     x6, =SCTLR_OFF
@@ -196,8 +196,8 @@
     str     x4, [x1]
     dsb     sy
     b       1b
-    // Whoever asked may have looked before the last answer: from here on caches
-    // may be written back over it.
+    // Whoever asked may have fetched the line before the last answer: from here
+    // on a cache may write it back over the answer.
 2:  dc      ivac, x1
     dsb     sy
     msr     sctlr_el1, x5

@@ -1,5 +1,5 @@
 //! The assembly of `boot/`, with the numbers that it shares with Rust and the
-//! functions that it enters. Nobody imports this.
+//! functions that it enters. Nothing imports this module.
 
 #![expect(unsafe_code, reason = "the assembly itself")]
 
@@ -37,8 +37,7 @@ global_asm!(
     ".set SPSR_EL2H, {spsr_el2h}",
     ".set MPIDR_AFFINITY, {affinity}",
     ".set EL3_WRITE, {el3_write}",
-    // A valid block: attribute 1, inner shareable, accessed, of its ASID alone,
-    // not for EL0.
+    // A valid block: attribute 1, inner shareable, accessed, not global, not for EL0.
     ".set EARLY_BLOCK, 1 | (1 << 2) | (3 << 8) | (1 << 10) | (1 << 11) | (1 << 54)",
     ".set FDT_MAGIC, 0xd00dfeed",
     ".set FDT_MAX_SIZE, 0x200000",

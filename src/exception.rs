@@ -32,8 +32,8 @@ pub extern "C" fn handle(frame: &mut Frame, vector: u64) {
     }
 }
 
-/// Notes an asynchronous abort, and goes on: what it says of the machine is for the
-/// report, and the operation that it belongs to is for the core to finish, or not.
+/// Notes an asynchronous abort for the report, and goes on: the operation that it
+/// belongs to is the core's to finish, or not.
 fn serror(frame: &Frame) {
     if let Some(core) = percpu::this() {
         core.status.serror.store(frame.esr, Ordering::Relaxed);
@@ -46,21 +46,21 @@ fn interrupt(frame: &mut Frame) {
         gic::acknowledge();
         return;
     };
-    let Some(interrupt) = gic::acknowledge_which() else {
+    let Some(interrupt) = gic::acknowledge() else {
         return;
     };
     core.status
         .interrupted_at
         .store(frame.elr, Ordering::Relaxed);
     core.status.interrupts.fetch_add(1, Ordering::Release);
-    // It can be called by interrupt from now on.
+    // From now on it can be called by interrupt.
     core.polls.store(false, Ordering::Relaxed);
     kdump::on_interrupt(core, frame, interrupt);
     leave_if_released(core, frame);
 }
 
-/// Lets a stale core out of its loop: those are leaves, so the link register
-/// is the way out.
+/// Lets a stale core out of its loop: all loops are leaves, so the link register is the
+/// way out.
 fn leave_if_released(core: &Core, frame: &mut Frame) -> bool {
     let released = core.request.load(Ordering::Acquire) == RELEASE && stuck::contains(frame.elr);
     if released {
@@ -110,7 +110,7 @@ fn note_fault(core: &Core, frame: &mut Frame) {
 /// Moves the mark to the instruction about to be executed, if it is an
 /// operation, and goes on stepping while in the routines.
 fn step(core: &Core, frame: &mut Frame) {
-    // On the way there and back, until the initiator says that it is enough.
+    // Also outside the routines, until the initiator switches stepping off.
     frame.spsr = (SPSR_EL1::SS::SET + SPSR_EL1::D::Unmasked).modify(frame.spsr);
     if !layout::routines().contains(&frame.elr) {
         return;

@@ -41,7 +41,7 @@ pub extern "C" fn primary_main(tree: Option<&'static Tree>, entry_el: u64) -> ! 
     }
 }
 
-/// Goes on where [`primary_main`] left: the boot core on its own stacks.
+/// Continues after [`primary_main`], on the boot core's own stacks.
 pub extern "C" fn boot_core_main() -> ! {
     match run() {
         Ok(()) => worker::command_loop(core(board::get().boot_cpu)),
@@ -61,7 +61,7 @@ fn run() -> Result<(), String> {
     let mut present = all;
     let mut missing = Vec::new();
     loop {
-        // Cores that are to be found never started must not be.
+        // Cores for the state `never-started` must not be started.
         let known = planned(board, &present, survey::machine(&board.platform)).ok();
         let mut states = known
             .iter()
@@ -79,10 +79,10 @@ fn run() -> Result<(), String> {
         }
         present = present.difference(&more.iter().map(|missing| missing.cpu).collect());
         missing.append(&mut more);
-        // Others take their place, who may be among those not started yet.
+        // Others take their place, which may not have been started yet.
         roles = planned(board, &present, errata::Machine::default())?.roles;
     }
-    // Only now have the cores said of what kind they are.
+    // Only now is it known of what kind the cores are.
     let plan = planned(board, &present, survey::machine(&board.platform))?;
     let roles = plan.roles;
     let up = present
@@ -106,7 +106,7 @@ fn run() -> Result<(), String> {
     )?;
     if left.is_none() {
         console::with(|out| {
-            // Writing to a console cannot fail: a dead line swallows it.
+            // Writing to a console cannot fail: a dead line swallows what is written.
             let _ = ktap::write_head(out, &plan);
         });
     }
@@ -120,7 +120,7 @@ fn run() -> Result<(), String> {
         report::note("cores that are stale since before this boot are so in the baseline too: only a run of a fresh boot of this machine, by compare, can tell whether they slow anything".into());
     }
     report::absent(absent.into_iter());
-    // From here on: until now the image has used maintenance of its own.
+    // Not earlier: until now the image has used maintenance of its own.
     fabric::inherit(&inherited);
     describe::oddities(&silent);
     describe::arm_watchdog(board, &plan);

@@ -1,4 +1,4 @@
-//! Which scenario: the plan, or the report's own `kdump`.
+//! Which scenario runs: the plan, or the report's own `kdump`.
 
 use spin::Mutex;
 use stalecore_model::{exit::ExitCode, options::Scenario};

@@ -19,19 +19,17 @@ use crate::{
     scenarios, stuck,
 };
 
-/// Enters Rust on a started core: the entry code passes on what `cores::start` gave
-/// PSCI.
+/// Enters Rust on a started core, whose `Core` the entry code passes on.
 pub extern "C" fn secondary_main(core: &'static Core) -> ! {
     init(core);
     command_loop(core)
 }
 
-/// Readies this core: interrupts, counters, identity. Without interrupts it still
-/// works.
+/// Readies this core: identity, interrupts, counters. It works even without interrupts.
 pub fn init(core: &'static Core) {
     core.identity.call_once(Identity::read);
-    // Before the interrupts: where EL2 takes them first, the core's own
-    // controller becomes a virtual one.
+    // Before the interrupts: where EL2 takes them first, the core's own interface
+    // becomes a virtual one.
     if let Err(why) = fabric::install(core) {
         println!("stalecore: CPU {}: {why}", core.index);
         exit::end(ExitCode::Harness);
@@ -45,7 +43,7 @@ pub fn init(core: &'static Core) {
     }
     core.mailbox.reset();
     core.set_state(None);
-    // From here an asynchronous abort is taken, and noted: it is what a broken
+    // From here on asynchronous aborts are taken and noted: they are what a broken
     // interconnect reports first.
     arch::serror_open();
     core.set_online(true);
@@ -54,8 +52,7 @@ pub fn init(core: &'static Core) {
 /// Carries out orders for ever.
 pub fn command_loop(core: &'static Core) -> ! {
     loop {
-        // Masked, so that an interrupt between the look and the wait still
-        // ends the wait.
+        // Masked, so that an interrupt between looking and waiting still ends the wait.
         arch::irq_mask();
         match core.mailbox.take() {
             Some(command) => {

@@ -17,8 +17,8 @@ fn main() {
     let path = out.join("stub.bin");
     fs::write(&path, stub).expect("OUT_DIR can be written");
     println!("cargo::rustc-link-arg-bins=/stub:{}", path.display());
-    // The loader would name the file of its symbols by a checksum of that, and with it
-    // of every path on the machine that built it.
+    // Otherwise the loader names its symbol file by a checksum of it, which depends on
+    // every path of the machine that built it.
     println!("cargo::rustc-link-arg-bins=/debug:none");
 
     println!("cargo::rerun-if-changed=build.rs");

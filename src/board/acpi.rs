@@ -9,11 +9,11 @@ use stalecore_model::{acpi, platform::Platform};
 use super::uefi;
 use crate::hal::memory::Window;
 
-/// Completes what the loader's device tree says with what the tables say that
-/// it points to, if it points to any; or what a kernel's says, as [`uefi`] does.
+/// Completes what the loader's device tree says from the ACPI tables that it points
+/// to, if any; what a kernel's device tree says is completed by [`uefi`].
 ///
 /// # Errors
-/// One line: the mapping crate's, or the reader's.
+/// One line, from the mapping or from the reader.
 pub fn complete(platform: Platform) -> Result<Platform, String> {
     if let Some(uefi) = platform.kexec.as_ref().and_then(|kexec| kexec.uefi) {
         return uefi::complete(platform, uefi);

@@ -26,11 +26,11 @@ use crate::{
     report::{self, recorder},
 };
 
-/// A stage of the watchdog: longer than anything between two refreshes.
+/// One stage of the watchdog: longer than anything between two refreshes.
 const STAGE_MS: u64 = 10_000;
 
-/// Arms the watchdog where there is one and a reset loses nothing, and says so;
-/// and says that there is none where nobody else would notice.
+/// Arms the watchdog if there is one and a reset loses nothing, and says so; where
+/// nothing else would notice a silent machine, says that there is none.
 pub fn arm_watchdog(board: &Board, plan: &Plan) {
     let alone = plan.roles.sentinel.is_none();
     if !recorder::is_on() {
@@ -54,7 +54,7 @@ pub fn arm_watchdog(board: &Board, plan: &Plan) {
 }
 
 /// Says what is odd about cores that are up: `silent` ones take no interrupt, and
-/// some have another idea of the counter's frequency.
+/// some give another frequency for the counter.
 pub fn oddities(silent: &CpuSet) {
     for cpu in silent.iter() {
         let why = percpu::core(cpu).trouble.get();

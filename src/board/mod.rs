@@ -1,4 +1,4 @@
-//! The board: what firmware says of it, set up once, and described.
+//! The board: what firmware says about it, set up once, and described.
 
 pub mod describe;
 mod setup;

@@ -47,6 +47,7 @@ const STACK: usize = 16 * 1024;
 const CONDUCTOR_STACK: usize = 128 * 1024;
 /// The stack of a core's exceptions: a few frames and a printed line.
 const EXCEPTION_STACK: usize = 16 * 1024;
+
 /// Everything known and set up.
 pub struct Board {
     /// What firmware says.
@@ -60,7 +61,7 @@ pub struct Board {
     /// The exception level of entry.
     pub entry_el: u64,
     buffers: Vec<Buffers>,
-    /// The stack of whoever conducts the run, until somebody does.
+    /// The stack for the conductor, until one takes it.
     conductor_stack: Mutex<Option<Pages>>,
     started: AtomicU64,
 }
@@ -97,8 +98,8 @@ impl Board {
             platform.uart = Some(*uart);
         }
         if entry_el == 3 {
-            // Whatever the description promises, nobody above is left to keep
-            // it: the image has taken EL3 over.
+            // The image has taken EL3 over: no firmware is left above it to keep what
+            // the description promises.
             platform.psci = None;
             for cpu in &mut platform.cpus {
                 cpu.start = Start::Pen;
@@ -135,7 +136,7 @@ impl Board {
         if let Some(kexec) = &platform.kexec
             && !kexec.may_use(&image)
         {
-            // It has been written there; that is all that will be.
+            // It has been written there already; nothing more will be.
             plan = Err(kexec.outside(&image));
         }
         let mut tables = Tables::new(fabric.is_some())?;
@@ -162,7 +163,7 @@ impl Board {
             .chain(kept_at)
             .collect();
         let built = build(&platform, &plan, boot_cpu, &taken, &mut tables);
-        // Whatever went wrong, from here it can be said.
+        // From here on, what went wrong can be reported.
         let el2_tables = tables.activate();
         if let Some(uart) = &platform.uart {
             open_console(uart);
@@ -210,20 +211,20 @@ impl Board {
         self.started.load(Ordering::Relaxed)
     }
 
-    /// Has this core, which is to conduct the run, go on in `conduct`, on a stack with
-    /// room for records: whichever core that is, as not every core that was meant to
-    /// may have come up. What it has done before is forgotten.
+    /// Has this core, which is to conduct the run, continue in `conduct`, on a stack with
+    /// room for records. Any core may be the one, as the core that was meant to conduct
+    /// may not have come up. Its stack so far is abandoned.
     pub fn conduct(&self, conduct: extern "C" fn() -> !) -> ! {
         let stack = self.conductor_stack.lock().take();
         stack.expect("one core conducts").run(conduct)
     }
 
-    /// Publishes the areas of these initiators, no more than the plan had that the
-    /// board was set up for; with the smallest line of the cores that are up. Each is
-    /// given `most` orders at once at most.
+    /// Publishes the areas of these initiators, at most as many as in the plan that the
+    /// board was set up for, with the smallest line of the cores that are up. Each is
+    /// given at most `most` orders at once.
     ///
     /// # Errors
-    /// A line larger than what the areas were laid out for.
+    /// A line is larger than the areas were laid out for.
     pub fn set_up_areas(&self, initiators: &CpuSet, most: usize) -> Result<(), String> {
         let (data_line, instruction_line, differ) = survey::smallest_lines();
         if data_line.max(instruction_line) > BUFFER_SIZE / 128 {
@@ -282,8 +283,8 @@ fn open_console(uart: &Uart) {
     }
 }
 
-/// Was semihosting allowed in arguments that are wrong elsewhere? Without it
-/// the error could not be told to the emulator.
+/// Is semihosting allowed in arguments that are otherwise wrong? Without it the
+/// emulator could not be told of the error.
 fn says_semihosting(bootargs: &str) -> bool {
     bootargs
         .split_ascii_whitespace()
@@ -317,8 +318,8 @@ fn build(
     for (index, cpu) in platform.cpus.iter().enumerate() {
         let talks = index == roles.conductor() || Some(index) == boot_cpu;
         let stack = if talks { CONDUCTOR_STACK } else { STACK };
-        // What overflows the exceptions' stack goes on below the guard page, frame by
-        // frame, and then reports: below it is what nobody needs.
+        // An overflow of the exceptions' stack goes on below the guard page, frame by
+        // frame, and is then reported: what lies there nobody needs.
         let scratch = arena.pages(tables, SCRATCH_SIZE, false)?.start();
         let guard = arena.end_of_used();
         let exceptions = arena.pages(tables, EXCEPTION_STACK, true)?.range();

@@ -17,7 +17,7 @@ use crate::hal::memory::Window;
 /// Completes what the kernel's device tree says.
 ///
 /// # Errors
-/// One line: what of UEFI's tables cannot be followed, or as the ACPI reader's.
+/// One line: which of UEFI's tables cannot be followed, or the ACPI reader's.
 pub fn complete(mut platform: Platform, uefi: Uefi) -> Result<Platform, String> {
     uefi.check()?;
     let window = Window::open()?;

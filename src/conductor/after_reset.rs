@@ -1,5 +1,5 @@
-//! A plan over several boots: what the flight recorder has kept of it is taken
-//! over, the case that was in flight is reported, and what is left is run.
+//! A plan over several boots: takes over what the flight recorder has kept of it,
+//! reports the case that was in flight, and runs what is left.
 
 use alloc::{
     string::{String, ToString},
@@ -60,7 +60,7 @@ impl Run<'_> {
         }
     }
 
-    /// What a reset proves of the case that it hit.
+    /// What a reset proves about the case that it hit.
     fn judge_lost(&self, case: &Case, flight: &Flight) -> (Verdict, String) {
         if self.was_told(case) {
             let why = "it had been reported when the machine was reset".to_string();
@@ -93,7 +93,7 @@ impl Run<'_> {
     /// The block report of a case that was in flight, as far as it was kept.
     fn describe_lost(&self, case: &Case, flight: &Flight) -> Block {
         let roles = &self.conductor.plan.roles;
-        // A mark of the case before says nothing of this one.
+        // A mark of the case before says nothing about this one.
         let site = flight.seen.site.filter(|site| {
             flight.seen.in_flight()
                 && (site.subject == case.subject || site.instruction == case.subject)
@@ -146,7 +146,7 @@ impl Run<'_> {
     }
 
     /// Searches for the culprits of cases that an earlier boot found blocked
-    /// and had no time to.
+    /// but had no time to search.
     pub(super) fn search_what_is_left(&mut self, group: &Group) -> Result<(), String> {
         let Some(left) = self
             .conductor
@@ -176,7 +176,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Resets the machine: the next boot goes on. Returns where that fails, or
+    /// Resets the machine: the next boot goes on. Returns only if that fails or
     /// nothing is left to do.
     pub(super) fn reset(&mut self) {
         let plan = &self.conductor.plan;

@@ -43,8 +43,8 @@ impl Run<'_> {
             (_, StaleState::NeverStarted) => Some("a core is started but once in a boot".into()),
             _ => None,
         };
-        // What an earlier boot has tried already. A trial without an end is one
-        // that the machine had to be reset for.
+        // What an earlier boot has tried already. A trial without an end is one in
+        // which the machine had to be reset.
         let mut kept = recorder::trials(case.number).into_iter();
         while why.is_none()
             && let Some(tried) = search.trial()
@@ -103,7 +103,7 @@ impl Run<'_> {
             }
             trial.blocked = Some(blocked);
             report::keep_trial(&trial);
-            // A search among many cores is long, and nothing else tells that it
+            // A search among many cores takes long, and nothing else shows that it
             // goes on.
             if !blocked {
                 report::note(format!(
@@ -148,9 +148,9 @@ impl Run<'_> {
         entered: &mut StaleSet,
         baseline: bool,
     ) {
-        // First of all, should nothing more come: until this is out nobody executes a
+        // First of all, as nothing more may come out: until this has, nobody executes a
         // barrier, maintenance or a call to firmware.
-        let place = sentinel::place(case, held);
+        let place = case.place(&held.seen);
         report::record(&Record::Block(sentinel::describe(
             case,
             held,
@@ -182,15 +182,15 @@ impl Run<'_> {
         self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
     }
 
-    /// A core stays away after a block: that is part of the finding, and the end of
-    /// the run.
+    /// A core does not come back after a block: that is part of the finding, and the
+    /// end of the run.
     pub(super) fn lost_after_block(&mut self, why: &str) {
         report::note(format!("after the block: {why}; nothing more can be run"));
         self.ended = true;
     }
 
-    /// Has EL2 complete the operation, unless the machine is to be reset for it
-    /// as silicon has to be.
+    /// Has EL2 complete the operation, unless the machine is to be reset instead, as
+    /// silicon has to be.
     fn forces_completion(&self, held: &Held) -> bool {
         self.conductor.after_block == AfterBlock::End && escalation::force_complete(held)
     }
@@ -200,7 +200,7 @@ impl Run<'_> {
         self.conductor.after_block == AfterBlock::Reset && recorder::is_on()
     }
 
-    /// Lets a held operation go without a report, for the bisection.
+    /// Releases a held operation without a report, for the bisection.
     fn let_go(&mut self, held: &Held, entered: &mut StaleSet) {
         let patience = Patience {
             deadline_ms: self.conductor.plan.deadline_ms,
@@ -210,7 +210,7 @@ impl Run<'_> {
         self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
     }
 
-    /// Do the initiators finish what they were asked, now that one was let go?
+    /// Do the initiators finish what they were asked, now that one was released?
     fn comes_back(&self) -> bool {
         let initiators: CpuSet = self
             .conductor
@@ -223,7 +223,7 @@ impl Run<'_> {
         loop {
             match sentinel::watch(&initiators, self.conductor.plan.deadline_ms) {
                 Watched::Returned => return true,
-                // The next operation of the same case: let go too.
+                // The next operation of the same case: released too.
                 Watched::Held(held) if self.forces_completion(&held) => {}
                 Watched::Held(_) => return false,
             }

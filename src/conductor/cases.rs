@@ -37,23 +37,23 @@ use crate::{
 
 /// What a visit to a state brings.
 pub(super) struct Visit {
-    /// Of the cases that returned, in order.
+    /// What was measured of the cases that returned, in order.
     pub(super) done: Vec<Box<Measured>>,
-    /// The next did not.
+    /// The next case, if it did not return.
     pub(super) held: Option<Held>,
 }
 
-/// How often a visit is begun anew, as the empty block was held up.
+/// How often a visit is tried, if the empty block is held up.
 const VISITS: usize = 3;
 
 /// Samples of the empty block in each visit.
 const OF_EMPTY: u32 = 16;
 
-/// How much longer the sentinel sleeps than the initiators: its waking is not to be what
-/// comes before the operation.
+/// How much longer the sentinel sleeps than the initiators, so that its waking does not
+/// come just before the operation.
 const DOZES_ON_MS: u64 = 20;
 
-/// Sleeps, but for what the watchdog wants.
+/// Sleeps, waking only to refresh the watchdog.
 fn doze(own: &Core, begun: u64, ms: u64) {
     let mut slept = 0;
     while slept < ms {
@@ -68,7 +68,7 @@ impl Run<'_> {
     /// does not return.
     ///
     /// # Errors
-    /// The empty block does not: nothing in it could hold it up but that it is not run.
+    /// The empty block does not return: only a core that is not run can be held up there.
     pub(super) fn visit(
         &mut self,
         cases: &[Case],
@@ -110,7 +110,7 @@ impl Run<'_> {
                 held = Some(at);
                 break;
             }
-            // No operation: the core is not run. It is waited for, and no more.
+            // Only the empty block: the core is not run. Nothing to do but wait for it.
             let plan = &self.conductor.plan;
             at_rest(&plan.roles.initiators, 10 * plan.deadline_ms)?;
             return Ok(None);
@@ -127,7 +127,7 @@ impl Run<'_> {
                 break;
             };
             measured.set_empty(empty);
-            // Of rounds that confirm, one late sample is enough.
+            // In rounds that confirm, one late sample is enough.
             let counts = matches!(effort, Effort::Case(part) if part.nth < part.of);
             if measured.cut && counts && !self.cut.contains(&case.number) {
                 self.cut.push(case.number);
@@ -146,8 +146,8 @@ impl Run<'_> {
         Ok(Some(Visit { done, held }))
     }
 
-    /// Adds what is measured of a case behind dwells, if that is wanted; what did not
-    /// return, if one did not.
+    /// Adds what is measured of a case behind dwells, if that is wanted; returns the
+    /// operation that did not return, if any.
     fn dwells(
         &mut self,
         case: &Case,
@@ -205,7 +205,7 @@ impl Run<'_> {
             counter: self.conductor.judge.counter,
             batch: batch_of(case.subject, self.conductor.judge.counter),
             sweep,
-            // What was late with its steps may be so without, and has no mark inside then.
+            // What was late with steps may be late without, and then has no mark inside.
             stepped: first || real && self.cut.contains(&case.number),
             stale: stale.len() as u32,
             cpu_off_hold: real && stuck::row(case.state).hold.is_some(),
@@ -227,8 +227,8 @@ impl Run<'_> {
         }
     }
 
-    /// Has the initiators carry out orders, and adds what they bring back; what did not
-    /// return, if one did not.
+    /// Has the initiators carry out orders, and adds what they bring back; returns the
+    /// operation that did not return, if any.
     fn hand_over(&mut self, orders: &[Order], done: &mut Vec<Box<Measured>>) -> Option<Held> {
         let (first, last) = (orders.first()?.case, orders.last()?.case);
         let initiators = self.conductor.plan.roles.initiators;
@@ -254,7 +254,7 @@ impl Run<'_> {
             Watched::Returned => (orders.len(), None),
             Watched::Held(held) => {
                 jobs().for_each(Job::stop);
-                // One that was held up behind the last has not come back either.
+                // A core held up behind its last operation has not come back either.
                 let done = jobs().map(Job::done).min().unwrap_or(0);
                 (done.min(orders.len() - 1), Some(held))
             }
@@ -283,7 +283,7 @@ impl Run<'_> {
         }
     }
 
-    /// Says what asynchronous aborts cores have taken since they were told of last.
+    /// Reports the asynchronous aborts that cores have taken since the last report.
     fn tell_serrors(&mut self, case: usize) {
         let all = percpu::all();
         let count = all.iter().map(|core| core.serrors().0).sum();
@@ -303,8 +303,8 @@ impl Run<'_> {
         }
     }
 
-    /// Lets the initiators see the end of what they have posted, and make visible what
-    /// was left that way on purpose, now that every core answers.
+    /// Has the initiators wait for what they have posted, and make visible what was left
+    /// invisible on purpose, now that every core answers.
     pub(super) fn drain(&self) -> Result<(), String> {
         let own = percpu::this().map(|c| c.index);
         let initiators = self.conductor.plan.roles.initiators;
@@ -324,7 +324,7 @@ impl Run<'_> {
         }
     }
 
-    /// Lets released stale cores execute the newest code.
+    /// Has released stale cores execute the newest code.
     pub(super) fn check_released(
         &self,
         stale: &CpuSet,
@@ -336,7 +336,7 @@ impl Run<'_> {
             return Ok(None);
         };
         if self.conductor.plan.roles.initiators.len() != 1 {
-            return Ok(None); // whose code is newest is not known
+            return Ok(None); // nobody knows whose code is newest
         }
         let newest = areas.newest();
         let here: CpuSet = stale.iter().filter(|cpu| core(*cpu).is_online()).collect();
@@ -363,7 +363,7 @@ impl Run<'_> {
     }
 }
 
-/// Waits until the initiators have done what they were asked, which holds nothing up.
+/// Waits until the initiators have done what they were asked, none of it an operation.
 fn at_rest(initiators: &CpuSet, deadline_ms: u32) -> Result<(), String> {
     match sentinel::watch(initiators, deadline_ms) {
         Watched::Returned => Ok(()),

@@ -10,9 +10,9 @@ use crate::cores::mark::Phase;
 pub(super) enum Effort {
     /// This part of its samples, with no core stale.
     Baseline(Part),
-    /// This part of its samples; with the first comes all that is done once.
+    /// This part of its samples; the first part includes all that is done only once.
     Case(Part),
-    /// As much as shows again what blocked.
+    /// Enough to show again what blocked.
     Trial {
         /// Samples per class.
         samples: u32,
@@ -46,11 +46,11 @@ impl Part {
     /// The first round.
     pub(super) const FIRST: Self = Self::nth(0, ROUNDS);
 
-    /// Samples of a round that confirms, of which there are many, at most.
+    /// At most so many samples in a round that confirms, of which there are many.
     const TO_CONFIRM: u32 = 5;
 
-    /// Into how many parts the time for a class is split: of one that confirms it is far
-    /// less, and a sample that takes longer is the only one.
+    /// Into how many parts the time for a class is split. A round that confirms has far
+    /// less time, and a sample that takes longer than that is its only one.
     pub(super) fn times(self) -> u32 {
         let of = self.of as u32;
         match self.nth < self.of {
@@ -59,8 +59,8 @@ impl Part {
         }
     }
 
-    /// How many of so many samples; one at least. Behind the last part come rounds that
-    /// confirm.
+    /// How many of `samples` this part takes, at least one. After the last part come
+    /// rounds that confirm.
     pub(super) fn share(self, samples: u32) -> u32 {
         let upto = |nth: usize| u64::from(samples) * nth as u64 / self.of as u64;
         let nth = self.nth.min(self.of - 1);
@@ -73,7 +73,7 @@ impl Part {
 }
 
 impl Effort {
-    /// Is it the first visit of a case or its baseline, with which comes what is done once?
+    /// Is it the first visit of a case or its baseline, which includes what is done once?
     pub(super) fn is_first(self) -> bool {
         matches!(self, Self::Baseline(part) | Self::Case(part) if part.nth == 0)
     }
@@ -84,7 +84,7 @@ impl Effort {
     /// that blocks now and then may come later the next time.
     const FOR_EACH: u32 = 8;
 
-    /// Of a trial after this block, in a plan of so many samples.
+    /// The effort of a trial after this block, in a plan of so many samples.
     pub(super) fn of_trial(held: &Held, samples: u32, sweep: bool) -> Self {
         let until = u32::try_from(held.seen.returned).unwrap_or(u32::MAX);
         let wanted = until.saturating_mul(Self::FOR_EACH).max(Self::FEWEST);

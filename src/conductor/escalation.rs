@@ -1,7 +1,7 @@
-//! Climbs the release ladder: when an operation does not return, one thing after the
-//! other is tried on the stale cores, each timed, until its mark moves. What
-//! released it is the finding; so the first is to do nothing, as what returns then
-//! was let go by nobody.
+//! Climbs the release ladder: when an operation does not return, one thing after
+//! another is tried on the stale cores, each timed, until the operation's mark moves.
+//! What released it is the finding; so the first rung is to do nothing: what returns
+//! then was released by nobody.
 
 use core::sync::atomic::Ordering;
 
@@ -19,23 +19,23 @@ use crate::{
     stuck::{self, Release, StaleSet},
 };
 
-/// How long a rung may take to show, in milliseconds: a quarter of the
-/// operation's deadline, within these. An emulated core that was let go must
+/// How long the effect of a rung may take to show, in milliseconds: a quarter of the
+/// operation's deadline, within these limits. An emulated core that was released must
 /// first get its turn on the host.
 const TIMEOUT_MS: (u64, u64) = (600, 1000);
 
-/// How long each thing is waited for, in milliseconds.
+/// How long to wait, in milliseconds.
 #[derive(Clone, Copy)]
 pub struct Patience {
-    /// What an operation may take.
+    /// How long an operation may take.
     pub deadline_ms: u32,
-    /// For the operation to return by itself, if that was asked for.
+    /// How long to wait for it to return by itself, if that was asked for.
     pub wait_ms: Option<u32>,
 }
 
-/// One rung after the other until the held operation's mark moves. Did it? `tried` is
-/// told of each before the next: a rung may hold up the core that climbs, as an
-/// interrupt is sent behind a barrier and firmware, which is asked last, does
+/// Climbs one rung after another until the held operation's mark moves. Did it? `tried`
+/// is told of each rung before the next: a rung may hold up the core that climbs, as an
+/// interrupt is sent behind a barrier, and firmware, which is asked last, does
 /// maintenance of its own.
 pub fn escalate(
     held: &Held,
@@ -48,7 +48,7 @@ pub fn escalate(
     let own = &core(held.cpu).mark;
     let mut moves = |rung: &str, start, timeout_ms| {
         let released = clock::wait_ms(timeout_ms, || {
-            // A long wait is no silence, neither to the watchdog nor at the console.
+            // A long wait must not look like silence to the watchdog or on the console.
             watchdog::refresh();
             report::waiting(mark::case());
             own.read().sequence != held.seen.sequence
@@ -60,7 +60,7 @@ pub fn escalate(
         });
         released
     };
-    // By itself: as long as a rung may take to have the credit, or as was asked for.
+    // By itself: within the moment in which no rung gets the credit, or as was asked for.
     let wait_ms = patience.wait_ms.map_or(held.waited_ms / MOMENT, u64::from);
     if moves(WAITED, held.at, wait_ms) {
         return true;
@@ -78,7 +78,7 @@ pub fn escalate(
     false
 }
 
-/// Does what a rung is; `false` where it is none for this state or machine.
+/// Does what a rung stands for; `false` where this state or machine does not have it.
 fn step(rung: fabric::Rung, entered: &mut StaleSet) -> bool {
     let release = stuck::row(entered.state).release;
     match rung {
@@ -96,7 +96,7 @@ fn step(rung: fabric::Rung, entered: &mut StaleSet) -> bool {
         fabric::Rung::El2 => return false,
         fabric::Rung::Psci if matches!(release, Release::CpuOn) => {
             for cpu in entered.cpus.iter() {
-                // One that does not start is missed when all are released.
+                // A core that does not start is noticed when all are released.
                 let _ = start::start(core(cpu));
             }
         }
@@ -106,7 +106,7 @@ fn step(rung: fabric::Rung, entered: &mut StaleSet) -> bool {
 }
 
 /// Where nothing released it: has EL2 complete the operation, so that the rest of
-/// the plan can be run. On silicon there is no such thing.
+/// the plan can be run. Silicon offers no such thing.
 pub fn force_complete(held: &Held) -> bool {
     if !at_el2::is_on() {
         return false;

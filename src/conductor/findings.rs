@@ -1,10 +1,10 @@
-//! What was measured of a case, and the record that comes of it.
+//! What was measured of a case, and the record made from it.
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::Verdict,
+    glossary::{Subject, Verdict},
     histogram::Histogram,
     options::Milli,
     plan::Case,
@@ -33,7 +33,7 @@ pub struct Measured {
     unseen: Option<usize>,
     /// The time for some of it was over before all was done.
     pub cut: bool,
-    /// Why nothing was: what it needs is not here.
+    /// What was missing, if nothing could be measured.
     lacks: Option<String>,
     /// CPU, what its code had to return and what it did.
     pub stale_code: Option<(usize, u16, u16)>,
@@ -49,7 +49,7 @@ struct Medians {
 }
 
 impl Measured {
-    /// Nothing, as what it takes is not here.
+    /// Nothing, as something that it needs is missing.
     pub fn lacking(why: String) -> Self {
         Self {
             lacks: Some(why),
@@ -66,7 +66,7 @@ impl Measured {
         self.fault = self.fault.or(one.fault);
     }
 
-    /// Says what the empty block took beside what was measured.
+    /// Sets how long the empty block took beside what was measured.
     pub fn set_empty(&mut self, ticks: u64) {
         for medians in &mut self.medians {
             medians.empty = ticks;
@@ -78,7 +78,7 @@ impl Measured {
         self.issue.quantile(500).unwrap_or(0)
     }
 
-    /// Did it return, and do what it was to?
+    /// Did it return, and do what it should?
     pub const fn is_clean(&self) -> bool {
         self.fault.is_none()
             && self.stale_code.is_none()
@@ -119,8 +119,8 @@ impl Measured {
     }
 }
 
-/// A case, what was measured of it in its first rounds and of its baseline, and the
-/// same in those that were to confirm what the first showed.
+/// A case, what was measured of it and of its baseline in the first rounds, and the
+/// same in the rounds that were to confirm what those showed.
 pub(super) struct Series<'a> {
     pub(super) case: &'a Case,
     pub(super) done: Box<Measured>,
@@ -131,7 +131,7 @@ pub(super) struct Series<'a> {
 }
 
 impl Series<'_> {
-    /// Did it return, do what it was to, and was everybody where they were to be?
+    /// Did it return, do what it should, and was every core where it should be?
     pub(super) const fn is_clean(&self) -> bool {
         self.done.is_clean() && self.doubt.is_none()
     }
@@ -145,7 +145,7 @@ impl Series<'_> {
             self.done.absorb(*done);
             return;
         }
-        // What confirms a time may find worse.
+        // A round that is to confirm a time may find something worse.
         self.done.fault = self.done.fault.or(done.fault);
         self.done.stale_code = self.done.stale_code.or(done.stale_code);
         let Some(base) = base else { return };
@@ -185,15 +185,15 @@ pub struct Judge {
     pub resolution: u64,
     /// The slow-down above which a case is `slowed`.
     pub threshold: Milli,
-    /// How many cases are judged so.
+    /// How many cases are judged this way.
     pub family: usize,
 }
 
-/// Takes the initiators' results of their order `nth` together.
+/// Combines the initiators' results of their order `nth`.
 pub fn collect(initiators: &CpuSet, nth: usize) -> Measured {
     let mut all = Measured::default();
     for cpu in initiators.iter() {
-        // Returned, so nobody holds the lock.
+        // They have returned, so nobody holds the lock.
         let Some(results) = core(cpu).job.get().and_then(|job| job.results(nth)) else {
             continue;
         };
@@ -255,7 +255,7 @@ impl Judge {
         first.is_some_and(|rounds| rounds.is_candidate(self.resolution, self.threshold))
     }
 
-    /// The class that all of these are to be confirmed by, if it is one.
+    /// The one class by which all of these are to be confirmed, if there is one.
     pub(super) fn class<'a>(
         &self,
         mut series: impl Iterator<Item = &'a Series<'a>>,
@@ -269,13 +269,13 @@ impl Judge {
             .then_some(class)
     }
 
-    /// Can the rounds to confirm it still do so?
+    /// Can further rounds still confirm it?
     pub(super) fn is_open(&self, series: &Series<'_>) -> bool {
         let fresh = self.fresh(series);
         fresh.is_none_or(|rounds| rounds.is_open(self.resolution, self.threshold, self.family))
     }
 
-    /// The rounds that were to confirm it, of the class that decides.
+    /// The rounds that were to confirm it, in the class that decides.
     fn fresh(&self, series: &Series<'_>) -> Option<Rounds> {
         let [base, done] = series.fresh.as_ref()?;
         done.rounds(self.first(series)?.class, Some(base))
@@ -284,7 +284,7 @@ impl Judge {
     /// The record of a case that returned, and of the fault that it took, if
     /// it took one.
     pub(super) fn record(&self, series: Series<'_>) -> (CaseRecord, Option<Fault>) {
-        // Fewer were enough to see that nothing is certain, and say less.
+        // Fewer rounds sufficed to see that nothing is certain, but say less.
         let fresh = self
             .fresh(&series)
             .filter(|fresh| fresh.case.len() >= ROUNDS);
@@ -333,7 +333,7 @@ impl Judge {
         (record.verdict, record.why) = if let Some(why) = done.lacks {
             (Verdict::Skipped, Some(why))
         } else if let Some((cpu, registers, returned)) = done.fault {
-            fault = Some(fault_record(case, cpu, registers, returned));
+            fault = Some(fault_record(case, case.subject, cpu, registers, returned));
             (Verdict::Faulted, None)
         } else if let Some((cpu, expected, seen)) = done.stale_code {
             let why = format!(
@@ -359,10 +359,17 @@ impl Judge {
     }
 }
 
-fn fault_record(case: &Case, cpu: usize, [esr, far, elr]: [u64; 3], returned: i64) -> Fault {
+/// The record of a fault that `op` took in a case.
+pub fn fault_record(
+    case: &Case,
+    op: Subject,
+    cpu: usize,
+    [esr, far, elr]: [u64; 3],
+    returned: i64,
+) -> Fault {
     Fault {
         n: case.number as u32,
-        op: case.subject,
+        op,
         initiator: cpu as u32,
         esr: Hex(esr),
         syndrome: syndrome::describe(esr),

@@ -77,12 +77,12 @@ impl Run<'_> {
     /// The stale cores of a group: those of the plan that can be in its state.
     pub(super) fn stale(&self, state: StaleState) -> CpuSet {
         let stale = self.conductor.plan.roles.stale.intersection(&self.present);
-        // Where a core shows itself, or looks for its way out, by an interrupt.
+        // Does a core show itself, or find its way out, by an interrupt?
         let by_interrupt = stuck::row(state).proof == Proof::Interrupt
             || matches!(state, StaleState::WfiMasked | StaleState::CpuSuspend);
         let can = |cpu: &usize| match state {
             StaleState::NeverStarted => !core(*cpu).is_online(),
-            // One that takes none can show nothing there.
+            // A core that takes none can show nothing there.
             _ => !(by_interrupt && core(*cpu).polls()),
         };
         stale.iter().filter(can).collect()
@@ -142,8 +142,8 @@ impl Run<'_> {
         }
     }
 
-    /// A group: its cases in rounds, and what came of them. Where nobody is left to judge
-    /// the cases before the one that does not return, each by itself.
+    /// Runs a group: its cases in rounds, and what came of them. Without a sentinel each
+    /// case by itself: behind one that does not return, nobody could judge those before.
     fn group(&mut self, group: &Group) -> Result<(), String> {
         let alone = self.conductor.plan.roles.sentinel.is_none();
         if alone && group.state != StaleState::NeverStarted {
@@ -157,15 +157,16 @@ impl Run<'_> {
         self.run_in_state(group, &group.cases)
     }
 
-    /// Is what the cores do in a part of a round used up by one case, so that each needs
+    /// Does one case use up what the cores do in a part of a round, so that each needs
     /// its own entry into the state?
     pub(super) fn is_used_up(group: &Group, parked: bool) -> bool {
         let passes = stuck::row(group.state).hold.is_some() && !parked;
         passes || group.line.needs_stale_core()
     }
 
-    /// Cases under one entry into the state, or each under its own, and again after each
-    /// that blocked and was released; then further rounds of those that returned.
+    /// Runs cases under one entry into the state, or each under its own, with a new entry
+    /// after each that blocked and was released; then further rounds of those that
+    /// returned.
     fn run_in_state(&mut self, group: &Group, cases: &[Case]) -> Result<(), String> {
         let never_started = group.state == StaleState::NeverStarted;
         let mut baselines = Vec::new().into_iter();
@@ -195,13 +196,13 @@ impl Run<'_> {
             true => Ok(()),
             false => self.rounds(group, &mut series),
         };
-        // Whatever became of that, what was measured counts.
+        // Even if that failed, what was measured counts.
         self.judge(series);
         further
     }
 
-    /// Enters the state once, runs cases until the end or a block, lets the
-    /// cores go; how many cases that were. What returned is added to the series, each
+    /// Enters the state once, runs cases until the end or a block, releases the cores;
+    /// returns how many cases were run. Those that returned are added to the series, each
     /// with the next of the baselines.
     fn run_cases<'a>(
         &mut self,
@@ -310,13 +311,13 @@ impl Run<'_> {
     /// does not come up has no role from then on.
     ///
     /// # Errors
-    /// It was an initiator.
+    /// A core that does not come up is an initiator.
     pub fn start_everybody(&mut self) -> Result<(), String> {
         let all = CpuSet::first(percpu::all().len());
         let missing = start::start_all(&self.present);
         let cpus: CpuSet = missing.iter().map(|missing| missing.cpu).collect();
         self.present = self.present.difference(&cpus);
-        // What was left by a kernel was found before anything ran.
+        // Cores that a kernel left stuck were found before anything ran.
         report::absent(missing.into_iter().map(|missing| missing.told(false)));
         let initiators = cpus.intersection(&self.conductor.plan.roles.initiators);
         if !initiators.is_empty() {
@@ -332,7 +333,7 @@ impl Run<'_> {
     /// Goes on without those of the stale cores that did not come back.
     ///
     /// # Errors
-    /// `why`, if it is none of them that is missing.
+    /// `why`, if none of them is missing.
     pub(super) fn go_on_without(&mut self, stale: &CpuSet, why: &str) -> Result<(), String> {
         let away = |cpu: &usize| !core(*cpu).is_online() || !core(*cpu).mailbox.is_done();
         let lost: CpuSet = stale.iter().filter(away).collect();

@@ -79,7 +79,7 @@ impl Run<'_> {
         }
         let strict = self.conductor.max_slowdown.is_some();
         console::with(|out| {
-            // Writing to a console cannot fail: a dead line swallows it.
+            // Writing to a console cannot fail: a dead line swallows what is written.
             let _ = ktap::write_tree(out, &self.conductor.plan, strict, |case| {
                 self.outcomes
                     .get(&case.number)
@@ -102,7 +102,7 @@ impl Run<'_> {
     }
 }
 
-/// Who makes what comes of a case, where it is not the machine's own cores.
+/// What makes the outcome of a case, where it is not the machine's own cores.
 fn made_by(case: &Case) -> Option<Maker> {
     Maker::of(case.subject, fabric::is_on())
 }

@@ -49,12 +49,12 @@ pub struct Run<'a> {
     pub(super) reported: CpuSet,
     /// The cores that answer, as far as is known.
     pub(super) present: CpuSet,
-    /// Asynchronous aborts that have been told of.
+    /// Asynchronous aborts that have been reported.
     pub(super) serrors: u64,
-    /// The culprits of cases before, for the next search to look into first.
+    /// The culprits of earlier cases, which the next search tries first.
     pub(super) suspects: Vec<CpuSet>,
-    /// How long fresh rounds have been made, in milliseconds, and how many cases were
-    /// left unconfirmed for it.
+    /// How long rounds that confirm have taken, in milliseconds, and how many cases were
+    /// left unconfirmed because of that.
     pub(super) confirming_ms: u64,
     pub(super) unconfirmed: usize,
     /// The cases whose time was over before all their samples were taken.
@@ -64,7 +64,7 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run of which nothing has been done yet.
+    /// A run that has not begun.
     pub fn new(conductor: &'a Conductor) -> Self {
         Self {
             conductor,

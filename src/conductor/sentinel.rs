@@ -1,6 +1,6 @@
-//! Watches operations in flight: plain loads, its own counter, and what it sees
-//! written to the flight recorder. No maintenance, no DSB, no lock that another
-//! core holds.
+//! Watches operations in flight by plain loads and its own counter, and writes what it
+//! sees to the flight recorder. No maintenance, no DSB, no lock that another core
+//! holds.
 
 use alloc::{format, string::String, vec::Vec};
 use core::sync::atomic::Ordering;
@@ -44,20 +44,20 @@ pub struct Held {
 }
 
 impl Held {
-    /// Had its operation returned, and the core stopped before the next? What it had
-    /// posted may hold it up.
+    /// Has its operation returned, and the core stopped before the next? What it posted
+    /// may hold it up.
     pub const fn is_behind(&self) -> bool {
         !self.seen.in_flight()
     }
 }
 
-/// How many deadlines an initiator may be between two operations: it needs nothing
-/// there but to run, and an emulator may not let it for a while.
+/// How many deadlines an initiator may spend between two operations: there it only has
+/// to run, but an emulator may not let it for a while.
 const BETWEEN: u64 = 4;
 
-/// Watches the initiators until each has done what it was asked, or the mark
-/// of one has not moved for the deadline. The recorder then knows: should the machine
-/// be reset before anything is said, that was a block.
+/// Watches the initiators until each has done what it was asked, or the mark of one has
+/// not moved for the deadline. The recorder is told of that: if the machine is reset
+/// before anything is reported, it was a block.
 pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
     let mut watched: Vec<(usize, u64, u64)> = initiators
         .iter()
@@ -77,14 +77,14 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
                 *sequence = seen.sequence;
                 *since = clock::now();
                 report::running(mark::case());
-                // Should the machine be reset now, it is this one that was under way.
+                // If the machine is reset now, this is the case that was under way.
                 if case != mark::case() {
                     case = mark::case();
                     recorder::set_in_flight(*cpu, seen);
                 }
                 continue;
             }
-            // Only one that has stood still for a moment is worth its time.
+            // Only a mark that has stood still for a moment is worth recording.
             if seen.in_flight() && recorded != Some((*cpu, seen.sequence)) {
                 recorded = Some((*cpu, seen.sequence));
                 recorder::set_in_flight(*cpu, seen);
@@ -114,12 +114,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
     }
 }
 
-/// Where the held operation is: `flush_icache_range+92`.
-pub fn place(case: &Case, held: &Held) -> String {
-    case.place(&held.seen)
-}
-
-/// The block report: from plain loads alone, before anything is done about it.
+/// The block report, from plain loads alone, before anything is done about the block.
 /// `baseline` says that every other core was parked.
 pub fn describe(
     case: &Case,
@@ -174,7 +169,7 @@ fn states(held: &Held, entered: &StaleSet, roles: &Roles, inherited: &CpuSet) ->
         } else if entered.cpus.contains(cpu) {
             let at = entered
                 .shown_by(cpu)
-                // One that takes no interrupt was hit by none.
+                // A core that takes no interrupt was not hit by one.
                 .filter(|_| entered.state != StaleState::DeviceStuck)
                 .map(|at| format!("{}", symbols::At(at)))
                 .into_iter()
@@ -208,8 +203,8 @@ fn states(held: &Held, entered: &StaleSet, roles: &Roles, inherited: &CpuSet) ->
     states
 }
 
-/// Adds the asynchronous aborts that a core has taken; of the core that runs this,
-/// also one that it is about to take. Others' ISR_EL1 cannot be asked.
+/// Adds the asynchronous aborts that a core has taken; for the core that runs this,
+/// also a pending one. The ISR_EL1 of other cores cannot be read.
 fn with_serrors(core: &Core, state: CoreState) -> CoreState {
     let mut proof = state.proof;
     let (count, esr) = core.serrors();

@@ -15,8 +15,8 @@ use crate::hal::{
     watchdog,
 };
 
-/// How long cores may take to enter, to answer and to come back: emulated,
-/// all of them may share one core of the host.
+/// How long cores may take to enter, to answer and to come back: emulated cores may
+/// all share one core of the host.
 fn timeout(cpus: &CpuSet) -> Deadline {
     Deadline::after_ms(5000 + 100 * cpus.len() as u64)
 }

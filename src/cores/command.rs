@@ -2,7 +2,7 @@
 
 use stalecore_model::glossary::{LineState, StaleState};
 
-/// What a core can be asked.
+/// What a core can be asked to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Command {
@@ -56,7 +56,7 @@ impl StaleOrder {
         self.state as usize | (self.line as usize) << 8 | self.nth << 16 | self.of << 32
     }
 
-    /// From an argument; `None` if it names what there is not.
+    /// From an argument; `None` if it names no state or line.
     pub fn unpack(argument: usize) -> Option<Self> {
         Some(Self {
             state: StaleState::from_number((argument & 0xff) as u8)?,

@@ -13,7 +13,7 @@ use crate::hal::{
     registers::{PMCR_EL0, REVIDR_EL1},
 };
 
-/// What a core says of itself; equal on cores of one kind.
+/// What a core says about itself; equal on cores of one kind.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
     /// MIDR_EL1.
@@ -49,7 +49,7 @@ impl Identity {
                 ccsidr.push(arch::ccsidr_el1(selected));
             }
         }
-        // 0 is none, 15 not an architected one.
+        // 0: none; 15: not an architected one.
         let pmu_version = ID_AA64DFR0_EL1.read(ID_AA64DFR0_EL1::PMUVer);
         let pmu = (!matches!(pmu_version, 0 | 15)).then(|| PMCR_EL0.read(PMCR_EL0::N) as u32);
         Self {
@@ -64,7 +64,7 @@ impl Identity {
         }
     }
 
-    /// The record of cores that say this of themselves.
+    /// The record of cores that say this about themselves.
     pub fn record(&self, cpus: CpuSet, mpidr: Vec<Hex>) -> Cores {
         Cores {
             cpus,
@@ -81,12 +81,12 @@ impl Identity {
     }
 }
 
-/// Bytes of a data line that CTR_EL0 (DminLine) gives.
+/// Bytes of a data line, by CTR_EL0.DminLine.
 pub const fn data_line(ctr: u64) -> usize {
     4 << ((ctr >> 16) & 0xf)
 }
 
-/// Bytes of an instruction line that CTR_EL0 (IminLine) gives.
+/// Bytes of an instruction line, by CTR_EL0.IminLine.
 pub const fn instruction_line(ctr: u64) -> usize {
     4 << (ctr & 0xf)
 }

@@ -1,4 +1,4 @@
-//! What an initiator is asked to do, and what comes of it.
+//! What an initiator is asked to measure, and its results.
 
 use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,13 +12,13 @@ use stalecore_model::{
 };
 use stalecore_routines::counter::Counter;
 
-/// What an initiator is to do, one order after the other, and what comes of each.
+/// What an initiator is to do, one order after the other, and the results of each.
 pub struct Job {
     orders: Mutex<Vec<Order>>,
     results: Box<[Mutex<Results>]>,
     /// How many orders are done.
     done: AtomicUsize,
-    /// Are those that are left to be left?
+    /// Are the remaining orders to be dropped?
     stopped: AtomicBool,
 }
 
@@ -33,7 +33,7 @@ pub struct Order {
     pub line: LineState,
     /// Samples per class.
     pub samples: u32,
-    /// In how many parts a case takes its samples, of which these are one; each has its
+    /// In how many parts a case takes its samples: this order is one of them, with its
     /// part of the time.
     pub parts: u32,
     /// The one class that is wanted, if not all are.
@@ -44,7 +44,7 @@ pub struct Order {
     pub batch: u32,
     /// Run the depth sweep.
     pub sweep: bool,
-    /// Run a routine once step by step first, so that the mark knows where.
+    /// Run a routine step by step once first, so that the mark says where it is.
     pub stepped: bool,
     /// How many cores are stale, for the self-test that is late if any are.
     pub stale: u32,
@@ -61,7 +61,7 @@ pub struct Order {
 }
 
 impl Job {
-    /// For so many orders at most, none of them given yet.
+    /// For at most `most` orders, none given yet.
     pub fn new(most: usize) -> Self {
         Self {
             orders: Mutex::new(Vec::new()),
@@ -71,7 +71,7 @@ impl Job {
         }
     }
 
-    /// Gives orders, before the initiator is asked: it has done all it was asked before.
+    /// Gives orders, before the initiator is asked; it has done all earlier ones.
     pub fn put(&self, orders: impl Iterator<Item = Order>) {
         let mut own = self.orders.lock();
         own.clear();
@@ -100,18 +100,18 @@ impl Job {
         self.done.load(Ordering::Acquire)
     }
 
-    /// Lets the initiator end behind the order that is under way.
+    /// Has the initiator stop after the order that is under way.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// What came of an order that is done.
+    /// The results of an order that is done.
     pub fn results(&self, nth: usize) -> Option<MutexGuard<'_, Results>> {
         self.results.get(nth)?.try_lock()
     }
 }
 
-/// What came of an order.
+/// The results of an order.
 pub struct Results {
     /// Issue class.
     pub issue: Histogram,
@@ -154,6 +154,7 @@ impl Results {
         }
     }
 
+    /// Nothing again.
     pub fn clear(&mut self) {
         self.issue.clear();
         self.complete.clear();

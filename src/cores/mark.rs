@@ -10,7 +10,7 @@ use core::{
 pub use stalecore_model::mark::{Phase, Seen, Site};
 use stalecore_model::{glossary::Subject, mark::MARK_SIZE};
 
-/// The number of the case under way, for whoever reads memory.
+/// The number of the case under way, for a debugger that reads memory.
 static CASE: AtomicU32 = AtomicU32::new(0);
 
 /// A case begins.
@@ -32,7 +32,7 @@ pub fn case() -> u32 {
 /// [`stalecore_model::mark::MARK_SIZE`] says.
 #[repr(C)]
 pub struct Mark {
-    /// Odd while an operation is in flight; how many returned, twice.
+    /// Odd while an operation is in flight; twice the number that have returned.
     pub sequence: AtomicU64,
     /// The instruction, and where: see [`Site`].
     pub site: AtomicU64,
@@ -76,7 +76,7 @@ impl Mark {
         self.returned.store(0, Ordering::Relaxed);
     }
 
-    /// Writes that it has returned.
+    /// Writes that the operation has returned.
     #[inline(always)]
     pub fn after(&self) {
         // Byte 1 of the site is the phase; lines being prepared do not count.
@@ -129,7 +129,7 @@ impl Mark {
         }
     }
 
-    /// Reads it: plain loads.
+    /// Reads the mark, by plain loads.
     pub fn read(&self) -> Seen {
         Seen {
             sequence: self.sequence.load(Ordering::Acquire),

@@ -133,7 +133,7 @@ pub struct Core {
     pub status: Line<Status>,
     /// Why it takes no interrupts, if it knows.
     pub trouble: Once<&'static str>,
-    /// Is it to get stuck with interrupts masked, whatever the state says?
+    /// Is it to get stuck with interrupts masked, even where the state leaves them open?
     pub irqs_masked: AtomicBool,
     /// The fault it took, if any.
     pub fault: Line<FaultSlot>,
@@ -141,18 +141,18 @@ pub struct Core {
     pub kicked: Line<Kicked>,
     /// Does EL2 hold the core up, in its own operation?
     pub in_fabric: AtomicBool,
-    /// Is EL2 to let the core's operations go, whatever the model says?
+    /// Is EL2 to let the core's operations go, even where the model holds them?
     pub force_complete: AtomicBool,
     /// Top of EL2's stack of this core; 0 without a fabric.
     pub el2_stack: usize,
     /// Argument of the command.
     pub argument: AtomicUsize,
-    /// What came of a command that has an answer.
+    /// The answer of a command that has one.
     pub answer: AtomicU32,
     /// Is it up, in the image's hands?
     pub online: AtomicBool,
-    /// Does it look for orders by itself, told by events? So it begins; a core that
-    /// has taken its first interrupt sleeps until it is called.
+    /// Does it look for orders by itself, woken by events? Every core begins so; one
+    /// that has taken its first interrupt sleeps until it is called.
     pub polls: AtomicBool,
     /// Its identification registers, once it is up.
     pub identity: Once<Identity>,
@@ -212,15 +212,15 @@ impl Core {
         }
     }
 
-    /// Sends the core a software generated interrupt. By a name of its own, as its
-    /// barrier stands in docs/maintenance-sites.md.
+    /// Sends the core a software generated interrupt. Not inlined, as its barrier is
+    /// listed in docs/maintenance-sites.md under this name.
     #[inline(never)]
     pub fn send(&self, interrupt: IntId) {
         gic::send([(self.index, self.cpu.mpidr)], interrupt);
     }
 
-    /// Calls the core: it takes, or has pending, the interrupt; one that takes none
-    /// sees an event.
+    /// Calls the core by an interrupt, which it takes or has pending; a core that takes
+    /// none sees an event.
     pub fn call(&self) {
         call([self]);
     }
@@ -230,7 +230,7 @@ impl Core {
         self.send(gic::KICK);
     }
 
-    /// Says whether it is up.
+    /// Sets whether it is up.
     pub fn set_online(&self, online: bool) {
         self.online.store(online, Ordering::Release);
     }
@@ -272,7 +272,7 @@ impl Core {
         [0, 1].map(|stack| self.stack_starts[stack]..self.stacks[stack])
     }
 
-    /// Address of the core's value, as the entry code and PSCI hand it on.
+    /// Address of the core's value, as PSCI and the entry code pass it on.
     pub fn address(&'static self) -> usize {
         core::ptr::from_ref(self) as usize
     }
@@ -320,18 +320,18 @@ pub fn this() -> Option<&'static Core> {
 /// The core that runs this, at EL2.
 pub fn this_at_el2() -> Option<&'static Core> {
     let pointer = TPIDR_EL2.get() as *const Core;
-    // SAFETY: `el2_call` put there what `fabric::install` handed over, a `Core` in
-    // `CORES`, before EL2 ran any Rust; nothing else at EL2 writes the register.
+    // SAFETY: before EL2 ran any Rust, `el2_call` stored there the `Core` in `CORES`
+    // that `fabric::install` passed; nothing else at EL2 writes the register.
     unsafe { pointer.as_ref() }
 }
 
-/// Goes on at `boot_core_main`, on the stacks of this core, which runs on the boot
-/// stacks: once.
+/// Leaves the boot stacks for this core's own and continues at `boot_core_main`; called
+/// once.
 pub fn leave_boot_stacks(cpu: usize) -> ! {
     static LEFT: AtomicBool = AtomicBool::new(false);
     assert!(!LEFT.swap(true, Ordering::Relaxed), "once");
-    // SAFETY: a `Core` in `CORES`, whose stacks the tables in use map. Nobody runs on
-    // them: this core alone enters the image without being started for a `Core`.
+    // SAFETY: a `Core` in `CORES`, whose stacks the current tables map. Nobody runs on
+    // them: only this core enters the image without being started for a `Core`.
     unsafe { boot::switch_stacks(core(cpu).address()) }
 }
 
@@ -344,8 +344,8 @@ pub fn frame_record(at: u64) -> Option<[u64; 2]> {
     if !at.is_multiple_of(16) || !own.stack_ranges().iter().any(inside) {
         return None;
     }
-    // SAFETY: aligned, and on a stack of this core, which is mapped; what is read
-    // there, below the frames that call this, nobody changes meanwhile.
+    // SAFETY: aligned, and on a stack of this core, which is mapped; nobody changes
+    // meanwhile what is read there, in the frames below this call.
     Some(unsafe { (at as *const [u64; 2]).read_volatile() })
 }
 
@@ -354,8 +354,8 @@ pub fn adopt(core: &'static Core) {
     TPIDR_EL1.set(core.address() as u64);
 }
 
-/// The core of a number; the caller's numbers come from the plan, which was
-/// made for this machine.
+/// The core of a number. Callers take numbers from the plan, which was made for this
+/// machine.
 pub fn core(cpu: usize) -> &'static Core {
     &all()[cpu]
 }

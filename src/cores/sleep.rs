@@ -4,8 +4,8 @@ use super::percpu::Core;
 use crate::hal::{arch, clock, gic};
 
 /// Has this core wait, in WFI and with interrupts masked, until CNTVCT_EL0 has counted
-/// `ms` milliseconds from `start`: nothing is executed or accessed meanwhile, unless it
-/// is called. A core whose timer cannot wake it polls the counter.
+/// `ms` milliseconds from `start`; unless called, it executes and accesses nothing
+/// meanwhile. A core whose timer cannot wake it polls the counter.
 pub fn until(core: &Core, start: u64, ms: u64) {
     arch::irq_mask();
     let over = || clock::ms_since(start) >= ms;
@@ -22,11 +22,11 @@ pub fn until(core: &Core, start: u64, ms: u64) {
     while !over() {
         arch::wfi();
         if !over() {
-            // Somebody's call: left pending it would end each wait.
+            // A call: left pending, it would end every wait.
             gic::acknowledge();
         }
     }
     arch::stop_virtual_timer();
-    // Where EL2 takes interrupts first, it has passed this one on.
+    // Where EL2 takes interrupts first, it has passed on this one.
     gic::acknowledge();
 }

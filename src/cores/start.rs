@@ -1,5 +1,5 @@
-//! Brings cores up, and up again after they were turned off. No core is needed that
-//! does not answer: what firmware said of it is kept, and the run goes on.
+//! Brings cores up, and up again after they were turned off. The run goes on without a
+//! core that does not answer; what firmware said about it is kept.
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -19,7 +19,7 @@ const ASK_AGAIN_MS: u64 = 10;
 /// How long a core's first turn at the pen is; each of the next few is twice as
 /// long.
 const TURN_MS: u64 = 10;
-/// How many turns it has at least, should the clock have run on while a host stood.
+/// How many turns it has at least, as the clock may have run on while the host stood.
 const TURNS: u32 = 3;
 
 /// A core that did not come up.
@@ -28,14 +28,13 @@ pub struct Missing {
     pub cpu: usize,
     /// What firmware answered, or what did not happen.
     pub why: String,
-    /// Its MPIDR, where firmware says that it is on and refuses to start it: somebody
-    /// else has it.
+    /// Its MPIDR, where firmware says that it is on and refuses to start it: something
+    /// else runs on it.
     pub on_mpidr: Option<u64>,
 }
 
 impl Missing {
-    /// As a record. Where a kernel was there before: who has a core that is on, if not
-    /// that kernel?
+    /// As a record. After kexec, a core that is on is taken to be the earlier kernel's.
     pub fn told(self, after_kexec: bool) -> Absent {
         let inherited = self.on_mpidr.filter(|_| after_kexec);
         Absent {
@@ -59,8 +58,7 @@ impl Missing {
 #[inline(never)]
 pub fn start(core: &'static Core) -> Result<(), Error> {
     core.set_online(false);
-    // The core reads its stacks with its caches on, but let nothing depend on
-    // that.
+    // The core reads its stacks with its caches on, but nothing should depend on that.
     boot::clean(core.address());
     match core.cpu.start {
         Start::Psci => psci::cpu_on(
@@ -69,7 +67,7 @@ pub fn start(core: &'static Core) -> Result<(), Error> {
             core.address() as u64,
         ),
         Start::SpinTable(address) => {
-            // Firmware says that it polls this word.
+            // Firmware says that the core polls this word.
             mmio::write_u64(address, boot::pen_address());
             boot::clean(address as usize);
             arch::sev();
@@ -83,7 +81,7 @@ pub fn start(core: &'static Core) -> Result<(), Error> {
     }
 }
 
-/// Starts cores and waits until they are up; gives those that are not.
+/// Starts cores and waits until they are up; returns those that are not.
 pub fn start_all(cpus: &CpuSet) -> Vec<Missing> {
     let waiting: CpuSet = cpus.iter().filter(|cpu| !core(*cpu).is_online()).collect();
     let by_psci = |cpu: &usize| core(*cpu).cpu.start == Start::Psci;
@@ -93,12 +91,12 @@ pub fn start_all(cpus: &CpuSet) -> Vec<Missing> {
     missing
 }
 
-/// The pen's word names one core at a time, so they have turns: one that comes too
-/// late for its own has others.
+/// The pen's word names one core at a time, so the cores take turns: one that is too
+/// late for its turn gets another.
 fn start_from_pen(mut waiting: CpuSet) -> impl Iterator<Item = Missing> {
     let deadline = Deadline::after_ms(timeout_ms(waiting.len()));
     for cpu in waiting.iter() {
-        // A pen refuses nobody.
+        // A pen refuses no core.
         let _ = start(core(cpu));
     }
     let mut turn = 0;
@@ -146,8 +144,8 @@ pub fn bring_back(cpus: &CpuSet) -> Result<(), String> {
     Err(text.join("; "))
 }
 
-/// How long cores may take to come up: emulated, all of them may share one core of
-/// the host.
+/// How long cores may take to come up: emulated cores may all share one core of the
+/// host.
 const fn timeout_ms(cpus: usize) -> u64 {
     5000 + 100 * cpus as u64
 }
@@ -206,7 +204,7 @@ fn start_by_psci(cpus: CpuSet) -> Vec<Missing> {
 }
 
 impl Starting {
-    /// Did not come up within `ms`.
+    /// The core did not come up within `ms`.
     fn late(self, ms: u64) -> Missing {
         let answer = if self.agreed {
             "PSCI CPU_ON: started"
@@ -222,12 +220,12 @@ impl Starting {
         }
     }
 
-    /// Asks firmware to start the core, if it is time to. A core that is still on its
-    /// way off is on for firmware, which refuses to start it: it is asked again once
-    /// the core is off, as Linux does.
+    /// Asks firmware to start the core, if it is time to. To firmware, a core that is
+    /// still turning off is on, and it refuses to start it: it is asked again once the
+    /// core is off, as Linux does.
     ///
     /// # Errors
-    /// A refusal for good.
+    /// Firmware refuses for good.
     fn ask(&mut self) -> Result<(), String> {
         let soon = |asked: u64| clock::ms_since(asked) < ASK_AGAIN_MS;
         if self.agreed || self.asked.is_some_and(soon) {
@@ -235,7 +233,7 @@ impl Starting {
         }
         self.asked = Some(clock::now());
         let core = core(self.cpu);
-        // Not where this image never had it: then only CPU_ON's own answer tells.
+        // For a core that this image never had, only CPU_ON's own answer tells.
         let was_ours = core.identity.get().is_some();
         match psci::affinity(core.cpu.mpidr) {
             Ok(AffinityState::On) if was_ours => {
@@ -263,7 +261,7 @@ impl Starting {
     }
 }
 
-/// The cores that firmware says are on: somebody else may have them.
+/// The cores that firmware says are on though this image does not run on them.
 pub fn on(cpus: &CpuSet) -> CpuSet {
     let on = |cpu: &usize| {
         let core = core(*cpu);
@@ -274,8 +272,7 @@ pub fn on(cpus: &CpuSet) -> CpuSet {
     cpus.iter().filter(on).collect()
 }
 
-/// Whether firmware knows cores that are not to be started yet: gives those of which
-/// it says that there are none.
+/// Of the cores that are not to be started yet, those that firmware says do not exist.
 pub fn unknown(cpus: &CpuSet) -> Vec<Missing> {
     cpus.iter()
         .filter(|cpu| core(*cpu).cpu.start == Start::Psci && !core(*cpu).is_online())
@@ -292,8 +289,8 @@ pub fn unknown(cpus: &CpuSet) -> Vec<Missing> {
         .collect()
 }
 
-/// Waits until cores that are up have taken an interrupt; gives those that take none.
-/// They look for their orders by themselves, and are told by events.
+/// Waits until cores that are up have taken an interrupt; returns those that take none.
+/// Those look for their orders by themselves, woken by events.
 pub fn without_interrupts(cpus: &CpuSet) -> CpuSet {
     let silent = || -> CpuSet {
         let polls = |cpu: &usize| core(*cpu).polls();

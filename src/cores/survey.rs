@@ -1,4 +1,4 @@
-//! What all cores say of themselves, taken together.
+//! What all cores say about themselves, taken together.
 
 use alloc::vec::Vec;
 
@@ -24,7 +24,8 @@ pub fn known() -> CpuSet {
         .collect()
 }
 
-/// What errata go by: the kinds of cores that have been up, and the board's name.
+/// What errata are looked up by: the kinds of cores that have been up, and the board's
+/// name.
 pub fn machine(platform: &Platform) -> errata::Machine {
     let mut midrs = Vec::new();
     for identity in percpu::all().iter().filter_map(|core| core.identity.get()) {
@@ -38,7 +39,7 @@ pub fn machine(platform: &Platform) -> errata::Machine {
     }
 }
 
-/// Those of `cpus` that have been up, equal registers together.
+/// Those of `cpus` that have been up, grouped by equal registers.
 pub fn groups(cpus: &CpuSet) -> Vec<Cores> {
     let mut groups: Vec<(&Identity, CpuSet)> = Vec::new();
     for core in percpu::all()

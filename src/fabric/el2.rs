@@ -109,7 +109,7 @@ fn maintenance(core: &Core, shared: &Shared, frame: &mut Frame, what: Maintenanc
         .model
         .post(core.index, what, address, arch::cntvct(), &PRESENCE);
     match wait(core, shared, ticket) {
-        // Not the harness's own maintenance, nor that of a storm.
+        // But not the harness's own maintenance, nor a storm's.
         Progress::Faulted if extable::is_under_test(frame.elr) => {
             reflect(frame, trap::INJECTED_ESR_EL1, address)
         }
@@ -149,8 +149,8 @@ fn barrier(core: &Core, shared: &Shared, frame: &mut Frame) {
     skip(frame);
 }
 
-/// What is watched and no barrier leaves the core: it waits, and is then executed as it
-/// stands there, breakpoints off until it is.
+/// A watched instruction that is no barrier, but leaves the core: it waits, and is then
+/// executed in place, with breakpoints off until it has been.
 fn access(core: &Core, shared: &Shared, frame: &mut Frame) {
     if core.state() == Some(StaleState::DeviceStuck) {
         hold(core);
@@ -163,7 +163,7 @@ fn access(core: &Core, shared: &Shared, frame: &mut Frame) {
     frame.spsr |= SPSR_STEP;
 }
 
-/// What a device that does not answer does to a stale core, until it is let go.
+/// Holds a stale core up as a device that does not answer does, until it is released.
 fn hold(core: &Core) {
     core.in_fabric.store(true, Ordering::Release);
     while core.request.load(Ordering::Acquire) != RELEASE {
@@ -172,7 +172,7 @@ fn hold(core: &Core) {
     core.in_fabric.store(false, Ordering::Release);
 }
 
-/// A step: over what was watched, or of a routine that is traced.
+/// After a step: over a watched instruction, or in a routine that is traced.
 fn stepped(frame: &mut Frame) {
     if MDSCR_EL1.get() & trap::MDSCR_EL1_MDE == 0 {
         MDSCR_EL1.set(trap::MDSCR_EL1_MDE);

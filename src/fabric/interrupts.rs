@@ -1,6 +1,6 @@
 //! Interrupts while EL2 takes them first (GICv3): each is passed on to EL1
-//! through a list register, but for the kick, which EL2 keeps. It reaches a
-//! core whatever EL1 masks.
+//! through a list register, except the kick, which EL2 keeps: it reaches a core
+//! whatever EL1 masks.
 
 use core::sync::atomic::Ordering;
 
@@ -35,8 +35,8 @@ const LR_NEW: u64 =
 /// Takes interrupts at EL2 from now on, and gives EL1 virtual ones.
 pub fn init() {
     ICC_PMR_EL1.set(0xff);
-    // EOImode: the end of an interrupt drops its priority alone, so that a
-    // level that EL1 has not served yet stays active.
+    // EOImode: the end of an interrupt only drops its priority, so that a level
+    // that EL1 has not served yet stays active.
     ICC_CTLR_EL1.modify(ICC_CTLR_EL1::EOImode::SET);
     ICC_IGRPEN1_EL1.write(ICC_IGRPEN1_EL1::Enable::SET);
     let open = ICH_VMCR_FIELDS::VPMR.val(0xff) + ICH_VMCR_FIELDS::VENG1::SET;
@@ -95,8 +95,8 @@ pub fn take(core: &Core, frame: &Frame) {
     }
 }
 
-/// Makes the interrupt pending at EL1: in the list register that holds it, or
-/// a free one. With none free EL1 has four pending, and will look.
+/// Makes the interrupt pending at EL1: in the list register that holds it, or in a
+/// free one. With none free, EL1 has others pending and will look anyway.
 fn pass_on(interrupt: u64) {
     let lists = &LISTS[..lists()];
     let same = lists
@@ -105,7 +105,7 @@ fn pass_on(interrupt: u64) {
     if let Some((read, write)) = same {
         write(read() | LR_PENDING);
     } else if let Some((_, write)) = lists.iter().find(|(read, _)| read() & LR_STATE == 0) {
-        // Behind anything but an SGI stands a physical one that EL1's end of
+        // Anything but an SGI is tied to a physical interrupt, which EL1's end of
         // interrupt deactivates.
         let physical = if interrupt >= 16 {
             ICH_LR0_EL2::HW::SET.value | ICH_LR0_EL2::pINTID.val(interrupt).value

@@ -29,8 +29,8 @@ use shared::{FABRIC, Install, PRESENCE, Shared};
 
 pub use shared::MAX_BARRIERS;
 
-/// Makes the model and what EL2 needs; `ttbr0` is the root of EL2's tables. By a name
-/// of its own, as its maintenance stands in docs/maintenance-sites.md.
+/// Makes the model and what EL2 needs; `ttbr0` is the root of EL2's tables. Not inlined,
+/// as its maintenance is listed in docs/maintenance-sites.md under this name.
 #[inline(never)]
 pub fn set_up(options: &FabricOptions, cpus: usize, ttbr0: u64, gic: &Gic) {
     let kicks = matches!(gic, Gic::V3(_));
@@ -66,7 +66,7 @@ pub fn can_kick() -> bool {
 /// Sets EL2 up on this core, before its interrupts are.
 ///
 /// # Errors
-/// A core whose EL2 is not what the fabric is written for.
+/// The core's EL2 is not the kind that the fabric is written for.
 pub fn install(core: &'static Core) -> Result<(), &'static str> {
     let Some(shared) = FABRIC.get() else {
         return Ok(());
@@ -76,8 +76,7 @@ pub fn install(core: &'static Core) -> Result<(), &'static str> {
     arguments[1] = core::ptr::from_ref(core) as u64;
     arguments[2] = core.el2_stack as u64;
     if hvc64(boot::EL2_INSTALL, arguments)[0] != 0 {
-        // No emulator has such a core; the rule is FEAT_E2H0's (Arm ARM, HCR_EL2.E2H:
-        // RES1 where that is not implemented).
+        // No emulator has such a core; Arm ARM, HCR_EL2.E2H: RES1 without FEAT_E2H0.
         return Err("the fabric needs HCR_EL2.E2H 0, which this core keeps 1 (no FEAT_E2H0)");
     }
     hvc64(el2::READY, [0; 17]);
@@ -115,8 +114,8 @@ pub fn watch_barriers(functions: impl IntoIterator<Item = usize>) {
     }
 }
 
-/// Watches the first timed instruction of each of these blocks, if the fabric holds up
-/// more than maintenance, and no barrier.
+/// Watches no barriers but the first timed instruction of each of these blocks, if the
+/// fabric holds up more than maintenance.
 pub fn watch_accesses(blocks: impl IntoIterator<Item = usize>) {
     match FABRIC.get() {
         Some(shared) if shared.model.holds_accesses() => {
@@ -141,7 +140,7 @@ fn watch(addresses: impl IntoIterator<Item = usize>) {
     hvc64(el2::WATCH, arguments);
 }
 
-/// What stands behind a block's first read of a counter.
+/// The instruction behind a block's first read of a counter.
 fn timed(block: usize) -> Option<usize> {
     instructions(block)
         .find(|(_, instruction)| trap::reads_counter(*instruction))
@@ -158,7 +157,7 @@ fn instructions(function: usize) -> impl Iterator<Item = (usize, u32)> {
         .take_while(|(_, instruction)| *instruction != RET)
 }
 
-/// Those of them that are barriers which wait for maintenance.
+/// Those of a function's instructions that are barriers which wait for maintenance.
 fn barriers(function: usize) -> impl Iterator<Item = usize> {
     instructions(function)
         .filter(|(_, instruction)| {
@@ -167,8 +166,8 @@ fn barriers(function: usize) -> impl Iterator<Item = usize> {
         .map(|(address, _)| address)
 }
 
-/// Waits until everything that this core has posted is answered: no case is to
-/// find what another has left.
+/// Waits until everything that this core has posted is answered, so that no case is
+/// affected by what another has left.
 pub fn drain() {
     if is_on() {
         hvc64(el2::DRAIN, [0; 17]);

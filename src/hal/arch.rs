@@ -1,10 +1,9 @@
-//! One function per instruction, named after it, and what takes several in their
-//! order. No policy in here. What EL0 may execute too comes from the crate of the
-//! routines.
+//! One function per instruction, named after it, and short fixed sequences. No policy
+//! in here. What EL0 may execute too comes from the routines' crate.
 //!
-//! What must be ordered against memory is here, and not an access of `aarch64-cpu`,
-//! whose are `nomem`: barriers, maintenance, masks, counters. The compiler moves no
-//! access to memory over any of them.
+//! What must be ordered against memory is here: barriers, maintenance, masks, counters.
+//! The accesses of `aarch64-cpu` are `nomem`; over these functions the compiler moves no
+//! access to memory.
 
 #![expect(unsafe_code, reason = "each function is one instruction")]
 
@@ -22,20 +21,7 @@ pub use stalecore_routines::instructions::{
     pmccntr, sev,
 };
 
-/// Defines functions that execute one instruction without operands.
-macro_rules! instructions {
-    ($($(#[$doc:meta])* $name:ident: $text:literal;)*) => {$(
-        $(#[$doc])*
-        #[inline(always)]
-        pub fn $name() {
-            // SAFETY: a barrier, hint or mask changes no memory and no register
-            // that Rust relies on.
-            unsafe { asm!($text, options(nostack, preserves_flags)) }
-        }
-    )*};
-}
-
-instructions! {
+stalecore_routines::instructions! {
     /// Waits for an interrupt.
     wfi: "wfi";
     /// Waits for an event.
@@ -54,12 +40,12 @@ instructions! {
     debug_mask: "msr DAIFSet, #8";
 }
 
-/// Has this core the atomic instructions of FEAT_LSE?
+/// Does this core have the atomic instructions of FEAT_LSE?
 pub fn has_lse() -> bool {
     ID_AA64ISAR0_EL1.read(ID_AA64ISAR0_EL1::Atomic) >= 2
 }
 
-/// Has this core the TLB maintenance by range of FEAT_TLBIRANGE?
+/// Does this core have the TLB maintenance by range of FEAT_TLBIRANGE?
 pub fn has_tlb_ranges() -> bool {
     ID_AA64ISAR0_EL1.read(ID_AA64ISAR0_EL1::TLB) >= 2
 }
@@ -126,18 +112,18 @@ pub fn frame_pointer() -> u64 {
 /// Asks for EL1's translation of an address for reading; the answer is in PAR_EL1.
 /// Undefined at EL1.
 pub fn at_s1e1r(address: u64) {
-    // SAFETY: a question; it changes PAR_EL1 alone, which nothing else here uses.
+    // SAFETY: it only asks, and changes only PAR_EL1, which nothing else here uses.
     unsafe { asm!("at s1e1r, {}", "isb", in(reg) address, options(nostack, preserves_flags)) }
 }
 
 /// Switches SCTLR_EL1.WXN on: nothing writable is executable. The tables in use map
-/// code for reading alone, so nothing that runs loses its permission.
+/// code read-only, so no running code loses its permission.
 pub fn forbid_writable_code() {
     SCTLR_EL1.modify(SCTLR_EL1::WXN::Enable);
     isb();
 }
 
-/// Forgets this core's translations: new tables are in place.
+/// Drops this core's cached translations: new tables are in place.
 pub fn flush_local_tlb() {
     // SAFETY: translations are walked again.
     unsafe {

@@ -1,5 +1,5 @@
-//! Free memory: one arena, for stacks and buffers, and what is handed out of it; and
-//! what outlives a reset, which is left as it was.
+//! Free memory: one arena, for stacks and buffers, and the pages handed out from it;
+//! and the regions that outlive a reset, whose content is kept.
 
 #![expect(unsafe_code, reason = "free memory that is taken into use")]
 
@@ -55,8 +55,8 @@ impl Arena {
         })
     }
 
-    /// One past what was handed out so far: an unmapped page, if the next is
-    /// asked for with a guard.
+    /// One past what was handed out so far: an unmapped page, if the next request has a
+    /// guard.
     pub const fn end_of_used(&self) -> usize {
         self.next
     }
@@ -65,7 +65,7 @@ impl Arena {
     /// `guard`, an unmapped page lies in front.
     ///
     /// # Errors
-    /// If the arena was made too small, or the mapping crate's.
+    /// The arena was made too small, or the mapping crate's.
     pub fn pages(
         &mut self,
         tables: &mut Tables,
@@ -102,7 +102,7 @@ impl Pages {
         self.start..self.start + self.size
     }
 
-    /// Takes them into use as words, which are 0; their tables must be in use.
+    /// Takes them into use as words of 0; their tables must be in use.
     pub fn words(self) -> &'static [AtomicU64] {
         pin(self.asid);
         let words = self.size / size_of::<AtomicU64>();
@@ -115,8 +115,8 @@ impl Pages {
         words
     }
 
-    /// Takes them into use as a stack, and goes on at `entry` there; their tables
-    /// must be in use. What is on the stack before is forgotten.
+    /// Takes them into use as a stack and continues at `entry` on it; their tables must
+    /// be in use. The old stack is abandoned.
     pub fn run(self, entry: extern "C" fn() -> !) -> ! {
         pin(self.asid);
         // SAFETY: handed out once, so that nobody uses them, and mapped.
@@ -131,7 +131,7 @@ impl Uncached {
     /// Maps `region`, which the arena must be told is taken.
     ///
     /// # Errors
-    /// The mapping crate's, or an address that is none.
+    /// The mapping crate's, or no valid address.
     pub fn map(tables: &mut Tables, region: &Region) -> Result<Self, String> {
         let start = usize::try_from(region.base).map_err(|e| format!("{e}"))?;
         let size = usize::try_from(region.size).map_err(|e| format!("{e}"))?;
@@ -157,7 +157,8 @@ impl Uncached {
         drop(uncached);
         // SAFETY: the tables in use map it for reading and writing, and stay; it is
         // not the image's nor a device's (`map_uncached`), not the arena's (`find_free`
-        // leaves what is taken), and no byte is given out twice. Any bytes are bytes.
+        // avoids what is taken), and no byte is handed out twice. Any content is valid
+        // as bytes.
         unsafe { slice::from_raw_parts_mut(start as *mut u8, size) }
     }
 }

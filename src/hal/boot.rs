@@ -54,8 +54,8 @@ pub fn pen_address() -> u64 {
     pen as *const () as u64
 }
 
-/// A device tree that firmware left: the entry code has found its mark and its size,
-/// and mapped it. Nobody else makes one.
+/// A device tree that firmware left: the entry code has checked its magic and its size,
+/// and mapped it. Nothing else makes one.
 #[repr(C)]
 pub struct Tree {
     magic: [u8; 4],
@@ -72,7 +72,7 @@ impl Tree {
     }
 }
 
-/// Goes on at `boot_core_main`, on the stacks of the `Core` at this address.
+/// Continues at `boot_core_main`, on the stacks of the `Core` at this address.
 ///
 /// # Safety
 /// It must be a `Core` whose stacks are mapped and used by nobody yet.
@@ -82,13 +82,13 @@ pub unsafe fn switch_stacks(core: usize) -> ! {
     unsafe { enter_on_own_stacks(core) }
 }
 
-/// Goes on at `entry` with the program's stack at `stack`.
+/// Continues at `entry` with the program's stack at `stack`.
 ///
 /// # Safety
 /// `stack` must be the top of a stack that is mapped and used by nobody.
 pub unsafe fn go_on(stack: usize, entry: extern "C" fn() -> !) -> ! {
-    // SAFETY: the program runs on SP_EL0, which SP is; nothing of what is on the
-    // stack before is used again.
+    // SAFETY: the program runs on SP_EL0, which is what SP names; nothing on the old
+    // stack is used again.
     unsafe {
         asm!(
             "mov sp, {stack}",
@@ -110,8 +110,7 @@ pub fn clean(address: usize) {
 
 /// From now on cores start with these tables, and with nothing writable
 /// executable.
-// Not inlined, as all that do maintenance: it has a name in
-// docs/maintenance-sites.md.
+// Not inlined, like all that does maintenance: docs/maintenance-sites.md lists it by name.
 #[inline(never)]
 pub fn set_tables(ttbr0: u64) {
     // SAFETY: boot/data.S defines it with this layout; all fields are atomics.
@@ -122,7 +121,7 @@ pub fn set_tables(ttbr0: u64) {
 }
 
 /// Calls the core that this `Core` is for out of the pen, if it waits there; 0 calls
-/// nobody. One word: a core that was slow to see its own can take no other's.
+/// nobody. A single word, so that a slow core cannot take another's `Core` for its own.
 #[inline(never)]
 pub fn release_from_pen(core: usize) {
     // SAFETY: boot/data.S defines it, as one word that is atomic here.

@@ -14,7 +14,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// That many milliseconds from now.
+    /// `ms` milliseconds from now.
     pub fn after_ms(ms: u64) -> Self {
         Self { start: now(), ms }
     }
@@ -30,7 +30,7 @@ impl Deadline {
     }
 }
 
-/// Polls until `reached` holds, for at most that many milliseconds; does it?
+/// Polls until `reached` holds, for at most `ms` milliseconds. Does it?
 pub fn wait_ms(ms: u64, mut reached: impl FnMut() -> bool) -> bool {
     let deadline = Deadline::after_ms(ms);
     loop {
@@ -62,12 +62,12 @@ pub fn us_since(start: u64) -> u64 {
 /// The frequency of CNTVCT_EL0 in Hz: one for all cores, as there is one counter.
 static FREQUENCY: AtomicU64 = AtomicU64::new(UNKNOWN_HZ);
 
-/// Where the core that booted says 0: faster than any counter, so that no deadline
-/// passes early.
+/// For a boot core that says 0: faster than any counter, so that no deadline passes
+/// early.
 const UNKNOWN_HZ: u64 = 1_000_000_000;
 
-/// Takes the frequency that the core that runs this has in CNTFRQ_EL0: the one that
-/// booted, which firmware has set up for certain. Another core's may be 0 there.
+/// Takes the frequency from CNTFRQ_EL0 of the core that runs this: the boot core, which
+/// firmware has certainly set up. Another core's may be 0.
 pub fn set_frequency() {
     let hz = arch::cntfrq_el0();
     FREQUENCY.store(if hz == 0 { UNKNOWN_HZ } else { hz }, Ordering::Relaxed);

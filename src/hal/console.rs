@@ -22,8 +22,7 @@ use stalecore_model::{
 
 use super::{arch, clock, mmio};
 
-/// How long it may take until a UART's FIFO is empty, in milliseconds: 32 bytes at
-/// 1,200 baud.
+/// How long a UART's FIFO may take to empty, in milliseconds: 32 bytes at 1,200 baud.
 const FLUSH_MS: u64 = 300;
 
 /// Registers of a PL011, from UARTDR to UARTDMACR.
@@ -56,7 +55,7 @@ impl Device {
         }
     }
 
-    /// What has come, if anything; a damaged byte is none.
+    /// The byte received, if any; a damaged one does not count.
     fn read(&mut self) -> Option<u8> {
         match self {
             Self::Pl011(uart) => uart.read_word().ok().flatten(),
@@ -190,7 +189,7 @@ impl Console {
         PROGRESS.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Waits for a moment until what was written has left the UART.
+    /// Waits a moment for what was written to leave the UART.
     fn flush(&self) {
         if !self.drain.is_given_up() {
             clock::wait_ms(FLUSH_MS, || !self.device.is_busy());
@@ -210,11 +209,12 @@ impl fmt::Write for Console {
     }
 }
 
-/// Bytes that were written or dropped: whether a core that holds the console goes on.
+/// Bytes that were written or dropped: shows whether a core that holds the console goes
+/// on.
 static PROGRESS: AtomicU64 = AtomicU64::new(0);
 
-/// Bytes that were dropped, in all. Nothing in the image reads it: whoever looks at
-/// the memory of a machine that said nothing does.
+/// Bytes that were dropped, in all. Nothing in the image reads it; it is for whoever
+/// looks at the memory of a machine that fell silent.
 #[used]
 static LOST: AtomicU64 = AtomicU64::new(0);
 
@@ -223,8 +223,8 @@ static OUT: Mutex<Out> = Mutex::new(Out {
     kept: None,
 });
 
-/// Makes `console` the one that [`print`] writes to. What comes begins a line of
-/// its own: firmware, or a boot that was reset, may have left half of one.
+/// Makes `console` the one that [`print`] writes to. Output begins on a new line, as
+/// firmware, or a boot that was reset, may have left half of one.
 pub fn install(console: Console) {
     OUT.lock().console = Some(console);
     print(format_args!("\n"));
@@ -243,7 +243,7 @@ pub fn not_kept() -> Option<u64> {
 /// Writes text to the console, and to what is kept: see [`with`].
 pub fn print(text: fmt::Arguments<'_>) {
     with(|console| {
-        // Writing to a console cannot fail: a dead line swallows it.
+        // Writing to a console cannot fail: a dead line swallows what is written.
         let _ = console.write_fmt(text);
     });
 }
@@ -264,10 +264,9 @@ pub fn with(write: impl FnOnce(&mut dyn fmt::Write)) {
             clock::frequency(),
             progress(),
         ) {
-            // SAFETY: whoever holds the lock has written nothing for a second, or
-            // has had it for longer than any record takes, so it is gone, and
-            // this core is about to end the run: two writers of a UART garble a
-            // line, no more.
+            // SAFETY: whoever holds the lock has written nothing for a second, or has
+            // held it for longer than any record takes, so it is lost, and this core is
+            // about to end the run: at worst, two writers of a UART garble a line.
             unsafe { OUT.force_unlock() }
             wait = None;
         }
@@ -276,14 +275,14 @@ pub fn with(write: impl FnOnce(&mut dyn fmt::Write)) {
     write(&mut *guard);
 }
 
-/// The next byte that came over the console, if one is there. Only where the boot
-/// arguments allow it: whatever else listens on that line is none of ours.
+/// The next byte received on the console, if any. Called only where the boot arguments
+/// allow it: what else is sent on that line is not for the image.
 pub fn heard() -> Option<u8> {
     OUT.try_lock()?.console.as_mut()?.device.read()
 }
 
-/// Waits for a moment until what was printed has left the machine: what comes next
-/// may be the last thing that it does.
+/// Waits a moment for what was printed to leave the machine, as its next step may be its
+/// last.
 pub fn flush() {
     if let Some(out) = OUT.try_lock()
         && let Some(console) = &out.console

@@ -47,7 +47,7 @@ pub const SCTLR_ON: u64 = SCTLR_OFF
     | SCTLR_EL1::I::Cacheable.value
     | SCTLR_EL1::SA::Enable.value
     | SCTLR_EL1::SA0::Enable.value;
-/// And nothing writable is executable.
+/// [`SCTLR_ON`], and nothing writable is executable.
 pub const SCTLR_ON_WXN: u64 = SCTLR_ON | SCTLR_EL1::WXN::Enable.value;
 
 /// SCTLR_EL2 with nothing on: its RES1 bits (29, 28, 23, 22, 18, 16, 11, 5, 4).
@@ -59,7 +59,7 @@ pub const SCTLR_EL2_ON: u64 = SCTLR_EL2_OFF
     | SCTLR_EL2::I::Cacheable.value
     | SCTLR_EL2::SA::Enable.value;
 
-/// HCR_EL2 while nothing is trapped, pointer authentication neither.
+/// HCR_EL2 while nothing is trapped, not even pointer authentication.
 pub const HCR: u64 = HCR_EL2::RW::EL1IsAarch64.value
     | HCR_EL2::APK::DisableTrapPointerAuthKeyRegsToEl2.value
     | HCR_EL2::API::DisableTrapPointerAuthInstToEl2.value;
@@ -89,13 +89,13 @@ pub const CNTHCTL_E2H: u64 =
 
 /// CPACR_EL1: SIMD is not trapped.
 pub const CPACR: u64 = CPACR_EL1::FPEN::TrapNothing.value;
-/// CPTR_EL2: the same, which is its RES1 bits alone (13, 12, 9 to 0). While HCR_EL2.E2H
-/// is set it is laid out as CPACR_EL1.
+/// CPTR_EL2: the same, which is only its RES1 bits (13, 12, 9 to 0). While HCR_EL2.E2H
+/// is set it is laid out like CPACR_EL1.
 pub const CPTR: u64 = 0x33ff;
 
 /// SPSR_ELx: EL1 on its own stack, everything masked: how it enters an exception.
 pub const SPSR_EL1H: u64 = SPSR_EL1::M::EL1h.value | MASKED;
-/// The same of EL2.
+/// The same for EL2.
 pub const SPSR_EL2H: u64 = SPSR_EL2::M::EL2h.value | MASKED;
 const MASKED: u64 = SPSR_EL1::D::Masked.value
     | SPSR_EL1::A::Masked.value
@@ -110,7 +110,7 @@ pub const MPIDR_AFFINITY: u64 = MPIDR_EL1::Aff0::SET.value
     | MPIDR_EL1::Aff2::SET.value
     | MPIDR_EL1::Aff3::SET.value;
 
-// As the entry code has always set them.
+// The values behind these names, in one place.
 const _: () = {
     assert!(MAIR == 0x44_ff04 && TCR == 0x80_3510 && TCR_AT_EL2 == 0x8080_3510);
     assert!(SCTLR_ON == 0x30d0_181d && SCTLR_EL2_ON == 0x30c5_183d);

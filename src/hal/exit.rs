@@ -1,4 +1,4 @@
-//! How the image ends: a code for whoever waits for it.
+//! How the image ends: with a code for whoever waits for it.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +13,7 @@ use super::{
 static SEMIHOSTING: AtomicBool = AtomicBool::new(false);
 static RESETS: AtomicBool = AtomicBool::new(false);
 
-/// `HLT #0xf000` is answered on this machine: somebody said so.
+/// `HLT #0xf000` is answered on this machine: the boot arguments say so.
 pub fn allow_semihosting() {
     SEMIHOSTING.store(true, Ordering::Relaxed);
 }
@@ -31,7 +31,7 @@ pub fn end(code: ExitCode) -> ! {
     if SEMIHOSTING.load(Ordering::Relaxed) {
         semihosting::process::exit(i32::from(code as u8));
     }
-    // Where these do not work the final line has said everything.
+    // If these fail, the final line has said everything.
     if RESETS.load(Ordering::Relaxed) {
         let _ = psci::system_reset();
     }

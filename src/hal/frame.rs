@@ -1,4 +1,4 @@
-//! What the vectors save of the registers (`boot/vectors.S`), at EL1 and at EL2.
+//! The registers that the vectors save (`boot/vectors.S`), at EL1 and at EL2.
 
 use core::mem::offset_of;
 

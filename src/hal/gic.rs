@@ -1,5 +1,5 @@
-//! The interrupt controller, as far as the harness needs it: one software
-//! generated interrupt from core to core.
+//! The interrupt controller, as far as the harness needs it: software generated
+//! interrupts from core to core, and a core's own timer.
 
 use alloc::{string::String, vec::Vec};
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -23,7 +23,7 @@ use super::{
 
 /// The interrupt that wakes and calls a core.
 pub const CALL: IntId = IntId::sgi(0);
-/// The interrupt that EL2 keeps, where it takes them first.
+/// The interrupt that EL2 keeps, where EL2 takes interrupts first.
 pub const KICK_NUMBER: u32 = 1;
 pub const KICK: IntId = IntId::sgi(KICK_NUMBER);
 /// The interrupt that stops a core when the kernel has crashed.
@@ -51,7 +51,7 @@ impl Registers for Mapped {
     }
 }
 
-/// What says whose redistributor a frame is.
+/// The registers that say whose redistributor a frame is.
 fn look(frame: u64) -> Frame {
     Frame {
         typer: mmio::read_u64(frame + 0x8),
@@ -120,8 +120,7 @@ fn at_el3() -> bool {
 }
 
 /// Sets up the distributors of the sockets that these cores are on; the
-/// controller's registers must be mapped. With `at_el3` nobody has set up the secure
-/// side.
+/// controller's registers must be mapped. With `at_el3`, the secure side is set up too.
 pub fn init_distributor(gic: &Gic, cpus: &[Cpu], at_el3: bool) {
     AT_EL3.call_once(|| at_el3);
     let distributors = match gic {
@@ -185,10 +184,9 @@ pub fn init_core(index: usize, mpidr: u64) -> Result<(), &'static str> {
     }
 }
 
-/// Forgets what whoever ran before left of this core's interface. ICC_CTLR_EL1.EOImode
-/// is UNKNOWN at a warm reset, and 1 would leave an interrupt active for ever;
-/// an active priority that was never dropped masks all that are not higher (IHI
-/// 0069, 4.8).
+/// Resets what earlier software left in this core's interface. ICC_CTLR_EL1.EOImode is
+/// UNKNOWN at a warm reset, and 1 would leave an interrupt active for ever; an active
+/// priority that was never dropped masks all that are not higher (IHI 0069, 4.8).
 fn quiet_interface() {
     let priority_bits = ICC_CTLR_EL1.read(ICC_CTLR_EL1::PRIbits) + 1;
     ICC_BPR1_EL1.set(0);
@@ -242,9 +240,9 @@ pub fn enable(index: usize, mpidr: u64, interrupt: IntId) -> Result<(), String> 
     }
 }
 
-/// Sends cores, by number and MPIDR, a software generated interrupt, behind one
-/// barrier: while the first carries out what it was asked, nobody executes another
-/// for the last.
+/// Sends cores, by number and MPIDR, a software generated interrupt, behind one barrier
+/// for all: none is executed for the last core while the first already does what it was
+/// asked.
 pub fn send(targets: impl IntoIterator<Item = (usize, u64)>, interrupt: IntId) {
     // What was written before must be seen by the cores that are called.
     arch::dsb_ishst();
@@ -267,13 +265,8 @@ fn signal(index: usize, mpidr: u64, interrupt: IntId) {
     }
 }
 
-/// Acknowledges and ends the pending interrupt; `false` if there was none.
-pub fn acknowledge() -> bool {
-    acknowledge_which().is_some()
-}
-
-/// As [`acknowledge`]: which it was.
-pub fn acknowledge_which() -> Option<IntId> {
+/// Acknowledges and ends the pending interrupt; returns which it was, if there was one.
+pub fn acknowledge() -> Option<IntId> {
     match GIC.get() {
         Some(Gic::V2 { gicc, .. }) => gic_setup::acknowledge_v2(&Mapped, gicc.base).map(private),
         Some(Gic::V3(_)) => {

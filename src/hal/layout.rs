@@ -1,4 +1,4 @@
-//! Where the linker script has put the image's parts.
+//! Where the linker script puts the image's parts.
 
 #![expect(
     unsafe_code,
@@ -67,8 +67,8 @@ pub fn instruction(address: u64) -> Option<u32> {
     Some(unsafe { (address as *const u32).read() })
 }
 
-/// The exception table: pairs of offsets, each from where it lies itself: of an
-/// instruction, and of where execution goes on after a fault of it.
+/// The exception table: pairs of offsets, each relative to its own address: to an
+/// instruction, and to where execution goes on after a fault on it.
 pub fn ex_table() -> &'static [[i32; 2]] {
     let size = (ex_table_end() - ex_table_start()) / size_of::<[i32; 2]>();
     // SAFETY: the linker script aligns the section's start to 8 bytes; it is among

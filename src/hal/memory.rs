@@ -32,9 +32,8 @@ pub const fn executable(address: usize) -> usize {
     address + EXECUTE_OFFSET
 }
 
-// Every mapping is of its tables' ASID alone: the next tables may map the same
-// address by a block of another size, and a TLB that holds both under one ASID
-// may abort (Arm ARM, break-before-make).
+// No mapping is global: the next tables may map the same address by a block of another
+// size, and a TLB that holds both under one ASID may abort (Arm ARM, break-before-make).
 const DATA: El1Attributes = El1Attributes::VALID
     .union(El1Attributes::ACCESSED)
     .union(El1Attributes::NON_GLOBAL)
@@ -89,7 +88,7 @@ pub struct Tables {
     asid: usize,
     el1: Mapping<IdTranslation<El1Attributes>, El1And0>,
     el2: Option<Mapping<IdTranslation<El23Attributes>, El2>>,
-    /// What of it is neither the image's nor its arena's, and may be driven.
+    /// What they map that is neither the image's nor its arena's, and may be driven.
     devices: Vec<Region>,
 }
 
@@ -206,7 +205,7 @@ impl Tables {
     /// Maps a device's registers.
     ///
     /// # Errors
-    /// The mapping crate's, or an address that is none.
+    /// The mapping crate's, or no valid address.
     pub fn map_device(&mut self, region: &Region) -> Result<(), String> {
         let start = usize::try_from(region.base).map_err(|e| format!("{e}"))? & !(PAGE_SIZE - 1);
         let end = usize::try_from(region.end())
@@ -273,7 +272,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Switches this core to the tables, and every core started from now on. Gives
+    /// Switches this core to the tables, and every core started from now on. Returns
     /// the root of EL2's tables, if there are any.
     pub fn activate(self) -> Option<u64> {
         use_tables(Box::leak(Box::new(self.el1)), self.asid);
@@ -286,8 +285,8 @@ impl Tables {
     }
 }
 
-/// Tables in use that show the image's own memory, and of what is only read as much
-/// as is asked for: firmware's tables, while the machine is being described.
+/// Tables in use that show the image's own memory, and read-only as much else as is
+/// asked for: firmware's tables, while the machine is being described.
 pub struct Window {
     asid: usize,
     /// The tables, and the pages that they have been made to show.
@@ -311,7 +310,7 @@ impl Window {
         })
     }
 
-    /// `length` bytes at `base`, if one of `readable` has all of them.
+    /// `length` bytes at `base`, if one of `readable` contains all of them.
     pub fn show_of(&self, readable: &[Region], base: u64, length: usize) -> Option<&[u8]> {
         let size = u64::try_from(length).ok()?;
         let region = Region { base, size };
@@ -319,7 +318,7 @@ impl Window {
         readable.iter().any(inside).then(|| self.show(&region))?
     }
 
-    /// The bytes of `region`, which is to be memory that firmware has filled.
+    /// The bytes of `region`, which must be memory that firmware has filled.
     pub fn show(&self, region: &Region) -> Option<&[u8]> {
         let start = usize::try_from(region.base).ok()?;
         let size = usize::try_from(region.size).ok()?;
@@ -340,9 +339,9 @@ impl Window {
         }
         arch::isb();
         assert_in_use(self.asid);
-        // SAFETY: mapped by the tables in use, for reading alone; not the image's,
-        // which hands out no other memory while it still looks at firmware's, and
-        // firmware runs no more.
+        // SAFETY: mapped read-only by the tables in use; not the image's own memory. The
+        // image hands out no memory while it still reads firmware's, and firmware no
+        // longer runs.
         Some(unsafe { slice::from_raw_parts(start as *const u8, size) })
     }
 }
@@ -350,7 +349,7 @@ impl Window {
 /// The ASID of the tables in use.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
-/// Is something in use that only the tables in use map, so that they are the last?
+/// Is something in use that only the current tables map, so that they are the last?
 static FINAL: AtomicBool = AtomicBool::new(false);
 
 /// Switches this core to the tables, and every core started from now on.
@@ -370,7 +369,7 @@ fn assert_in_use(asid: usize) {
     assert!(IN_USE.load(Ordering::Relaxed) == asid, "in use");
 }
 
-/// What these tables map is about to be used for good.
+/// These tables stay: what they map is about to be used for good.
 pub fn pin(asid: usize) {
     assert_in_use(asid);
     FINAL.store(true, Ordering::Relaxed);

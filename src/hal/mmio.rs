@@ -1,6 +1,6 @@
-//! Registers of devices, and the words that firmware holds cores by: what is mapped
-//! and none of Rust's memory. Each access is checked against what the page tables in
-//! use map as such.
+//! Registers of devices, and the words at which firmware holds cores: mapped, but not
+//! Rust's memory. Each access is checked against what the page tables in use map as
+//! such.
 
 #![expect(unsafe_code, reason = "registers are accessed by their address")]
 
@@ -13,8 +13,8 @@ use stalecore_model::platform::Region;
 /// What may be accessed.
 static MAPPED: Once<Vec<Region>> = Once::new();
 
-/// From now on these regions may be accessed, which the page tables in use map, for
-/// good, and which are none of Rust's memory.
+/// From now on these regions may be accessed: the page tables in use map them for good,
+/// and they are not Rust's memory.
 pub fn set_mapped(regions: Vec<Region>) {
     MAPPED.call_once(|| Region::joined(regions));
 }
@@ -22,7 +22,7 @@ pub fn set_mapped(regions: Vec<Region>) {
 /// The registers of type `T` at an address.
 ///
 /// # Panics
-/// They are not in what may be accessed, or not aligned: a mistake of the image's.
+/// They may not be accessed, or are not aligned: a mistake in the image.
 pub fn registers<T>(address: u64) -> NonNull<T> {
     check(address, size_of::<T>(), align_of::<T>()).cast()
 }

@@ -14,7 +14,7 @@ const SYSTEM_RESET2: u32 = 0xc400_0012;
 /// SYSTEM_RESET2's reset type: architectural, SYSTEM_WARM_RESET.
 const WARM_RESET: u32 = 0;
 
-/// How firmware is reached, and by which numbers if they are its own.
+/// How firmware is reached, and its function numbers, if they are its own.
 #[derive(Clone, Copy)]
 struct Firmware {
     conduit: Conduit,
@@ -23,7 +23,7 @@ struct Firmware {
 
 static FIRMWARE: Once<Option<Firmware>> = Once::new();
 
-/// Takes what the description says of PSCI, once.
+/// Takes what the description says about PSCI, once.
 pub fn set_up(platform: &Platform) {
     FIRMWARE.call_once(|| {
         platform.psci.map(|conduit| Firmware {
@@ -42,7 +42,7 @@ fn firmware() -> Option<Firmware> {
     FIRMWARE.get().copied().flatten()
 }
 
-/// The conduit of a firmware that has the numbers which PSCI 0.2 gave out.
+/// The conduit of firmware that uses the standard numbers, from PSCI 0.2 on.
 fn conduit() -> Option<Conduit> {
     let firmware = firmware()?;
     firmware.functions.is_none().then_some(firmware.conduit)
@@ -59,8 +59,8 @@ macro_rules! call {
     };
 }
 
-/// Calls one of the functions that a PSCI 0.1 has its own numbers for. Outside is
-/// `None` where this is no such firmware.
+/// Calls one of the functions that a PSCI 0.1 has its own numbers for; `None` if this
+/// firmware is not such a one.
 fn own(
     number: impl Fn(&PsciFunctions) -> Option<u32>,
     arguments: [u64; 3],
@@ -92,7 +92,7 @@ pub fn version() -> Option<(u16, u16)> {
 /// Does firmware say that it has a function? PSCI_FEATURES itself came with 1.0.
 ///
 /// # Errors
-/// The firmware's, which says that it has not.
+/// The firmware's, if it does not.
 fn features(function: u32) -> Result<u32, Error> {
     call!(psci_features(function))
 }
@@ -114,8 +114,8 @@ pub fn cpu_off() -> Result<(), Error> {
     own(|f| f.cpu_off, [0; 3]).unwrap_or_else(|| call!(cpu_off()))
 }
 
-/// Would [`cpu_standby`] be understood? A firmware of 1.0 and later is asked; an
-/// older one has to have the function, and is tried.
+/// Would [`cpu_standby`] be understood? Firmware of PSCI 1.0 or later is asked; an older
+/// one must have the function, and is tried.
 ///
 /// # Errors
 /// Why not, for the report.
@@ -138,13 +138,13 @@ pub fn may_standby() -> Result<(), &'static str> {
 /// # Errors
 /// The firmware's.
 pub fn cpu_standby() -> Result<(), Error> {
-    // Power state 0: standby, the core's own level, state keeps its registers. In
-    // the extended format (bit 1 of PSCI_FEATURES) 0 is a standby state's number
-    // too, if the platform has one of it.
+    // Power state 0: standby at the core's own level, which keeps its registers. In the
+    // extended format (bit 1 of PSCI_FEATURES) 0 is a standby state too, if the platform
+    // has one of that number.
     call!(cpu_suspend(0, 0, 0))
 }
 
-/// Is a core off, as firmware sees it?
+/// The core's power state, as firmware sees it.
 ///
 /// # Errors
 /// The firmware's: it has no AFFINITY_INFO, or no such core.
@@ -157,7 +157,7 @@ pub fn is_off(mpidr: u64) -> bool {
     matches!(affinity(mpidr), Ok(AffinityState::Off))
 }
 
-/// Does firmware tell whether a core is off? Of a core that there is.
+/// Does firmware tell whether a core is off? The core must exist.
 pub fn tells_affinity(mpidr: u64) -> bool {
     !matches!(affinity(mpidr), Err(Error::NotSupported))
 }
@@ -183,7 +183,7 @@ pub fn has_warm_reset() -> bool {
 /// The firmware's.
 pub fn system_reset() -> Result<(), Error> {
     if has_warm_reset() {
-        // Where it is refused all the same, the other is better than none.
+        // If it is refused all the same, the other reset is better than none.
         let _ = call!(system_reset2(WARM_RESET, 0));
     }
     call!(system_reset())

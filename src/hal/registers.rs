@@ -1,7 +1,7 @@
-//! System registers that `aarch64-cpu` does not have, or not with the fields that the
-//! image needs, in its manner: `NAME.read(NAME::FIELD)`. Names and fields are the Arm
-//! Architecture Reference Manual's (DDI 0487), those of the interrupt controller Arm
-//! IHI 0069's.
+//! System registers that `aarch64-cpu` lacks, or has without the fields that the image
+//! needs, in the same style: `NAME.read(NAME::FIELD)`. Names and fields are those of the
+//! Arm Architecture Reference Manual (DDI 0487), and for the interrupt controller those
+//! of Arm IHI 0069.
 
 #![expect(unsafe_code, reason = "registers go by their number")]
 
@@ -15,7 +15,7 @@ use tock_registers::{
 register_bitfields! {u64,
     /// The revision of the core.
     pub REVIDR_EL1 [ALL OFFSET(0) NUMBITS(64) []],
-    /// TLB maintenance: 2 and more has ranges; atomic instructions: 2 and more is FEAT_LSE.
+    /// TLB maintenance: ranges from 2 on; atomic instructions: FEAT_LSE from 2 on.
     pub ID_AA64ISAR0_EL1 [
         TLB OFFSET(56) NUMBITS(4) [],
         Atomic OFFSET(20) NUMBITS(4) []
@@ -35,7 +35,7 @@ register_bitfields! {u64,
     /// Is the interrupt controller reached by system registers?
     pub ICC_SRE_EL1 [SRE OFFSET(0) NUMBITS(1) []],
     /// This core's interface: priority bits, less one; does the end of an interrupt
-    /// drop its priority alone?
+    /// only drop its priority?
     pub ICC_CTLR_EL1 [
         PRIbits OFFSET(8) NUMBITS(3) [],
         EOImode OFFSET(1) NUMBITS(1) []
@@ -92,8 +92,8 @@ macro_rules! registers {
             #[inline(always)]
             fn get(&self) -> u64 {
                 let value: u64;
-                // SAFETY: reading it changes nothing but, where it acknowledges, which
-                // interrupt is active. Not `nomem`, as what it says changes.
+                // SAFETY: reading it changes at most which interrupt is active, where it
+                // acknowledges one. Not `nomem`, as its value changes.
                 unsafe {
                     asm!(
                         concat!("mrs {}, ", $register),
@@ -158,8 +158,8 @@ registers! {
 pub fn set_breakpoint(nth: usize, address: u64, control: u64) {
     macro_rules! breakpoint {
         ($value:literal, $control:literal) => {
-            // SAFETY: a debug exception is all that comes of it, and who asks for one
-            // has a handler.
+            // SAFETY: it causes debug exceptions and nothing else; whoever asks for
+            // them has a handler.
             unsafe {
                 asm!(
                     concat!("msr ", $control, ", xzr"),

@@ -14,19 +14,18 @@ use super::{
 
 /// Control frame, 32 bits: bit 0 enables it.
 const WCS: u64 = 0x000;
-/// Control frame, 32 bits: ticks of the system counter to each of two stages, of
-/// which the second resets.
+/// Control frame, 32 bits: ticks of the system counter in each of two stages, of which
+/// the second resets.
 const WOR: u64 = 0x008;
 /// Refresh frame: any write begins the first stage again.
 const WRR: u64 = 0x000;
 
-/// How often it is refreshed at most: far below its shortest stage, and too
-/// seldom to be seen in any figure.
+/// How often it is refreshed at most: far below its shortest stage, yet too seldom to
+/// show in any figure.
 const REFRESH_MS: u64 = 500;
 
-/// WCS.WS1: the second stage has passed, so that it reset the machine. Linux's
-/// driver takes it for the cause of a reset too; it is gone once the frame is
-/// written to.
+/// WCS.WS1: the second stage has passed, so the watchdog reset the machine. Linux's
+/// driver takes it as the cause of a reset too; writing to the frame clears it.
 const WCS_WS1: u32 = 1 << 2;
 
 static ARMED: Once<Watchdog> = Once::new();
@@ -34,8 +33,8 @@ static HAS_RESET: AtomicBool = AtomicBool::new(false);
 /// CNTVCT_EL0 at the last refresh.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
-/// Arms it with two stages of `stage_ms` each, less where its register has no
-/// room for that; says how long a stage is, in milliseconds.
+/// Arms it with two stages of `stage_ms` each, or of the longest that its register has
+/// room for; returns how long a stage is, in milliseconds.
 pub fn arm(watchdog: &Watchdog, stage_ms: u64) -> u64 {
     if read(watchdog.control.base + WCS) & WCS_WS1 != 0 {
         HAS_RESET.store(true, Ordering::Relaxed);
@@ -49,7 +48,7 @@ pub fn arm(watchdog: &Watchdog, stage_ms: u64) -> u64 {
     u64::from(ticks) * 1000 / hz
 }
 
-/// Somebody still conducts the run.
+/// Tells it that the run is still being conducted.
 pub fn refresh() {
     let Some(watchdog) = ARMED.get() else { return };
     if clock::ms_since(LAST.load(Ordering::Relaxed)) >= REFRESH_MS {
@@ -63,7 +62,7 @@ pub fn refresh_ms() -> Option<u64> {
     ARMED.get().map(|_| REFRESH_MS)
 }
 
-/// Did it reset the machine before this boot, as far as it says?
+/// Did it reset the machine before this boot, according to its register?
 pub fn has_reset() -> bool {
     HAS_RESET.load(Ordering::Relaxed)
 }

@@ -13,7 +13,7 @@ use crate::{
     hal::{arch, frame::Frame, layout, symbols},
 };
 
-/// The longest trace: a damaged stack must not print for ever.
+/// The longest trace: a damaged stack must not be printed for ever.
 const LIMIT: usize = 48;
 
 /// An address as the kernel writes it: `symbol+0xoffset/0xsize`.
@@ -60,7 +60,7 @@ fn walk(mut frame: u64, low: u64, high: u64, found: &mut Vec<u64>) {
     }
 }
 
-/// The trace of what an interrupt hit.
+/// The trace of what was interrupted.
 pub fn interrupted(core: &Core, frame: &Frame) -> Vec<u64> {
     let mut found = Vec::from([frame.elr]);
     // The loops of stuck cores are leaves without a frame of their own.
@@ -71,7 +71,7 @@ pub fn interrupted(core: &Core, frame: &Frame) -> Vec<u64> {
     found
 }
 
-/// The trace of the caller, which runs in an interrupt, and of what that hit.
+/// The trace of the caller, which runs in an interrupt, and of what was interrupted.
 #[inline(always)]
 pub fn here(core: &Core, frame: &Frame) -> Vec<u64> {
     let own = arch::frame_pointer();

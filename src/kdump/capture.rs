@@ -38,7 +38,7 @@ pub fn run(own: &Core) {
     let Some(setup) = SETUP.get() else {
         exit::end(ExitCode::Harness);
     };
-    // The jump has returned, so to speak.
+    // In a way, the jump has returned.
     own.mark.after();
     log::start_again();
     log::reach(Step::CrashKernel, None, None);
@@ -64,8 +64,8 @@ pub fn run(own: &Core) {
     }
 }
 
-/// What a capture kernel broadcasts first: when it patches its alternatives,
-/// and when it clears a slot of its fixmap.
+/// The first broadcasts of a capture kernel: when it patches its alternatives, and when
+/// it clears a slot of its fixmap.
 fn broadcasts(setup: &Setup, own: &Core) {
     log::reach(
         Step::BroadcastIc,
@@ -99,7 +99,7 @@ fn timed(setup: &Setup, own: &Core, subject: Subject, routine: Routine, operand:
     kexec::note_fault(setup, own, subject, returned);
 }
 
-/// Checks every segment where it now is; the name of one that is wrong.
+/// Checks every segment where it now is; returns the name of the first that is wrong.
 fn check_segments(setup: &Setup) -> Option<&'static str> {
     log::reach(Step::Segments, None, None);
     let mut wrong = None;

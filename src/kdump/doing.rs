@@ -8,8 +8,8 @@ use stalecore_model::glossary::StaleState;
 use super::{backtrace::SymbolOffset, setup::Setup};
 use crate::{cores::percpu::core, hal::psci};
 
-/// What another core was doing, from plain loads alone; with `power`, also what
-/// firmware says of it, which does maintenance of its own for the answer.
+/// What another core was doing, from plain loads alone; with `power`, also what firmware
+/// says about it, which does maintenance of its own to answer.
 pub fn doing(setup: &Setup, cpu: usize, power: bool) -> String {
     if setup.sentinel() == Some(cpu) {
         return "sentinel; no part of the kernel that crashed".into();

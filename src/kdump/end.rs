@@ -7,9 +7,8 @@ use core::sync::atomic::Ordering;
 use spin::Once;
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::{Subject, Verdict},
-    record::{Block, CaseRecord, CoreState, Fault, Hex, Record},
-    syndrome,
+    glossary::Verdict,
+    record::{Block, CaseRecord, CoreState, Record},
 };
 
 use super::{doing::doing, log, setup::Setup};
@@ -19,14 +18,14 @@ use crate::{
         mark::Seen,
         percpu::{self, core},
     },
-    hal::{arch, clock, console, exit, symbols},
+    hal::{arch, clock, console, exit},
     report,
 };
 
 /// How much longer than an operation the crashing core may go without a mark:
 /// it waits for its watchdog and for the other cores, and prints.
 const BETWEEN: u64 = 4;
-/// The wait for the other cores, and lines at a slow serial port.
+/// For the wait for the other cores, and for lines on a slow serial port.
 const BETWEEN_MS: u64 = 10_000;
 
 /// What the crash kernel found.
@@ -83,27 +82,12 @@ pub fn close(setup: &Setup) -> ! {
     run.close(false)
 }
 
-/// A routine of the crash path faulted.
-pub fn fault(setup: &Setup, subject: Subject, [esr, far, elr]: [u64; 3], returned: i64) {
-    report::record(&Record::Fault(Fault {
-        n: setup.case.number as u32,
-        op: subject,
-        initiator: setup.cpu as u32,
-        esr: Hex(esr),
-        syndrome: syndrome::describe(esr),
-        far: Hex(far),
-        elr: Hex(elr),
-        at: format!("{}", symbols::At(elr)),
-        returned,
-    }));
-}
-
 /// Something did not return: the block report and the end.
 fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
     let step = log::step();
     let case = &setup.case;
-    // First of all, should nothing more come: nobody executes a barrier, maintenance
-    // or a call to firmware before this is out.
+    // First of all, as nothing more may come out: nobody executes a barrier, maintenance
+    // or a call to firmware before this has.
     report::record(&Record::Block(Block {
         cores: states(setup, waited_ms),
         ..step.block(setup.kernel, case, setup.cpu, seen, waited_ms, "sentinel")
@@ -117,8 +101,8 @@ fn blocked(setup: &Setup, run: &mut Run<'_>, seen: &Seen, waited_ms: u64) -> ! {
     run.close(false)
 }
 
-/// Says which of the cores that stopped firmware calls off, one after the other: each
-/// question may be the one that is not answered.
+/// Reports which of the cores that stopped are off according to firmware, one by one:
+/// any question may be the one that is not answered.
 fn tell_power(setup: &Setup) {
     for core in percpu::all() {
         let cpu = core.index;

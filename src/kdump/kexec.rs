@@ -14,6 +14,7 @@ use stalecore_model::{
         image::{self, Segment},
         message,
     },
+    record::Record,
 };
 use stalecore_routines::{
     area::PAGE,
@@ -22,17 +23,19 @@ use stalecore_routines::{
 };
 
 use super::{
-    backtrace, end, log,
+    backtrace, log,
     setup::{Image, Setup},
     stepped,
 };
 use crate::{
+    conductor::fault_record,
     cores::{
         mark::{Phase, Site},
         percpu::Core,
     },
     hal::{arch, frame::Frame, layout},
     measure::{AREAS, Buffers},
+    report,
 };
 
 unsafe extern "C" {
@@ -44,7 +47,7 @@ unsafe extern "C" {
     fn kdump_soft_restart(code: usize, list: usize, entry: usize, argument: usize) -> !;
 }
 
-/// Entries in each page of the list: few, so that it takes several pages.
+/// Entries in each page of the list: few, so that the list takes several pages.
 const LIST_ENTRIES: usize = 8;
 /// Pages of the list.
 const LIST_PAGES: usize = 2;
@@ -66,8 +69,8 @@ fn relocation_size() -> usize {
     kdump_relocate_end as *const () as usize - kdump_relocate as *const () as usize
 }
 
-/// The words of `pages` pages at `start`, which are in these buffers, as memory has
-/// them.
+/// The words of `pages` pages at `start`, which are in these buffers, as they are in
+/// memory.
 pub fn words(own: &Buffers, start: u64, pages: u64) -> impl Iterator<Item = u64> {
     let at = (start..start + pages * image::PAGE).step_by(size_of::<u64>());
     at.map(|at| own.load(at as usize))
@@ -82,8 +85,8 @@ fn copy_code(own: &Buffers, to: usize, from: usize, size: usize) {
     }
 }
 
-/// Loads the crash image into the crashing core's buffers. Newer kernels also
-/// copy the relocation code now, and do all the maintenance.
+/// Loads the crash image into the crashing core's buffers. Newer kernels also copy the
+/// relocation code now, and do all the maintenance now.
 ///
 /// # Errors
 /// Buffers that are missing or too small.
@@ -113,8 +116,8 @@ pub fn load(cpu: usize, kernel: Kernel) -> Result<Image, alloc::string::String> 
         at += pages * PAGE;
     }
     write_head(&own, area.data);
-    // Where they go is memory that this kernel does not use: nothing of it is
-    // dirty when the relocation code invalidates it.
+    // The destination is memory that this kernel does not use: no line of it is dirty
+    // when the relocation code invalidates it.
     let end = area.data + 2 * total * PAGE;
     dcache_clean_inval_poc(area.data + total * PAGE, end);
     let sums = segments
@@ -183,7 +186,7 @@ fn walk_list(list: usize, mut flush: impl FnMut(usize, usize)) {
         flush(start, size);
         Ok(())
     };
-    // `load` has ended it; there is nobody to tell if memory has lost that.
+    // `load` has put an end to the list; nobody could be told if memory has lost it.
     let _ = kexec_list::walk(list, LIST_LIMIT, (), all);
 }
 
@@ -279,12 +282,12 @@ fn maintain(
     note_fault(setup, core, subject, returned);
 }
 
-/// Reports the fault that a routine took, if it took one. The kernel does not
-/// look, and goes on.
+/// Reports the fault that a routine took, if any. The kernel does not look, and goes on.
 pub fn note_fault(setup: &Setup, core: &Core, subject: Subject, returned: i64) {
     if let Some(registers) = core.take_fault() {
         FAULTED.store(true, Ordering::Relaxed);
-        end::fault(setup, subject, registers, returned);
+        let fault = fault_record(&setup.case, subject, setup.cpu, registers, returned);
+        report::record(&Record::Fault(fault));
     }
 }
 

@@ -50,7 +50,7 @@ pub fn tick(setup: &'static Setup, core: &'static Core, frame: &Frame) {
         return;
     }
     let first = !watch.locked_up.swap(true, Ordering::Relaxed);
-    // The other cores' kernels would say the same; one voice is enough.
+    // A kernel would report it on the other cores too; one report is enough.
     if first && core.index == setup.cpu {
         watchdog_timer_fn(setup, core, frame, stuck_ms);
     }
@@ -66,7 +66,7 @@ extern "C" fn watchdog_timer_fn(
     frame: &Frame,
     stuck_ms: u64,
 ) -> ! {
-    // It runs again, and answers.
+    // This core runs again, and answers.
     fabric::leave(core.index);
     let also = setup.which(|watch| watch.locked_up.load(Ordering::Relaxed));
     log::reach(

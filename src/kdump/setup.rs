@@ -1,4 +1,4 @@
-//! What is known of the scenario while it runs.
+//! What is known about the scenario while it runs.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64};
@@ -27,10 +27,9 @@ pub struct Image {
     pub list: usize,
 }
 
-/// What is known of each core while the scenario runs; written by the core
-/// itself.
+/// What is known about each core while the scenario runs; written by the core itself.
 pub struct Watch {
-    /// CNTVCT_EL0 when its watchdog was last content.
+    /// CNTVCT_EL0 when its watchdog was last satisfied.
     pub touched: AtomicU64,
     /// Its watchdog has found it stuck.
     pub locked_up: AtomicBool,
@@ -42,15 +41,15 @@ pub struct Watch {
 
 /// The scenario, set up once.
 pub struct Setup {
-    /// Who crashes.
+    /// The core that crashes.
     pub cpu: usize,
-    /// With interrupts masked, in [`Setup::state`].
+    /// The cores with interrupts masked, in [`Setup::state`].
     pub stale: CpuSet,
     /// How the stale cores are stuck.
     pub state: StaleState,
-    /// Stuck in the lock with interrupts open.
+    /// The cores stuck in the lock with interrupts open.
     pub rest: CpuSet,
-    /// Every core of the kernel that crashes but the one that does.
+    /// Every core of the kernel that crashes but the one that crashes it.
     pub others: CpuSet,
     /// The case that is played.
     pub case: Case,
@@ -70,9 +69,17 @@ pub struct Setup {
 pub static SETUP: Once<Setup> = Once::new();
 
 impl Setup {
-    /// What is known of a core.
+    /// What is known about a core.
     pub fn watch(&self, cpu: usize) -> &Watch {
         &self.watches[cpu]
+    }
+
+    /// How a core is stuck.
+    pub fn state_of(&self, cpu: usize) -> StaleState {
+        match self.stale.contains(cpu) {
+            true => self.state,
+            false => StaleState::Qspinlock,
+        }
     }
 
     /// The cores for which `asked` holds.

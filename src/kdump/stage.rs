@@ -1,5 +1,5 @@
-//! The stage of the scenario: every core stuck where it is to be, and what each
-//! plays.
+//! Sets the stage of the scenario: every core stuck where it should be, and the part
+//! that each plays.
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -43,8 +43,7 @@ pub fn stage(conductor: Conductor) -> ! {
     };
     if setup.sentinel().is_none() {
         play_part(core(setup.cpu));
-        // The crash kernel ends the run: only a lock that opened by itself
-        // leads here.
+        // The crash kernel ends the run: this is reached only if a lock opened by itself.
         exit::end(ExitCode::Harness);
     }
     ask(&CpuSet::one(setup.cpu), Command::Kdump, |_| 0);
@@ -122,7 +121,7 @@ fn prepare(conductor: &'static Conductor, run: &mut Run<'_>) -> Result<&'static 
     if let Release::Unlock(take, _) = stuck::row(setup.state).release
         && setup.state != StaleState::Qspinlock
     {
-        take(); // and whoever holds it never lets go
+        take(); // and is never released
     }
     ask(&others, Command::Kdump, |_| 0);
     prove(setup)?;
@@ -132,14 +131,7 @@ fn prepare(conductor: &'static Conductor, run: &mut Run<'_>) -> Result<&'static 
 /// Waits until the cores are where they were sent, and makes them show it:
 /// those with interrupts open take one, the others do not.
 fn prove(setup: &Setup) -> Result<(), String> {
-    let inside = |core: &Core| {
-        let state = if setup.stale.contains(core.index) {
-            setup.state
-        } else {
-            StaleState::Qspinlock
-        };
-        core.state() == Some(state)
-    };
+    let inside = |core: &Core| core.state() == Some(setup.state_of(core.index));
     wait_for(&setup.others, "to get stuck", inside, |_| ())?;
     let before: Vec<u64> = percpu::all().iter().map(Core::interrupts).collect();
     setup.others.iter().for_each(|cpu| core(cpu).call());
@@ -164,7 +156,7 @@ fn prove(setup: &Setup) -> Result<(), String> {
     }
 }
 
-/// Plays this core's part: gets stuck. Returns only if it is let go.
+/// Plays this core's part: gets stuck. Returns only if it is released.
 pub fn play_part(core: &'static Core) {
     let Some(setup) = SETUP.get() else { return };
     let watch = setup.watch(core.index);
@@ -179,17 +171,12 @@ pub fn play_part(core: &'static Core) {
         println!("stalecore: {error}");
         exit::end(ExitCode::Harness);
     }
-    let state = if setup.stale.contains(core.index) {
-        setup.state
-    } else {
-        StaleState::Qspinlock
-    };
     core.force_complete.store(false, Ordering::Relaxed);
-    stuck::enter(core, state);
+    stuck::enter(core, setup.state_of(core.index));
 }
 
-/// Takes the interrupts of the scenario; does not return from those that end
-/// something.
+/// Takes the interrupts of the scenario; does not return from one that ends the kernel
+/// or this core.
 pub fn on_interrupt(core: &'static Core, frame: &Frame, interrupt: IntId) {
     let Some(setup) = SETUP.get() else { return };
     if interrupt == gic::VIRTUAL_TIMER {

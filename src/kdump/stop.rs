@@ -1,5 +1,5 @@
-//! Stopping the other cores: the crash-stop interrupt, the wait for it, and
-//! whom the kernel then names.
+//! Stopping the other cores: the crash-stop interrupt, the wait for it, and which cores
+//! the kernel then names.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,13 +19,13 @@ use crate::{
 
 /// How long the kernel waits for the cores to stop: a million times 1 µs.
 const STOP_MS: u64 = 1000;
-/// How long after the NMI.
+/// How long it waits after the NMI.
 const RETRY_MS: u64 = 10;
 
 /// Cores that have not stopped yet: the kernel's `waiting_for_crash_ipi`.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Stops all other cores; those that have not by the end.
+/// Stops all other cores; returns those that have not stopped by the end.
 pub fn crash_smp_send_stop(setup: &Setup) -> CpuSet {
     if setup.others.is_empty() {
         return CpuSet::EMPTY; // the kernel says nothing either
@@ -68,8 +68,8 @@ fn ask(cpus: &CpuSet, ms: u64) {
     clock::wait_ms(ms, || WAITING.load(Ordering::Acquire) == 0);
 }
 
-/// The crash-stop interrupt on another core: notes where it hit, answers,
-/// masks everything, turns the core off, or parks it where that fails.
+/// Takes the crash-stop interrupt on another core: masks everything, notes where it hit,
+/// answers, turns the core off, or parks it if that fails.
 pub fn take(setup: &Setup, core: &Core, frame: &Frame) {
     arch::daif_mask();
     arch::stop_virtual_timer();

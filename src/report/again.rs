@@ -1,6 +1,5 @@
-//! Records that were lost on the way to the host are sent again, from the flight
-//! recorder, if the host asks: only where the line's input may be read, which the
-//! boot arguments say.
+//! Sends records that were lost on the way to the host again, from the flight recorder,
+//! if the host asks; only where the boot arguments allow the line's input to be read.
 
 use stalecore_model::again::{LONGEST, MOST, OFFER, OFFERS, PAUSE_MS, Request};
 
@@ -11,7 +10,7 @@ use crate::hal::{
     watchdog,
 };
 
-/// Offers to send records again, and does so as long as somebody asks. To be called
+/// Offers to send records again, and does so as long as the host asks. To be called
 /// once all have been written.
 pub fn offer() {
     if !recorder::keeps_all() {

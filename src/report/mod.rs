@@ -1,5 +1,5 @@
-//! The report: one record a line, as a diagnostic of KTAP; what must outlive a
-//! reset goes to the flight recorder as well.
+//! The report: one record per line, as a KTAP diagnostic; what must outlive a reset goes
+//! to the flight recorder as well.
 
 pub mod again;
 pub mod recorder;
@@ -25,7 +25,7 @@ static PAUSES: AtomicBool = AtomicBool::new(false);
 /// emulator has stopped the machine.
 const PAUSE_MS: u64 = 5000;
 
-/// How long nothing is said of a run that goes on.
+/// How long a run that goes on may say nothing.
 const QUIET_MS: u64 = 5000;
 
 /// How many records this boot has written. One core at a time writes records, so
@@ -35,14 +35,14 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// CNTVCT_EL0 when something was last said.
 static SAID: AtomicU64 = AtomicU64::new(0);
 
-/// Says that this case goes on, if nothing has been said for a while, so that
-/// whoever waits at the console tells a slow machine from a silent one. To be
-/// called only where something has moved.
+/// Says that this case goes on, if nothing has been said for a while, so that a slow
+/// machine can be told from a silent one at the console. To be called only where
+/// something has moved.
 pub fn running(case: u32) {
     now_and_then(case, "goes on");
 }
 
-/// The same of a case that does not go on, and is waited for on purpose.
+/// The same for a case that does not go on, and is waited for on purpose.
 pub fn waiting(case: u32) {
     now_and_then(case, "is waited for");
 }
@@ -64,7 +64,7 @@ pub fn record(record: &Record) {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
             let seal = Seal::new(json.as_bytes(), number);
             println!("# {json}{seal}");
-            // After the console: what was kept has been told.
+            // After the console: whatever is kept has been printed.
             note_if_full(recorder::keep(record, &json, seal));
         }
         Err(error) => println!("# a record could not be written: {error}"),
@@ -76,7 +76,7 @@ pub fn note(text: String) {
     record(&Record::Note(Note { text }));
 }
 
-/// Says of cores why they have no role, those with the same reason together.
+/// Reports why cores have no role, those with the same reason together.
 pub fn absent(cores: impl Iterator<Item = Absent>) {
     let mut records: Vec<Absent> = Vec::new();
     for core in cores {

@@ -1,5 +1,5 @@
-//! The flight recorder in this machine's memory: what must outlive a reset is
-//! written to memory that no cache holds. Whoever conducts the run owns it.
+//! The flight recorder in this machine's memory: what must outlive a reset is written to
+//! memory that no cache holds. The core that conducts the run owns it.
 
 use alloc::{
     collections::BTreeMap,
@@ -59,17 +59,16 @@ pub struct Left {
     pub first_entered: Option<u64>,
 }
 
-/// Is there nobody who watches, so that the initiator that conducts the run
-/// keeps its own mark?
+/// Is there no sentinel, so that the initiator that conducts the run keeps its own mark?
 static ALONE: AtomicBool = AtomicBool::new(false);
 
 /// Is every record kept, with its seal, to be sent again?
 static KEEPS_ALL: AtomicBool = AtomicBool::new(false);
 
-/// Is what is measured on what known from an earlier boot?
+/// Does this boot go on with an earlier one's plan, whose machine is already recorded?
 static GOES_ON: AtomicBool = AtomicBool::new(false);
 
-/// What the recorder is written to, until it is.
+/// The recorder's memory, until it is taken into use.
 static MEMORY: Mutex<Option<&'static mut [u8]>> = Mutex::new(None);
 
 /// Takes the recorder's memory. To be done before there is a fabric, which would take
@@ -80,8 +79,8 @@ pub fn set_up(memory: Uncached) {
     *MEMORY.lock() = Some(bytes);
 }
 
-/// Empties the caches of what firmware or a loader may have left of the memory in
-/// them: it must not be written back over what comes.
+/// Empties the caches of lines that firmware or a loader may have left of this memory:
+/// they must not be written back over what is recorded.
 #[inline(never)]
 fn empty_caches(memory: Range<*const u8>) {
     let line = identity::data_line(arch::ctr_el0());
@@ -91,8 +90,9 @@ fn empty_caches(memory: Range<*const u8>) {
     arch::dsb_sy();
 }
 
-/// Takes the recorder into use, if there is one, in a boot that entered the image when CNTVCT_EL0 was
-/// `entered`; gives what an earlier boot has left, if this one is to go on with it. `say` is told what a person should know. A plan is the same if the machine
+/// Takes the recorder into use, if there is one, in a boot that entered the image when
+/// CNTVCT_EL0 was `entered`; returns what an earlier boot has left, if this one is to go
+/// on with it. `say` is told what the user should know. A plan is the same if the machine
 /// has as many cores and the options, as boot arguments, are equal.
 ///
 /// # Errors
@@ -133,7 +133,7 @@ pub fn begin(
     Ok(left)
 }
 
-/// Reads what is there, and says what it is where it is not gone on with.
+/// Reads what is there; if the run does not go on with it, says why.
 fn left(
     bytes: &mut [u8],
     identity: &str,
@@ -190,7 +190,7 @@ fn left(
     Ok(Some(left))
 }
 
-/// Is there one, so that a reset loses nothing?
+/// Is there a recorder, so that a reset loses nothing?
 pub fn is_on() -> bool {
     RECORDER.lock().is_some()
 }
@@ -290,8 +290,8 @@ pub fn set_in_flight(cpu: usize, seen: Seen) {
     stood_still(cpu, seen, 0);
 }
 
-/// Writes that its mark has not moved for so many milliseconds, which is what makes
-/// it a block should the machine be reset now.
+/// Writes that its mark has not moved for so many milliseconds, which makes it a block
+/// if the machine is reset now.
 pub fn stood_still(cpu: usize, seen: Seen, still_ms: u64) {
     write_flight(Some(&Flight {
         case: mark::case(),
@@ -307,8 +307,8 @@ pub fn clear_in_flight() {
     write_flight(None);
 }
 
-/// Writes the mark of the core, if nobody watches it: that it goes on is all
-/// that shows that anybody conducts the run.
+/// Writes the mark of the core, if nobody watches it: only its going on shows that the
+/// run is being conducted.
 #[inline(always)]
 pub fn follow(core: &Core) {
     if ALONE.load(Ordering::Relaxed) {

@@ -1,11 +1,11 @@
-//! The exception table: where execution goes on after a fault of an instruction
-//! under test.
+//! The exception table: where execution goes on after a fault on an instruction under
+//! test.
 
 use core::ptr;
 
 use crate::hal::layout;
 
-/// Is an instruction at `at` under test, so that a fault of it is a finding?
+/// Is the instruction at `at` under test, so that a fault on it is a finding?
 pub fn is_under_test(at: u64) -> bool {
     layout::routines().contains(&at) || fixup(at).is_some()
 }

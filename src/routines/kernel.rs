@@ -1,10 +1,10 @@
-//! Where in a routine an address is.
+//! Where in a routine an address lies.
 
 use stalecore_routines::kernel;
 
 use crate::hal::layout;
 
-/// How far into its routine an address is; `None` outside of all.
+/// How far into its routine an address is; `None` outside all routines.
 pub fn offset_of(address: u64) -> Option<u16> {
     if !layout::routines().contains(&address) {
         return None;

@@ -1,5 +1,5 @@
-//! The routines in the image: traced, and caught where they fault. What they are is
-//! in the crate of the routines.
+//! The routines in the image: traced, and caught where they fault. The routines
+//! themselves are in their own crate.
 
 pub mod trace;
 pub mod extable;

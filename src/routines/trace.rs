@@ -1,7 +1,6 @@
-//! `--trace`: where the routines are, instruction by instruction, at the
-//! report's points. [`at`] is called before each instruction that is stepped:
-//! by the handler at EL1, or by EL2 where that has a fabric and debug
-//! exceptions are its own.
+//! `--trace`: how far the routines have come, at the report's points. [`at`] is called
+//! before each instruction that is stepped: by the handler at EL1, or, with a fabric, by
+//! EL2, which then takes debug exceptions itself.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 

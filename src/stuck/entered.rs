@@ -1,5 +1,5 @@
-//! Puts cores into a stale state, proves that they are in it, and lets them
-//! go. Every wait has a deadline.
+//! Puts cores into a stale state, proves that they are in it, and releases them. Every
+//! wait has a deadline.
 
 use alloc::{format, string::String, vec::Vec};
 use core::sync::atomic::Ordering;
@@ -21,8 +21,8 @@ use crate::{
     hal::{clock, psci},
 };
 
-/// From what AFFINITY_INFO calls off to what is: milliseconds at most in what power
-/// controllers' manuals say.
+/// How long after AFFINITY_INFO says so a core is really off: milliseconds at most,
+/// according to power controllers' manuals.
 const OFF_MS: u64 = 5;
 
 /// Cores in a stale state, and what holds them there.
@@ -37,7 +37,7 @@ pub struct StaleSet {
     unlock: Option<fn()>,
 }
 
-/// A set that is given up, as cores did not get there, holds no lock any more.
+/// A set that is given up, because cores did not get there, no longer holds a lock.
 impl Drop for StaleSet {
     fn drop(&mut self) {
         self.unlock();
@@ -45,8 +45,8 @@ impl Drop for StaleSet {
 }
 
 impl StaleSet {
-    /// Puts cores into a state and proves that they are in it. `of` is how many
-    /// stale cores there are in all, as they share the lines to touch.
+    /// Puts cores into a state and proves that they are in it. `of` is the number of all
+    /// stale cores, which share the lines to touch.
     ///
     /// # Errors
     /// Names the cores that did not get there, or show no sign.
@@ -144,9 +144,9 @@ impl StaleSet {
                         |core| psci::is_off(core.cpu.mpidr),
                         |_| (),
                     )?;
-                    // Firmware says so before it hands the core to the power
-                    // controller, which takes it out of coherency: TF-A marks it
-                    // off, cleans its caches and waits.
+                    // Firmware says so before it hands the core to the power controller,
+                    // which takes it out of coherency: TF-A marks the core off, then
+                    // cleans its caches and waits.
                     clock::wait_ms(OFF_MS, || false);
                 } else if self.cpus.iter().any(|cpu| core(cpu).is_online()) {
                     return Err(format!("a core that was to be {} is up", self.state));
@@ -161,10 +161,10 @@ impl StaleSet {
     /// Are the cores still where they were put, after the operations?
     ///
     /// # Errors
-    /// Names those that are not, or say nothing.
+    /// Names those that are not, or do not answer.
     pub fn verify(&self) -> Result<(), String> {
         if table::row(self.state).hold.is_some() {
-            // By now they are through.
+            // By now they have passed through it.
             return match self.state {
                 StaleState::CpuOnInflight => {
                     wait_for(&self.cpus, "to come up", Core::is_online, |_| ())
@@ -201,8 +201,8 @@ impl StaleSet {
         self.cpus.iter().filter(|cpu| !here(cpu)).collect()
     }
 
-    /// Has none left by itself? Looked at, not asked: it was proved when they entered.
-    /// Of those that were passing through, are they through?
+    /// Has none left by itself? Only looks, without asking: it was proved when they
+    /// entered. In a state that passes: have they all passed through it?
     pub fn have_stayed(&self) -> bool {
         match table::row(self.state).hold {
             Some(_) => self.verify().is_ok(),
@@ -210,7 +210,7 @@ impl StaleSet {
         }
     }
 
-    /// What a core has shown last: where an interrupt hit it, if one did.
+    /// What a core showed last: where an interrupt hit it, if one did.
     pub fn shown_by(&self, cpu: usize) -> Option<u64> {
         let place = self.cpus.iter().position(|c| c == cpu)?;
         self.shown.get(place).copied()
@@ -223,7 +223,7 @@ impl StaleSet {
         }
     }
 
-    /// Lets the cores go, and waits until they are back.
+    /// Releases the cores, and waits until they are back.
     ///
     /// # Errors
     /// Names those that did not come back.
@@ -255,8 +255,8 @@ fn post_release(cpus: &CpuSet) {
     }
 }
 
-/// Gets cores back of which some did not enter a state: by the word, by
-/// interrupt, and by PSCI for those that are off.
+/// Gets cores back after some of them did not enter a state: by the word, by interrupt,
+/// and by PSCI for those that are off.
 ///
 /// # Errors
 /// Names those that did not come back.

@@ -1,6 +1,6 @@
-//! Memory that is far from every core: lines that nothing has touched since the boot,
-//! handed out one after the other, for what is to miss every cache without maintenance
-//! of its own; and a ring of jumps that is larger than a core's first caches.
+//! Memory that is far from every core: lines that nothing has touched since boot, handed
+//! out one after another for accesses that must miss every cache without maintenance of
+//! their own; and a ring of jumps that is larger than a core's first-level caches.
 
 use core::{
     ops::Range,
@@ -12,12 +12,12 @@ use stalecore_routines::kernel;
 
 use crate::hal::{arena::Pages, memory::executable};
 
-/// Bytes from one line that is handed out to the next: no cache has longer ones.
+/// Bytes from one line that is handed out to the next: no cache has longer lines.
 const APART: usize = 256;
-/// So many: more than a run without `--ops` takes, and most others.
+/// How many lines: more than a run without `--ops` takes, and most others.
 const LINES: usize = 4096;
-/// No prefetcher goes from one to the next but so many: a step over pages, and odd, so
-/// that each comes once.
+/// How many lines on the next one is: further than any prefetcher goes, over page
+/// boundaries; odd, so that each line comes up once.
 const STEP: usize = 1229;
 /// Bytes from one jump of the ring to the next, and of the ring.
 const JUMP: usize = 64;
@@ -35,12 +35,12 @@ struct Far {
 
 static FAR: Once<Far> = Once::new();
 
-/// `b`, so many bytes on, or back.
+/// `b`, `by` bytes forward or back.
 const fn branch(by: isize) -> u64 {
     0x1400_0000 | (by / 4) as u64 & 0x3ff_ffff
 }
 
-/// Fills it, and sends it to memory. While every core answers: it broadcasts.
+/// Fills it, and cleans it to memory. Only while every core answers: it broadcasts.
 pub fn set_up(pages: Pages) {
     let start = pages.start();
     let (lines, ring) = pages.words().split_at(LINES * APART / size_of::<u64>());
@@ -65,8 +65,8 @@ pub fn set_up(pages: Pages) {
     });
 }
 
-/// The next line, that of the word `word`: one that no cache holds, until all have been
-/// handed out once.
+/// The address of the next line: one that no cache holds, until all have been handed out
+/// once.
 pub fn next_line() -> usize {
     FAR.get().map_or(0, |far| {
         let nth = far.next.fetch_add(1, Ordering::Relaxed);

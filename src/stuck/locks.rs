@@ -17,7 +17,7 @@ use crate::{
 };
 
 static TICKET_LOCK: TicketMutex<()> = TicketMutex::new(());
-/// What the owner that does not release it holds it by.
+/// The guard by which the owner that does not release it holds it.
 static TICKET_HELD: Mutex<Option<TicketMutexGuard<'static, ()>>> = Mutex::new(None);
 
 /// Waits for the ticket lock.
@@ -30,7 +30,7 @@ pub fn ticket_lock(core: &Core) {
 /// Takes the ticket lock, for the owner that does not release it.
 pub fn hold_ticket_lock() {
     let guard = TICKET_LOCK.lock();
-    // Nothing was held before: the lock would not have been had.
+    // Nothing was held before, or the lock would not have been free.
     core::mem::forget(TICKET_HELD.lock().replace(guard));
 }
 
@@ -40,8 +40,8 @@ pub fn release_ticket_lock() {
     drop(TICKET_HELD.lock().take());
 }
 
-/// Nodes go by number, as in the kernel's queue: 0 is none, 1 the owner's, from 2 on
-/// those of the cores.
+/// Nodes have numbers, as in the kernel's queue: 0 is none, 1 the owner's, from 2 on the
+/// cores'.
 const NOBODY: usize = 0;
 const OWNER: usize = 1;
 const FIRST_CORE: usize = 2;
@@ -80,7 +80,7 @@ fn hand_over(own: usize, held: &Node) {
     {
         return;
     }
-    // Somebody has taken the tail and is about to name itself.
+    // Another core has taken the tail and is about to link its node.
     for _ in 0..100_000_000_u32 {
         if let Some(next) = node(held.next.load(Ordering::Acquire)) {
             next.locked.store(1, Ordering::Release);
@@ -102,7 +102,7 @@ pub fn release_qspinlock() {
     hand_over(OWNER, &QUEUE_OWNER);
 }
 
-/// Holds a lock, and spins.
+/// Spins while it holds a lock.
 pub fn lock_holder(core: &Core) {
     let guard = core.lock.lock();
     open(core, SPIN, core.scratch);

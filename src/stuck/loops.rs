@@ -35,7 +35,7 @@ pub const SPIN: Loop = assembly!(stale_spin);
 /// Waits until the word at `own` is not 0, as the kernel does in its queue.
 pub const QUEUE: Loop = assembly!(queued_spin_lock_slowpath);
 
-/// Stays in a loop, on this address of its own.
+/// Stays in a loop, with `own` as the core's own address.
 pub fn stay(core: &Core, stuck: Loop, own: usize) {
     // SAFETY: the loops touch the two words, which are atomics, and `own`,
     // which is this core's scratch, node or unmapped page.
@@ -75,8 +75,8 @@ pub fn parked(core: &Core) {
     arch::irq_mask();
 }
 
-/// Waits by `wait`, interrupts masked: a pending one ends the wait and is
-/// acknowledged by hand; the word is answered.
+/// Waits by `wait`, interrupts masked: a pending one ends the wait and is acknowledged
+/// without being taken; the word is answered.
 pub fn wait_masked(core: &Core, wait: impl Fn()) {
     let mut last = 0;
     loop {
@@ -98,12 +98,12 @@ pub fn wfi_masked(core: &Core) {
     wait_masked(core, arch::wfi);
 }
 
-/// What the kernel parks a core in that it cannot turn off.
+/// The loop in which the kernel parks a core that it cannot turn off.
 pub fn park(core: &Core) {
     stay(core, assembly!(stale_park_loop), core.scratch);
 }
 
-/// Jumps round a ring that is larger than its first caches.
+/// Jumps round a ring that is larger than the core's first-level caches.
 pub fn ifetch_storm(core: &Core) {
     open(core, assembly!(stale_ifetch_storm), far::ring().start);
 }
@@ -125,15 +125,15 @@ pub fn prfm_storm(core: &Core) {
     );
 }
 
-/// Loads from a device that does not answer, which is EL2: it holds the first instruction
-/// up until the core is let go.
+/// Loads from a device that does not answer. EL2 plays the device: it holds the first
+/// instruction up until the core is released.
 pub fn device_stuck(core: &Core) {
     let load = assembly!(stale_device_stuck);
     fabric::watch_at(load as usize);
     open(core, load, gic::identification().unwrap_or(core.scratch));
 }
 
-/// Is a core that is here in a loop of a stale state?
+/// Is a core that executes `at` in a loop of a stale state?
 pub fn contains(at: u64) -> bool {
     let ring = far::ring();
     layout::stuck().contains(&at) || (ring.start as u64..ring.end as u64).contains(&at)

@@ -1,5 +1,4 @@
-//! Stale states: how a core gets stuck, how it shows that it is, how it is let
-//! go.
+//! Stale states: how a core gets stuck, how it shows that it is, how it is released.
 
 mod entered;
 mod table;

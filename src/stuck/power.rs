@@ -19,7 +19,7 @@ use crate::{
 pub fn cpu_suspend(core: &Core) {
     wait_masked(core, || {
         if let Err(error) = psci::cpu_standby() {
-            // It spins here, and says so: see `refused`.
+            // Then it spins here, and says so: see `refused`.
             REFUSED.call_once(|| error);
         }
     });
@@ -28,19 +28,19 @@ pub fn cpu_suspend(core: &Core) {
 /// What firmware answered to a core that asked to be suspended.
 static REFUSED: Once<Error> = Once::new();
 
-/// Did firmware refuse to suspend a core? Asked before, it may have said that it can,
-/// and still not know the power state.
+/// Did firmware refuse to suspend a core? It may do so, not knowing the power state,
+/// though it said before that it has the function.
 pub fn refused() -> Option<&'static Error> {
     REFUSED.get()
 }
 
 /// PSCI CPU_OFF.
 pub fn cpu_off(core: &Core) {
-    core.online.store(false, Ordering::Release);
+    core.set_online(false);
     // Returns only if the firmware refuses; the conductor then sees a core
     // that is not off.
     let _ = psci::cpu_off();
-    core.online.store(true, Ordering::Release);
+    core.set_online(true);
 }
 
 /// Are cores that are on their way into CPU_OFF to wait just before it?
@@ -59,8 +59,9 @@ pub fn hold_cpu_on() {
     CPU_ON_HOLD.store(true, Ordering::Release);
 }
 
-/// The operations begin: sends the cores that wait there into CPU_OFF, or has firmware
-/// start those that are off, whatever it answers: whether they come is seen later.
+/// The operations begin: sends the cores that wait before CPU_OFF into it, or has
+/// firmware start those that are off. Its answer does not matter: whether they come up
+/// is seen later.
 pub fn begin() {
     CPU_OFF_HOLD.store(false, Ordering::Release);
     arch::sev();
@@ -75,8 +76,8 @@ pub fn begin() {
 /// How often CPU_OFF is tried with a wake-up pending.
 const TRIES: usize = 16;
 
-/// CPU_OFF with an interrupt of its own pending, which firmware may take for a wake-up;
-/// again while it does, at last without.
+/// CPU_OFF with an interrupt of its own pending, which firmware may take for a wake-up:
+/// tried several times, and at last without one.
 pub fn cpu_off_abandoned(core: &Core) {
     for _ in 0..TRIES {
         core.call();

@@ -1,5 +1,5 @@
-//! The table of stale states, and what carries out a row: how a core gets stuck,
-//! and out again.
+//! The table of stale states, and what carries out a row: how a core gets stuck, and out
+//! again.
 
 #![expect(unsafe_code, reason = "names the loops of boot/stale.S")]
 
@@ -38,7 +38,7 @@ pub enum Proof {
     AffinityInfo,
 }
 
-/// How a stale core is let go.
+/// How a stale core is released.
 #[derive(Clone, Copy)]
 pub enum Release {
     /// The word that it polls, or an interrupt that returns past its loop.
@@ -69,10 +69,10 @@ pub struct Row {
     pub proof: Proof,
     /// The way out.
     pub release: Release,
-    /// Does it take PSCI?
+    /// Does it need PSCI?
     pub needs_psci: bool,
-    /// In a state that passes, the cores are on their way into CPU_OFF, or up, and this
-    /// makes them wait just before it, until the operations begin.
+    /// In a state that passes, cores are on their way into CPU_OFF, or up: this makes them
+    /// wait just before that, until the operations begin.
     pub hold: Option<fn()>,
 }
 
@@ -186,13 +186,13 @@ pub fn row(state: StaleState) -> &'static Row {
     &ROWS[state as usize]
 }
 
-/// Does a core that is stuck so take interrupts, and go back?
+/// Does a core that is stuck this way take interrupts, and go back?
 pub fn takes_interrupts(state: StaleState) -> bool {
     let row = row(state);
     row.proof == Interrupt && row.hold.is_none() && state != S::DeviceStuck
 }
 
-/// Gets this core stuck; returns when it is let go.
+/// Gets this core stuck; returns when it is released.
 pub fn enter(core: &Core, state: StaleState) {
     core.request.store(0, Ordering::Relaxed);
     core.ack.store(0, Ordering::Relaxed);
@@ -207,8 +207,8 @@ pub fn enter(core: &Core, state: StaleState) {
     core.set_state(None);
 }
 
-/// Writes a new word for the core to answer, or `RELEASE`, and makes sure
-/// that it is seen: by polling cores with caches off, in WFE, or in WFI.
+/// Writes a new word for the core to answer, or `RELEASE`, and makes sure that the core
+/// sees it, whether it polls with caches off, or is in WFE or in WFI.
 #[inline(never)]
 pub fn post_request(core: &Core, word: u32) {
     core.request.store(word, Ordering::Release);
@@ -217,10 +217,10 @@ pub fn post_request(core: &Core, word: u32) {
     core.call();
 }
 
-/// The word that the core has answered last, as memory has it.
+/// The word that the core answered last, from memory.
 #[inline(never)]
 pub fn read_ack(core: &Core) -> u64 {
-    // A core with its caches off writes to memory: no copy may hide that.
+    // A core with its caches off writes to memory: no cached copy may hide that.
     boot::clean(core::ptr::from_ref(&*core.ack) as usize);
     core.ack.load(Ordering::Acquire)
 }

@@ -1,4 +1,4 @@
-//! Keeps on the loader's volume that a plan was begun which may reset the machine:
+//! Notes on the loader's volume that a plan has begun which may reset the machine:
 //! see [`stalecore_model::handover::begun`].
 
 use alloc::{
@@ -16,7 +16,7 @@ use uefi::{
     proto::media::file::{File, FileAttribute, FileHandle, FileMode, RegularFile},
 };
 
-/// The boot arguments that the image is given, and what a person should know.
+/// The boot arguments that the image is given, and what the user should know.
 pub struct Settled {
     /// As asked for, or without the reset.
     pub bootargs: String,
@@ -24,8 +24,8 @@ pub struct Settled {
     pub note: Option<String>,
 }
 
-/// Does about the file what is to be done before the image is entered;
-/// `unfinished` says that the flight recorder holds a plan that has not ended.
+/// Writes, keeps or removes the file before the image is entered; `unfinished`
+/// says that the flight recorder holds a plan that has not ended.
 pub fn settle(bootargs: &str, unfinished: bool) -> Settled {
     let held = read();
     let file = held.as_ref().ok().and_then(Option::as_deref);
@@ -47,7 +47,7 @@ pub fn settle(bootargs: &str, unfinished: bool) -> Settled {
             }
         }
         (Begun::Lost, _) => {
-            // Where it stays it only ends the next run too.
+            // If it cannot be removed, it only ends the next run too.
             let _ = remove();
             return end(LOST.to_string());
         }
@@ -87,7 +87,7 @@ fn read() -> Result<Option<String>, String> {
         .read(&mut bytes)
         .map_err(|e| format!("{FILE}: {e}"))?;
     bytes.truncate(length);
-    // Whatever is no text is no plan.
+    // What is not text is not a plan.
     Ok(Some(String::from_utf8(bytes).unwrap_or_default()))
 }
 
@@ -98,7 +98,7 @@ fn remove() -> Result<(), String> {
     }
 }
 
-/// Writes it anew: what was there may be longer.
+/// Writes a new file: the old one may be longer.
 fn write(text: &str) -> Result<(), String> {
     remove()?;
     let file = open(FileMode::CreateReadWrite)?.ok_or_else(|| format!("{FILE}: not made"))?;

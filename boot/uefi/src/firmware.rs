@@ -26,7 +26,7 @@ const DEVICE_TREE: Guid = guid!("b1b621d5-f19c-41a5-830b-d9152c69aae0");
 /// What a flattened device tree begins with, big-endian.
 const TREE_MAGIC: [u8; 4] = [0xd0, 0x0d, 0xfe, 0xed];
 
-/// Firmware's name and what it has to say of the machine.
+/// Firmware's name and what it says about the machine.
 pub struct Firmware {
     /// Vendor and revisions.
     pub name: String,
@@ -40,7 +40,7 @@ pub struct Firmware {
 /// Looks through the configuration table.
 ///
 /// # Errors
-/// The memory map cannot be had.
+/// Firmware gives no memory map.
 pub fn find() -> Result<Firmware, String> {
     let physical = Physical(efi::readable(memory::map()?.into_iter()));
     let address = |guid: Guid| {
@@ -70,7 +70,7 @@ impl Firmware {
     /// Decides who is to describe the machine.
     ///
     /// # Errors
-    /// Firmware does not have what is asked for, or nothing that will do.
+    /// Firmware does not have what is asked for, or has nothing usable.
     pub fn described(&self, prefer: Prefer) -> Result<Described<'_>, String> {
         let acpi = self.rsdp.map(|rsdp| Described::Acpi {
             rsdp,
@@ -125,7 +125,7 @@ impl Firmware {
     }
 }
 
-/// Where there is memory that can be read.
+/// The memory that can be read.
 struct Physical(Vec<Region>);
 
 impl Physical {
@@ -151,7 +151,7 @@ impl Physical {
     }
 }
 
-/// Starts the machine anew: what is left to do when nothing else is.
+/// Resets the machine, when nothing else is left to do.
 pub fn reset() -> ! {
     runtime::reset(ResetType::COLD, Status::ABORTED, None)
 }

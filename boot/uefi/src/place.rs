@@ -28,7 +28,7 @@ impl Place {
     /// there.
     ///
     /// # Errors
-    /// The image is none, or there is no memory for it.
+    /// `image` is not an image, or there is no memory for it.
     pub fn find(image: &[u8]) -> Result<Self, String> {
         let header = ImageHeader::read(image)?;
         let owned = header

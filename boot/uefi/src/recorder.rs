@@ -18,7 +18,7 @@ use uefi::{
 
 use crate::memory;
 
-/// Files that are written before somebody has to take some away.
+/// After this many files somebody must take some away.
 const MOST_FILES: u32 = 999;
 
 /// The recorder that the image is given.
@@ -29,8 +29,8 @@ pub struct Found {
     pub unfinished: bool,
 }
 
-/// Gives the recorder, if there is memory for one; what it holds has been written
-/// to a file.
+/// Finds the recorder, or a place for one if there is memory, and writes what it
+/// holds to a file.
 ///
 /// # Errors
 /// Firmware gives no memory map.
@@ -109,7 +109,7 @@ fn save(text: &str) -> Result<Option<String>, String> {
     ))
 }
 
-/// Makes a file; `None` if there is one of that name.
+/// Creates a file; `None` if there is one of that name.
 fn create(root: &mut Directory, name: &str) -> Result<Option<RegularFile>, String> {
     let wrong = |e: &dyn core::fmt::Display| format!("{name}: {e}");
     let path = CString16::try_from(name).map_err(|e| wrong(&e))?;

@@ -13,7 +13,7 @@ use crate::{enter, firmware::Firmware, options::Options, place::Place};
 /// Notes beyond these are for the image's report.
 const MOST_NOTES: usize = 8;
 
-/// Who we come from and what was asked for.
+/// Which firmware started the loader, and what was asked for.
 pub fn start(firmware: &Firmware, options: &Options) {
     println!("  firmware  {}", firmware.name);
     println!("  level     EL{}", enter::exception_level());

@@ -10,16 +10,15 @@ const fn function(value: u16) -> u64 {
     0xd65f_03c0_5280_0000 | (value as u64) << 5
 }
 
-/// Writes a function that returns `value`, in one piece: whoever fetches sees all of
-/// it, or of the one before.
+/// Writes a function that returns `value`, in one piece: a fetch sees all of it, or all
+/// of the old one.
 #[inline(always)]
 pub fn write_function(word: &AtomicU64, value: u16) {
     word.store(function(value), Ordering::Relaxed);
 }
 
-/// The same for code that is executed though nothing makes it visible, as an
-/// operation that is wrong on purpose is to be seen to be: by its name the checker's
-/// user can tell that.
+/// The same for code that is executed though nothing makes it visible: by this name a
+/// user of the checker can tell that an operation is wrong on purpose.
 #[inline(never)]
 pub fn write_unseen(word: &AtomicU64, value: u16) {
     write_function(word, value);

@@ -13,7 +13,7 @@ pub enum Counter {
 }
 
 impl Counter {
-    /// Ticks now, not before what precedes it.
+    /// Ticks now, read after all that precedes.
     #[inline(always)]
     pub fn now(self) -> u64 {
         match self {

@@ -8,7 +8,9 @@
 
 use core::arch::asm;
 
-/// Defines functions that execute one instruction without operands.
+/// Defines functions that execute one instruction without operands: a barrier, hint or
+/// mask.
+#[macro_export]
 macro_rules! instructions {
     ($($(#[$doc:meta])* $name:ident: $text:literal;)*) => {$(
         $(#[$doc])*
@@ -16,7 +18,7 @@ macro_rules! instructions {
         pub fn $name() {
             // SAFETY: a barrier, hint or mask changes no memory and no register
             // that Rust relies on.
-            unsafe { asm!($text, options(nostack, preserves_flags)) }
+            unsafe { core::arch::asm!($text, options(nostack, preserves_flags)) }
         }
     )*};
 }
@@ -76,7 +78,7 @@ registers! {
     cntfrq_el0: "cntfrq_el0";
 }
 
-/// CNTVCT_EL0, not before what precedes it.
+/// CNTVCT_EL0, read after all that precedes.
 #[inline(always)]
 pub fn cntvct() -> u64 {
     let value: u64;
@@ -85,7 +87,7 @@ pub fn cntvct() -> u64 {
     value
 }
 
-/// PMCCNTR_EL0, not before what precedes it.
+/// PMCCNTR_EL0, read after all that precedes.
 #[inline(always)]
 pub fn pmccntr() -> u64 {
     let value: u64;

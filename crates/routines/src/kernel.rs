@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 
 use stalecore_model::glossary::Subject;
 
-/// A routine: two arguments, 0 or -EFAULT back (or nothing of meaning).
+/// A routine: takes two arguments, returns 0 or -EFAULT (a void routine: anything).
 pub type Routine = extern "C" fn(usize, usize) -> i64;
 
-/// What a routine returns that has faulted: the kernel's -EFAULT, set by the
+/// What a routine that has faulted returns: the kernel's -EFAULT, set by the
 /// exception handler.
 pub const EFAULT: i64 = -14;
 
@@ -92,7 +92,7 @@ unsafe extern "C" {
 /// The routine of that symbol.
 ///
 /// # Panics
-/// There is none: a kernel's row names what `routines.S` does not have.
+/// A kernel's row names a routine that `routines.S` does not have.
 pub fn named(symbol: &str) -> Routine {
     let found = ROUTINES.iter().find(|(name, _)| *name == symbol);
     found.expect("a routine of routines.S").1
@@ -119,7 +119,7 @@ pub fn starts() -> impl Iterator<Item = usize> {
 }
 
 #[cfg(target_os = "none")]
-/// Where in `selftest_hang` the instruction is that never ends.
+/// The offset in `selftest_hang` of the instruction that never ends.
 pub fn hang_offset() -> u16 {
     (selftest_hang_here as *const () as usize - selftest_hang as *const () as usize) as u16
 }

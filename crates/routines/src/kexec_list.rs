@@ -8,7 +8,7 @@ use super::area::{Area, PAGE};
 
 /// Calls `flush` with start and size for each entry of the list at `list`, and
 /// for each page that it names, in the order of the kernel's
-/// `kexec_list_flush`; ends with the first that says `Err`. At most `limit`
+/// `kexec_list_flush`; stops at the first `Err`. At most `limit`
 /// entries: a damaged list must not be walked for ever.
 ///
 /// # Errors

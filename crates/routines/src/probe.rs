@@ -14,8 +14,8 @@ use crate::counter::Counter;
 
 /// Times one block on an address; ticks of the counter.
 pub type Block = fn(usize) -> u64;
-/// Times so many operations back to back from an address on, then the barrier behind
-/// them: (address, stride, count) to ticks.
+/// Times `count` operations back to back, then the barrier behind them: (address,
+/// stride, count) to the ticks of each.
 pub type DepthBlock = fn(usize, usize, u32) -> (u64, u64);
 
 /// Instructions between the two counter reads of the empty block, counted
@@ -39,11 +39,10 @@ macro_rules! block {
         fn timed(address: usize) -> u64 {
             let (start, end): (u64, u64);
             // SAFETY: maintenance changes no value that a program can read (`dc ivac`
-            // may, in the caller's buffer, where nobody keeps anything); what is no
+            // may, in the caller's buffer, where nobody keeps anything); what is not
             // maintenance runs on a far line or a register that may be read. A fault on
-            // it is caught by the entry in the exception table and
-            // noted; the registers are the block's own. Memory is clobbered:
-            // no access moves over the block.
+            // it is caught by the entry in the exception table and noted; the registers
+            // are the block's own. Memory is clobbered: no access moves over the block.
             unsafe {
                 asm!(
                     $before,
@@ -71,8 +70,8 @@ macro_rules! block {
     }};
 }
 
-/// Operations back to back, then the barrier. A loop, whose two instructions are far less
-/// than any operation that leaves the core.
+/// Operations back to back, then the barrier. The loop's own two instructions are far
+/// cheaper than any operation that leaves the core.
 macro_rules! depth_block {
     ($counter:literal, $timed:literal, $barrier:literal) => {{
         #[inline(never)]
@@ -140,7 +139,7 @@ macro_rules! operation {
     }};
 }
 
-/// Something timed alone, behind `before`.
+/// Something timed by itself, after `before`.
 macro_rules! alone {
     ($before:literal, $timed:literal) => {{
         static PROBE: Probe = Probe {
@@ -160,7 +159,7 @@ macro_rules! alone {
 pub fn of(subject: Subject) -> Option<&'static Probe> {
     Some(match subject {
         Subject::None => alone!("", ""),
-        // Of all cache operations by address, emulators translate this one.
+        // The one cache operation by address whose address emulators translate.
         Subject::SelftestFault => alone!("", "dc zva, {address}"),
         Subject::DcCivac => operation!("dc civac, {address}", "dsb sy"),
         Subject::DcCvac => operation!("dc cvac, {address}", "dsb sy"),
@@ -179,10 +178,10 @@ pub fn of(subject: Subject) -> Option<&'static Probe> {
         Subject::TlbiVale1is => operation!("tlbi vale1is, {address}", "dsb ish"),
         #[cfg(target_os = "none")]
         Subject::TlbiVaale1is => operation!("tlbi vaale1is, {address}", "dsb ish"),
-        // Of the ASID 0, which the entry code had.
+        // ASID 0 is the entry code's.
         #[cfg(target_os = "none")]
         Subject::TlbiAside1is => operation!("tlbi aside1is, xzr", "dsb ish"),
-        // By its number, as the assembler knows it with FEAT_TLBIRANGE alone.
+        // By number, as the assembler knows the name only with FEAT_TLBIRANGE.
         #[cfg(target_os = "none")]
         Subject::TlbiRvae1is => operation!("sys #0, C8, C2, #1, {address}", "dsb ish"),
         #[cfg(target_os = "none")]
@@ -208,7 +207,7 @@ pub fn of(subject: Subject) -> Option<&'static Probe> {
         Subject::LdrCold | Subject::LdrDevice => {
             alone!("", "ldr {end:w}, [{address}]\ncbz {end:w}, 3f")
         }
-        // Far lines begin with a way back: `br x16`.
+        // Far lines begin with `br x16`, the way back.
         #[cfg(target_os = "none")]
         Subject::IfetchCold => alone!("", "adr x16, 3f\nbr {address}"),
         #[cfg(target_os = "none")]

@@ -1,5 +1,5 @@
-//! Runs a routine over an area: the kernel's, and those above them that call
-//! them: `kexec_list_flush` and the maintenance of `machine_kexec`.
+//! Runs a routine over an area: the kernel's own, and their callers
+//! `kexec_list_flush` and the maintenance of `machine_kexec`.
 
 use stalecore_model::glossary::{Operand, Subject};
 
@@ -23,8 +23,8 @@ pub fn run(subject: Subject, area: &Area) -> i64 {
             Second::Size => routine(start, size),
             Second::End => routine(start, start + size),
         };
-        // Of the void routines x0 means nothing, but -EFAULT is set by the
-        // exception handler alone.
+        // After a void routine x0 means nothing, but only the exception handler
+        // sets -EFAULT.
         return if returned == EFAULT { returned } else { 0 };
     }
     let mut parts = subject.parts().iter().map(|part| run(*part, area));
