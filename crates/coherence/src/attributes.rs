@@ -1,6 +1,6 @@
-//! What page tables say of memory: may caches hold it?
+//! What page tables say about memory: may caches hold it?
 
-/// The type of memory, as the weakest of all stages says.
+/// The type of memory: the weakest that any stage gives it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Memory {
     /// Device: no cache holds it.
@@ -19,7 +19,7 @@ impl Memory {
         matches!(self, Self::WriteThrough | Self::WriteBack)
     }
 
-    /// Of an attribute byte of MAIR.
+    /// From an attribute byte of MAIR.
     pub fn from_mair(attribute: u8) -> Self {
         let half = |nibble: u8| match nibble {
             0 => Self::Device,
@@ -37,7 +37,7 @@ impl Memory {
         }
     }
 
-    /// Of stage 2's MemAttr, without FWB.
+    /// From stage 2's MemAttr, without FWB.
     pub const fn from_stage2(attribute: u64) -> Self {
         if attribute >> 2 == 0 {
             return Self::Device;

@@ -1,7 +1,7 @@
 //! The caches of a machine, as pessimistic as the architecture allows.
 //!
 //! What is assumed: any line that is mapped cacheable may be cached clean at any
-//! time, as cores speculate and firmware has been there; any line that is mapped
+//! time, as cores speculate and firmware ran before; any line that is mapped
 //! executable may be in an instruction cache; only dirty lines are written back,
 //! at any time. Cores are coherent with each other (inner shareable).
 //!
@@ -21,12 +21,12 @@ use crate::{
     translate::Memory,
 };
 
-/// How often a core may read past the caches what another has just written and
-/// is about to clean, before nobody is about to.
+/// How often a core may read past the caches what another has just written and may
+/// still clean; after that, nobody is going to clean it.
 const PATIENCE: u32 = 100_000;
 
-/// What keeps a hazard: its kind, who relies on what, what it collides with,
-/// the line's physical address.
+/// Takes a hazard: its kind, the access that is wrong, the one that it collides with, the
+/// line's physical address.
 pub type Sink = Box<dyn Fn(Kind, Who, Who, u64) + Send + Sync>;
 
 /// What the caches of this machine are like.
@@ -36,7 +36,7 @@ pub struct Traits {
     pub line: u32,
     /// CTR_EL0.IDC: instruction fetch sees data without a clean.
     pub idc: bool,
-    /// CTR_EL0.DIC: and without an invalidate of instruction caches.
+    /// CTR_EL0.DIC: instruction fetch needs no invalidate of instruction caches.
     pub dic: bool,
 }
 
@@ -50,11 +50,11 @@ impl Default for Traits {
     }
 }
 
-/// What is one core's own.
+/// The state of one core.
 #[derive(Default)]
 struct Core {
     pending: Vec<Pending>,
-    /// `ic iallu` and `ic ialluis` that no DSB has completed: when, everybody's?
+    /// `ic iallu` and `ic ialluis` that no DSB has completed: when; is it of all cores?
     pending_all: Vec<(u64, bool)>,
     by_set_way: bool,
     /// Its last `ic iallu`: executed, completed.
@@ -63,7 +63,7 @@ struct Core {
     synced: u64,
     /// When it last executed a DMB or DSB.
     barrier: u64,
-    /// Counts what it may have learned from others: loads of what they wrote,
+    /// Counts how often it may have learned from others: by loads of what they wrote,
     /// exceptions, waits.
     learned: u32,
 }
@@ -74,7 +74,7 @@ pub struct Caches {
     time: AtomicU64,
     pages: Pages,
     cores: Vec<Mutex<Core>>,
-    /// How often each core was turned off: what it left dirty is clean then.
+    /// How often each core was turned off: what it had left dirty is then clean.
     off: Vec<AtomicU32>,
     /// When each core last told others something.
     signalled: Vec<AtomicU64>,
@@ -106,8 +106,7 @@ impl Caches {
         self.time.load(Ordering::Relaxed)
     }
 
-    /// What came before is before the time that this gives, what comes after is
-    /// not.
+    /// A new time, later than all that came before, and not later than what follows.
     fn tick(&self) -> u64 {
         self.time.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -116,7 +115,7 @@ impl Caches {
         &self.cores[usize::from(who.core)]
     }
 
-    /// Counts changes of the page tables that a `tlbi` has made known.
+    /// Counts the changes of page tables that a `tlbi` has made effective.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)
     }
@@ -164,8 +163,8 @@ impl Caches {
 
     fn read_cached(&self, who: Who, line: &mut Line, at: u64, learned: u32) {
         let Some(writer) = line.bypassed else { return };
-        // It has just invalidated the line and knows nothing newer of others:
-        // it polls, and would have come round once more.
+        // A core that has just invalidated the line, and has learned nothing from others
+        // since, polls: it would read again.
         if writer.core == who.core || line.polled != Some((who.core, learned)) {
             (self.sink)(Kind::ReadStale, who, writer, at);
         }
@@ -229,9 +228,9 @@ impl Caches {
         }
     }
 
-    /// Takes in what was stored; was it there before?
+    /// Notes what was stored. Did memory hold the same before?
     fn store(&self, physical: u64, stored: &[u8]) -> bool {
-        // What goes over a page's end is in two.
+        // A store across a page's end is in two pages.
         let room = (1 << PAGE) - (physical & ((1 << PAGE) - 1));
         let (first, second) = stored.split_at(stored.len().min(room as usize));
         let store = |at: u64, bytes: &[u8]| self.pages.of(at).is_some_and(|p| p.store(at, bytes));
@@ -262,7 +261,7 @@ impl Caches {
                 (self.sink)(Kind::FetchNotClean, who, line.author, at);
                 return;
             }
-            // What has completed that made the newest bytes visible.
+            // When the invalidate that made the newest bytes visible was completed.
             let done = if self.traits.dic {
                 Some(line.at_pou)
             } else {
@@ -284,5 +283,4 @@ impl Caches {
 }
 
 #[cfg(test)]
-#[path = "caches_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! The instructions that matter to caches, found by their encodings (Arm ARM,
 //! C5 and C6.2).
 
-/// Maintenance of a data line or of all of them.
+/// Maintenance of a data line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DataOp {
     /// `dc ivac`: invalidates to the point of coherency.
@@ -25,13 +25,13 @@ pub enum Event {
     Zero(u8),
     /// `ic ivau` on the address in a register.
     Ivau(u8),
-    /// `ic iallu`: this core's.
+    /// `ic iallu`: this core's caches.
     Iallu,
-    /// `ic ialluis`: everybody's.
+    /// `ic ialluis`: all cores' caches.
     Ialluis,
     /// Any `tlbi`.
     Tlbi,
-    /// `dsb`; of loads and stores both? beyond this core?
+    /// `dsb`.
     Dsb {
         /// Does it wait for loads and stores both?
         full: bool,
@@ -44,15 +44,15 @@ pub enum Event {
     Isb,
     /// `eret`: what comes after is fetched anew.
     Eret,
-    /// `smc`, `hvc`: firmware's, which is entered and left by exceptions.
+    /// `smc`, `hvc`: calls to firmware, entered and left by exceptions.
     Call,
     /// `sev`, or an interrupt sent by a system register.
     Signal,
-    /// `wfe`, `wfi`: somebody else's doing may be seen after it.
+    /// `wfe`, `wfi`: what others did may be seen after it.
     Wait,
-    /// A write of a register that decides how addresses are translated.
+    /// A write to a register that decides how addresses are translated.
     Context,
-    /// Reaches memory in a way that a plugin is not told of: SVE, SME, MOPS.
+    /// Accesses memory in a way that plugins are not told about: SVE, SME, MOPS.
     Unseen,
 }
 
@@ -112,7 +112,7 @@ fn barrier(crm: u32, op2: u32) -> Option<Event> {
     let full = crm & 3 == 3;
     let shared = crm >> 2 != 1;
     match op2 {
-        // With nXS: the domain stands in the two upper bits, loads and stores both.
+        // With nXS: the two upper bits give the domain; loads and stores both.
         1 if crm & 3 == 2 => Some(Event::Dsb { full: true, shared }),
         // 0 and 4 are SSBB and PSSBB, which complete nothing.
         4 if crm & 11 == 0 => None,

@@ -43,7 +43,7 @@ pub struct Who {
 /// of them.
 #[derive(Default, Debug)]
 pub struct Line {
-    /// Who wrote it through a cache, not written back since; and how often that
+    /// Who wrote it through a cache, if it was not written back since; and how often that
     /// core had been off by then.
     pub dirty: Option<(Who, u32)>,
     /// Who wrote it past the caches, with no invalidate since.
@@ -52,17 +52,16 @@ pub struct Line {
     pub changed: u64,
     /// Who did.
     pub by: Who,
-    /// When it was last written with other bytes than it held: what is fetched
-    /// may be older from then on.
+    /// When it was last written with other bytes than it held: from then on a fetch may
+    /// find older ones.
     pub renewed: u64,
-    /// Who did.
+    /// Who did that.
     pub author: Who,
-    /// Are newer bytes than the point of unification's in a data cache?
+    /// Does a data cache hold newer bytes than the point of unification?
     pub unclean: bool,
     /// When the newest bytes reached the point of unification.
     pub at_pou: u64,
-    /// The newest `ic ivau` that came after: when it was executed, and when a
-    /// DSB had completed it.
+    /// The newest `ic ivau` after that: when it was executed, and when a DSB completed it.
     pub invalidated: (u64, u64),
     /// The core that invalidated it last, with a DSB behind it, and what that core had
     /// learned when it did.
@@ -73,7 +72,7 @@ pub struct Line {
     pub unfinished: Option<Who>,
 }
 
-/// The lines of a page, and what is known of it as a whole.
+/// The lines of a page, and what is known about the page as a whole.
 #[derive(Default)]
 pub struct Page {
     /// Has any of it been written with other bytes?
@@ -87,7 +86,7 @@ pub struct Page {
     bytes: OnceLock<Mutex<Bytes>>,
 }
 
-/// What was stored to a page, as far as it was.
+/// What was stored to a page, and to which of its bytes.
 struct Bytes {
     bytes: [u8; 1 << PAGE],
     known: [u64; (1 << PAGE) / 64],
@@ -107,7 +106,7 @@ impl Page {
         &self.lines.0[(physical & ((1 << PAGE) - 1)) as usize >> line]
     }
 
-    /// Takes in bytes that were stored within the page; are they what was there?
+    /// Notes bytes that were stored within the page. Are they the same as before?
     pub fn store(&self, physical: u64, stored: &[u8]) -> bool {
         let page = self.bytes.get_or_init(|| {
             Mutex::new(Bytes {

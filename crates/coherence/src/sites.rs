@@ -1,5 +1,5 @@
-//! The instructions that were seen, by number, and what they are called: from
-//! the image's ELF file and the place where the image turns out to run.
+//! The instructions that were seen, by number, and their names: from the image's ELF file
+//! and the place where the image turns out to run.
 
 use std::{
     collections::HashMap,
@@ -85,7 +85,7 @@ impl Program {
             Some(as_words(bytes))
         };
         let mut entry = file.entry();
-        // A header in front of the code is jumped over.
+        // A branch in the image's header leads over the rest of it.
         if let Some(first) = words(entry).and_then(|words| words.first().copied())
             && first >> 26 == 0b00_0101
         {
@@ -104,7 +104,7 @@ impl Program {
         Ok(program)
     }
 
-    /// Looks whether these instructions are the program's first ones.
+    /// Checks whether these instructions are the program's first ones.
     pub fn recognise(&self, pc: u64, code: &[u32]) {
         if self.bias.get().is_none() && !self.entry.1.is_empty() && code.starts_with(&self.entry.1)
         {
@@ -127,7 +127,7 @@ impl Program {
         own.is_some_and(|own| own != code)
     }
 
-    /// The address that the ELF file has for one that is the program's.
+    /// The address in the ELF file of one of the program's addresses.
     pub fn linked(&self, pc: u64) -> Option<u64> {
         let linked = pc.wrapping_sub(*self.bias.get()?);
         self.code.contains(&linked).then_some(linked)
@@ -138,7 +138,7 @@ impl Program {
         Some(self.bias.get()?.wrapping_add(self.code.start))
     }
 
-    /// `symbol+offset`, if the program runs code there.
+    /// `symbol+offset`, if the address is in the program's code.
     pub fn name(&self, pc: u64) -> Option<String> {
         let linked = self.linked(pc)?;
         let next = self.symbols.partition_point(|(at, _)| *at <= linked);
@@ -181,7 +181,7 @@ pub struct Sites {
 }
 
 impl Sites {
-    /// Of a program.
+    /// The sites of a program, none seen yet.
     pub fn of(program: Program, ignore: Vec<String>) -> Self {
         Self {
             program,
@@ -221,8 +221,8 @@ impl Sites {
         self.program.name(pc).unwrap_or_else(|| format!("{pc:#x}"))
     }
 
-    /// The program's own maintenance that was executed, and whatever was passed
-    /// over, in order of place.
+    /// The program's own maintenance that was executed, and whatever was passed over, by
+    /// address.
     pub fn maintenance(&self) -> Vec<MaintenanceSite> {
         let known = self.known.lock();
         let times = |k: &Known| k.times.load(Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! What an address means to a core: where it is in memory, and whether caches
-//! may hold it. By the core's own registers and page tables (Arm ARM, D8).
+//! What an address means to a core: where it is in memory, and whether caches may hold
+//! it, by the core's own registers and page tables (Arm ARM, D8).
 
 pub use crate::attributes::Memory;
 
@@ -52,8 +52,8 @@ const HCR_DC: u64 = 1 << 12;
 const HCR_CD: u64 = 1 << 32;
 const HCR_ID: u64 = 1 << 33;
 
-/// Reads a descriptor at a physical address; the second argument: through the
-/// caches?
+/// Reads a descriptor at a physical address; the second argument says whether through the
+/// caches.
 pub type Read<'a> = &'a mut dyn FnMut(u64, bool) -> Option<u64>;
 
 impl Regime {

@@ -1,5 +1,5 @@
-//! What happens to cores and to the machine as a whole: they tell each other, are
-//! turned off, change their tables, end.
+//! What happens to cores and to the machine as a whole: cores tell each other things, are
+//! turned off, change their page tables; the machine is reset, and ends.
 
 use std::sync::atomic::Ordering;
 
@@ -9,13 +9,13 @@ use super::{Caches, Core, Line, Who};
 use crate::{line::PAGE, translate::Memory};
 
 impl Caches {
-    /// This core may know from now on what others did.
+    /// From now on this core may know what others did.
     pub fn learn(&self, who: Who) {
         let mut core = self.core(who).lock();
         core.learned = core.learned.wrapping_add(1);
     }
 
-    /// This core tells others: SEV, SGI, a call of firmware.
+    /// This core tells others something: SEV, SGI, a call to firmware.
     pub fn signal(&self, who: Who) {
         let now = self.tick();
         self.signalled[usize::from(who.core)].store(now, Ordering::Relaxed);
@@ -29,8 +29,8 @@ impl Caches {
         }
     }
 
-    /// This core is turned off: firmware cleans what it has, and what is
-    /// fetched when it starts again is fetched anew.
+    /// This core is turned off: firmware cleans its caches, and when it starts again it
+    /// fetches everything anew.
     pub fn turn_off(&self, who: Who) {
         self.off[usize::from(who.core)].fetch_add(1, Ordering::Relaxed);
         let now = self.tick();
@@ -43,7 +43,7 @@ impl Caches {
         };
     }
 
-    /// The machine has been reset: nothing is cached, and memory is whatever it is.
+    /// The machine has been reset: nothing is cached, and memory stays as it is.
     pub fn reset(&self) {
         for (_, page) in self.pages.touched() {
             for line in page.lines() {
@@ -57,7 +57,7 @@ impl Caches {
         }
     }
 
-    /// A `tlbi`: the tables as they are now count from here on.
+    /// A `tlbi`: from here on the page tables count as they are now.
     pub fn tlbi(&self) {
         if self.tables_written.swap(false, Ordering::Relaxed) {
             self.generation.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +80,7 @@ impl Caches {
         *mapped = Some((generation, memory, who));
     }
 
-    /// The machine has ended: what was to be cleaned and never was.
+    /// The machine has ended: reports what should have been cleaned and never was.
     pub fn finish(&self) {
         for (at, page) in self.pages.touched() {
             for (index, line) in page.lines().enumerate() {

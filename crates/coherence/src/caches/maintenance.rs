@@ -11,7 +11,7 @@ pub(super) struct Pending {
     op: Option<DataOp>,
     at: u64,
     pub(super) who: Who,
-    /// What its core had learned of others by then.
+    /// What its core had learned from others by then.
     learned: u32,
 }
 
@@ -44,8 +44,8 @@ impl Caches {
         });
     }
 
-    /// `dc` by set and way: stands for the loop over all of them that it is part
-    /// of, this core's.
+    /// `dc` by set and way: stands for the loop over all of this core's caches that it is
+    /// part of.
     pub fn set_way(&self, who: Who) {
         self.core(who).lock().by_set_way = true;
     }
@@ -55,7 +55,7 @@ impl Caches {
         let at = self.tick();
         let mut clean = false;
         self.each_line(physical, 1, |line, _| clean = !line.unclean);
-        // Before a clean it leaves what a fetch brings back.
+        // Before the clean it has no effect: a fetch brings the old bytes back.
         if clean {
             let mut core = self.core(who).lock();
             let learned = core.learned;
@@ -124,32 +124,32 @@ impl Caches {
         self.core(who).lock().barrier = now;
     }
 
-    /// What this core has fetched is discarded: ISB, exception entry or return.
+    /// Discards what this core has fetched: ISB, exception entry or return.
     pub fn synchronise(&self, who: Who) {
         let now = self.tick();
         self.core(who).lock().synced = now;
     }
 }
 
-/// Its newest bytes reach memory.
+/// A line's newest bytes reach memory.
 pub(super) fn clean(line: &mut Line, done: u64) {
     unify(line, done);
     (line.dirty, line.early) = (None, None);
 }
 
-/// The newest bytes reach the point of unification.
+/// A line's newest bytes reach the point of unification.
 fn unify(line: &mut Line, done: u64) {
     if line.unclean {
         (line.unclean, line.at_pou) = (false, done);
     }
 }
 
-/// What was executed before it has reached where it goes.
+/// A DSB completes an operation: what was stored before it has reached its destination.
 fn complete(line: &mut Line, one: &Pending, done: u64) {
     if line.renewed < one.at {
         match one.op {
             Some(_) => unify(line, done),
-            // An earlier one that is enough stays: cores may have seen to it since.
+            // An earlier one that suffices stays: cores may have executed an ISB since.
             None if !line.unclean && line.invalidated.0 <= line.at_pou => {
                 line.invalidated = (one.at, done);
             }

@@ -1,4 +1,4 @@
-//! One core as QEMU has it: its registers, and where its addresses lead.
+//! One core of QEMU's: its registers, and where its addresses lead.
 
 use std::{cell::Cell, collections::HashMap, ffi::CStr};
 
@@ -20,13 +20,13 @@ thread_local! {
 }
 
 impl Registers {
-    /// What the core offers; only while QEMU sets a core up.
+    /// The registers that the core offers; to be called only while QEMU sets a core up.
     pub fn find() -> Self {
         // SAFETY: QEMU gives an array of descriptors.
         let array = unsafe { qemu::qemu_plugin_get_registers() };
         // SAFETY: it stays, as nobody frees it.
         let array = unsafe { &*array };
-        // SAFETY: of that many.
+        // SAFETY: it has that many elements.
         let all = unsafe { std::slice::from_raw_parts(array.data, array.len as usize) };
         let named: HashMap<_, _> = all
             .iter()
@@ -59,7 +59,7 @@ impl Registers {
         let size = usize::try_from(size).unwrap_or(0).min(8);
         // SAFETY: QEMU has put that many bytes there.
         let data = unsafe { (*to).data };
-        // SAFETY: and they stay there until the next read of this thread.
+        // SAFETY: and they stay there until this thread's next read.
         let bytes = unsafe { std::slice::from_raw_parts(data, size) };
         bytes
             .iter()
@@ -167,7 +167,7 @@ struct Level {
     pages: Vec<Option<(u64, Place)>>,
 }
 
-/// Pages of a level that are kept.
+/// How many pages of a level are kept.
 const KEPT: usize = 1024;
 
 /// A core.
@@ -185,12 +185,12 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Its registers have changed, or are about to.
+    /// Its registers have changed, or are about to: forgets what they led to.
     pub fn forget(&mut self) {
         self.levels = Default::default();
     }
 
-    /// Is the first core back where it began: has the machine been reset?
+    /// Is the first core back where it began, so that the machine has been reset?
     pub fn began_again(&mut self, core: u32, pc: u64) -> bool {
         if core != 0 {
             return false;
@@ -214,16 +214,24 @@ impl Cpu {
     pub fn enter(&mut self, registers: &Registers, el: u8, pc: u64) -> bool {
         self.el = el;
         self.blocks += 1;
-        let level = self.levels[usize::from(el & 3)].get_or_insert_with(|| Level {
+        let level = Self::level(&mut self.levels, registers, el);
+        pc.wrapping_sub(level.vectors) < 0x800 && pc & 0x7f == 0
+    }
+
+    fn level<'a>(
+        levels: &'a mut [Option<Level>; 4],
+        registers: &Registers,
+        el: u8,
+    ) -> &'a mut Level {
+        levels[usize::from(el & 3)].get_or_insert_with(|| Level {
             regime: registers.regime(el),
             vectors: registers.vectors(el),
             generation: 0,
             pages: vec![None; KEPT],
-        });
-        pc.wrapping_sub(level.vectors) < 0x800 && pc & 0x7f == 0
+        })
     }
 
-    /// Where an address leads; `info` is there when QEMU has just gone there.
+    /// Where an address leads; with `info` if QEMU has just accessed it.
     pub fn translate(
         &mut self,
         checker: &Checker,
@@ -232,13 +240,7 @@ impl Cpu {
         info: Option<qemu::MemoryInfo>,
     ) -> Option<Place> {
         let generation = checker.caches.generation();
-        let el = self.el;
-        let level = self.levels[usize::from(el & 3)].get_or_insert_with(|| Level {
-            regime: checker.registers.regime(el),
-            vectors: checker.registers.vectors(el),
-            generation,
-            pages: vec![None; KEPT],
-        });
+        let level = Self::level(&mut self.levels, &checker.registers, self.el);
         if level.generation != generation {
             level.generation = generation;
             level.pages.fill(None);
@@ -275,7 +277,7 @@ impl Cpu {
             fetch_cached: mapping.fetch_cached,
             device: false,
         };
-        // What QEMU knows of the place itself.
+        // What QEMU itself knows about the place.
         if let Some(info) = info {
             // SAFETY: this is QEMU's callback for that access.
             let known = unsafe { qemu::qemu_plugin_get_hwaddr(info, address) };
@@ -293,7 +295,7 @@ impl Cpu {
         if mapping.translated && !place.device && info.is_some() {
             checker.caches.mapped(who, place.physical, place.data);
         }
-        // A device is only known by an access.
+        // Only an access shows whether it is a device.
         if info.is_some() || mapping.data != Memory::Device {
             level.pages[slot] = Some((page, place));
         }

@@ -1,5 +1,5 @@
-//! Reads the machine's memory for page tables: where QEMU has it, once that is
-//! known, and through the core before.
+//! Reads the machine's memory for page tables: directly from QEMU's own memory, once it is
+//! known where, and until then through the core.
 
 use parking_lot::RwLock;
 
@@ -18,7 +18,7 @@ struct Window {
 pub struct Ram(RwLock<Vec<Window>>);
 
 impl Ram {
-    /// This physical address is at this place in QEMU.
+    /// Notes that this physical address is at this place in QEMU.
     pub fn learn(&self, physical: u64, host: usize) {
         if host == 0 || self.host(physical).is_some() {
             return;
@@ -27,7 +27,7 @@ impl Ram {
             return;
         };
         let before = (host - start) as u64;
-        // What begins below 0 belongs to something else in front.
+        // What would lie below physical address 0 belongs to something else.
         let before = before.min(physical);
         let start = host - before as usize;
         self.0.write().push(Window {
@@ -51,7 +51,7 @@ impl Ram {
             // machine runs; others may write it, hence volatile.
             return Some(unsafe { (host as *const u64).read_volatile() });
         }
-        // Programs that map their tables to themselves: firmware does.
+        // Works for programs that map their tables to themselves, as firmware does.
         // SAFETY: GLib gives a new array.
         let bytes = unsafe { qemu::g_byte_array_new() };
         // SAFETY: the array is valid; QEMU fills it.

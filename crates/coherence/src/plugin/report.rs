@@ -20,7 +20,7 @@ use crate::{
     sites::{Program, Sites},
 };
 
-/// Hazards with other places than those that are written already.
+/// The most hazards that are written, each with places of its own.
 const MOST: usize = 1000;
 
 /// Where findings go.
@@ -67,11 +67,11 @@ impl Report {
         })
     }
 
-    /// A hazard. What is between others only is not the program's.
+    /// Reports a hazard, unless neither side is the program's.
     pub fn hazard(&self, kind: Kind, by: Who, with: Who, line: u64) {
         let place = |who: Who| self.sites.get(who.site).map_or(0, |known| known.pc);
         {
-            // By place: code that is written anew is another instruction each time.
+            // By place: code that is rewritten counts as a new instruction each time.
             let mut seen = self.seen.lock();
             if seen.len() >= MOST || !seen.insert((kind, place(by), place(with))) {
                 return;
@@ -115,7 +115,7 @@ impl Report {
         }
     }
 
-    /// There is an instruction whose accesses QEMU does not tell.
+    /// There is an instruction whose accesses QEMU does not report.
     pub fn unseen(&self) {
         self.unseen.store(true, Ordering::Relaxed);
     }
@@ -151,7 +151,7 @@ impl Report {
 
     fn write(&self, found: &Found) {
         let mut out = self.out.lock();
-        // A reader that is gone is no reason to stop the machine.
+        // If the reader is gone, that is no reason to stop the machine.
         let _ = match (out.as_mut(), found) {
             (Some(file), _) => serde_json::to_string(found)
                 .map_err(std::io::Error::from)

@@ -10,10 +10,10 @@ use crate::line::{PAGE, SMALLEST_LINE};
 
 /// The plugin's settings.
 pub struct Settings {
-    /// `elf=FILE`: the program whose hazards are wanted; without it everybody's.
+    /// `elf=FILE`: the program whose hazards are wanted; without it all hazards.
     pub elf: Option<PathBuf>,
-    /// `out=FILE`: where to write, one record of JSON a line; without it words
-    /// on standard error.
+    /// `out=FILE`: where to write, one JSON record per line; without it text on standard
+    /// error.
     pub out: Option<PathBuf>,
     /// `line=BYTES`: how long lines are, here as log2; 64 bytes without it.
     pub line: u32,
@@ -63,7 +63,7 @@ impl Settings {
 pub unsafe fn words(argc: c_int, argv: *const *const c_char) -> Vec<String> {
     (0..usize::try_from(argc).unwrap_or(0))
         .map(|index| {
-            // SAFETY: there are as many.
+            // SAFETY: there are that many.
             let word = unsafe { argv.add(index) };
             // SAFETY: and each is a pointer.
             let word = unsafe { *word };
