@@ -1,7 +1,7 @@
-//! What is said over a serial line that goes both ways, once a run has ended: the
-//! image offers to send records again, the host asks for those that it has not read.
-//! Either may be lost or damaged: the image offers more than once, and what is asked
-//! is said twice on its line.
+//! What is said over a serial line that works both ways, once a run has ended: the image
+//! offers to send records again, the host asks for those that it has not read. Either may
+//! be lost or damaged, so the image offers more than once, and a request gives its numbers
+//! twice.
 //!
 //! ```text
 //! image  stalecore: again?
@@ -19,7 +19,7 @@ use alloc::{format, string::String};
 /// The image's offer, a line of its own.
 pub const OFFER: &str = "stalecore: again?";
 
-/// How often the image offers before nobody is there, a [`PAUSE_MS`] apart.
+/// How often the image offers, [`PAUSE_MS`] apart, before it takes nobody to be there.
 pub const OFFERS: u32 = 5;
 /// How long the image listens after an offer.
 pub const PAUSE_MS: u64 = 1000;
@@ -43,16 +43,16 @@ impl Request {
     /// Nothing more is wanted.
     pub const DONE: Self = Self { first: 0, last: 0 };
 
-    /// The host's line: an empty one before it ends whatever noise was there.
+    /// The host's line, after an empty one, which ends whatever noise came before.
     pub fn line(self) -> String {
         let Self { first, last } = self;
         format!("\ragain {first} {last} {first} {last}\r")
     }
 
-    /// Reads what came between two ends of a line; `None` where it is no request, or
-    /// a damaged one.
+    /// Reads what came between two line ends; `None` if it is no request, or a damaged
+    /// one.
     pub fn read(line: &[u8]) -> Option<Self> {
-        // As small as can be: it is the image that reads.
+        // As little code as possible, as the image carries it.
         let mut numbers = [None; 4];
         let mut place = numbers.iter_mut();
         let mut number: &mut Option<u32> = &mut None;

@@ -8,8 +8,8 @@ use alloc::{
 
 use crate::{options::PREFIX, record::CaseRecord, run::Run, shell};
 
-/// Flags that choose the cases, and flags that say where the results go: another
-/// run has its own. All take a value but those of [`SWITCHES`].
+/// Flags that choose the cases, and flags that say where the results go: another run has
+/// its own. All take a value except [`SWITCHES`].
 const REPLACED: &[&str] = &["ops", "stale", "lines", "cases", "out", "resume", "expect"];
 const SWITCHES: &[&str] = &[
     "--json",
@@ -21,9 +21,9 @@ const SWITCHES: &[&str] = &[
     "--all-states",
 ];
 
-/// What to type to run the case alone, on the machine of its run: the run's own
-/// command with the case instead of the plan. Where the run came over a serial
-/// line, the boot arguments of the board.
+/// What to type to run the case alone, on the machine of its run: the run's own command
+/// with the case instead of the plan; where the run came over a serial line, the board's
+/// boot arguments.
 pub fn alone(run: &Run, case: &CaseRecord) -> String {
     let chosen = [
         ("ops", case.op.to_string()),

@@ -6,17 +6,17 @@
 //! several on silicon. The only assumption is that more stale cores never
 //! block less; [`Bisector::record`] notices an outcome that breaks it.
 //!
-//! The search is a function of the suspects and the outcomes known so far. So it
-//! goes on after a reset of the machine once the outcomes are recorded again, and
-//! never asks what follows from them. One core out of n takes ⌈log2 n⌉ + 2 trials: to find
-//! it, to see that it blocks alone, and to see that the others do not.
+//! The search is a function of the suspects and the outcomes known so far. So it goes on
+//! after a reset of the machine once the outcomes are recorded again, and never asks for
+//! what follows from them. One core out of n takes ⌈log2 n⌉ + 2 trials: to find it, to see
+//! that it blocks alone, and to see that the others do not.
 
 use alloc::{format, string::String, vec, vec::Vec};
 
 use crate::cpuset::CpuSet;
 
-/// Above this many ways to leave every culprit out, overlapping culprits are no
-/// longer looked for.
+/// With more ways than this to leave every culprit out, overlapping culprits are no longer
+/// looked for.
 const MAX_WAYS: usize = 32;
 
 /// What the outcomes prove.
@@ -45,11 +45,10 @@ pub struct Bisector {
 struct Needs(CpuSet);
 
 impl Bisector {
-    /// Begins with a set of stale cores that was seen to block. That nothing
-    /// blocks without stale cores is the baseline's to show. `suspects` are sets
-    /// to look into first, such as the culprits of another operation: where they
-    /// are right, one out of any number of cores takes two trials; where not, as
-    /// many more as there are suspects.
+    /// Begins with a set of stale cores that was seen to block. It is the baseline that
+    /// shows that nothing blocks without stale cores. `suspects` are sets to look into
+    /// first, such as the culprits of another operation: if they are right, one out of any
+    /// number of cores takes two trials; if not, as many more as there are suspects.
     pub fn new(stale: CpuSet, suspects: &[CpuSet]) -> Self {
         let mut search = Self {
             stale,
@@ -78,9 +77,9 @@ impl Bisector {
     /// the cores of `tried` stale.
     ///
     /// # Errors
-    /// If more stale cores blocked less, here or there: the block depends on
-    /// something other than which cores are stale. Names both trials; the
-    /// outcome is not kept.
+    /// More stale cores blocked less, in this trial or an earlier one: the block depends on
+    /// something other than which cores are stale. Names both trials; the outcome is not
+    /// kept.
     pub fn record(&mut self, tried: CpuSet, blocked: bool) -> Result<(), String> {
         if blocked {
             if let Some(clean) = self.clean.iter().find(|clean| within(&tried, clean)) {
@@ -151,9 +150,9 @@ impl Bisector {
         Ok(None)
     }
 
-    /// Finds one culprit in a set that blocks: again and again the shortest
-    /// beginning of what is left that blocks together with the cores kept;
-    /// without its last core it does not, so that one is kept too.
+    /// Finds one culprit in a set that blocks: repeatedly finds the shortest beginning of
+    /// what is left that blocks together with the cores kept; without its last core it does
+    /// not block, so that core is kept too.
     fn narrow(&self, blocking: CpuSet) -> Result<CpuSet, Needs> {
         let mut kept = CpuSet::EMPTY;
         let mut left: Vec<usize> = blocking.iter().collect();
@@ -184,9 +183,8 @@ fn union(sets: &[CpuSet]) -> CpuSet {
         .fold(CpuSet::EMPTY, |all, cores| all.union(cores))
 }
 
-/// The smallest sets of cores that have one in common with each culprit; what
-/// is left without such a set holds no known culprit. `None` if there are more
-/// than [`MAX_WAYS`].
+/// The smallest sets of cores that have one in common with each culprit; without such a
+/// set, what is left contains no known culprit. `None` if there are more than [`MAX_WAYS`].
 fn ways_to_leave_out(culprits: &[CpuSet]) -> Option<Vec<CpuSet>> {
     let mut ways = vec![CpuSet::EMPTY];
     for culprit in culprits {

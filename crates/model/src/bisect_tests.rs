@@ -2,8 +2,8 @@ use super::*;
 use alloc::collections::BTreeSet;
 use proptest::prelude::*;
 
-/// Runs a search against a machine on which these culprits block; gives what
-/// it found and the number of trials. The machine is reset once on the way.
+/// Runs a search against a machine on which these culprits block; returns what it found
+/// and the number of trials. The machine is reset once on the way.
 fn find(stale: CpuSet, culprits: &[CpuSet]) -> (Findings, usize) {
     find_suspecting(stale, culprits, &[])
 }

@@ -1,14 +1,13 @@
 //! A counter that may be read wrongly. On some chips a read of the system counter
 //! is off now and then, by up to the bits that were just changing (HiSilicon
 //! erratum 161010101 on Hip05 to Hip07; Cortex-A73's 858921, A-008585, Allwinner
-//! A64 are relatives). No deadline may pass by one such read.
+//! A64 are relatives). No deadline may pass because of one such read.
 
-/// How far apart two reads in a row may be, in ticks, to be believed: 32, as
-/// Linux has it for the erratum; a core that was interrupted between them reads
-/// again.
+/// How far apart two reads in a row may be, in ticks, to be believed: 32, as in Linux
+/// for the erratum; a core that was interrupted between them reads again.
 const NEAR: u64 = 32;
-/// How often it is tried. Two reads that are far apart each time are a slow or
-/// emulated counter, not a wrong one.
+/// How often it is tried. If two reads are far apart every time, the counter is slow or
+/// emulated, not wrong.
 const TRIES: u32 = 50;
 
 /// The counter's value: the second of two reads in a row that agree.
@@ -30,7 +29,7 @@ pub const fn elapsed(start: u64, now: u64) -> u64 {
     now.saturating_sub(start)
 }
 
-/// Microseconds in so many ticks of a counter of `hz`.
+/// Microseconds in `ticks` ticks of a counter of `hz`.
 pub fn microseconds(ticks: u64, hz: u64) -> u64 {
     let us = u128::from(ticks) * 1_000_000 / u128::from(hz.max(1));
     u64::try_from(us).unwrap_or(u64::MAX)

@@ -1,5 +1,5 @@
-//! Reads a console: records, KTAP lines, the exit line, and whatever firmware,
-//! noise and a cut line leave between them. Nothing on it is trusted.
+//! Reads a console: records, KTAP lines, the exit line, and whatever firmware, noise and
+//! cut lines leave between them. Nothing on it is trusted.
 
 use alloc::{
     format,
@@ -15,8 +15,8 @@ use crate::{
 /// Lines longer than this many bytes are skipped and counted.
 pub const LINE_LIMIT: usize = 64 * 1024;
 
-/// What a record's line holds before its JSON. No string inside a record can
-/// contain it, as a quote is escaped there.
+/// How a record's line begins, before its JSON. No string inside a record can contain it,
+/// as quotes are escaped there.
 const RECORD: &[u8] = b"# {\"";
 
 /// One line of a console.
@@ -65,8 +65,8 @@ impl Line {
     }
 }
 
-/// Reads the record on a line. Something cut off may stand before it, even the
-/// beginning of another record: a board that was reset in the middle of a line.
+/// Reads the record on a line. Something cut off may come before it, even the beginning of
+/// another record, if the board was reset in the middle of a line.
 fn read_record(line: &[u8]) -> Option<Line> {
     let last = line.windows(RECORD.len()).rposition(|w| w == RECORD)?;
     let read = Seal::split(line[last + 2..].trim_ascii_end())
@@ -109,7 +109,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Takes in some bytes and gives each line that they complete to `sink`.
+    /// Takes in some bytes and passes each line that they complete to `sink`.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Line)) {
         let mut pieces = bytes.split(|b| *b == b'\n').peekable();
         while let Some(piece) = pieces.next() {
@@ -125,7 +125,7 @@ impl Lines {
         }
     }
 
-    /// Gives the line that has not been completed: at the end of the stream.
+    /// Passes on the line that has not been completed, at the end of the stream.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Line)) {
         let bytes = core::mem::take(&mut self.too_long);
         if bytes > 0 {

@@ -47,7 +47,7 @@ impl CpuSet {
         true
     }
 
-    /// Takes a CPU out.
+    /// Removes a CPU.
     pub fn remove(&mut self, cpu: usize) {
         if let Some(word) = self.words.get_mut(cpu / 64) {
             *word &= !(1 << (cpu % 64));
@@ -77,7 +77,7 @@ impl CpuSet {
             let mut left = *word;
             core::iter::from_fn(move || {
                 let bit = left.trailing_zeros();
-                // The lowest bit goes; of 0 nothing is left either.
+                // Clears the lowest bit; 0 stays 0.
                 left &= left.wrapping_sub(1);
                 (bit < u64::BITS).then_some(nth * 64 + bit as usize)
             })
@@ -118,8 +118,8 @@ impl CpuSet {
         Self { words }
     }
 
-    /// Reads the kernel's list format: numbers and ranges with commas between
-    /// them, no spaces; the empty text is the empty set.
+    /// Reads the kernel's list format: numbers and ranges separated by commas, no spaces;
+    /// the empty text is the empty set.
     ///
     /// # Errors
     /// Names the piece that is no CPU or range, is reversed, or is out of reach.

@@ -23,8 +23,8 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
-    /// Every code with what it means, most serious first: of several that
-    /// apply, the first in this list is the exit code.
+    /// Every code and its meaning, most serious first: of several that apply, the first in
+    /// this list is the exit code.
     pub const BY_SERIOUSNESS: [(Self, &'static str); 8] = [
         (
             Self::Silence,

@@ -31,14 +31,14 @@ pub enum AcpiError {
         /// Which structure.
         what: &'static str,
     },
-    /// A length that cannot be: shorter than its header, or absurdly long.
+    /// An impossible length: shorter than the header, or absurdly long.
     Length {
         /// Which structure.
         what: &'static str,
         /// The length that it gives, in bytes.
         length: u32,
     },
-    /// A table that nothing works without is not there.
+    /// A table that the reader cannot do without is not there.
     Missing(&'static str),
     /// The MADT names no CPU, or none that is enabled.
     NoCpus,

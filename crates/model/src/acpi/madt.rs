@@ -75,15 +75,15 @@ struct RawGicr {
 /// One CPU and its interface to the interrupt controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gicc {
-    /// The processor's UID: what the PPTT calls it.
+    /// The processor's UID, by which the PPTT names it.
     pub uid: u32,
-    /// The CPU interface number: what the parking protocol calls it.
+    /// The CPU interface number, by which the parking protocol names it.
     pub interface: u32,
     /// Affinity fields of MPIDR_EL1, the others 0.
     pub mpidr: u64,
     /// May be used now.
     pub enabled: bool,
-    /// Not enabled, but firmware could make it so later.
+    /// Not enabled, but firmware could enable it later.
     pub online_capable: bool,
     /// Physical address of the GICv2 CPU interface; 0 where there is none.
     pub gicc: u64,
@@ -121,7 +121,7 @@ pub struct Madt {
     pub gicc: Vec<Gicc>,
     /// The distributor.
     pub gicd: Option<Gicd>,
-    /// The first structure of type 128, read as a GICD: Phytium's are made so.
+    /// The first structure of type 128, read as a GICD, which Phytium's look like.
     pub vendor_gicd: Option<Gicd>,
     /// Redistributor ranges, in the table's order.
     pub gicr: Vec<Redistributors>,
@@ -185,7 +185,7 @@ impl Madt {
 }
 
 fn gicc(subtable: &Subtable<'_>, notes: &mut Notes) -> Option<Gicc> {
-    // The GICC structure of ACPI 5.0, which had no MPIDR, is too short too.
+    // ACPI 5.0's GICC structure, which had no MPIDR, counts as too short too.
     let raw = subtable.read::<RawGicc>("MADT", "GICC", notes)?;
     let enabled = raw.flags.get() & ENABLED != 0;
     Some(Gicc {

@@ -3,9 +3,9 @@
 //! topology.
 //!
 //! The bytes are whatever firmware left in memory, so nothing in them is
-//! believed before it is checked: every length is bounded by the table that it
-//! stands in, every walk is bounded by the table's length, and what is not
-//! understood is skipped with a note that the report shows.
+//! believed before it is checked: every length is bounded by its table, every walk
+//! is bounded by the table's length, and what is not understood is skipped with a
+//! note that the report shows.
 //!
 //! Layouts: ACPI 6.5 (chapter 5.2), Arm's GTDT and MADT structures in the same
 //! chapter, Microsoft's SPCR specification up to revision 4.
@@ -59,8 +59,8 @@ pub struct Description {
 /// memory to read.
 ///
 /// # Errors
-/// Where there is no sound path from the RSDP to a MADT that names a CPU.
-/// Anything less is a note.
+/// There is no sound path from the RSDP to a MADT that names a CPU. Anything less is
+/// a note.
 pub fn read<'a>(
     rsdp: u64,
     memory: impl Fn(u64, usize) -> Option<&'a [u8]>,

@@ -1,5 +1,5 @@
-//! What the reader skipped, grouped so that a table full of the same oddity
-//! makes one sentence and not a thousand.
+//! What the reader skipped, grouped so that a table full of the same oddity makes one
+//! sentence, not a thousand.
 
 use alloc::{
     format,

@@ -24,8 +24,8 @@ const PAGE: u64 = 0x1000;
 /// core's MIDR_EL1, without which a vendor's own structure has no meaning.
 ///
 /// # Errors
-/// As [`read`], and where there is no enabled CPU, more than [`MAX_CPUS`], or
-/// no interrupt controller.
+/// As [`read`]; or there is no enabled CPU, there are more than [`MAX_CPUS`], or there
+/// is no interrupt controller.
 pub fn platform<'a>(
     handover: Platform,
     rsdp: u64,
@@ -111,15 +111,15 @@ fn cpus(
 
 fn gic(description: &Description, midr: u64, notes: &mut Vec<String>) -> Result<Gic, AcpiError> {
     let madt = &description.madt;
-    // Phytium's driver takes structures of type 128, made like a GICD, for the
-    // mark of an S2500; another vendor's may be anything.
+    // Phytium's driver takes structures of type 128, laid out like a GICD, as the mark
+    // of an S2500; another vendor's may be anything.
     let phytium = madt.vendor_gicd.filter(|_| is_ftc663(midr));
     let Gicd { base, version } = madt.gicd.or(phytium).ok_or(AcpiError::NoGic)?;
     let gicr = redistributors(description);
     let gicc = madt.gicc.iter().filter(|c| c.enabled).find(|c| c.gicc != 0);
     match (version, gicc) {
-        // Tables before ACPI 5.1 say no version.
-        (3.., _) | (0, None) | (0, Some(_)) if !gicr.is_empty() => Ok(Gic::V3(GicV3 {
+        // Tables before ACPI 5.1 give no version.
+        (0 | 3.., _) if !gicr.is_empty() => Ok(Gic::V3(GicV3 {
             gicd: Region {
                 base,
                 size: GICV3_DISTRIBUTOR,
@@ -148,8 +148,8 @@ fn gic(description: &Description, midr: u64, notes: &mut Vec<String>) -> Result<
 }
 
 /// The GICR structures' ranges, or where there are none, what the enabled GICC
-/// structures name: the start of one redistributor each, of whose neighbours
-/// nothing is known.
+/// structures name: the start of one redistributor each, with nothing known about its
+/// neighbours.
 fn redistributors(description: &Description) -> Vec<Redistributors> {
     let madt = &description.madt;
     if !madt.gicr.is_empty() {

@@ -94,7 +94,7 @@ impl Topology {
 fn nodes(table: &Table<'_>, notes: &mut Notes) -> BTreeMap<u32, RawNode> {
     let mut nodes = BTreeMap::new();
     let each = |subtable: Subtable<'_>, notes: &mut Notes| {
-        // Caches and IDs are of no interest: the cores say theirs.
+        // Caches and IDs are of no interest: the cores report their own.
         if subtable.kind != PROCESSOR {
             return;
         }
@@ -107,7 +107,7 @@ fn nodes(table: &Table<'_>, notes: &mut Notes) -> BTreeMap<u32, RawNode> {
     nodes
 }
 
-/// Gives the nodes that matter small numbers.
+/// Gives small numbers to the nodes that matter.
 #[derive(Default)]
 struct Numbers {
     sockets: BTreeMap<u32, u32>,

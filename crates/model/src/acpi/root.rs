@@ -54,7 +54,7 @@ impl<'a, 'm, M: Fn(u64, usize) -> Option<&'a [u8]>> Tables<'m, M> {
         let mut found = Vec::new();
         for (index, entry) in entries.chunks_exact(8).enumerate() {
             let offset = HEADER + 8 * index;
-            // A zero entry is what some firmware leaves of a removed table.
+            // Some firmware leaves a zero entry where it removed a table.
             let Some(address) = U64::read_from_bytes(entry).ok().filter(|a| *a != 0) else {
                 continue;
             };
@@ -74,8 +74,8 @@ impl<'a, 'm, M: Fn(u64, usize) -> Option<&'a [u8]>> Tables<'m, M> {
         })
     }
 
-    /// The first table of that signature, checked; `None` also where it is
-    /// there and cannot be read, which makes a note.
+    /// The first table of that signature, checked; `None` also where it is there but
+    /// cannot be read, which is noted.
     pub(super) fn get(&self, signature: [u8; 4], notes: &mut Notes) -> Option<Table<'a>> {
         let what = name(signature);
         let mut same = self.found.iter().filter(|(s, ..)| *s == signature);
@@ -105,8 +105,8 @@ impl<'a, 'm, M: Fn(u64, usize) -> Option<&'a [u8]>> Tables<'m, M> {
     }
 }
 
-/// The memory that [`super::read`] will read: a loader keeps it from being
-/// used for anything else.
+/// The memory that [`super::read`] will read: a loader keeps it from being used for
+/// anything else.
 ///
 /// # Errors
 /// As [`super::read`], for RSDP and XSDT.

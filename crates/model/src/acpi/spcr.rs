@@ -116,7 +116,7 @@ impl Spcr {
 /// The kinds that Microsoft's DBG2 specification numbers.
 fn interface(kind: u8, notes: &mut Notes) -> Option<Interface> {
     match kind {
-        // 16550, 16450, Nvidia's 16550, 16550 with the address's parameters.
+        // 16550, 16450, Nvidia's 16550, 16550 with parameters from the address structure.
         0x00 | 0x01 | 0x05 | 0x12 => Some(Interface::Ns16550),
         0x03 => Some(Interface::Pl011),
         // The SBSA UART, once for 32-bit accesses only.

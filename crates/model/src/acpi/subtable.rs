@@ -27,8 +27,8 @@ pub struct Subtable<'a> {
 }
 
 impl Subtable<'_> {
-    /// Reads the structure as a `T`; a longer one is fine (later revisions
-    /// append), a shorter one is noted and gives `None`.
+    /// Reads the structure as a `T`; a longer one is fine (later revisions append
+    /// fields), a shorter one is noted and gives `None`.
     pub fn read<T: FromBytes>(
         &self,
         table: &'static str,
@@ -47,9 +47,9 @@ impl Subtable<'_> {
     }
 }
 
-/// Calls `each` with the structures of `table` from `offset` on, `most` of
-/// them at most. A structure whose length is impossible ends the walk with a
-/// note: where the next one begins is then unknown.
+/// Calls `each` with the structures of `table` from `offset` on, at most `most` of
+/// them. A structure with an impossible length ends the walk with a note, as it is then
+/// unknown where the next one begins.
 pub fn walk<'a>(
     table: &Table<'a>,
     mut offset: usize,

@@ -89,7 +89,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Do all bytes add up to 0, as ACPI's checksums want?
+/// Do all bytes add up to 0, as ACPI's checksums require?
 pub fn sums_to_zero(bytes: &[u8]) -> bool {
     bytes.iter().fold(0_u8, |sum, b| sum.wrapping_add(*b)) == 0
 }

@@ -1,6 +1,6 @@
-//! Known errata in which another core's state bears on maintenance: which core
-//! has each, and the cases that stage it. Only what a case here can stage, at
-//! least nearly, has a row; what a stale core does wrong unseen has none.
+//! Known errata in which another core's state affects maintenance: which cores have each,
+//! and the cases that stage it. Only what a case here can stage, at least nearly, has a
+//! row; what a stale core does wrong without anybody seeing it has none.
 
 mod table;
 
@@ -13,7 +13,7 @@ use crate::{
     registers::part_name,
 };
 
-/// A core and those of its revisions that an erratum is in, by MIDR_EL1.
+/// A core and its revisions that have an erratum, by MIDR_EL1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Core {
     /// MIDR_EL1.Implementer.
@@ -47,7 +47,7 @@ impl Core {
         (high, part & 0xfff) == (self.implementer, self.part) && (first..=last).contains(&revision)
     }
 
-    /// As its maker calls it.
+    /// Its maker's name for it.
     pub fn name(&self) -> &'static str {
         part_name(self.implementer.into(), self.part.into()).unwrap_or("")
     }
@@ -73,7 +73,7 @@ pub struct Erratum {
     pub number: &'static str,
     /// The cores that have it.
     pub cores: &'static [Core],
-    /// Only on a board whose name begins so.
+    /// Only on a board whose name begins like this.
     pub board: Option<&'static str>,
     /// What suffers, a bit for each.
     ops: u64,
@@ -108,22 +108,22 @@ impl Erratum {
     }
 }
 
-/// What is said of an erratum, for people; the image has no need of it.
+/// What is said about an erratum, for people; the image does not need it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct About {
     /// What the other core does.
     pub trigger: &'static str,
-    /// What becomes of the operation.
+    /// What happens to the operation.
     pub effect: &'static str,
     /// Who says so.
     pub source: &'static str,
     /// How sure that is.
     pub sure: Sure,
-    /// What the cases do not do of what the erratum asks for, if anything.
+    /// What the erratum needs and the cases do not do, if anything.
     pub lacks: Option<&'static str>,
 }
 
-/// How sure what an erratum's row says is.
+/// How sure the statements of an erratum's row are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sure {
     /// Trigger and effect are in the source.
@@ -145,8 +145,8 @@ impl Sure {
     }
 }
 
-/// What is known of a machine's cores and board; of a machine that is not there
-/// yet, nothing.
+/// What is known about a machine's cores and board; nothing, if the machine is not there
+/// yet.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Machine {
     /// MIDR_EL1 of each kind of core that has been up.
@@ -156,8 +156,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The errata of these cores on this board, in the table's order: all that
-    /// there are while nothing is known of the cores.
+    /// The errata of these cores on this board, in the table's order; all errata while
+    /// nothing is known about the cores.
     pub fn errata(&self) -> Vec<&'static Erratum> {
         let has = |erratum: &&Erratum| {
             let core = |midr: &u64| erratum.cores.iter().any(|core| core.is(*midr));

@@ -33,7 +33,7 @@ macro_rules! errata {
             ..NOTHING
         }),*];
 
-        /// What is said of each, in the same order.
+        /// What is said about each, in the same order.
         pub const ABOUT: &[About] = &[$(About {
             trigger: $trigger,
             effect: $effect,
@@ -81,11 +81,11 @@ const fn one(texts: &[&'static str]) -> Option<&'static str> {
     }
 }
 
-/// What a core waits in that may be put into retention meanwhile.
+/// States in which a core waits, and may be put into retention meanwhile.
 const WAITING: [State; 4] = [Parked, WfiMasked, Wfe, WfeMasked];
 /// The ways into power-down.
 const GOING: [State; 3] = [CpuOff, CpuOffInflight, CrashStopped];
-/// One of each class of operation.
+/// One operation of each class.
 const EACH: [Subject; 4] = [DcCivac, IcIvau, TlbiVaae1is, FlushIcacheRange];
 /// What may be outstanding when a core powers down.
 const OUTSTANDING: [Subject; 5] = [DcCivac, IcIvau, TlbiVaae1is, DsbSy, FlushDcacheArea];

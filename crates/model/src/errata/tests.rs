@@ -24,7 +24,7 @@ fn each_row_has_cases_a_source_and_a_number_of_its_own() {
 
 #[test]
 fn cores_have_their_own() {
-    // As QEMU 10 has them: r0p3, r4p1, r2p1.
+    // QEMU 10's revisions: r0p3, r4p1, r2p1.
     assert_eq!(
         numbers(&[0x410f_d083], "linux,dummy-virt"),
         ["A72 exclusives"]
@@ -36,7 +36,7 @@ fn cores_have_their_own() {
     assert_eq!(numbers(&[0x412f_d471], ""), ["2768515", "DSU 2313941"]);
     // QEMU's `max` has no maker.
     assert!(numbers(&[0x000f_0510], "").is_empty());
-    // Of two kinds of cores, both.
+    // Of a machine with two kinds of cores, both kinds' errata.
     assert_eq!(
         numbers(&[0x412f_d471, 0x411f_d462], ""),
         ["3672349", "2768515", "DSU 2313941"]

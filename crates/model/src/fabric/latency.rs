@@ -7,11 +7,11 @@ use crate::maintenance::MessageClass;
 /// posting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Work {
-    /// What each operation sends. [`MessageClass::Sync`] asks for the DSB alone
-    /// that stands behind `batch` DVM messages.
+    /// What each operation sends. [`MessageClass::Sync`] stands for just the DSB behind
+    /// `batch` DVM messages.
     pub class: MessageClass,
-    /// How many of the cores that answer each are late, that is stale and not
-    /// parked; for [`MessageClass::Snoop`] of the other cores that may hold the
+    /// How many of the cores that answer each operation are late, that is, stale and not
+    /// parked; for [`MessageClass::Snoop`], how many of the other cores that may hold the
     /// line.
     pub answers: u32,
     /// How many operations, at least one.
@@ -21,8 +21,8 @@ pub struct Work {
 }
 
 impl FabricOptions {
-    /// How long this work waits in the fabric, in nanoseconds: what the timed
-    /// block takes beyond the cost of trapping. With `round = answers × delay`:
+    /// How long this work waits in the fabric, in nanoseconds: how long the timed block
+    /// takes beyond the cost of trapping. With `round = answers × delay`:
     ///
     /// | class | issue | the DSB |
     /// |-|-|-|

@@ -10,11 +10,9 @@ use crate::{
 
 use super::CORES;
 
-/// Which of the stale cores that touched the lines a coherence snoop goes to.
-///
-/// `touched` are the stale cores that wrote or read the lines before they got
-/// stuck. Instruction caches are not snooped by data maintenance, so
-/// `executed-there` names none.
+/// The cores that a coherence snoop goes to, out of `touched`: the stale cores that wrote
+/// or read the lines before they got stuck. Data maintenance does not snoop instruction
+/// caches, so `executed-there` names none.
 pub const fn holders(line: LineState, touched: CpuSet) -> CpuSet {
     match line {
         LineState::DirtyThere | LineState::Shared => touched,
@@ -41,8 +39,8 @@ impl Lines {
         }
     }
 
-    /// From now on these cores may hold the lines of this range of virtual
-    /// addresses, and nobody holds any other line.
+    /// From now on these cores may hold the lines of this range of virtual addresses, and
+    /// no core holds any other line.
     pub(super) fn set(&self, range: Range<u64>, cores: &CpuSet) {
         // An empty range while the rest changes: a reader sees no holder
         // rather than one of two cases at once.

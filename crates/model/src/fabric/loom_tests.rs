@@ -1,8 +1,8 @@
 //! Several cores in the node at once, in every interleaving that loom finds:
 //! `RUSTFLAGS="--cfg loom" cargo test -p stalecore-model --release loom_`.
 //!
-//! But for two tests answers take no time, so that a tick never matters and each
-//! poll that says `Waiting` does so because of what another core did.
+//! In all but two tests answers take no time, so that ticks never matter and a poll says
+//! `Waiting` only because of what another core did.
 
 use loom::{sync::Arc, thread};
 
@@ -13,7 +13,7 @@ use crate::{
     sync::{AtomicU64, Ordering},
 };
 
-/// How often loom takes the processor away from a core between two steps.
+/// How often loom preempts a core between two steps.
 const PREEMPTIONS: usize = 3;
 
 fn model(test: impl Fn() + Sync + Send + Copy + 'static) {
@@ -22,7 +22,7 @@ fn model(test: impl Fn() + Sync + Send + Copy + 'static) {
     builder.check(test);
 }
 
-/// The tick of nearly everything; later than those of an empty place.
+/// The tick of nearly everything; later than any in an empty place.
 const NOW: u64 = 10;
 const LATER: u64 = 20;
 
@@ -145,8 +145,8 @@ fn loom_an_answer_counts_for_its_own_transaction_only() {
     });
 }
 
-/// A Sync is not complete while its requester's message is unanswered, however
-/// the healing core and a second DSB race with it.
+/// A Sync is not complete while its requester's message is unanswered, however the healing
+/// core races with it.
 #[test]
 fn loom_a_sync_waits_for_its_requester_messages() {
     model(|| {
@@ -167,7 +167,7 @@ fn loom_a_sync_waits_for_its_requester_messages() {
     });
 }
 
-/// Two cores notice the same heal; its answer takes its time all the same.
+/// Two cores notice the same heal; the healed core's answer still takes its time.
 #[test]
 fn loom_a_late_answer_takes_its_time() {
     model(|| {
@@ -189,7 +189,7 @@ fn loom_a_late_answer_takes_its_time() {
     });
 }
 
-/// Two DSBs for the one Sync that may be open, while a third core looks on.
+/// Two DSBs compete for the one Sync that may be open.
 #[test]
 fn loom_two_barriers_take_turns() {
     model(|| {

@@ -10,15 +10,15 @@
 //! - A DVM message is one snoop to every core of the domain but the requester,
 //!   all sent when the message is accepted. A core answers unless it is *deaf*
 //!   in its present stale state; a deaf one answers as soon as it no longer is.
-//! - The node takes the answers to one message one at a time. That of a stale
-//!   core takes `delay`, unless the core is parked: it is the control. So does
-//!   the answer of a core that was deaf when it was asked. Without a deaf core
-//!   a message therefore takes `stale cores × delay`; messages that are open
+//! - The node takes the answers to one message one at a time. The answer of a
+//!   stale core takes `delay`, unless the core is parked, as that is the control.
+//!   So does the answer of a core that was deaf when it was asked. Without a deaf
+//!   core a message therefore takes `stale cores × delay`; messages that are open
 //!   together do not slow each other.
 //! - At most `depth` messages are open. With all places taken, a requester
-//!   waits and tries again; nobody is served before others but by chance.
+//!   waits and tries again; only chance decides who is served first.
 //! - With early completion a message is complete for its requester once it is
-//!   accepted; else when its last answer is in.
+//!   accepted; otherwise when its last answer is in.
 //! - A DSB behind DVM messages sends a Sync once that requester's messages are
 //!   finished. A Sync is answered like a message, and only one is open in the
 //!   whole node. A DSB with nothing posted since the last one sends nothing.
@@ -51,8 +51,7 @@ pub use node::{Fabric, Progress, Ticket};
 pub use options::{FabricOptions, Heal, Rung};
 pub use presence::Presence;
 
-/// How many cores the tables have room for; few for loom, which pays for each
-/// atomic.
+/// How many cores the tables have room for; few for loom, where each atomic costs time.
 const CORES: usize = if cfg!(loom) {
     4
 } else {

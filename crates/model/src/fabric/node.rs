@@ -95,9 +95,9 @@ impl Fabric {
         }
     }
 
-    /// From now on `cores` may hold the lines of this range of virtual
-    /// addresses (see [`super::holders`]), and other lines are held by nobody
-    /// but their user. Call it between cases, with no operation in flight.
+    /// From now on `cores` may hold the lines of this range of virtual addresses (see
+    /// [`super::holders`]), and nobody but its user holds any other line. Call it between
+    /// cases, with no operation in flight.
     pub fn set_lines(&self, range: core::ops::Range<u64>, cores: &CpuSet) {
         self.lines.set(range, cores);
     }
@@ -130,7 +130,7 @@ impl Fabric {
         self.begin(core, state, now, presence)
     }
 
-    /// Posts a DSB of `core` at tick `now`; one that waits for maintenance (see
+    /// Posts a DSB of `core` at tick `now` that waits for maintenance (see
     /// [`super::trap::Barrier::waits_for_maintenance`]).
     ///
     /// # Panics
@@ -144,9 +144,8 @@ impl Fabric {
         self.begin(core, state, now, presence)
     }
 
-    /// Posts a load, a fetch or a store of `core` that leaves it, at tick `now`. It
-    /// waits for deaf cores where they answer nothing at all: then the node serves
-    /// nobody.
+    /// Posts a load, a fetch or a store that leaves `core`, at tick `now`. It waits for deaf
+    /// cores if they answer nothing at all: then the node serves nobody.
     ///
     /// # Panics
     /// If `core` is not below [`crate::cpuset::MAX_CPUS`].
@@ -174,9 +173,8 @@ impl Fabric {
         ticket
     }
 
-    /// Moves the ticket's operation on, at tick `now`. Call it until it no
-    /// longer says [`Progress::Waiting`]; time between calls adds at most
-    /// itself to the latency.
+    /// Moves the ticket's operation on, at tick `now`. Call it until it no longer says
+    /// [`Progress::Waiting`]; the time between calls adds at most itself to the latency.
     pub fn poll(&self, ticket: &mut Ticket, now: u64, presence: &Presence) -> Progress {
         let core = ticket.core;
         if let Some(Heal::After(ns)) = self.options.heal
@@ -224,8 +222,8 @@ impl Fabric {
         })
     }
 
-    /// Takes the answers that are there in every place. Without this call a
-    /// heal is noticed when somebody next looks at the transaction.
+    /// Takes the answers that have come, in every place. Without this call a heal is only
+    /// noticed when somebody next looks at the transaction.
     pub fn advance(&self, now: u64, presence: &Presence) {
         self.with_rules(now, presence, |rules| {
             for place in self.places().iter().chain([&self.sync]) {
@@ -234,9 +232,9 @@ impl Fabric {
         });
     }
 
-    /// A rung of the release ladder was climbed for `cores` at tick `now`. If
-    /// it is the one that heals, they answer from now on, until they enter a
-    /// stale state again. Says whether it is.
+    /// A rung of the release ladder was climbed for `cores` at tick `now`. If it is the one
+    /// that heals, they answer from now on, until they enter a stale state again. Returns
+    /// whether it is.
     pub fn release(&self, rung: Rung, cores: &CpuSet, now: u64, presence: &Presence) -> bool {
         let heals = self.options.heal == Some(Heal::By(rung));
         if heals {
@@ -246,8 +244,8 @@ impl Fabric {
         heals
     }
 
-    /// The cores whose answer the ticket's operation lacks: the truth that a
-    /// finding is checked against, never a source of findings.
+    /// The cores whose answers the ticket's operation lacks: the truth against which a
+    /// finding is checked, never a source of findings.
     pub fn awaited(&self, ticket: &Ticket) -> CpuSet {
         let cores = self.cores;
         let of = |place: &Place| -> CpuSet {
@@ -276,7 +274,7 @@ impl Fabric {
         }
     }
 
-    /// Accepts a DVM message into the first place that is free at this moment.
+    /// Accepts a DVM message into the first place that is free now.
     fn accept(&self, core: usize, rules: &Rules<'_>) -> Option<(usize, u32)> {
         for (index, place) in self.places().iter().enumerate() {
             if !settle_open(place, rules) {
@@ -320,7 +318,7 @@ impl Fabric {
         }
     }
 
-    /// Takes the answers of cores that hear again; says when they are in.
+    /// Takes the answers of cores that hear again; returns when they are in.
     fn take_snoop_answers(&self, missing: &mut CpuSet, now: u64, presence: &Presence) -> u64 {
         if missing.is_empty() {
             return now;
@@ -355,14 +353,14 @@ impl Fabric {
         })
     }
 
-    /// When this many late answers are in, taken one at a time from `now`: rounded
-    /// up to a tick once, not for each answer.
+    /// When this many late answers are in, taken one at a time from `now` on; rounded up to
+    /// a tick once, not for each answer.
     fn answered(&self, now: u64, answers: u32) -> u64 {
         let ns = u128::from(self.options.delay_ns) * u128::from(answers);
         now.saturating_add(self.ticks(ns))
     }
 
-    /// So many nanoseconds in ticks, rounded up.
+    /// Nanoseconds in ticks, rounded up.
     fn ticks(&self, ns: u128) -> u64 {
         let ticks = ns
             .saturating_mul(self.counter_hz.into())
@@ -395,8 +393,8 @@ fn heal_all(presence: &Presence) {
     presence.stale().iter().for_each(|core| presence.heal(core));
 }
 
-/// Does an answer of the core take time: is it stuck, and not healed? A parked
-/// core is everybody's control, and answers at once.
+/// Does an answer of the core take time, because it is stuck and not healed? A parked core
+/// is the control, and answers at once.
 fn is_late(core: usize, presence: &Presence) -> bool {
     let (state, healed) = presence.read(core);
     let stuck = state.is_some_and(|state| state != StaleState::Parked);
