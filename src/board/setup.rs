@@ -8,10 +8,9 @@ use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use spin::{Mutex, Once};
 use stalecore_model::{
     cpuset::CpuSet,
-    kexec::earlycon,
     options::{Options, Scenario, Then},
     plan::Plan,
-    platform::{Platform, Region, Start, Uart, devicetree},
+    platform::{Platform, Region, Start, Uart, devicetree, earlycon},
     ramoops::{Log, Ramoops},
     recorder as log,
 };

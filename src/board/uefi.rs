@@ -6,10 +6,9 @@ use alloc::string::{String, ToString};
 
 use aarch64_cpu::registers::{MIDR_EL1, Readable};
 use stalecore_model::{
-    acpi,
-    handover::efi,
-    kexec::{earlycon, uefi::Uefi},
-    platform::Platform,
+    acpi, efi,
+    kexec::uefi::Uefi,
+    platform::{Platform, earlycon},
 };
 
 use crate::hal::memory::Window;

@@ -8,8 +8,8 @@ use alloc::{
 };
 
 use stalecore_model::{
-    acpi,
-    handover::{Described, MAX_TREE, efi, smbios, words::Prefer},
+    acpi, efi,
+    handover::{Described, MAX_TREE, smbios, words::Prefer},
     platform::{Platform, Region, devicetree},
 };
 use uefi::{

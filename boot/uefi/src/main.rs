@@ -22,7 +22,7 @@ mod show;
 use alloc::string::String;
 use core::{convert::Infallible, time::Duration};
 
-use stalecore_model::handover::{Handover, efi};
+use stalecore_model::{efi, handover::Handover};
 use uefi::{Status, boot, entry, println};
 
 /// The flat image, inside the loader.

@@ -5,7 +5,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use stalecore_model::{
-    handover::efi::{self, Descriptor, Memory},
+    efi::{self, Descriptor, Memory},
     platform::Region,
 };
 use uefi::{

@@ -6,7 +6,7 @@ use alloc::{format, string::String};
 use core::{ptr::NonNull, slice};
 
 use stalecore_model::{
-    handover::efi,
+    efi,
     recorder::{self, Kind, Log, Recorder, SIZE},
 };
 use uefi::{

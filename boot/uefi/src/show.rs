@@ -3,7 +3,7 @@
 use alloc::{format, string::String};
 
 use stalecore_model::{
-    handover::efi::Memory,
+    efi::Memory,
     platform::{Gic, Platform, Source, UartKind},
 };
 use uefi::println;

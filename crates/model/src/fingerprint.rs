@@ -1,5 +1,4 @@
-//! A file in a word: two files with the same one are the same, as far as
-//! anybody who does not mean harm is concerned.
+//! A file in a word: two files with the same word are the same, barring malice.
 
 use alloc::{format, string::String};
 use crc::{CRC_64_XZ, Crc};

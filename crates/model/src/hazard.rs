@@ -1,6 +1,6 @@
-//! What the checker with caches finds: places where a program relies on memory
-//! that a cache may hide or overwrite. The checker, a QEMU plugin, writes one of
-//! [`Found`] a line; the host command reads them.
+//! What the checker finds: places where a program relies on memory that a cache may hide
+//! or overwrite. The checker, a QEMU plugin, writes one [`Found`] per line; the host
+//! command reads them.
 
 use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ impl Kind {
         Self::Mismatched,
     ];
 
-    /// What is wrong, in words that go before "where".
+    /// What is wrong, in words that follow the place.
     pub const fn about(self) -> &'static str {
         match self {
             Self::ReadPastDirty => "reads past the caches what is dirty in one",
@@ -114,14 +114,14 @@ impl Side {
 pub struct Hazard {
     /// What is wrong.
     pub kind: Kind,
-    /// Who does it.
+    /// The access that is wrong.
     pub by: Side,
-    /// What it collides with: who wrote, mapped or maintained the line.
+    /// What it collides with: the access that wrote, mapped or maintained the line.
     pub with: Side,
     /// The line, a physical address.
     pub line: Hex,
-    /// Whose doing it is, if it is wrong on purpose: those of the run that do this, in
-    /// memory that is under test. The host command says so.
+    /// The run's subjects that do this on purpose, to memory under test, if any do. Filled
+    /// in by the host command.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub meant: Vec<Subject>,
 }
@@ -138,7 +138,7 @@ pub struct MaintenanceSite {
     pub instruction: String,
     /// How often.
     pub times: u64,
-    /// Was it ignored, as was asked for?
+    /// Was it ignored, as requested?
     #[serde(default)]
     pub ignored: bool,
 }
@@ -149,13 +149,13 @@ pub struct MaintenanceSite {
 pub struct Coverage {
     /// Where the image was found; `None` if it never ran.
     pub image: Option<Hex>,
-    /// Did other code run there than the ELF file has, so that names mean nothing?
+    /// Did code run there other than the ELF file's, so that names mean nothing?
     pub other: bool,
     /// Accesses that were checked.
     pub accesses: u64,
     /// Blocks of instructions whose fetch was checked.
     pub fetches: u64,
-    /// Maintenance and barriers of the image, in order of their place.
+    /// Maintenance and barriers of the image, by address.
     pub sites: Vec<MaintenanceSite>,
     /// What the checker could not see.
     pub unseen: Vec<String>,
@@ -167,6 +167,6 @@ pub struct Coverage {
 pub enum Found {
     /// A hazard, when it is first seen.
     Hazard(Hazard),
-    /// Last of all.
+    /// What was seen of the whole run; the last line.
     Coverage(Coverage),
 }

@@ -135,9 +135,9 @@ impl Histogram {
         }
     }
 
-    /// The value that `per_mille`/1000 of the samples do not exceed, to within
-    /// 1/16; never outside the exact minimum and maximum. Of a few samples that came over
-    /// a line ([`Self::to_wire`]) only the median is known so well.
+    /// The value that `per_mille`/1000 of the samples do not exceed, to within 1/16; never
+    /// outside the exact minimum and maximum. For a few samples that came over a line
+    /// ([`Self::to_wire`]), only the median is known that well.
     pub fn quantile(&self, per_mille: u32) -> Option<u64> {
         if self.count == 0 {
             return None;

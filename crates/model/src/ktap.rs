@@ -1,9 +1,9 @@
 //! KTAP version 1, as the image writes it and the kernel's parsers read it.
 //!
-//! A console begins with the version and the number of subjects, goes on with
-//! the records (diagnostic lines), and ends with the tree: a nested test for
-//! each subject with a case for each stale state. The tree comes last because
-//! the cases of a subject are spread over the run.
+//! The output begins with the version and the number of subjects, goes on with the records
+//! (diagnostic lines), and ends with the tree: a nested test for each subject with a case
+//! for each stale state. The tree comes last because the cases of a subject are spread over
+//! the run.
 
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
@@ -24,14 +24,14 @@ pub const DIAGNOSTIC: &str = "# ";
 /// What the last line begins with; the exit code follows.
 pub const EXIT: &str = "stalecore: exit ";
 
-/// What came of a case, for its line in the tree.
+/// The outcome of a case, for its line in the tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Outcome<'a> {
     /// What was found.
     pub verdict: Verdict,
     /// Why, where the case's record says so.
     pub why: Option<&'a str>,
-    /// Who made it, where it was not the machine's own cores and caches.
+    /// What made it, where it was not the machine's own cores and caches.
     pub by: Option<Maker>,
 }
 
@@ -54,9 +54,9 @@ pub fn write_head(out: &mut dyn Write, plan: &Plan) -> fmt::Result {
     writeln!(out, "{VERSION}\n1..{}", subjects(plan).len())
 }
 
-/// Writes the tree. A case without an outcome is one that the run did not
-/// reach. `strict` says whether a slowed case counts against the exit code; a
-/// case is `ok` exactly where it does not.
+/// Writes the tree. A case without an outcome is one that the run did not reach. `strict`
+/// says whether a slowed case counts against the exit code; a case is `ok` exactly if it
+/// does not count against it.
 ///
 /// # Errors
 /// Those of `out`.
@@ -146,7 +146,7 @@ pub enum Ktap {
     Plan(u32),
     /// A test's result.
     Result {
-        /// Is it inside a test, so that it is a case and no subject?
+        /// Is it inside a test, so that it is a case and not a subject?
         nested: bool,
         /// `ok`?
         ok: bool,
@@ -156,7 +156,7 @@ pub enum Ktap {
 }
 
 impl Ktap {
-    /// Reads a line; `None` if it is none of KTAP's.
+    /// Reads a line; `None` if it is not KTAP.
     pub fn read(line: &str) -> Option<Self> {
         let text = line.trim_start_matches([' ', '\t']);
         let nested = text.len() < line.len();

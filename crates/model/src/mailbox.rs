@@ -27,8 +27,8 @@ impl Mailbox {
         }
     }
 
-    /// Asks for a command. What was written before this call is visible to the
-    /// one who takes it. The one before must be done.
+    /// Asks for a command. What was written before this call is visible to the core that
+    /// takes the command. The previous one must be done.
     pub fn ask(&self, command: u32) {
         self.command.store(command, Ordering::Relaxed);
         let next = self.asked.load(Ordering::Relaxed).wrapping_add(1);
@@ -46,8 +46,8 @@ impl Mailbox {
         Some(command)
     }
 
-    /// Answers the command taken last. What was written before this call is
-    /// visible to the one who sees [`Self::is_done`].
+    /// Answers the command taken last. What was written before this call is visible to the
+    /// core that sees [`Self::is_done`].
     pub fn finish(&self) {
         let taken = self.taken.load(Ordering::Relaxed);
         self.done.store(taken, Ordering::Release);
@@ -58,7 +58,7 @@ impl Mailbox {
         self.done.load(Ordering::Acquire) == self.asked.load(Ordering::Relaxed)
     }
 
-    /// Forgets what was asked: the core has been reset and starts anew.
+    /// Forgets what was asked: the core has been reset and starts again.
     pub fn reset(&self) {
         let asked = self.asked.load(Ordering::Relaxed);
         self.taken.store(asked, Ordering::Relaxed);

@@ -33,7 +33,7 @@ impl MessageClass {
         }
     }
 
-    /// Is it, or waits for, maintenance of caches and TLBs?
+    /// Is it maintenance of caches and TLBs, or does it wait for that?
     pub const fn is_maintenance(self) -> bool {
         matches!(self, Self::Dvm | Self::Sync | Self::Snoop | Self::Local)
     }
@@ -130,7 +130,7 @@ maintenance! {
 }
 
 impl Maintenance {
-    /// The instruction that this word is, its register apart.
+    /// The instruction that this word is, whatever its register.
     pub fn decode(word: u32) -> Option<Self> {
         if word >> 19 != SYS >> 19 {
             return None;

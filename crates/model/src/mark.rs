@@ -1,6 +1,6 @@
-//! The mark: what a core says it is about to execute, and how it lies in
-//! memory, so that whoever reads memory finds it there: the sentinel by plain
-//! loads, the host through a debugger when no core answers any more.
+//! The mark: what a core says it is about to execute, and its layout in memory, where
+//! others find it: the sentinel by plain loads, the host through a debugger when no core
+//! answers any more.
 
 use alloc::{
     format,
@@ -32,7 +32,7 @@ pub enum Phase {
     Step,
     /// The functional check.
     Check,
-    /// An operation alone, after nobody has done anything for a while.
+    /// A single operation, after nobody has done anything for a while.
     Dwell,
 }
 
@@ -98,7 +98,7 @@ impl Site {
             | (self.offset as u64) << 32
     }
 
-    /// Reads a word; `None` if it names what there is not.
+    /// Reads a word; `None` if it names something that does not exist.
     #[inline]
     pub fn unpack(word: u64) -> Option<Self> {
         let [subject, phase, instruction, _, low, high, ..] = word.to_le_bytes();
@@ -121,7 +121,7 @@ impl Site {
 
     /// The routine that a step is in: composed routines are made of others.
     fn routine(self) -> &'static str {
-        // To the point of coherency it is data that is written back.
+        // What goes to the point of coherency is data.
         let on_data = matches!(self.instruction, Subject::DcCivac | Subject::DsbSy);
         let parts = self.subject.parts();
         parts
@@ -152,7 +152,7 @@ impl Seen {
         self.sequence % 2 == 1
     }
 
-    /// The address that a report names: that of an instruction which takes one.
+    /// The address that a report names, if the instruction takes one.
     pub fn named_address(&self, instruction: Subject) -> Option<Hex> {
         let hang = self
             .site
@@ -189,8 +189,8 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// The address and length of the memory that holds the marks and states
-    /// of `cpus` cores; `None` where that cannot be.
+    /// The address and length of the memory that holds the marks and states of `cpus`
+    /// cores; `None` if the addresses are impossible.
     pub fn window(&self, cpus: usize) -> Option<(u64, usize)> {
         let cores = u64::try_from(cpus.checked_sub(1)?).ok()?;
         let start = self.mark.0.min(self.state.0);
@@ -203,8 +203,8 @@ impl Marks {
         Some((start, usize::try_from(length).ok()?))
     }
 
-    /// What the memory of [`Self::window`] says of one core: its mark, and the
-    /// stale state that it is in.
+    /// What the memory of [`Self::window`] says about one core: its mark, and the stale
+    /// state that it is in.
     pub fn read(&self, window: &[u8], cpu: usize) -> Option<(Seen, Option<StaleState>)> {
         let start = self.mark.0.min(self.state.0);
         let at = |base: Hex| -> Option<&[u8]> {

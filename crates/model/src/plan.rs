@@ -1,108 +1,24 @@
-//! The plan: from what the user asked for and how many cores there are to the
-//! roles of the cores and the list of cases.
+//! The plan: turns what the user asked for and the number of cores into roles of the cores
+//! and a list of cases.
+
+mod dwell;
+mod roles;
 
 use alloc::{format, string::String, vec::Vec};
+
+pub use dwell::Dwelling;
+pub use roles::Roles;
 
 use crate::{
     cpuset::{CpuSet, MAX_CPUS},
     errata::{Erratum, Machine},
     glossary::{Kind, LineState, StaleState, Subject},
-    maintenance::MessageClass,
-    options::{Auto, Options, Preset, Scenario, Sentinel},
+    options::{Auto, Options, Preset, Scenario},
 };
 
-/// The most cases for which `--sweep auto` runs the depth sweep: a serial line
-/// carries the full default run without it in about nine seconds.
+/// The most cases for which `--sweep auto` runs the depth sweep: without it, a serial line
+/// carries the full default run in about nine seconds.
 const SWEEP_CASES: usize = 100;
-
-/// Which core does what.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Roles {
-    /// Run the operations.
-    pub initiators: CpuSet,
-    /// Are left stale.
-    pub stale: CpuSet,
-    /// Only watches; with none, the lowest initiator conducts and only the
-    /// host can see a block.
-    pub sentinel: Option<usize>,
-}
-
-impl Roles {
-    /// Gives each of `cpus` cores its role, as far as it is `present`: a core
-    /// that does not answer has none, and others take its place where that is
-    /// needed for a run.
-    ///
-    /// # Errors
-    /// A CPU out of range or with two roles, no initiator; nothing left to be
-    /// stale is no error.
-    pub fn assign(options: &Options, cpus: usize, present: &CpuSet) -> Result<Self, String> {
-        let all = CpuSet::first(cpus);
-        let within = |set: &CpuSet, key: &str| match set.difference(&all).lowest() {
-            Some(cpu) => Err(format!(
-                "{key}: CPU {cpu} is out of range: this machine has CPUs {all}"
-            )),
-            None => Ok(()),
-        };
-        within(&options.initiators, "initiators")?;
-        let named = options.stale_cpus.unwrap_or_default();
-        within(&named, "stale-cpus")?;
-        let both = named.intersection(&options.initiators);
-        if !both.is_empty() {
-            return Err(format!(
-                "CPU {both} is an initiator and stale; a core has one role"
-            ));
-        }
-        match options.sentinel {
-            Sentinel::Cpu(cpu) if cpu >= cpus => {
-                return Err(format!(
-                    "sentinel: CPU {cpu} is out of range: this machine has CPUs {all}"
-                ));
-            }
-            Sentinel::Cpu(cpu) if options.initiators.contains(cpu) || named.contains(cpu) => {
-                return Err(format!(
-                    "sentinel: CPU {cpu} is an initiator or stale; a core has one role"
-                ));
-            }
-            _ => {}
-        }
-        let mut initiators = options.initiators.intersection(present);
-        if initiators.is_empty() {
-            let next = present.difference(&named).lowest();
-            let next = next.ok_or_else(|| {
-                format!(
-                    "initiators: CPU {} does not answer, and no other core is left",
-                    options.initiators
-                )
-            })?;
-            initiators.insert(next);
-        }
-        let free = present.difference(&initiators).difference(&named);
-        let sentinel = match options.sentinel {
-            Sentinel::Off => None,
-            Sentinel::Cpu(cpu) if free.contains(cpu) => Some(cpu),
-            Sentinel::Auto | Sentinel::Cpu(_) => free.highest(),
-        };
-        let mut stale = match options.stale_cpus {
-            Some(stale) => stale.intersection(present),
-            None => present.difference(&initiators),
-        };
-        if let Some(cpu) = sentinel {
-            stale.remove(cpu);
-        }
-        Ok(Self {
-            initiators,
-            stale,
-            sentinel,
-        })
-    }
-
-    /// The core that conducts the run: the sentinel, or the lowest initiator.
-    pub fn conductor(&self) -> usize {
-        self.sentinel
-            .or_else(|| self.initiators.lowest())
-            .unwrap_or(0)
-    }
-}
 
 /// One thing to find out: a subject on a line state, under the group's stale
 /// state.
@@ -123,76 +39,10 @@ pub struct Case {
 pub struct Group {
     /// How the stale cores are stuck.
     pub state: StaleState,
-    /// What they touch before.
+    /// What they touch before they get stuck.
     pub line: LineState,
     /// The cases, in order.
     pub cases: Vec<Case>,
-}
-
-/// Which operations are timed once more, each alone, after nobody has done anything for
-/// a while.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Dwelling {
-    /// For so many milliseconds, one length after the other.
-    lengths_ms: Vec<u32>,
-    /// Samples of each.
-    samples: u32,
-    /// The only operation, if not each.
-    only: Option<Subject>,
-}
-
-impl Dwelling {
-    /// Samples of each length that was asked for.
-    const SAMPLES: u32 = 3;
-    /// Where nothing was said: one sample behind a short one.
-    const SHORT_MS: u32 = 50;
-
-    fn of(options: &Options) -> Self {
-        match &options.dwell_ms {
-            Some(lengths_ms) => Self {
-                lengths_ms: lengths_ms.clone(),
-                samples: Self::SAMPLES.min(options.samples),
-                only: None,
-            },
-            None if Subject::default_set().eq(options.ops.iter().copied()) => Self {
-                lengths_ms: [Self::SHORT_MS].into(),
-                samples: 1,
-                only: Some(Subject::IcIvau),
-            },
-            None => Self::default(),
-        }
-    }
-
-    /// The lengths before an operation, in milliseconds.
-    pub fn before(&self, subject: Subject) -> &[u32] {
-        let one = subject.kind() == Kind::Operation
-            && matches!(
-                subject.sends(),
-                Some(class) if !matches!(class, MessageClass::Firmware | MessageClass::Interrupt)
-            );
-        match self.only {
-            Some(only) if only != subject => &[],
-            _ if !one => &[],
-            _ => &self.lengths_ms,
-        }
-    }
-
-    /// Samples of each.
-    pub const fn samples(&self) -> u32 {
-        self.samples
-    }
-
-    /// What all of it takes for these cases and their baselines, in milliseconds.
-    pub fn all_ms(&self, groups: &[Group]) -> u64 {
-        let cases = groups.iter().flat_map(|group| &group.cases);
-        let lengths = cases.flat_map(|case| self.before(case.subject));
-        2 * u64::from(self.samples) * lengths.map(|ms| u64::from(*ms)).sum::<u64>()
-    }
-
-    /// The longest, in milliseconds.
-    pub fn longest_ms(&self) -> u32 {
-        self.lengths_ms.iter().copied().max().unwrap_or(0)
-    }
 }
 
 /// Everything that a run will do, in order.
@@ -209,12 +59,12 @@ pub struct Plan {
     pub deadline_ms: u32,
     /// How long nobody does anything before one operation.
     pub dwell: Dwelling,
-    /// The errata that it stages; none unless it was asked for those.
+    /// The errata that it stages; none unless they were asked for.
     pub errata: Vec<&'static Erratum>,
 }
 
 impl Plan {
-    /// Lays out the cases for a machine of `cpus` cores, of which nothing is known.
+    /// Lays out the cases for a machine of `cpus` cores, about which nothing is known.
     ///
     /// Within a group the stale cores stay as they are. The self-test that hangs
     /// comes last of all, as nothing can follow it on its initiator.
@@ -225,11 +75,11 @@ impl Plan {
         Self::among(options, cpus, &CpuSet::first(cpus), &Machine::default())
     }
 
-    /// The same, where of the `cpus` cores that are described only these are
-    /// `present`, on a `machine` of which something may be known.
+    /// The same, if of the `cpus` cores that are described only these are `present`, on a
+    /// `machine` about which something may be known.
     ///
     /// # Errors
-    /// As [`Self::new`]; or no erratum, where those were asked for, has a case.
+    /// As [`Self::new`]; or errata were asked for, and none has a case.
     pub fn among(
         options: &Options,
         cpus: usize,
@@ -269,7 +119,7 @@ impl Plan {
                 let cases: Vec<_> = subjects
                     .iter()
                     .copied()
-                    // Where the line state means nothing to it, once is enough.
+                    // If it takes no line, once is enough.
                     .filter(|subject| nth == 0 || subject.takes_line())
                     .filter(|subject| asked(*subject, state, line))
                     .map(|subject| {
@@ -299,7 +149,7 @@ impl Plan {
         let sweep = match options.sweep {
             Auto::On => true,
             Auto::Off => false,
-            // A plan of dwells is a small one.
+            // A plan with dwells is kept small.
             Auto::Auto => number <= SWEEP_CASES && options.dwell_ms.is_none(),
         };
         let deadline_ms = options.deadline_ms.unwrap_or(default_deadline_ms(cpus));
@@ -317,7 +167,7 @@ impl Plan {
     /// `qspinlock` unless another is named.
     ///
     /// # Errors
-    /// Several states, or one in which no core is left to be stopped.
+    /// There are several states, or one in which no core is left to be stopped.
     fn crash(options: &Options, roles: Roles, cpus: usize) -> Result<Self, String> {
         let state = match options.stale.as_slice() {
             [state] => *state,
@@ -369,8 +219,8 @@ impl Plan {
     }
 
     /// The most orders that an initiator is given at once: the cases of a group and the
-    /// empty block, or one where that is all that can be kept apart, as somebody else
-    /// works at the same time or nobody watches.
+    /// empty block; only one if other initiators work at the same time or nobody watches,
+    /// as no more could be told apart.
     pub fn most_at_once(&self) -> usize {
         let largest = self.groups.iter().map(|g| g.cases.len()).max().unwrap_or(0);
         match self.roles.sentinel {
@@ -384,7 +234,7 @@ impl Plan {
         self.groups.is_empty()
     }
 
-    /// Can a subject of the plan be stuck without the harness wanting it?
+    /// Is a subject of the plan a self-test?
     pub fn has_selftest(&self) -> bool {
         self.groups
             .iter()
@@ -393,10 +243,10 @@ impl Plan {
     }
 }
 
-/// The errata of a machine's cores that the options leave a case of.
+/// The errata of a machine's cores for which the options leave a case.
 ///
 /// # Errors
-/// None is known of them, or none is left.
+/// No erratum of them is known, or none is left.
 fn errata(options: &Options, machine: &Machine) -> Result<Vec<&'static Erratum>, String> {
     let known = machine.errata();
     let left = |erratum: &&Erratum| {
@@ -415,14 +265,14 @@ fn errata(options: &Options, machine: &Machine) -> Result<Vec<&'static Erratum>,
     .into())
 }
 
-/// How long a class of samples, or the depth sweep, may take: far above any
-/// silicon, but an emulator that has every core take part in a TLBI can need a
-/// quarter of a second for one, and so can a fabric that was told to be late.
+/// How long a class of samples, or the depth sweep, may take: far longer than on any
+/// silicon, but an emulator in which every core takes part in a TLBI can need a quarter of
+/// a second for one, and so can a fabric that was told to be late.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClassTime {
     /// After so many milliseconds the fewest samples are enough.
     pub enough_ms: u64,
-    /// After so many, one is.
+    /// After so many, one sample is enough.
     pub longest_ms: u64,
 }
 
@@ -446,8 +296,8 @@ impl ClassTime {
     }
 }
 
-/// The deadline when none is given: two seconds, and 50 ms for each core, as
-/// an emulator may run all of them in turn on one core of the host.
+/// The deadline when none is given: two seconds, and 50 ms for each core, as an emulator
+/// may run all cores in turn on one core of the host.
 pub fn default_deadline_ms(cpus: usize) -> u32 {
     2000 + 50 * u32::try_from(cpus).unwrap_or(u32::MAX / 100)
 }

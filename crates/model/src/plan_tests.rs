@@ -159,7 +159,7 @@ fn a_core_that_does_not_answer_has_no_role() {
     assert_eq!(roles("sentinel=off", "0-1"), are("0", "1", None));
     let error = roles("initiators=3 stale-cpus=0", "0").unwrap_err();
     assert!(error.contains("CPU 3 does not answer"), "{error}");
-    // What was wrong stays wrong.
+    // What is wrong with all cores present stays wrong.
     assert!(roles("initiators=6", "0-5").is_err());
     assert!(roles("initiators=3 sentinel=3", "0-2").is_err());
 }
@@ -209,7 +209,7 @@ fn errata_choose_the_cases() {
             .iter()
             .all(|(_, state)| *state != StaleState::LdxrStxr)
     );
-    // Each group says which erratum it is for, and none is staged twice.
+    // Each group is for an erratum, and no case is there twice.
     for plan in [of_a72, of_n1] {
         let staged = |group| plan.errata_of(group).count() > 0;
         assert!(!plan.is_empty() && plan.groups.iter().all(staged));

@@ -21,7 +21,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use dtoolkit::fdt::FdtNode;
 
-use crate::platform::{Region, property::number};
+use crate::{property::number, region::Region};
 
 /// The signature of a zone in use.
 const SIGNATURE: u32 = 0x4347_4244;

@@ -1,6 +1,6 @@
-//! Takes the records of a console into a run, and notices what is missing: a
-//! record that was lost leaves a gap in the numbers. Where the line goes both ways,
-//! what is missing is asked for, and takes its place when it comes.
+//! Takes the records of a console into a run, and notices what is missing: a lost record
+//! leaves a gap in the numbers. Where the line works both ways, missing records are asked
+//! for, and take their place when they come.
 
 mod mending;
 
@@ -14,17 +14,17 @@ use crate::{
     run::Run,
 };
 
-/// What a console has told so far.
+/// What a console has said so far.
 #[derive(Clone, Debug, Default)]
 pub struct Reader {
     /// The seals of this boot: number and checksum.
     seen: BTreeMap<u32, u32>,
-    /// Where what is missing can be asked for.
+    /// How missing records are asked for, if they can be.
     mending: Option<Mending>,
 }
 
 impl Reader {
-    /// One that asks for what is missing, by [`Self::request`].
+    /// A reader that asks for what is missing, by [`Self::request`].
     pub fn asking() -> Self {
         Self {
             mending: Some(Mending::default()),
@@ -32,9 +32,9 @@ impl Reader {
         }
     }
 
-    /// What to ask for next, once the image offers to send records again:
-    /// [`Request::DONE`] where nothing is missing, or what is does not come. From
-    /// then on a record that was missing is taken in its place, also behind the end.
+    /// What to ask for next, once the image offers to send records again: [`Request::DONE`]
+    /// if nothing is missing, or what is missing does not come. From then on a record that
+    /// was missing is taken in its place, even after the end.
     pub fn request(&mut self, run: &Run) -> Request {
         let mending = self.mending.as_mut();
         mending.map_or(Request::DONE, |mending| {
@@ -42,21 +42,20 @@ impl Reader {
         })
     }
 
-    /// How many records were missing, and were sent again.
+    /// How many records that were missing were sent again.
     pub fn mended(&self) -> usize {
         self.mending.as_ref().map_or(0, Mending::came)
     }
 
-    /// Takes in one record; `false` where it is none of this run's, or cannot
-    /// be believed.
+    /// Takes in one record; `false` if it does not belong to this run, or cannot be
+    /// believed.
     ///
-    /// - A number that is higher than the next one: those between are lost.
-    /// - A record that was there already, byte for byte: a console server that
-    ///   says its last lines again. It changes nothing.
-    /// - Another record of a number that was there already: the machine was
-    ///   reset.
-    /// - A record without seal after one with it, or where there must be one:
-    ///   its end was lost, so nothing of it is believed.
+    /// - A number higher than the next one: those between are lost.
+    /// - A record that was there already, byte for byte: a console server repeats its last
+    ///   lines. It changes nothing.
+    /// - Another record with a number that was there already: the machine was reset.
+    /// - A record without a seal after one with a seal, or where there must be one: its end
+    ///   was lost, so nothing of it is believed.
     /// - Anything after the end, if it begins another run: only the first run
     ///   is read.
     pub fn take(&mut self, run: &mut Run, record: Record, seal: Option<Seal>) -> bool {
@@ -145,7 +144,7 @@ mod tests {
         })
     }
 
-    /// Reads these records, each with the number given, if one is.
+    /// Reads these records, each with its number, if it has one.
     fn read(records: &[(Record, Option<u32>)]) -> Run {
         let (mut reader, mut run) = (Reader::default(), Run::default());
         for (record, number) in records {

@@ -102,8 +102,7 @@ pub struct Cache {
     pub level: u32,
     /// What it holds.
     pub holds: Holds,
-    /// Its shape; none where no
-    /// CCSIDR_EL1 was read for it.
+    /// Its shape; none where no CCSIDR_EL1 was read for it.
     pub geometry: Option<Geometry>,
 }
 

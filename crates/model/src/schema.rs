@@ -1,5 +1,5 @@
-//! The schema of run.json, made from the types that write it, and held against
-//! `docs/run.schema.json`. `make schema` writes that file anew.
+//! The schema of run.json, made from the types that write it, and compared with
+//! `docs/run.schema.json`. `make schema` rewrites that file.
 
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
@@ -62,7 +62,7 @@ pub fn exit_code(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Says what derived schemas leave open: how large an integer can be, and that
-/// what is left out where there is nothing is never null.
+/// what is left out when empty is never null.
 fn close(schema: &mut Schema) {
     transform_subschemas(&mut close, schema);
     let Some(map) = schema.as_object_mut() else {

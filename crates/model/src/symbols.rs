@@ -29,8 +29,8 @@ impl<'a> Symbols<'a> {
         Some(Self { table, count })
     }
 
-    /// The symbol that `offset` (from the image's start) lies in or behind,
-    /// and how far.
+    /// The symbol that contains or precedes `offset` (from the image's start), and
+    /// the distance from it.
     pub fn find(&self, offset: u64) -> Option<(&'a str, u64)> {
         self.find_with_room(offset).map(|(name, at, _)| (name, at))
     }

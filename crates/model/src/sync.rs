@@ -13,7 +13,7 @@ pub(crate) use under_loom::*;
 /// accesses to reorder. A thread that loads and then exchanges hides behind its
 /// own load what another thread did before, and loom never tries the exchange
 /// first. So each access here first makes an exchange that changes nothing and
-/// orders nothing, on an atomic that stands beside: loom tries those in every
+/// orders nothing, on an atomic beside it: loom tries those in every
 /// order, and still lets each load see older values as far as its order allows.
 #[cfg(loom)]
 mod under_loom {

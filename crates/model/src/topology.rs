@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{cpuset::CpuSet, platform::Place};
 
-/// The cores of each package and of each cluster. A core of which firmware says
+/// The cores of each package and of each cluster. A core about which firmware says
 /// nothing is in none.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

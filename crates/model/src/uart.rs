@@ -1,6 +1,6 @@
 //! What a console's driver decides: whether a line that takes no more bytes is
 //! waited for, and whether a lock is held by a core that is gone. Time is a
-//! counter's ticks, handed in.
+//! counter's ticks, passed in.
 
 use core::fmt;
 
@@ -44,7 +44,7 @@ pub enum Next {
 }
 
 /// A line that may stop to drain: after one wait in vain it is given up, and what
-/// comes is dropped at once; now and then it is looked at again, and taken up
+/// comes is dropped at once; now and then it is tried again, and used again from
 /// where a line of text begins, so that no half of a record is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Drain {

@@ -1,5 +1,4 @@
-//! The pages about boards: what they tell people to type is what the image
-//! takes.
+//! The pages about boards tell people to type what the image takes.
 
 use std::{fs, path::Path};
 

@@ -35,6 +35,7 @@ mod node;
 pub mod options;
 mod place;
 mod presence;
+mod ticket;
 pub mod trap;
 
 #[cfg(all(test, loom))]
@@ -47,9 +48,10 @@ mod reference_tests;
 pub use crate::maintenance::{Maintenance, MessageClass};
 pub use latency::Work;
 pub use lines::holders;
-pub use node::{Fabric, Progress, Ticket};
+pub use node::Fabric;
 pub use options::{FabricOptions, Heal, Rung};
 pub use presence::Presence;
+pub use ticket::{Progress, Ticket};
 
 /// How many cores the tables have room for; few for loom, where each atomic costs time.
 const CORES: usize = if cfg!(loom) {

@@ -15,10 +15,10 @@ fn fabric(options: &str, cores: usize) -> Fabric {
     Fabric::new(&options, CpuSet::first(cores), HZ)
 }
 
-/// More ticks than anything below takes that is not blocked.
+/// More ticks than anything below takes, unless it is blocked.
 const NEVER: u64 = 20_000;
 
-/// Polls to the end and says when that was, or `None` if it is never.
+/// Polls to the end and returns when that was; `None` if it never comes.
 fn wait(fabric: &Fabric, mut ticket: Ticket, now: &mut u64, presence: &Presence) -> Option<u64> {
     let start = *now;
     while fabric.poll(&mut ticket, *now, presence) == Progress::Waiting {
@@ -66,7 +66,7 @@ fn a_deaf_core_blocks_what_it_is_asked_and_nothing_else() {
                 "{what} {to} {line}"
             );
         }
-        // What is no maintenance waits only where nothing at all is answered.
+        // Other accesses wait only where nothing at all is answered.
         let fabric = fabric(&std::format!("deaf=spin,to={to},heal=sev"), 3);
         let presence = Presence::new();
         presence.enter(2, StaleState::Spin);
@@ -142,7 +142,7 @@ fn with_early_completion_it_is_the_dsb_that_hangs() {
     assert!(fabric.release(Rung::Sgi, &all, 12, &presence));
     assert_eq!(fabric.poll(&mut dsb, 12, &presence), Progress::Done);
     assert!(fabric.awaited(&dsb).is_empty());
-    // Synced now: the next one has nothing to wait for, healed or not.
+    // Synced now: the next DSB has nothing to wait for, healed or not.
     presence.enter(3, StaleState::Spin);
     let mut again = fabric.sync(0, 13, &presence);
     assert_eq!(fabric.poll(&mut again, 13, &presence), Progress::Done);
@@ -243,7 +243,7 @@ fn only_a_stuck_core_is_late() {
     }
 }
 
-/// Runs the work and says how long its issue and its DSB took.
+/// Runs the work and returns how long its issue and its DSB took.
 fn run(fabric: &Fabric, what: Maintenance, batch: u32) -> (u64, u64) {
     let presence = stuck(1..CORES);
     let mut now = 1_000_000;

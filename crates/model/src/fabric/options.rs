@@ -37,8 +37,8 @@ pub const MAX_DEPTH: u8 = 64;
 /// open.
 pub const DEFAULT_DEPTH: u8 = 4;
 
-/// The longest delay of an answer in nanoseconds: ten seconds. A core that is
-/// later is better called deaf.
+/// The longest delay of an answer in nanoseconds: ten seconds. A core that is later may
+/// as well be deaf.
 pub const MAX_DELAY_NS: u64 = 10_000_000_000;
 
 const KEYS: &str = "deaf=STATE[+STATE…][@CPULIST], to=dvm|snoop|both|all, depth=N, \
@@ -56,7 +56,7 @@ macro_rules! choice {
             /// Every value.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// Every value behind its word.
+            /// Every value after its word.
             const NAMED: &'static [(&'static str, Self)] = &[$(($name, Self::$variant)),*];
 
             /// The word on the command line and in records.
@@ -82,7 +82,7 @@ choice! {
         Snoop = "snoop",
         /// Both.
         Both = "both",
-        /// Whatever leaves another core: those, and its loads, fetches and stores.
+        /// Whatever leaves another core: both, and its loads, fetches and stores.
         All = "all",
     }
 }
@@ -158,7 +158,7 @@ impl FromIterator<StaleState> for StateSet {
 pub struct Deaf {
     /// In which stale states.
     pub states: StateSet,
-    /// Also those that were stuck before this boot?
+    /// Also the cores that were stuck before this boot?
     pub inherited: bool,
     /// Which cores, if not all.
     pub cpus: Option<CpuSet>,
@@ -175,7 +175,7 @@ pub struct FabricOptions {
     pub depth: u8,
     /// Do DVM messages complete as soon as they are posted?
     pub early_comp: bool,
-    /// What each answer of a stale core takes, in nanoseconds, at most [`MAX_DELAY_NS`].
+    /// How long each answer of a stale core takes, in nanoseconds, at most [`MAX_DELAY_NS`].
     pub delay_ns: u64,
     /// The operation that faults; one for which [`Maintenance::can_fault`].
     pub fault: Option<Maintenance>,
@@ -240,7 +240,7 @@ impl FabricOptions {
     }
 }
 
-/// Splits the text into keys and values, CPU lists put together again.
+/// Splits the text into keys and values, with CPU lists put together again.
 fn items(text: &str) -> Result<Vec<(&str, String)>, String> {
     let mut items: Vec<(&str, String)> = Vec::new();
     for piece in text.split(',') {
@@ -336,8 +336,8 @@ fn fault(value: &str) -> Result<Maintenance, String> {
         })
 }
 
-/// The text that [`FabricOptions::parse`] reads as the same options: what
-/// differs from the default, and `depth` where nothing does.
+/// The text that [`FabricOptions::parse`] reads as the same options: what differs from
+/// the default, or `depth` if nothing does.
 impl fmt::Display for FabricOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let default = Self::default();

@@ -98,7 +98,7 @@ fn cpus() -> impl Strategy<Value = Option<CpuSet>> {
 fn options() -> impl Strategy<Value = FabricOptions> {
     let states = prop::collection::vec(prop::sample::select(StaleState::ALL), 0..5);
     let deaf = (states, any::<bool>(), cpus()).prop_map(|(states, inherited, cpus)| Deaf {
-        // One of them there must be.
+        // There must be at least one.
         inherited: inherited || states.is_empty(),
         states: states.into_iter().collect(),
         cpus,

@@ -31,13 +31,13 @@ const fn of_generation(generation: u32) -> u64 {
 pub(super) struct Place {
     /// Generation, and the owner if a transaction is open.
     tag: AtomicU64,
-    /// When all answers that are on their way are in, in ticks.
+    /// When all answers that are on their way will be in, in ticks.
     due: AtomicU64,
     /// Generation, and the cores that have not heard yet.
     pending: [AtomicU64; WORDS],
 }
 
-/// What a place needs to know of the node to move its transaction on.
+/// What a place needs to know about the node to move its transaction on.
 pub(super) struct Rules<'a> {
     /// The highest core of the domain, plus one.
     pub cores: usize,
@@ -73,8 +73,8 @@ impl Place {
         (tag & FILLING == 0).then_some((generation_of(tag), owner as usize))
     }
 
-    /// Opens a transaction that snoops `targets`, if the place is free; gives
-    /// its generation.
+    /// Opens a transaction that snoops `targets`, if the place is free; returns its
+    /// generation.
     pub(super) fn accept(
         &self,
         owner: usize,
@@ -90,7 +90,7 @@ impl Place {
         self.tag
             .compare_exchange(tag, open | FILLING, Ordering::AcqRel, Ordering::Relaxed)
             .ok()?;
-        // What is deaf now will be late when it answers.
+        // A core that is deaf now will be late when it answers.
         let mut answers = 0;
         for (i, word) in self.pending[..rules.words()].iter().enumerate() {
             let mut deaf = 0;
@@ -109,8 +109,8 @@ impl Place {
         Some(generation)
     }
 
-    /// Takes the answers that are there; frees the place and says `true` when
-    /// the transaction of that generation is finished, now or before.
+    /// Takes the answers that have come; frees the place and returns `true` when the
+    /// transaction of that generation is finished, now or before.
     pub(super) fn settle(&self, generation: u32, rules: &Rules<'_>) -> bool {
         let pending = &self.pending[..rules.words()];
         let mut missing = 0;
@@ -124,10 +124,10 @@ impl Place {
         if missing != 0 {
             for (i, word) in pending.iter().enumerate() {
                 let Some(heard) = take_answers(word, i, generation, rules, || {
-                    // The rest of the answers are taken one after the other.
-                    // First the time, then the answers: who sees none missing
-                    // sees this time too. If the place is another's by now,
-                    // that one began later and is due no earlier.
+                    // The remaining answers are taken one after the other. First the
+                    // time, then the answers: a core that sees none missing sees this
+                    // time too. If another transaction has the place by now, it began
+                    // later and is due no earlier.
                     self.due
                         .fetch_max((rules.answered)(missing), Ordering::AcqRel);
                 }) else {
@@ -144,7 +144,7 @@ impl Place {
         }
         let tag = self.tag.load(Ordering::Acquire);
         if generation_of(tag) == generation && tag & OWNER != 0 {
-            // Lost only to a core that found the same.
+            // Fails only if another core found the same.
             let _ = self.tag.compare_exchange(
                 tag,
                 of_generation(generation),
@@ -174,9 +174,9 @@ impl Place {
     }
 }
 
-/// Takes the answers of one word's cores, after `before` if there are any, and
-/// counts them; `None` if the transaction is over. Answers that another core
-/// takes at the same moment are not counted: the next look sees them gone.
+/// Takes the answers of one word's cores, calling `before` first if there are any, and
+/// counts them; `None` if the transaction is over. Answers that another core takes at the
+/// same moment are not counted: the next look finds them gone.
 fn take_answers(
     word: &AtomicU64,
     index: usize,

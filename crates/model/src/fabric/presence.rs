@@ -1,5 +1,5 @@
-//! Which stale state each core is in at this moment: what the fabric looks at
-//! to decide whether a core answers.
+//! Which stale state each core is in at the moment; the fabric decides by it whether a
+//! core answers.
 
 use crate::{
     cpuset::CpuSet,
@@ -9,18 +9,18 @@ use crate::{
 
 use super::CORES;
 
-/// The bit that says: a rung of the release ladder has made it answer.
+/// This bit says that a rung of the release ladder has made the core answer.
 const HEALED: u8 = 0x80;
 
-/// What stands for a core that was stuck before this boot. It is in no state of ours,
-/// and no rung reaches it.
+/// Stands for a core that was stuck before this boot. It is in none of our states, and no
+/// rung reaches it.
 const INHERITED: u8 = 0x7f;
 
 const _: () = assert!(StaleState::ALL.len() < INHERITED as usize);
 
-/// The stale state of every core, written by whoever puts a core into one and
-/// read by every core that waits in the fabric. Plain loads and stores: also
-/// the sentinel may use it.
+/// The stale state of every core, written by whoever puts a core into one and read by
+/// every core that waits in the fabric. Plain loads and stores, so the sentinel may use it
+/// too.
 #[derive(Debug)]
 pub struct Presence {
     /// 0, or the state's number plus one, and [`HEALED`].
@@ -80,7 +80,7 @@ impl Presence {
         word.is_some_and(|word| word.load(Ordering::Acquire) == INHERITED)
     }
 
-    /// The core's stale state, if it is in one of ours.
+    /// The core's stale state, if it is in one of our states.
     pub fn state(&self, core: usize) -> Option<StaleState> {
         self.read(core).0
     }
@@ -104,7 +104,7 @@ impl Presence {
         (state, word & HEALED != 0)
     }
 
-    /// The cores that are in a stale state of ours.
+    /// The cores that are in one of our stale states.
     pub fn stale(&self) -> CpuSet {
         (0..CORES)
             .filter(|core| self.state(*core).is_some())

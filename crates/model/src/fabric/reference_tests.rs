@@ -1,5 +1,5 @@
-//! The node against a plain reference: the same events in the same order, each
-//! answer of it compared, and what must hold whatever happens.
+//! The node against a plain reference: the same events in the same order, every answer
+//! compared, and what must always hold.
 
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 use proptest::prelude::*;
@@ -10,8 +10,8 @@ use crate::{cpuset::CpuSet, glossary::StaleState};
 const CORES_USED: usize = 40;
 const STATES: [StaleState; 3] = [StaleState::Spin, StaleState::Wfe, StaleState::Parked];
 
-/// A transaction of the reference: what each core's answer takes, and when it
-/// set out, if it did.
+/// A transaction of the reference: how long each core's answer takes, and when it set
+/// out, if it did.
 #[derive(Clone)]
 struct Snooped {
     owner: usize,
@@ -234,9 +234,8 @@ impl Run {
         let expected = self.reference.poll(core, self.now, &self.presence);
         prop_assert_eq!(done, expected, "core {} at {}", core, self.now);
         prop_assert!(self.reference.open.len() <= usize::from(self.reference.options.depth));
-        // Nobody looks between a heal and this poll, so what was unfinished
-        // and deaf before it may be finished by it, but only if answers take
-        // no time.
+        // Nobody looks between a heal and this poll, so the poll may finish what was
+        // unfinished because a core was deaf, but only if answers take no time.
         if held && earlier && self.reference.options.delay_ns > 0 {
             prop_assert!(!done, "a Sync overtook its requester's messages");
         }
@@ -263,8 +262,8 @@ impl Run {
             }
             Event::Post(..) | Event::Dsb(_) => {}
             Event::Poll(core) => self.poll(core)?,
-            // Each step is at an instant of its own, by which the reference
-            // tells transactions apart.
+            // Each step has an instant of its own, by which the reference tells
+            // transactions apart.
             Event::Wait(ticks) => self.now += ticks,
             Event::Enter(core, state) => self.presence.enter(core, state),
             Event::Leave(core) => self.presence.leave(core),
@@ -303,8 +302,8 @@ proptest! {
             posted += u64::from(matches!(event, Event::Post(..) | Event::Dsb(_)));
             run.step(event)?;
         }
-        // At worst each waits for all that was posted before it, one by one,
-        // and each time its turn is noticed a round of polls late.
+        // At worst each waits for all that was posted before it, one by one, and notices
+        // its turn a round of polls late each time.
         let round = options.delay_ns * cores as u64 + cores as u64 + 1;
         let end = run.now + (posted + 1) * 2 * round;
         while run.tickets.iter().any(Option::is_some) {

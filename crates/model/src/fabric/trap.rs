@@ -1,8 +1,8 @@
-//! What traps to EL2, and what a trap says: ESR_EL2 read back into the
-//! instruction, and the bits that make it trap.
+//! What traps to EL2, and what a trap says: ESR_EL2 decoded into the instruction, and the
+//! bits that make it trap.
 //!
-//! Bit positions are those of the Arm ARM's register pages; the syndromes are
-//! checked in the tests against encodings taken from an assembler.
+//! Bit positions are those of the Arm ARM's register pages; the tests check the syndromes
+//! against an assembler's encodings.
 
 use super::options::FabricOptions;
 use crate::maintenance::Maintenance;
@@ -33,9 +33,8 @@ pub const DBGBCR_EL1_ONLY: u64 = 1 | 0b01 << 1 | 0b1111 << 5;
 /// with WnR), translation fault at level 3. FAR_EL1 takes the address.
 pub const INJECTED_ESR_EL1: u64 = 0x25 << 26 | 1 << 25 | 1 << 8 | 1 << 6 | 0x07;
 
-/// The bits of HCR_EL2 that bring EL1's maintenance to the fabric; none where
-/// no fabric was asked for. Set/way maintenance reaches no other core, and
-/// does not trap.
+/// The bits of HCR_EL2 that bring EL1's maintenance to the fabric; none if no fabric was
+/// asked for. Set/way maintenance reaches no other core, and is not trapped.
 pub const fn traps_for(options: Option<&FabricOptions>) -> u64 {
     match options {
         Some(_) => HCR_EL2_TPC | HCR_EL2_TPU | HCR_EL2_TTLB,
@@ -43,15 +42,14 @@ pub const fn traps_for(options: Option<&FabricOptions>) -> u64 {
     }
 }
 
-/// Why EL2 was entered, out of ESR_EL2.
+/// Why EL2 was entered, from ESR_EL2.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trap {
     /// A maintenance instruction (EC 0x18).
     Maintenance {
         /// Which.
         what: Maintenance,
-        /// The number of its register; 31 reads as zero, and is what an
-        /// instruction without a register has.
+        /// The number of its register; 31 reads as zero, and stands for no register.
         rt: u8,
     },
     /// Another system instruction or register access (EC 0x18).
@@ -144,7 +142,7 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    /// Reads an A64 instruction; `None` if it is no DSB.
+    /// Reads an A64 instruction; `None` if it is not a DSB.
     pub const fn decode(instruction: u32) -> Option<Self> {
         let option = (instruction >> 8 & 0xf) as u8;
         // Without access types (bits 1:0) it is SSBB, PSSBB or a DSB nXS.
@@ -155,9 +153,9 @@ impl Barrier {
         }
     }
 
-    /// Does it complete only after this core's maintenance has on the other
-    /// cores? A DSB for loads and stores does (Arm ARM, DSB); one for loads or
-    /// stores alone (`ishst`) or for this core alone (`nsh`) does not.
+    /// Does it complete only after this core's maintenance has completed on the other
+    /// cores? A DSB for loads and stores does (Arm ARM, DSB); one only for loads or only
+    /// for stores (`ishst`), or only for this core (`nsh`), does not.
     pub const fn waits_for_maintenance(self) -> bool {
         self.option & 0b11 == 0b11 && self.option >> 2 != 0b01
     }

@@ -90,7 +90,7 @@ fn what_is_no_maintenance_is_not_taken_for_it() {
 
 #[test]
 fn the_other_classes() {
-    // As QEMU gave it for a breakpoint on a DSB at EL1.
+    // QEMU's syndrome of a breakpoint on a DSB at EL1.
     assert_eq!(decode(0xc200_0022), Trap::Breakpoint);
     assert_eq!(decode(0xc600_0022), Trap::OwnBreakpoint);
     assert_eq!(decode(0x5a00_1234), Trap::Hvc(0x1234));

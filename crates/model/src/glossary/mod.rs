@@ -1,7 +1,7 @@
 //! The project's words, each meaning one thing: operations, routines, stale
 //! states, line states, verdicts. The command line, the image's tables, the
-//! records and the documentation all use the names given here. Everything that
-//! can be known of a word without a machine stands in its row.
+//! records and the documentation all use the names given here. Everything that can be
+//! known about a word without a machine is in its row.
 
 /// Defines an enum whose variants have a kebab-case name, a one-line
 /// explanation and facts, with `ALL`, `name`, `about`, `facts`, `from_name` and
@@ -38,7 +38,7 @@ macro_rules! words {
                 match self { $(Self::$variant => $about),* }
             }
 
-            /// What else is known of it.
+            /// What else is known about it.
             const fn facts(self) -> &'static $facts {
                 match self { $(Self::$variant => const { &$fact }),* }
             }
@@ -74,7 +74,7 @@ pub use subject::{DIC, IDC, Kind, Need, Operand, Subject};
 
 use crate::exit::ExitCode;
 
-/// The stale state that is found and never staged: what a kernel has left behind.
+/// The stale state that is found, never staged: a core as a kernel left it behind.
 pub const INHERITED: &str = "inherited";
 
 /// What [`INHERITED`] is, in one line.
@@ -107,7 +107,7 @@ impl LineState {
 }
 
 words! {
-    /// What was found of a case, least serious first.
+    /// What was found about a case, least serious first.
     Verdict: "verdict", ExitCode {
         Completed = "completed", "returned, within the slow-down threshold of its baseline", ExitCode::Expected;
         Skipped = "skipped", "not run, for the reason given", ExitCode::Expected;

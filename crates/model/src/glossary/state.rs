@@ -12,7 +12,7 @@ pub enum Activity {
     Off,
 }
 
-/// What is known of a state besides its name.
+/// What is known about a state besides its name.
 struct Facts {
     activity: Activity,
     by_default: bool,
@@ -26,7 +26,7 @@ impl Facts {
         }
     }
 
-    /// A run has it only by its name, or with all.
+    /// A run has it only by name, or with `all`.
     const fn by_name(self) -> Self {
         Self {
             by_default: false,
@@ -85,12 +85,12 @@ impl StaleState {
         self.facts().activity == Activity::Busy
     }
 
-    /// Does a run without `--stale` have it?
+    /// Is it in a run without `--stale`?
     pub const fn is_default(self) -> bool {
         self.facts().by_default
     }
 
-    /// What a run without `--stale` has.
+    /// The states of a run without `--stale`.
     pub fn default_set() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|s| s.is_default())
     }

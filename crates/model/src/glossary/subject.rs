@@ -7,7 +7,7 @@ use crate::{
 
 /// CTR_EL0.IDC: instruction fetch sees data without a clean.
 pub const IDC: u64 = 1 << 28;
-/// CTR_EL0.DIC: and without an invalidate of instruction caches.
+/// CTR_EL0.DIC: instruction fetch needs no invalidate of instruction caches.
 pub const DIC: u64 = 1 << 29;
 
 /// What kind of thing a [`Subject`] is.
@@ -34,7 +34,7 @@ pub enum Operand {
     Page,
     /// An address that is mapped nowhere.
     Unmapped,
-    /// A line that no cache holds: another one each time, not touched before.
+    /// A line that no cache holds: a new one each time, never touched before.
     Far,
     /// A device's register.
     Device,
@@ -55,7 +55,7 @@ pub enum Need {
     Taker,
 }
 
-/// What is known of a subject besides its name.
+/// What is known about a subject besides its name.
 struct Facts {
     kind: Kind,
     symbol: &'static str,
@@ -65,7 +65,7 @@ struct Facts {
     needs: Option<Need>,
     by_default: bool,
     makes_code_visible: bool,
-    /// What CTR_EL0 has to say for that: [`IDC`], [`DIC`].
+    /// The bits of CTR_EL0 without which it does not: [`IDC`], [`DIC`].
     relies_on: u64,
     parts: &'static [Subject],
 }
@@ -88,12 +88,12 @@ const fn barrier(symbol: &'static str, operand: Operand, sends: MessageClass) ->
     .by_default()
 }
 
-/// No maintenance, to hold maintenance against: what it runs on and sends.
+/// Something to compare maintenance with that is none: what it runs on and sends.
 const fn control(symbol: &'static str, operand: Operand, sends: MessageClass) -> Facts {
     barrier(symbol, operand, sends).by_name()
 }
 
-/// A routine of the kernel's, by its symbol there.
+/// A routine of the kernel, by its symbol there.
 const fn routine(symbol: &'static str, operand: Operand) -> Facts {
     Facts {
         kind: Kind::Routine,
@@ -118,7 +118,7 @@ const fn selftest(symbol: &'static str, operand: Operand) -> Facts {
 }
 
 impl Facts {
-    /// A run without `--ops` measures it.
+    /// It is in a run without `--ops`.
     const fn by_default(self) -> Self {
         Self {
             by_default: true,
@@ -126,7 +126,7 @@ impl Facts {
         }
     }
 
-    /// A run has it only by its name, or with all.
+    /// A run has it only by name, or with `all`.
     const fn by_name(self) -> Self {
         Self {
             by_default: false,
@@ -134,7 +134,7 @@ impl Facts {
         }
     }
 
-    /// It needs what not every machine has.
+    /// It needs something that not every machine has.
     const fn needs(self, need: Need) -> Self {
         Self {
             needs: Some(need),
@@ -142,8 +142,8 @@ impl Facts {
         }
     }
 
-    /// It makes freshly written code visible to instruction fetch where CTR_EL0
-    /// has these bits, and leaves out what is needed elsewhere.
+    /// It makes freshly written code visible to instruction fetch if CTR_EL0 has these
+    /// bits, and leaves out what is needed without them.
     const fn relies_on(self, bits: u64) -> Self {
         Self {
             relies_on: bits,
@@ -249,13 +249,13 @@ impl Subject {
         !matches!(self.operand(), Nothing)
     }
 
-    /// What it needs, where not every machine or stale state has that.
+    /// What it needs that not every machine or stale state has.
     pub const fn needs(self) -> Option<Need> {
         self.facts().needs
     }
 
-    /// Is it no maintenance, and not built of any: a control that tells whether
-    /// maintenance alone stands still?
+    /// Is it no maintenance, and not built of any: a control that shows whether only
+    /// maintenance is held up?
     pub fn is_no_maintenance(self) -> bool {
         self.sends().is_some_and(|class| !class.is_maintenance())
     }
@@ -266,21 +266,21 @@ impl Subject {
         self.facts().sends
     }
 
-    /// The maintenance instruction that it is, if it is one alone.
+    /// The maintenance instruction that it is, if it is a single one.
     pub const fn maintenance(self) -> Option<Maintenance> {
         self.facts().instruction
     }
 
-    /// Is freshly written code executed behind it? It makes that visible to
-    /// instruction fetch, unless [it is wrong](Self::hazard).
+    /// Is freshly written code executed after it? It makes the code visible to instruction
+    /// fetch, unless [it is wrong](Self::hazard).
     pub const fn makes_code_visible(self) -> bool {
         self.facts().makes_code_visible
     }
 
-    /// What it does wrong on purpose, with memory that is under test, on a machine
-    /// with this CTR_EL0: a routine that is patched for another machine, a self-test
-    /// that flushes something else than it executes, an invalidate of what is dirty
-    /// (if it is: that depends on the line state).
+    /// What it does wrong on purpose, to memory under test, on a machine with this CTR_EL0:
+    /// a routine that is patched for another machine, a self-test that does not flush what
+    /// it executes, an invalidate of dirty data (whether it is dirty depends on the line
+    /// state).
     pub const fn hazard(self, ctr: u64) -> Option<hazard::Kind> {
         let missing = self.facts().relies_on & !ctr;
         if matches!(self, Self::DcIvac) {
@@ -294,19 +294,18 @@ impl Subject {
         }
     }
 
-    /// The routines that it runs, in their order, if it is composed of others.
+    /// The routines that it runs, in order, if it is composed of others.
     pub const fn parts(self) -> &'static [Self] {
         self.facts().parts
     }
 
-    /// Does a run without `--ops` measure it? One maintenance operation of each
-    /// kind, the controls that read memory, and the routines of the report.
-    /// The rest comes with `--ops all`.
+    /// Is it in a run without `--ops`? That has one maintenance operation of each kind, the
+    /// controls that read memory, and the routines of the report; `--ops all` has the rest.
     pub const fn is_default(self) -> bool {
         self.facts().by_default
     }
 
-    /// What a run without `--ops` measures.
+    /// The subjects of a run without `--ops`.
     pub fn default_set() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|s| s.is_default())
     }
@@ -319,7 +318,7 @@ impl Subject {
             .find(|s| s.maintenance() == Some(what))
     }
 
-    /// The operation that this instruction is, its register apart (Arm ARM, C6.2).
+    /// The operation that this instruction is, whatever its register (Arm ARM, C6.2).
     pub fn decode(word: u32) -> Option<Self> {
         match word {
             0xd503_3b9f => Some(Self::DsbIsh),
@@ -362,7 +361,8 @@ mod tests {
     #[test]
     fn the_default_is_an_operation_of_each_kind_and_the_routines_of_the_report() {
         let default: alloc::vec::Vec<_> = Subject::default_set().collect();
-        // One of each kind of maintenance; two controls that are none; five routines.
+        // 13 operations, one of each kind; two controls that are no maintenance; five
+        // routines.
         assert_eq!(default.len(), 13 + 2 + 5);
         assert!(!S::DcIvac.is_default());
         assert_eq!(default.last(), Some(&Subject::MachineKexec));

@@ -1,7 +1,7 @@
-//! A machine that is to reset itself (`after-block=reset`) and whose reset loses
-//! memory would begin its plan again for ever, as the flight recorder is in memory.
-//! So the loader keeps on its volume that a plan was begun, before it runs, and
-//! gives the reset up where it finds that and nothing in memory.
+//! A machine that is to reset itself (`after-block=reset`) and loses memory in a reset
+//! would begin its plan again for ever, as the flight recorder is in memory. So, before a
+//! plan runs, the loader notes on its volume that it has begun; if it finds that note and
+//! nothing in memory, it gives up the reset.
 
 use alloc::{
     format,
@@ -15,7 +15,7 @@ pub const FILE: &str = "stalecore-begun.txt";
 const RESET: &str = "stalecore.after-block=reset";
 const END: &str = "stalecore.after-block=end";
 
-/// What is to be done about the file before the image is entered.
+/// What to do about the file before the image is entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Begun {
     /// Nothing: the plan never resets the machine.
@@ -24,15 +24,14 @@ pub enum Begun {
     Write,
     /// Leave it: memory holds the plan, which goes on.
     Keep,
-    /// Take it away, and let the plan end where it would reset the machine: it was
-    /// begun, and memory knows nothing of it.
+    /// Remove it, and let the plan end where it would reset the machine: it was begun, but
+    /// memory does not have it.
     Lost,
 }
 
 impl Begun {
-    /// Decides, for these boot arguments: `file` is what the file holds, if there
-    /// is one; `in_memory` says that the flight recorder holds a plan that has not
-    /// ended.
+    /// Decides, for these boot arguments: `file` is the file's content, if there is one;
+    /// `in_memory` says that the flight recorder holds a plan that has not ended.
     pub fn decide(bootargs: &str, file: Option<&str>, in_memory: bool) -> Self {
         if !asks_for_reset(bootargs) {
             Self::None
@@ -61,12 +60,12 @@ pub fn without_reset(bootargs: &str) -> String {
     })
 }
 
-/// What a person is told where memory was lost.
+/// What the user is told where memory was lost.
 pub const LOST: &str = "this plan was begun before, and memory knows nothing of it: either the \
      machine was off since, or a reset loses its memory; so this time the run ends where it \
      would reset the machine";
 
-/// What a person is told where nothing can be kept, for this reason.
+/// What the user is told where nothing can be kept, for this reason.
 pub fn not_kept(why: &str) -> String {
     format!(
         "after-block=reset: that the plan was begun cannot be kept on the loader's volume ({why}), \
@@ -83,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_loses_its_memory_begins_once_and_ends() {
-        // It begins; its reset loses memory; it ends; whoever starts it again may.
+        // It begins; its reset loses memory; it ends; it may be started again.
         let mut file = None;
         let mut seen = alloc::vec::Vec::new();
         for _ in 0..4 {

@@ -8,10 +8,10 @@ const MAGIC: &[u8] = b"ARM\x64";
 const BIG_ENDIAN: u64 = 1 << 0;
 const ANYWHERE: u64 = 1 << 3;
 
-/// Boundary from which an image's place is counted.
+/// The boundary from which an image's place is counted.
 pub const ALIGN: u64 = 2 << 20;
 
-/// What the loader needs of the header.
+/// What the loader needs from the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageHeader {
     /// Where the image starts, in bytes from a multiple of [`ALIGN`].

@@ -8,7 +8,6 @@
 //! memory map, as only that says what firmware still uses.
 
 pub mod begun;
-pub mod efi;
 pub mod image;
 pub mod smbios;
 pub mod words;
@@ -26,7 +25,7 @@ use dtoolkit::{
     model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty},
 };
 
-use crate::platform::Region;
+use crate::region::Region;
 
 /// The longest device tree that the arm64 boot protocol allows, in bytes.
 pub const MAX_TREE: usize = 2 << 20;
@@ -56,11 +55,11 @@ pub struct Handover<'a> {
     pub firmware: &'a str,
     /// Where the flight recorder is, if there is room for one.
     pub recorder: Option<u64>,
-    /// What a person should know, for the report.
+    /// What the user should know, for the report.
     pub note: Option<&'a str>,
-    /// Memory, with what of it is reserved.
+    /// Memory, including what is reserved.
     pub memory: &'a [Region],
-    /// Memory that is to be read and never written: firmware's tables.
+    /// Memory that may be read but never written: firmware's tables.
     pub reserved: &'a [Region],
 }
 
@@ -130,7 +129,7 @@ fn small_tree(model: &str) -> DeviceTree {
     tree
 }
 
-/// Puts one memory node of all ranges in the place of what there is.
+/// Replaces the memory nodes there are by one with all ranges.
 fn set_memory(root: &mut DeviceTreeNode, memory: &[Region]) -> Result<(), String> {
     let old: Vec<String> = root
         .children()
@@ -165,7 +164,7 @@ fn set_memory(root: &mut DeviceTreeNode, memory: &[Region]) -> Result<(), String
 /// The longest piece of a region that one size cell holds, in whole pages.
 const ONE_CELL: u64 = 0xffff_f000;
 
-/// Appends a region as `reg` has it; with one size cell in several pieces.
+/// Appends a region in the form of `reg`; with one size cell, in several pieces.
 fn push(reg: &mut Vec<u8>, region: Region, address: u32, size: u32) -> Result<(), String> {
     let longest = match size {
         1 => ONE_CELL,

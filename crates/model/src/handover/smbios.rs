@@ -41,8 +41,8 @@ const END: u8 = 127;
 /// The longest table that is searched, in bytes.
 const MOST: u32 = 64 << 10;
 
-/// "MANUFACTURER PRODUCT" of the machine whose SMBIOS 3 entry point is at
-/// physical address `entry`, in ASCII; `None` where it does not say.
+/// "MANUFACTURER PRODUCT" of the machine whose SMBIOS 3 entry point is at physical address
+/// `entry`, in ASCII; `None` if it does not say.
 ///
 /// `memory` gives the bytes at a physical address, if they can be read.
 pub fn model<'a>(entry: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) -> Option<String> {

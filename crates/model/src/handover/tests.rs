@@ -1,10 +1,10 @@
 //! The tree that is handed over, read back as the image reads it.
 
-use super::{
-    efi::{Descriptor, Memory, memory},
-    *,
+use super::*;
+use crate::{
+    efi::{self, Descriptor, Memory, memory},
+    platform::devicetree,
 };
-use crate::platform::devicetree;
 use proptest::prelude::*;
 
 const VIRT_8: &[u8] = include_bytes!("../../tests/data/dtb/virt-8-gicv3-hvc.dtb");

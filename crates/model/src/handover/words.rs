@@ -12,7 +12,7 @@ use crate::options::{Options, PREFIX};
 /// The longest `stalecore.cfg` that is read, in bytes.
 pub const MAX_FILE: usize = 16 << 10;
 
-/// Who is to describe the machine, where firmware has both.
+/// Who is to describe the machine, if firmware has both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Prefer {
     /// The device tree if it names CPUs, else ACPI: as Linux chooses.
@@ -31,7 +31,7 @@ pub struct Words {
     pub bootargs: String,
     /// Who is to describe the machine.
     pub prefer: Prefer,
-    /// Words that are somebody else's.
+    /// Words meant for somebody else.
     pub ignored: Vec<String>,
 }
 
@@ -41,13 +41,12 @@ impl Words {
         self.bootargs.is_empty() && self.prefer == Prefer::Auto
     }
 
-    /// Takes the load options: UTF-16, ended by a NUL or not; they may begin
-    /// with the program's name (UEFI shell), have `BOOT_IMAGE=` in front
-    /// (GRUB), or be no text at all (a boot manager's own data), which asks
-    /// for nothing.
+    /// Takes the load options: UTF-16, with or without a NUL at the end; they may begin
+    /// with the program's name (UEFI shell) or with `BOOT_IMAGE=` (GRUB), or be no text at
+    /// all (a boot manager's own data), which asks for nothing.
     ///
     /// # Errors
-    /// One line about a word that is meant for the harness and wrong.
+    /// One line about a word that is meant for the harness but wrong.
     pub fn from_load_options(bytes: &[u8]) -> Result<Self, String> {
         let units = bytes
             .chunks_exact(2)
@@ -70,11 +69,11 @@ impl Words {
         words.checked()
     }
 
-    /// Takes `stalecore.cfg`: words separated by white space, `#` to the end
-    /// of the line a comment. Here every word must be known.
+    /// Takes `stalecore.cfg`: words separated by white space, comments from `#` to the end
+    /// of the line. Here every word must be known.
     ///
     /// # Errors
-    /// One line: the file is too long or no ASCII, or a word is wrong.
+    /// One line: the file is too long or not ASCII, or a word is wrong.
     pub fn from_file(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > MAX_FILE {
             return Err(format!("longer than {MAX_FILE} bytes"));
@@ -98,7 +97,7 @@ impl Words {
         words.checked()
     }
 
-    /// Takes one word; `false` if it is somebody else's.
+    /// Takes one word; `false` if it is meant for somebody else.
     fn take(&mut self, word: &str) -> Result<bool, String> {
         if word.starts_with(PREFIX) {
             if !self.bootargs.is_empty() {

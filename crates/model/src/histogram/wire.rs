@@ -6,8 +6,8 @@ use super::{Histogram, bucket_of};
 
 /// Counts below this are one character, a digit of base 36.
 const SHORT: u32 = 36;
-/// So many buckets are told of any histogram, and more where they have this many samples
-/// each on average.
+/// At least so many buckets of a histogram are sent; more if each has this many samples on
+/// average.
 const TOLD: (usize, u64) = (6, 16);
 /// The most empty buckets that one letter stands for: `Z`.
 const GAP: usize = 26;
@@ -17,8 +17,8 @@ impl Histogram {
     /// 36, then from the minimum's bucket to the maximum's the count of each in
     /// base 36, in brackets where it has several digits; a capital letter is
     /// that many empty buckets, `A` one, `Z` 26. Empty: `-`. A few samples that are
-    /// spread wide are told in wider buckets, the lowest bucket of each for all; the
-    /// median stays in its own.
+    /// spread wide are sent in wider buckets, each as the lowest bucket in it; the median
+    /// stays in its own.
     pub fn to_wire(&self) -> String {
         let mut text = String::new();
         if self.count == 0 {
@@ -49,8 +49,8 @@ impl Histogram {
         text
     }
 
-    /// The buckets that are told, each with its count: in as narrow ones as are not too
-    /// many, of which the first, the median's and the last stay where they are.
+    /// The buckets that are sent, each with its count: as narrow as possible without being
+    /// too many; the first, the median's and the last stay where they are.
     fn told(&self) -> Vec<(usize, u32)> {
         let (first, last) = (bucket_of(self.min), bucket_of(self.max));
         let median = self.quantile(500).map_or(first, bucket_of);
@@ -76,9 +76,9 @@ impl Histogram {
         }
     }
 
-    /// Reads what [`Self::to_wire`] wrote, and what records of schema 1 had:
-    /// `4g-1bc@1w,1:3f,1h:2`, for each bucket in use its distance from the one
-    /// before and, unless it is 1, its count.
+    /// Reads what [`Self::to_wire`] wrote, and the form of schema 1:
+    /// `4g-1bc@1w,1:3f,1h:2`, for each bucket in use its distance from the one before and,
+    /// unless it is 1, its count.
     ///
     /// # Errors
     /// Says what is not of that form.
@@ -154,7 +154,7 @@ impl Histogram {
         Ok(())
     }
 
-    /// Adds a count to a bucket, whatever the text claims.
+    /// Adds a count to a bucket, if there is such a bucket and room in it.
     fn put(&mut self, bucket: usize, count: u64) -> Result<(), &'static str> {
         let slot = self.counts.get_mut(bucket).ok_or("out of range")?;
         let count = u32::try_from(count).map_err(|_| "count too large")?;
@@ -305,7 +305,7 @@ mod tests {
             prop_assert_eq!(&Histogram::from_wire(&wire).unwrap(), &histogram);
         }
 
-        /// A few samples that are spread wide: their range, how many, and where about.
+        /// A few samples that are spread wide: their range, number and rough place.
         #[test]
         fn the_wire_keeps_what_is_known(values in prop::collection::vec(1000_u64..4000, 1..64)) {
             let histogram = of(&values);

@@ -30,8 +30,8 @@ pub struct Segment {
     pub pages: u64,
 }
 
-/// Lays a list out over `list_pages`, with up to `capacity` entries in each:
-/// pairs of an entry's address and its value. `None` if the pages do not do.
+/// Lays out a list over `list_pages`, with up to `capacity` entries in each: pairs of an
+/// entry's address and its value. `None` if the pages do not suffice.
 pub fn layout(
     segments: &[Segment],
     list_pages: &[u64],
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_the_known_one() {
-        // Of the eight bytes "12345678", as `crc32` of any zip tool has it.
+        // Of the eight bytes "12345678", as any zip tool computes it.
         let word = u64::from_le_bytes(*b"12345678");
         assert_eq!(crc32(core::iter::once(word)), 0x9ae0_daaf);
     }

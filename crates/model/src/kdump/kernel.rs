@@ -3,7 +3,7 @@
 use alloc::{format, string::String};
 use core::fmt;
 
-/// What is known of a kernel. Each row names what differs from the one before.
+/// What is known about a kernel. Each row names what differs from the one before.
 pub(super) struct Facts {
     /// The first version, major and minor, that behaves like it.
     since: (u32, u32),
@@ -20,12 +20,11 @@ pub(super) struct Facts {
     /// What `machine_kexec` does to caches between the warning that cores may
     /// be stale and "Bye!", in words.
     maintenance: &'static str,
-    /// Are cores that stopped taken out of the list of those that failed to,
-    /// and the others asked again by NMI? Older kernels name everybody else as
-    /// soon as one core did not answer.
+    /// Does it name only the cores that failed to stop, and ask them again by NMI? Older
+    /// kernels name all other cores as soon as one did not answer.
     names_only_failed: bool,
-    /// Are cores that still run then asked once more through firmware (SDEI),
-    /// where it signals events? Interrupts that are masked do not hold that up.
+    /// Are cores that still run then asked once more through firmware (SDEI), if it signals
+    /// events? Masked interrupts do not hold that up.
     asks_by_firmware: bool,
     /// Registers on one line of a dump.
     register_columns: usize,
@@ -67,7 +66,7 @@ macro_rules! kernels {
                 match self { $(Self::$kernel => $name),* }
             }
 
-            /// What is known of it.
+            /// What is known about it.
             pub(super) const fn facts(self) -> &'static Facts {
                 match self { $(Self::$kernel => &$kernel),* }
             }
@@ -158,7 +157,7 @@ impl Kernel {
     /// The kernel of that name.
     ///
     /// # Errors
-    /// One line with the names there are.
+    /// One line with the allowed names.
     pub fn from_name(name: &str) -> Result<Self, String> {
         Self::ALL
             .iter()
@@ -167,8 +166,8 @@ impl Kernel {
             .ok_or_else(|| format!("'{name}' is not allowed; allowed: {}", Self::NAMES))
     }
 
-    /// The kernel that behaves like version `major.minor`: the newest that is
-    /// no newer. The oldest stands for everything before it.
+    /// The kernel that behaves like version `major.minor`: the newest that is not newer.
+    /// The oldest stands for everything before it.
     pub fn like(major: u32, minor: u32) -> Self {
         let mut kernels = Self::ALL.iter().map(|(_, kernel)| *kernel).rev();
         kernels
@@ -209,14 +208,13 @@ impl Kernel {
         self.facts().maintenance
     }
 
-    /// Are cores that stopped taken out of the list of those that failed to,
-    /// and the others asked again by NMI?
+    /// Does it name only the cores that failed to stop, and ask them again by NMI?
     pub const fn names_only_failed(self) -> bool {
         self.facts().names_only_failed
     }
 
-    /// Are cores that still run after that asked once more through firmware
-    /// (SDEI), where it signals events?
+    /// Are cores that still run after that asked once more through firmware (SDEI), if it
+    /// signals events?
     pub const fn asks_by_firmware(self) -> bool {
         self.facts().asks_by_firmware
     }

@@ -31,8 +31,8 @@ pub fn stamp(us: u64) -> String {
     format!("[{:>5}.{:06}] ", us / 1_000_000, us % 1_000_000)
 }
 
-/// The watchdog's finding; whole seconds, as the kernel has them, but a watchdog
-/// that is faster than the kernel's does not say `0s`.
+/// The watchdog's finding; whole seconds, as in the kernel, but a watchdog that is faster
+/// than the kernel's does not say `0s`.
 pub fn soft_lockup(cpu: usize, stuck_ms: u64) -> String {
     let stuck = match stuck_ms {
         0..1000 => format!("0.{}", stuck_ms / 100),
@@ -64,7 +64,7 @@ pub fn cpu_line(kernel: Kernel, cpu: usize, locked_up: bool) -> String {
         TASK.1,
         TASK.0,
         kernel.release(),
-        // As a kernel that preempts nothing on its own calls it.
+        // The preemption model, for a kernel that preempts nothing on its own.
         if kernel.facts().names_place_first {
             " NONE"
         } else {
@@ -88,13 +88,13 @@ pub fn retry_by_nmi(cpus: &CpuSet) -> String {
     format!("SMP: retry stop with NMI for CPUs {cpus}")
 }
 
-/// Not everybody stopped.
+/// Not every core stopped.
 pub fn failed_to_stop(cpus: &CpuSet) -> String {
     format!("SMP: failed to stop secondary CPUs {cpus}")
 }
 
-/// Whom a kernel names when `left` of the `others` did not stop: older ones
-/// name all others, whoever it was; `None` when all stopped.
+/// The cores that a kernel names when `left` of the `others` did not stop; older kernels
+/// name all others. `None` when all stopped.
 pub fn named(kernel: Kernel, others: &CpuSet, left: &CpuSet) -> Option<CpuSet> {
     if left.is_empty() {
         None

@@ -36,8 +36,8 @@ pub fn pstate(kernel: Kernel, spsr: u64) -> String {
     text
 }
 
-/// The lines of x29 down to x0 and the stack pointer before them. Kernels with
-/// two columns leave a space behind the second.
+/// The stack pointer's line, then those of x29 down to x0. Kernels with two columns leave
+/// a space after the second.
 pub fn dump(kernel: Kernel, sp: u64, x: &[u64; 31]) -> Vec<String> {
     let mut lines = Vec::new();
     lines.push(format!("sp : {sp:016x}"));

@@ -29,7 +29,7 @@ pub enum Step {
     Panic,
     /// All other cores are asked to stop.
     StopCpus,
-    /// Those that did not are asked again, by NMI.
+    /// Those that did not stop are asked again, by NMI.
     RetryStop,
     /// Some have not stopped.
     FailedToStop,
@@ -91,8 +91,8 @@ impl Step {
         Self::ALL.get(usize::from(number)).copied()
     }
 
-    /// What is found in a kernel's log when the step was reached: part of a
-    /// line, or nothing where the kernel is silent.
+    /// What a kernel's log shows when the step was reached: part of a line, or nothing if
+    /// the kernel is silent.
     pub const fn text(self) -> Option<&'static str> {
         match self {
             Self::SoftLockup => Some("BUG: soft lockup - CPU#"),
@@ -145,8 +145,8 @@ impl Step {
         }
     }
 
-    /// An instruction of the step: the harness has no operation of its own for
-    /// the last-level form of TLBI that the crash kernel broadcasts.
+    /// The name of an instruction in the step: the crash kernel broadcasts the last-level
+    /// form of TLBI, for which the mark names another operation.
     pub fn symbol(self, instruction: Subject) -> &'static str {
         match (self, instruction) {
             (Self::BroadcastTlbi, Subject::TlbiVaae1is) => "tlbi vaale1is",
@@ -154,8 +154,8 @@ impl Step {
         }
     }
 
-    /// The report of an operation that is held up in this step, as the mark
-    /// tells it; the other cores are yet to be told.
+    /// The report of an operation that is held up in this step, according to the mark; the
+    /// other cores are not in it yet.
     pub fn block(
         self,
         kernel: Kernel,
@@ -208,7 +208,7 @@ pub struct KdumpRecord {
     /// The cores that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<CpuSet>,
-    /// What a person should know.
+    /// What the user should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }

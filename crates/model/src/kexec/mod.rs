@@ -1,11 +1,10 @@
-//! What a Linux that hands over by kexec leaves for the next kernel: in
-//! `/chosen` of the device tree the memory that may be used, and where UEFI's
-//! tables are on a machine that was booted by it.
+//! What a Linux that hands over by kexec leaves for the next kernel in `/chosen` of the
+//! device tree: the memory that may be used, and, on a machine booted by UEFI, where UEFI's
+//! tables are.
 //!
 //! Sources: the bindings of `/chosen` (`dt-schema`, chosen.yaml), Linux'
 //! Documentation/arch/arm/uefi.rst.
 
-pub mod earlycon;
 pub mod uefi;
 
 use alloc::{format, string::String, vec::Vec};
@@ -13,14 +12,14 @@ use core::fmt::Write;
 
 use dtoolkit::{Node, Property, fdt::FdtNode};
 
-use crate::platform::{Region, property::number};
+use crate::{property::number, region::Region};
 use uefi::Uefi;
 
-/// A kernel that was there before, and what it says.
+/// A kernel that ran before, and what it says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Kexec {
-    /// The only memory that may be written (`linux,usable-memory-range`): a
-    /// crash kernel's reservation. Empty where all memory may be.
+    /// The only memory that may be written (`linux,usable-memory-range`): a crash kernel's
+    /// reservation. Empty if all memory may be.
     pub usable: Vec<Region>,
     /// The ELF header of the crashed kernel's memory (`linux,elfcorehdr`).
     pub elfcorehdr: Option<Region>,
@@ -29,14 +28,13 @@ pub struct Kexec {
 }
 
 impl Kexec {
-    /// Reads `/chosen`; `cells` are the root's `#address-cells` and
-    /// `#size-cells`. None where nothing shows that a kernel was there: kexec-tools'
-    /// `kexec -l` on a machine without UEFI leaves no trace, and waits for all other
-    /// cores to be off.
+    /// Reads `/chosen`; `cells` are the root's `#address-cells` and `#size-cells`. `None`
+    /// if nothing shows that a kernel ran before: kexec-tools' `kexec -l` on a machine
+    /// without UEFI leaves no trace, and waits for all other cores to be off.
     ///
     /// # Errors
-    /// One line, where the range of usable memory cannot be read: whatever
-    /// were taken in its place could be somebody else's.
+    /// One line, if the range of usable memory cannot be read: any other memory may be in
+    /// use.
     pub fn read(chosen: &FdtNode<'_>, cells: [usize; 2]) -> Result<Option<Self>, String> {
         let usable = match chosen.property("linux,usable-memory-range") {
             Some(property) => {
@@ -74,10 +72,10 @@ impl Kexec {
         }))
     }
 
-    /// What of `memory` may be used.
+    /// The part of `memory` that may be used.
     ///
     /// # Errors
-    /// One line, if nothing of it may.
+    /// One line, if none of it may.
     pub fn usable_of(&self, memory: &[Region]) -> Result<Vec<Region>, String> {
         if self.usable.is_empty() {
             return Ok(memory.to_vec());
@@ -98,7 +96,7 @@ impl Kexec {
         self.usable.is_empty() || self.usable.iter().any(inside)
     }
 
-    /// Why an image that lies at `region` may not run.
+    /// Why an image at `region` may not run.
     pub fn outside(&self, region: &Region) -> String {
         let mut usable = String::new();
         for range in &self.usable {

@@ -1,5 +1,4 @@
-//! Trees as kexec-tools leaves them, and a UEFI whose memory is a few pages
-//! laid out here.
+//! Trees as kexec-tools leaves them, and a UEFI whose memory is a few blocks made here.
 
 use alloc::{collections::BTreeMap, format, vec, vec::Vec};
 
@@ -9,13 +8,10 @@ use dtoolkit::{
 };
 use proptest::prelude::*;
 
-use super::{
-    earlycon,
-    uefi::{Tables, Uefi},
-};
+use super::uefi::{Tables, Uefi};
 use crate::{
-    handover::efi,
-    platform::{Platform, Region, UartKind, devicetree},
+    efi,
+    platform::{Platform, Region, devicetree},
 };
 
 /// Memory at 0x8000_0000 (256 MiB) and 0x8_0000_0000 (1 GiB).
@@ -29,8 +25,7 @@ fn cells(values: &[u64]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_be_bytes()).collect()
 }
 
-/// The board's tree with these properties in `/chosen`, and without what `cut`
-/// names.
+/// The board's tree with these properties in `/chosen`, and without the nodes in `cut`.
 fn tree(chosen: &[(&str, Vec<u8>)], cut: &[&str]) -> Vec<u8> {
     let mut tree = DeviceTree::from_fdt(&Fdt::new(SOC).unwrap());
     for child in cut {
@@ -60,7 +55,7 @@ fn boot_arguments_end_at_the_first_nul() {
         assert_eq!(machine.bootargs, "stalecore.stale=spin");
     }
     assert_eq!(read(&[("bootargs", vec![])]).bootargs, "");
-    // What is no text is not passed over: the word that it is in is refused.
+    // What is not text is not passed over: the word that it is in is refused.
     let machine = read(&[("bootargs", b"stalecore.ops=\xff\0".to_vec())]);
     assert_eq!(machine.bootargs, "stalecore.ops=\u{fffd}");
 }
@@ -103,7 +98,7 @@ fn a_reservation_may_have_two_parts() {
         "linux,usable-memory-range",
         cells(&[0x8_2000_0000, 0x1000_0000, 0x8f00_0000, 0x200_0000]),
     )]);
-    // What of it is no memory does not become any.
+    // The part of it that is not memory does not become memory.
     assert_eq!(
         machine.memory,
         [
@@ -116,7 +111,7 @@ fn a_reservation_may_have_two_parts() {
 #[test]
 fn a_range_that_cannot_be_read_is_refused() {
     let name = "linux,usable-memory-range";
-    // Where to say so stands in the arguments, which are read nevertheless.
+    // The arguments, which name the console for the error, are read nevertheless.
     let arguments = ("bootargs", b"earlycon=pl011,1\0".to_vec());
     let wrong = tree(&[(name, vec![]), arguments], &[]);
     assert_eq!(devicetree::bootargs(&wrong), "earlycon=pl011,1");
@@ -164,7 +159,7 @@ fn cores_that_failed_are_left_alone() {
 const SYSTEM_TABLE: u64 = 0x1_0000;
 const MAP: u64 = 0x2_0000;
 const CONFIGURATION: u64 = 0x3_0000;
-/// Where the kernel has firmware see the page of the configuration tables.
+/// The virtual address that the kernel gave firmware for the configuration tables' page.
 const VIRTUAL: u64 = 0x2000_0000;
 const RSDP: u64 = 0x4_0018;
 const RESERVED: u64 = 0x5_0000;
@@ -196,8 +191,8 @@ fn words(values: &[u64]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// Runtime data that holds the tables, memory, tables to reclaim; entries are
-/// longer than what is known of them, as firmware likes to have it.
+/// Runtime data that holds the tables, memory, tables to reclaim; entries are longer than
+/// their known fields, as firmware may make them.
 fn map_bytes() -> Vec<u8> {
     let entry = |kind, physical, virtual_, pages, attributes| {
         words(&[kind, physical, virtual_, pages, attributes, u64::MAX])
@@ -270,7 +265,7 @@ fn what_an_interrupt_controller_may_write_to_is_reserved() {
         RESERVED,
         [head(2, 1, second), words(&[0x80_0000, 0x1_0000, 1, 1])].concat(),
     );
-    // It says that it holds more than it has room for.
+    // It claims to hold more than it has room for.
     blocks.insert(
         second,
         [head(1, 9, 0), words(&[0x90_0000, 0x2000])].concat(),
@@ -284,7 +279,7 @@ fn what_an_interrupt_controller_may_write_to_is_reserved() {
             region(0x90_0000, 0x2000)
         ]
     );
-    // A list that bites its tail ends.
+    // A circular list is noticed.
     blocks.insert(second, [head(0, 0, RESERVED), vec![]].concat());
     let error = follow(PLACE, &blocks).unwrap_err();
     assert!(error.contains("does not end"), "{error}");
@@ -352,67 +347,6 @@ fn a_machine_that_uefi_booted_needs_neither_cores_nor_memory_in_its_tree() {
     assert!(devicetree::read(&tree(&own, &cut)).is_err());
 }
 
-#[test]
-fn linux_words_name_the_console() {
-    let shape = |words: &str| {
-        let uart = earlycon::console(words).unwrap()?;
-        Some((
-            uart.kind,
-            uart.registers.base,
-            uart.reg_shift,
-            uart.io_width,
-        ))
-    };
-    let pl011 = |base| Some((UartKind::Pl011, base, 0, 1));
-    assert_eq!(shape("earlycon=pl011,0x9000000"), pl011(0x900_0000));
-    assert_eq!(shape("quiet earlycon=pl011,9000"), pl011(9000));
-    assert_eq!(
-        shape("earlycon=pl011,mmio32,0x602b0000,115200n8"),
-        Some((UartKind::Pl011, 0x602b_0000, 2, 4))
-    );
-    assert_eq!(
-        shape("earlycon=uart8250,mmio,0x2f8 earlycon=uart8250,mmio32,0xfe215040"),
-        Some((UartKind::Ns16550, 0xfe21_5040, 2, 4))
-    );
-    assert_eq!(
-        shape("earlycon=uart,mmio,0x1000"),
-        Some((UartKind::Ns16550, 0x1000, 0, 1))
-    );
-    // No address: the tables' console is meant.
-    for nothing in ["", "earlycon", "earlycon=pl011", "earlycon=uart8250"] {
-        assert_eq!(shape(nothing), None, "{nothing}");
-    }
-    for wrong in [
-        "meson,0x1000",
-        "pl011,",
-        "pl011,0",
-        "pl011,0xg",
-        "pl011,mmio,",
-        "uart8250,0x3f8",
-        "uart8250,io,0x3f8",
-        "uart8250,mmio",
-        "uart8250,mmio64,0x1000",
-    ] {
-        let error = earlycon::console(&format!("earlycon={wrong}")).unwrap_err();
-        assert!(
-            error.contains(wrong) && error.contains("allowed:"),
-            "{error}"
-        );
-    }
-}
-
-#[test]
-fn linux_words_name_the_root_pointer() {
-    let is = |words, value| assert_eq!(earlycon::rsdp(words), Ok(value), "{words}");
-    is("", None);
-    is("acpi=force", None);
-    is("acpi_rsdp=0xbf5f0018", Some(0xbf5f_0018));
-    is("acpi_rsdp=1 acpi_rsdp=bf5f0018", Some(0xbf5f_0018));
-    for wrong in ["acpi_rsdp=", "acpi_rsdp=0", "acpi_rsdp=0xg"] {
-        assert!(earlycon::rsdp(wrong).is_err(), "{wrong}");
-    }
-}
-
 proptest! {
     /// Whatever UEFI's memory holds, the reader ends, and without a panic.
     #[test]
@@ -443,12 +377,5 @@ proptest! {
         };
         let found = kexec.usable_of(&memory).unwrap_or_default();
         prop_assert_eq!(is_in(&found), is_in(&usable) && is_in(&memory));
-    }
-
-    /// Any words are words.
-    #[test]
-    fn any_words_are_read(words in "\\PC{0,40}") {
-        let _ = earlycon::console(&format!("earlycon={words}"));
-        let _ = earlycon::rsdp(&format!("acpi_rsdp={words}"));
     }
 }

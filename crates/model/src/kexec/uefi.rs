@@ -1,6 +1,5 @@
-//! UEFI as a kernel has left it: no service can be called any more, and the
-//! tables that matter are found through the memory map that the kernel passes
-//! on.
+//! UEFI as a kernel left it: no service can be called any more, and the tables that matter
+//! are found through the memory map that the kernel passes on.
 //!
 //! The system table's pointers are virtual once the kernel has called
 //! `SetVirtualAddressMap`; the map says which physical address each is (UEFI
@@ -14,8 +13,8 @@ use zerocopy::{
 };
 
 use crate::{
-    handover::efi::{Descriptor, PAGE},
-    platform::Region,
+    efi::{Descriptor, PAGE},
+    region::Region,
 };
 
 /// Where the tables are, as `/chosen` says.
@@ -101,10 +100,10 @@ pub struct Map<'a> {
 }
 
 impl Uefi {
-    /// Checks that the map can be read, before anything is.
+    /// Checks that the map can be read, before it is.
     ///
     /// # Errors
-    /// One line, if its entries are none that are known, or it is too long.
+    /// One line, if its entries are of an unknown kind, or it is too long.
     pub fn check(&self) -> Result<(), String> {
         let least = size_of::<RawDescriptor>();
         if (self.descriptor_size as usize) < least || self.descriptor_version != VERSION {
@@ -134,9 +133,8 @@ impl Uefi {
         })
     }
 
-    /// Finds the ACPI root pointer and the memory to leave alone. `memory` gives
-    /// the bytes at a physical address, or none where there is nothing to
-    /// read.
+    /// Finds the ACPI root pointer and the memory to leave alone. `memory` gives the bytes
+    /// at a physical address, or `None` if there is nothing to read.
     ///
     /// # Errors
     /// One line: there is no system table, or it cannot be followed.
@@ -208,8 +206,8 @@ impl Map<'_> {
         })
     }
 
-    /// The physical address of one that firmware holds: the same, where no
-    /// kernel has asked it to use others.
+    /// The physical address of a pointer that firmware holds: the same, unless a kernel has
+    /// asked firmware to use virtual ones.
     pub fn physical(&self, address: u64) -> u64 {
         self.raw()
             .filter(|raw| raw.attributes.get() & RUNTIME != 0 && raw.virtual_.get() != 0)

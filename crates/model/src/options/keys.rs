@@ -1,5 +1,5 @@
-//! The keys, a row for each: what it is called, what it means and takes, how it
-//! is read and how it is written.
+//! The keys, a row for each: its name, what it means and takes, how it is read and
+//! written.
 
 use alloc::{
     format,
@@ -20,7 +20,7 @@ use crate::{
 
 /// A key of the command line and of the boot arguments.
 pub struct Key {
-    /// As the flag and the boot argument are called.
+    /// The name of the flag and of the boot argument.
     pub name: &'static str,
     /// What it means.
     pub about: &'static str,
@@ -50,7 +50,7 @@ impl Key {
     }
 }
 
-/// Of each of [`KEYS`].
+/// The parser of each of [`KEYS`].
 pub(super) static PARSERS: [Parser; KEYS.len()] = {
     let mut all = [KEYS[0].parser(); KEYS.len()];
     let mut nth = 0;

@@ -98,14 +98,14 @@ pub const DEFAULT_WATCHDOG_MS: u32 = 200;
 /// A slow-down in thousandths: 1500 is 1.5 times the baseline.
 pub type Milli = u32;
 
-/// The slow-down above which a case is called `slowed` when nobody says
-/// otherwise: twice the baseline.
+/// The slow-down above which a case is called `slowed` unless told otherwise: twice the
+/// baseline.
 pub const DEFAULT_SLOWDOWN: Milli = 2000;
 
 /// What the user asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// The plan by name that the rest departs from, if one was asked for.
+    /// The named plan that the rest departs from, if one was asked for.
     pub preset: Option<Preset>,
     /// What to run, in the order given, without repeats.
     pub ops: Vec<Subject>,
@@ -117,7 +117,7 @@ pub struct Options {
     pub initiators: CpuSet,
     /// The line states to run it on.
     pub lines: Vec<LineState>,
-    /// Which cases of the plan that these make, if not all.
+    /// Which cases of the resulting plan to run, if not all.
     pub cases: Option<CaseNumbers>,
     /// Samples per case and class.
     pub samples: u32,
@@ -137,13 +137,13 @@ pub struct Options {
     pub fabric: Option<FabricOptions>,
     /// Narrow the stale cores of a block down?
     pub bisect: bool,
-    /// Is the run kept over a reset, and gone on with after one?
+    /// Is the run kept over a reset, and continued after one?
     pub recorder: bool,
     /// How long a blocked operation may take to return by itself before anything is
     /// tried, in milliseconds, if given.
     pub wait_ms: Option<u32>,
-    /// How long nobody does anything before one operation, in milliseconds, each in its
-    /// turn, if given.
+    /// How long nobody does anything before one operation, in milliseconds, one length
+    /// after the other, if given.
     pub dwell_ms: Option<Vec<u32>>,
     /// What follows a block that nothing releases.
     pub after_block: AfterBlock,
@@ -219,8 +219,8 @@ impl Options {
         (known.read)(self, value).map_err(|error| format!("{key}: {error}"))
     }
 
-    /// Reads boot arguments: words `stalecore.key=value`; others are somebody
-    /// else's and are passed over. A preset comes first, wherever it stands.
+    /// Reads boot arguments: words `stalecore.key=value`; other words are passed over. A
+    /// preset is applied first, wherever it stands.
     ///
     /// # Errors
     /// As [`Self::set`], for the first word that is wrong.
@@ -240,8 +240,8 @@ impl Options {
         Ok(options)
     }
 
-    /// Writes the boot arguments that give these options: only what differs
-    /// from the default, or the preset, so that they fit a board's command line.
+    /// Writes the boot arguments that give these options: only what differs from the
+    /// default, or from the preset, so that they fit a board's command line.
     pub fn to_bootargs(&self) -> String {
         let usual = self.preset.map_or_else(Self::default, Self::of);
         let words: Vec<_> = PARSERS

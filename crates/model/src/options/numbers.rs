@@ -40,7 +40,7 @@ impl CaseNumbers {
         Ok(Self::of_ranges(ranges))
     }
 
-    /// The set of these numbers; `None` of none.
+    /// The set of these numbers; `None` if there are none.
     pub fn of(numbers: impl IntoIterator<Item = u32>) -> Option<Self> {
         let ranges: Vec<_> = numbers.into_iter().map(|n| [n, n]).collect();
         (!ranges.is_empty()).then(|| Self::of_ranges(ranges))

@@ -2,10 +2,10 @@
 
 use super::Options;
 
-/// Defines the presets: each is a name, and the words that it stands for.
+/// Defines the presets: each has a name, and the words that it stands for.
 macro_rules! presets {
     ($($preset:ident = $name:literal, $about:literal, $words:literal;)*) => {
-        /// A plan by name: what it sets stands where nothing else is said.
+        /// A plan by name: what it sets holds unless another key says otherwise.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Preset {
             $(#[doc = $about] $preset,)*
@@ -15,7 +15,7 @@ macro_rules! presets {
             /// Every preset.
             pub const ALL: &'static [Self] = &[$(Self::$preset),*];
 
-            /// As `one_of` reads them.
+            /// In the form that `one_of` reads.
             pub(super) const NAMES: &'static [(&'static str, Self)] =
                 &[$(($name, Self::$preset)),*];
 
@@ -60,7 +60,7 @@ presets! {
 }
 
 impl Options {
-    /// What a preset sets; the rest is as without one.
+    /// What a preset sets; the rest is as without a preset.
     pub fn of(preset: Preset) -> Self {
         let mut options = Self {
             preset: Some(preset),

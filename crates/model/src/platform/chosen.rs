@@ -1,22 +1,23 @@
-//! `/chosen`: what whoever started the image says beside the machine.
+//! `/chosen`: what the loader of the image says, apart from the machine.
 
 use alloc::string::{String, ToString};
 
 use dtoolkit::{Node, Property, fdt::FdtNode};
 
-use super::property::{number, text};
-use crate::kexec::Kexec;
+use crate::{
+    kexec::Kexec,
+    property::{number, text},
+};
 
 #[derive(Default)]
 pub struct Chosen {
     pub bootargs: String,
     /// The console's path below the root, without the slash in front.
     pub console: Option<String>,
-    /// What the stalecore loader says: ACPI's root pointer, room for the flight
-    /// recorder.
+    /// From the stalecore loader: ACPI's root pointer, room for the flight recorder.
     pub rsdp: Option<u64>,
     pub recorder: Option<u64>,
-    /// What it wants a person to know.
+    /// From the stalecore loader: what the user should know.
     pub note: Option<String>,
     pub kexec: Option<Kexec>,
 }
@@ -30,8 +31,7 @@ impl Chosen {
         let Some(chosen) = root.child("chosen") else {
             return Ok(Self::default());
         };
-        // Devicetree specification 0.4, 2.3.5: what these are where a node does
-        // not say.
+        // Devicetree specification 0.4, 2.3.5: the defaults.
         let cells = [("#address-cells", 2), ("#size-cells", 1)].map(|(name, usual)| {
             let cells = number(root, name).unwrap_or(usual);
             usize::try_from(cells).unwrap_or(usize::MAX)

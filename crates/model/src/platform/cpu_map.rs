@@ -6,7 +6,8 @@ use alloc::collections::BTreeMap;
 
 use dtoolkit::{Node, fdt::FdtNode};
 
-use super::{Place, property::number};
+use super::Place;
+use crate::property::number;
 
 /// Levels below the map: clusters may be nested.
 const MAX_DEPTH: usize = 8;
@@ -27,7 +28,7 @@ struct Found {
 }
 
 impl Found {
-    /// Goes down from a node that is in `place`.
+    /// Descends from a node that is in `place`.
     fn walk(&mut self, node: FdtNode<'_>, place: Place, depth: usize) {
         let cpu = number(&node, "cpu").and_then(|phandle| u32::try_from(phandle).ok());
         if let Some(phandle) = cpu {

@@ -2,7 +2,11 @@
 //! (`tests/data/dtb/soc.dts`) for what `virt` does not have.
 
 use super::*;
-use crate::{cpuset::CpuSet, topology::Topology};
+use crate::{
+    cpuset::CpuSet,
+    platform::{Conduit, PsciFunctions, UartKind},
+    topology::Topology,
+};
 use dtoolkit::model::DeviceTree;
 use proptest::prelude::*;
 
@@ -209,7 +213,7 @@ fn the_cpu_map_says_who_shares_what() {
         let text = |groups: &[&str]| groups.iter().map(ToString::to_string).collect();
         Some([text(sockets), text(clusters)])
     };
-    // One socket with one cluster: the cluster tells nothing.
+    // One socket with one cluster: the cluster says nothing more.
     assert_eq!(topology(VIRT_8), groups(&["0-7"], &[]));
     assert_eq!(
         topology(VIRT_8_CLUSTERS),

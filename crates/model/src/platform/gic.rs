@@ -1,6 +1,6 @@
-//! Where the interrupt controller's frames are: which redistributor belongs to a
-//! core, and which distributors there are. The image asks exactly this code; the
-//! registers that it looks at are handed in.
+//! Where the interrupt controller's frames are: which redistributor belongs to a core, and
+//! which distributors there are. The image runs exactly this code; the registers that it
+//! looks at are passed in.
 
 use alloc::vec::Vec;
 
@@ -16,7 +16,7 @@ const FRAMES_V4: u64 = 0x4_0000;
 const TYPER_VLPIS: u64 = 1 << 1;
 /// GICR_TYPER.Last: the last redistributor of its region.
 const TYPER_LAST: u64 = 1 << 4;
-/// Aff2.Aff1.Aff0 as GICR_TYPER\[55:32\] and MPIDR_EL1\[23:0\] both have them.
+/// Aff2.Aff1.Aff0, as in both GICR_TYPER\[55:32\] and MPIDR_EL1\[23:0\].
 const AFF_2_1_0: u64 = 0xff_ffff;
 /// Aff1.Aff0.
 const AFF_1_0: u64 = 0xffff;
@@ -40,15 +40,15 @@ pub enum Gic {
     V3(GicV3),
 }
 
-/// A GICv3 or later, as the description has it.
+/// A GICv3 or later, as it is described.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GicV3 {
     /// Distributor; where each socket has one, the first socket's.
     pub gicd: Region,
     /// Where redistributors are.
     pub gicr: Vec<Redistributors>,
-    /// From one redistributor to the next in bytes, where the description says
-    /// so (`redistributor-stride`); else their registers do.
+    /// From one redistributor to the next in bytes, if the description says so
+    /// (`redistributor-stride`); otherwise their registers do.
     pub stride: Option<u64>,
     /// Does each socket have a distributor, at its own addresses, and do
     /// redistributors not know their socket (Phytium S2500)?
@@ -60,13 +60,13 @@ pub struct GicV3 {
 pub struct Redistributors {
     /// Where.
     pub region: Region,
-    /// Is it one redistributor's, with nothing to be looked for behind it? ACPI
-    /// names them so where the MADT has no GICR structure: what lies behind the
-    /// frames of one enabled core may be a disabled one's, or nothing.
+    /// Is it a single redistributor, with nothing to look for after it? ACPI names them like
+    /// this where the MADT has no GICR structure: what follows the frames of an enabled core
+    /// may be a disabled one's, or nothing.
     pub single: bool,
 }
 
-/// What is read of a redistributor to know whose it is.
+/// What is read from a redistributor to know whose it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame {
     /// GICR_TYPER (offset 0x8).
@@ -81,7 +81,7 @@ impl Frame {
         matches!(self.pidr2 >> 4 & 0xf, 3 | 4)
     }
 
-    /// Aff3.Aff2.Aff1.Aff0 in the places that MPIDR_EL1 has them.
+    /// Aff3.Aff2.Aff1.Aff0, each where it is in MPIDR_EL1.
     const fn mpidr(self) -> u64 {
         let affinity = self.typer >> 32;
         affinity & AFF_2_1_0 | affinity >> 24 << 32
@@ -101,8 +101,8 @@ impl GicV3 {
                 at >> SOCKET_SHIFT & (SOCKETS - 1) == socket
                     && frame.mpidr() & AFF_1_0 == mpidr & AFF_1_0
             });
-            // One whose frames know their socket needs no address, but a frame
-            // that says socket 0 may be any socket's.
+            // If the frames know their socket, no address is needed; but a frame that says
+            // socket 0 may be any socket's.
             if found.is_some() || socket == 0 {
                 return found;
             }
@@ -119,8 +119,8 @@ impl GicV3 {
         self.gicr.iter().find_map(|redistributors| {
             let region = redistributors.region;
             let mut at = region.base;
-            // Only what is described is mapped: a region whose last frame does
-            // not say so ends where it ends.
+            // Only what is described is mapped: the walk stops at the region's end even if
+            // no frame says that it is the last.
             while at.checked_add(FRAMES)? <= region.end() {
                 let frame = look(at);
                 if !frame.is_one() {
@@ -140,10 +140,10 @@ impl GicV3 {
 
     fn step(&self, frame: Frame) -> u64 {
         match self.stride {
-            // Less than one's own frames would lead nowhere.
+            // A step smaller than a redistributor's own frames would lead nowhere.
             Some(stride) => stride.max(FRAMES),
-            // VLPIS alone says it, whatever the architecture's revision: HIP07 has
-            // these frames in what calls itself GICv3.
+            // VLPIS decides, whatever the architecture's revision: HIP07 has these frames
+            // though it calls itself GICv3.
             None if frame.typer & TYPER_VLPIS != 0 => FRAMES_V4,
             None => FRAMES,
         }

@@ -1,7 +1,7 @@
-//! Brings the interrupt controller from wherever firmware, a boot loader or a
-//! kernel left it to what the harness needs: a few private interrupts, nothing
-//! else enabled, nothing active, nothing pending. The registers are handed in, so
-//! that what firmware may leave is a host test.
+//! Brings the interrupt controller from wherever firmware, a boot loader or a kernel left it
+//! to what the harness needs: a few private interrupts, nothing else enabled, nothing
+//! active, nothing pending. The registers are passed in, so that a host test can play what
+//! firmware may leave.
 //!
 //! Offsets and rules are those of Arm IHI 0069 (GICv3) and IHI 0048 (GICv2).
 
@@ -63,23 +63,23 @@ const CHILDREN_ASLEEP: u32 = 1 << 2;
 const ALL: u32 = u32::MAX;
 /// The highest priority of the non-secure world, of four interrupts.
 const PRIORITIES: u32 = 0x8080_8080;
-/// How often a register is read that should change in microseconds; each read is
-/// one over the interconnect.
+/// How often to read a register that should change within microseconds; each read goes over
+/// the interconnect.
 const LOOKS: u32 = 100_000;
 
-/// Waits until a register's bits are 0; says whether they became so.
+/// Waits until a register's bits are 0; returns whether they became 0.
 fn cleared(registers: &impl Registers, address: u64, bits: u32) -> bool {
     (0..LOOKS).any(|_| registers.read(address) & bits == 0)
 }
 
-/// Words of 32 interrupts that the distributor has, with the first, which is the
-/// private ones'.
+/// How many words of 32 interrupts the distributor has, including the first, that of the
+/// private ones.
 fn words(registers: &impl Registers, gicd: u64) -> u64 {
     u64::from(registers.read(gicd + GICD_TYPER) & 0x1f) + 1
 }
 
-/// Turns off and forgets every shared interrupt: firmware that used one may have
-/// left it enabled, and a device that nobody serves would be taken for ever.
+/// Turns off and clears every shared interrupt: firmware that used one may have left it
+/// enabled, and the interrupt of a device that nobody serves would be taken for ever.
 fn quiet_spis(registers: &impl Registers, gicd: u64) {
     for word in 1..words(registers, gicd) {
         registers.write(gicd + GICD_ICENABLER + 4 * word, ALL);
@@ -99,8 +99,8 @@ pub fn distributor_v3(registers: &impl Registers, gicd: u64) {
     cleared(registers, gicd + GICD_CTLR, CTLR_RWP);
     quiet_spis(registers, gicd);
     let typer = registers.read(gicd + GICD_TYPER);
-    // HIP07's says that it has extended interrupts and does not say who it is
-    // (erratum 161010803): there are none.
+    // HIP07's claims extended interrupts but has none; it also does not identify itself
+    // (erratum 161010803).
     if typer & TYPER_ESPI != 0 && registers.read(gicd + GICD_IIDR) != 0 {
         for word in 0..=u64::from(typer >> 27) {
             registers.write(gicd + GICD_ICENABLER_E + 4 * word, ALL);
@@ -111,12 +111,12 @@ pub fn distributor_v3(registers: &impl Registers, gicd: u64) {
     cleared(registers, gicd + GICD_CTLR, CTLR_RWP);
 }
 
-/// A GICv3 core's own redistributor at `frame`: awake, no LPIs, of its private
-/// interrupts the `wanted` ones on (a bit each), nothing pending or active. Says
-/// whether it took them.
+/// A GICv3 core's own redistributor at `frame`: awake, no LPIs, only the `wanted` ones of its
+/// private interrupts on (a bit each), nothing pending or active. Returns whether they are
+/// on.
 pub fn redistributor(registers: &impl Registers, frame: u64, wanted: u32) -> bool {
     let waker = registers.read(frame + GICR_WAKER);
-    // Where the secure world owns it this reads as 0, and it is awake.
+    // If the secure world owns it, this reads as 0, and the redistributor is awake.
     registers.write(frame + GICR_WAKER, waker & !PROCESSOR_SLEEP);
     cleared(registers, frame + GICR_WAKER, CHILDREN_ASLEEP);
     let ctlr = registers.read(frame + GICR_CTLR);
@@ -144,31 +144,30 @@ pub fn redistributor(registers: &impl Registers, frame: u64, wanted: u32) -> boo
 }
 
 /// Turns private interrupts on (a bit each) in a GICv3 core's SGI frame or a GICv2's
-/// distributor; says whether they are.
+/// distributor; returns whether they are on.
 pub fn enable(registers: &impl Registers, base: u64, bits: u32) -> bool {
     registers.write(base + GICD_ISENABLER, bits);
     bits != 0 && registers.read(base + GICD_ISENABLER) & bits == bits
 }
 
-/// A GICv2's distributor: every shared interrupt off. The forwarding of group 0, as
-/// this world sees it, is turned on.
+/// A GICv2's distributor: every shared interrupt off, forwarding of group 0, as this world
+/// sees it, on.
 pub fn distributor_v2(registers: &impl Registers, gicd: u64) {
     registers.write(gicd + GICD_CTLR, 0);
     quiet_spis(registers, gicd);
-    // Where there is a secure world, what it calls group 0 is the bit by which the
-    // non-secure one turns its own group on (IHI 0048, 4.3.1).
+    // If there is a secure world, its bit for group 0 is the one by which the non-secure
+    // world turns its own group on (IHI 0048, 4.3.1).
     registers.write(gicd + GICD_CTLR, 1);
 }
 
-/// A GICv2 core's own interrupts and its interface. Whether a software generated
-/// interrupt can be disabled at all is the implementation's: GIC-400 has them on
-/// for good.
+/// A GICv2 core's own interrupts and its interface. The implementation decides whether
+/// software generated interrupts can be disabled at all: in GIC-400 they are always on.
 pub fn interface_v2(registers: &impl Registers, gicd: u64, gicc: u64, wanted: u32) {
     registers.write(gicd + GICD_ICENABLER, ALL);
     registers.write(gicd + GICD_ICPENDR, ALL);
     registers.write(gicd + GICD_ICACTIVER, ALL);
     if registers.read(gicd + GICD_TYPER) & TYPER_SECURITY == 0 {
-        // One world: group 0, which is signalled as an interrupt and not a fast one.
+        // One world: group 0, which is signalled as IRQ, not FIQ.
         registers.write(gicd + GICD_IGROUPR, 0);
     }
     for word in 0..4 {
@@ -188,8 +187,8 @@ pub fn interface_v2(registers: &impl Registers, gicd: u64, gicc: u64, wanted: u3
     registers.write(gicc + GICC_CTLR, 1);
 }
 
-/// The bit by which a GICv2 knows the core that asks: its private interrupts' targets
-/// read as itself.
+/// The bit that a GICv2 has for the core that asks: the targets of its private interrupts
+/// read as the core itself.
 pub fn target_v2(registers: &impl Registers, gicd: u64) -> u8 {
     registers.read(gicd + GICD_ITARGETSR) as u8
 }
@@ -201,8 +200,8 @@ pub fn signal_v2(registers: &impl Registers, gicd: u64, targets: u8, number: u32
 
 /// Acknowledges and ends the pending interrupt: its number, if there was one.
 pub fn acknowledge_v2(registers: &impl Registers, gicc: u64) -> Option<u32> {
-    // Of a software generated one it also names the core that sent it, which its end
-    // must name too.
+    // For a software generated interrupt it also names the core that sent it; the end of the
+    // interrupt must name that core too.
     let acknowledged = registers.read(gicc + GICC_IAR);
     let number = acknowledged & 0x3ff;
     is_interrupt(number).then(|| {

@@ -1,4 +1,4 @@
-//! A controller as firmware may leave it, and what becomes of it.
+//! A controller as firmware may leave it, and what setting it up makes of it.
 
 use alloc::collections::BTreeMap;
 use core::cell::RefCell;
@@ -43,7 +43,7 @@ impl Registers for Fake {
         if let Some(set) = set_of(address) {
             return self.get(set);
         }
-        // What waits for a write to take effect sees that it takes a while.
+        // A write takes a while to take effect.
         if address == GICD || address == GICR {
             *self.looks.borrow_mut() += 1;
             let pending = *self.looks.borrow() % 3 == 1;
@@ -59,7 +59,7 @@ impl Registers for Fake {
             None if (0x100..0x180).contains(&(address & 0xffff)) => {
                 self.set(address, self.get(address) | value);
             }
-            // The controller says itself that its children sleep.
+            // The controller itself says whether its children sleep.
             None if address == GICR + GICR_WAKER => self.set(address, 0),
             None => self.set(address, value),
         }

@@ -1,6 +1,5 @@
-//! Machines made after the vendors': what their redistributors say, frame by
-//! frame. Looking at anything that is not there is a data abort on silicon, and a
-//! panic here.
+//! Machines modelled on vendors' own: what their redistributors say, frame by frame. Looking
+//! at anything that is not there is a data abort on silicon, and a panic here.
 
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 
@@ -66,8 +65,8 @@ fn gic(base: u64, gicr: Vec<Redistributors>) -> GicV3 {
 }
 
 /// An S2500 of two sockets: 64 cores each, Aff1 0 to 15 and Aff0 0 to 3, socket in
-/// Aff2; `TYPER` carries Aff1.Aff0 alone, and four frames that belong to no core
-/// follow, the last of which alone has Last.
+/// Aff2; `TYPER` carries only Aff1.Aff0, and four frames that belong to no core follow, of
+/// which only the last has Last.
 fn s2500() -> (Machine, GicV3) {
     let mut machine = Machine::new();
     let region = |socket: u64| many(socket << 41 | 0x2980_0000, 0x88_0000);

@@ -4,62 +4,17 @@
 mod chosen;
 mod cpu_map;
 pub mod devicetree;
+pub mod earlycon;
 pub mod gic;
 pub mod gic_setup;
-pub(crate) mod property;
 
 use alloc::{string::String, vec::Vec};
 
 pub use gic::{Gic, GicV3, Redistributors};
 
+pub use crate::region::Region;
+
 use crate::{kexec::Kexec, ramoops::Ramoops};
-
-/// A range of physical addresses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
-pub struct Region {
-    /// First byte.
-    pub base: u64,
-    /// Bytes.
-    pub size: u64,
-}
-
-impl Region {
-    /// The first byte behind the region, saturating.
-    pub const fn end(&self) -> u64 {
-        self.base.saturating_add(self.size)
-    }
-
-    /// Is there a byte in both?
-    pub const fn overlaps(&self, other: &Self) -> bool {
-        self.base < other.end() && other.base < self.end()
-    }
-
-    /// What is in both, if there is a byte.
-    pub fn common(&self, other: &Self) -> Option<Self> {
-        let base = self.base.max(other.base);
-        let end = self.end().min(other.end());
-        (base < end).then(|| Self {
-            base,
-            size: end - base,
-        })
-    }
-
-    /// Sorts regions and joins those that touch or overlap; empty ones go.
-    pub fn joined(mut regions: Vec<Self>) -> Vec<Self> {
-        regions.retain(|r| r.size > 0);
-        regions.sort_unstable();
-        let mut joined: Vec<Self> = Vec::new();
-        for region in regions {
-            match joined.last_mut() {
-                Some(last) if region.base <= last.end() => {
-                    last.size = last.end().max(region.end()) - last.base;
-                }
-                _ => joined.push(region),
-            }
-        }
-        joined
-    }
-}
 
 /// Where the description came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,7 +42,7 @@ pub enum Start {
     Psci,
     /// By writing the entry address to this physical address (`spin-table`).
     SpinTable(u64),
-    /// Nothing is said: it can only have entered the image by itself.
+    /// The description does not say: it can only have entered the image by itself.
     Pen,
 }
 
@@ -103,7 +58,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// A core of which no place is known.
+    /// A core whose place is not known.
     pub const fn new(mpidr: u64, start: Start) -> Self {
         Self {
             mpidr,
@@ -144,8 +99,8 @@ impl Conduit {
     }
 }
 
-/// PSCI 0.1: each firmware has its own function numbers, and says them in its
-/// device tree (binding `arm,psci`). 0.2 gave every function one number.
+/// PSCI 0.1: each firmware has its own function numbers, and gives them in its device tree
+/// (binding `arm,psci`). 0.2 gave every function a fixed number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PsciFunctions {
     /// CPU_SUSPEND.
@@ -159,7 +114,7 @@ pub struct PsciFunctions {
 /// What kind of UART.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UartKind {
-    /// Arm's PL011, and the SBSA generic UART, which is a part of it.
+    /// Arm's PL011, and the SBSA generic UART, which is a subset of it.
     Pl011,
     /// The 16550 and its relatives.
     Ns16550,
@@ -187,7 +142,7 @@ pub struct Watchdog {
     pub control: Region,
 }
 
-/// Everything known of the machine.
+/// Everything known about the machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Platform {
     /// Who described it.
@@ -219,7 +174,7 @@ pub struct Platform {
     pub rsdp: Option<u64>,
     /// Where a loader has left room for the flight recorder.
     pub recorder: Option<u64>,
-    /// The kernel that was there before and handed over by kexec, if one was.
+    /// The kernel that ran before and handed over by kexec, if there was one.
     pub kexec: Option<Kexec>,
     /// What was odd, for the report.
     pub notes: Vec<String>,
@@ -304,13 +259,6 @@ pub(crate) mod tests {
             Some(region(0x4000, 0x1000))
         );
         assert_eq!(machine.find_free(0x9000, 0x1000, &[]), None);
-    }
-
-    #[test]
-    fn regions_that_touch_are_one() {
-        let regions = [(5, 2), (0, 3), (9, 0), (1, 1), (3, 1), (7, 1)];
-        let joined = Region::joined(regions.map(|(b, s)| region(b, s)).to_vec());
-        assert_eq!(joined, [region(0, 4), region(5, 3)]);
     }
 
     #[test]

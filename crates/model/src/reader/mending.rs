@@ -1,5 +1,5 @@
-//! What is missing of a boot's records, in which order it is asked for, and how what
-//! comes late takes its place.
+//! Which of a boot's records are missing, in which order they are asked for, and how those
+//! that come late take their place.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
@@ -9,13 +9,13 @@ use crate::{
     run::Run,
 };
 
-/// How often the same is asked for: an image whose recorder was full has it not.
+/// How often the same is asked for: an image whose recorder was full does not have it.
 const TRIES: u32 = 3;
-/// So many gaps are asked for one by one; of more all that lies between them.
+/// So many gaps are asked for one by one; if there are more, first all between the first
+/// and the last.
 const FEW: usize = 32;
 
-/// The records of one boot, so that the run can be read anew once more of them are
-/// there.
+/// The records of one boot, so that the run can be read again once more of them have come.
 #[derive(Clone, Debug, Default)]
 pub struct Mending {
     /// The run before the boot's first record.
@@ -27,7 +27,7 @@ pub struct Mending {
 }
 
 impl Mending {
-    /// Remembers a record that came in its turn, of a boot that is new or not.
+    /// Remembers a record that came in order; `new` if a boot begins with it.
     pub fn keep(&mut self, new: bool, run: &Run, number: u32, record: &Record) {
         if new {
             *self = Self {
@@ -68,7 +68,7 @@ impl Mending {
         !self.tried.is_empty() && seal.number < last && !seen.contains_key(&seal.number)
     }
 
-    /// Reads the run anew, with this record in its place.
+    /// Reads the run again, with this record in its place.
     pub fn mend(&mut self, run: &mut Run, number: u32, record: Record) {
         self.came += 1;
         self.records.insert(number, record);
@@ -81,7 +81,7 @@ impl Mending {
             next = number + 1;
             anew.take(record.clone());
         }
-        // What is counted of the line itself.
+        // What is counted about the line itself.
         anew.console_bytes = run.console_bytes;
         (anew.garbled, anew.unchecked) = (run.garbled, run.unchecked);
         anew.followed_by = run.followed_by;
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::record::{End, Note};
 
-    /// The records of a boot: notes that tell their numbers, and the end.
+    /// The records of a boot: notes with their own numbers, and the end.
     fn record(number: u32, last: u32) -> (Record, Option<Seal>) {
         let record = if number == last {
             let (exit, verdicts, elapsed_ms) = (0, vec![], 1);
@@ -133,8 +133,8 @@ mod tests {
         (record, Some(seal))
     }
 
-    /// Reads a boot of `last` records without those that are `lost`; then asks, where
-    /// the image has all but `gone`.
+    /// Reads a boot of `last` records without those that are `lost`; then asks an image that
+    /// has all but `gone`.
     fn read(last: u32, lost: &[u32], gone: &[u32]) -> (Run, Vec<Request>, usize) {
         let (mut reader, mut run) = (Reader::asking(), Run::default());
         for number in (1..=last).filter(|n| !lost.contains(n)) {

@@ -22,7 +22,7 @@ impl<'a> Log<'a> {
     /// Reads a region; `None` where nothing was ever recorded.
     ///
     /// # Errors
-    /// Something was, and its head is damaged.
+    /// Something was recorded, but its head is damaged.
     pub fn read(bytes: &'a [u8]) -> Result<Option<Self>, String> {
         if word(bytes, 0) != Some(MAGIC) {
             return Ok(None);

@@ -33,9 +33,9 @@ use crate::{
 
 /// Bytes of the region: a default run takes a tenth of it.
 pub const SIZE: usize = 1 << 20;
-/// What its address is a multiple of.
+/// Its address is a multiple of this.
 pub const ALIGN: u64 = 2 << 20;
-/// Starts of a plan in a row that finish nothing before it is given up.
+/// A plan is given up after this many starts in a row that finish nothing.
 pub const MOST_IDLE_BOOTS: u32 = 3;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"stalerec");
@@ -52,7 +52,7 @@ const ENTRY_HEAD: usize = 8;
 /// What an entry of the journal is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// The plan was begun, or gone on with. The text is CNTVCT_EL0 at entry.
+    /// The plan was begun, or continued. The text is CNTVCT_EL0 at entry.
     Boot,
     /// A record of what is measured on what, as the console has it, without the
     /// `# `; with its seal where all records are kept.
@@ -61,7 +61,7 @@ pub enum Kind {
     Record,
     /// A trial of a search for culprits: see [`Trial`].
     Trial,
-    /// The run has ended in order. No text, but where all records are kept.
+    /// The run has ended in order. No text, unless all records are kept.
     End,
     /// What is before this has been written to a file. No text.
     Saved,
@@ -144,8 +144,8 @@ pub struct Flight {
     /// Its mark, as far as it was seen.
     pub seen: Seen,
     /// How long the mark was seen to stand still, in milliseconds: 0 until the
-    /// operation's deadline had passed. Without it a reset proves nothing of the
-    /// operation: a hand, a baseboard controller or firmware may reset a machine.
+    /// operation's deadline had passed. Without it a reset proves nothing about the
+    /// operation: a person, a baseboard controller or firmware may reset a machine.
     pub still_ms: u64,
     /// CNTVCT_EL0 when this was written.
     pub at: u64,
@@ -188,7 +188,7 @@ impl Flight {
         })
     }
 
-    /// What this says of the operation, after `reset`.
+    /// What this says about the operation, after `reset`.
     pub fn after(&self, reset: &Reset) -> AfterReset {
         let place = self.seen.site.filter(|_| self.seen.in_flight());
         let place = place.map_or_else(String::new, |site| format!(" at {}", site.place()));
@@ -220,13 +220,13 @@ impl Flight {
 /// A reset, as far as the boot after it knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reset {
-    /// Does the watchdog say that it reset the machine? Whoever refreshes it had
-    /// stopped.
+    /// Does the watchdog say that it reset the machine? If so, the core that
+    /// refreshes it had stopped.
     pub by_watchdog: bool,
     /// CNTVCT_EL0 at entry of the image in this boot.
     pub entered: u64,
-    /// The same in the boot that began the plan: where the counter began with the
-    /// machine, that is how long the machine takes to boot.
+    /// The same in the boot that began the plan: where the counter started with the
+    /// machine, this is how long the machine takes to boot.
     pub first_entered: Option<u64>,
     /// The counter's frequency.
     pub hz: u64,
@@ -237,8 +237,8 @@ pub struct Reset {
 impl Reset {
     /// How long, at least, nothing had been written after a mark that was written at
     /// `at`, before the machine was reset. Many machines' counters go on over a
-    /// reset. Of the time since then, what this boot took is not known: twice what
-    /// the first took is left off.
+    /// reset. How much of the time since then this boot took is not known, so twice
+    /// what the first boot took is subtracted.
     fn still_ms(&self, at: u64) -> Option<u64> {
         let boot = self.first_entered?.checked_mul(2)?;
         let still = self.entered.checked_sub(at)?.checked_sub(boot)?;
@@ -246,7 +246,7 @@ impl Reset {
     }
 }
 
-/// What is known of a case that was in flight when the machine was reset.
+/// What is known about a case that was in flight when the machine was reset.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AfterReset {
     /// It had not returned, for this reason.
@@ -405,7 +405,7 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// Where a machine's recorder is: where the loader says, else in the middle of
+/// Where a machine's recorder is: where the loader says, otherwise in the middle of
 /// its largest piece of memory, which neither firmware nor boot loaders use, and
 /// which is the same in each boot.
 pub fn place(platform: &Platform, taken: &[Region]) -> Option<Region> {

@@ -1,4 +1,4 @@
-//! The recorder, its reader, and what a reset at any moment leaves of it.
+//! The recorder, its reader, and what a reset at any moment leaves in it.
 
 use super::*;
 use crate::{
@@ -290,8 +290,8 @@ proptest! {
         write(&mut recorder, last);
         let (new_texts, new_flight) = (texts(recorder.log()), recorder.log().flight());
         let new = recorder.bytes.to_vec();
-        // Stores before a barrier may be there in any order; the last word not
-        // before all others. Cut through all others, then with the word too.
+        // Stores before a barrier may arrive in any order, but the last word only
+        // after all others. Cut within the others, then with the word too.
         let changed: Vec<usize> = (0..new.len()).filter(|at| new[*at] != old[*at]).collect();
         let valid: Vec<usize> = match last {
             Step::Append(_) => {

@@ -9,12 +9,12 @@ use crate::{
 };
 
 impl Run {
-    /// Is this the crash path and no plan of cases?
+    /// Is this the crash path, and not a plan of cases?
     pub const fn is_crash(&self) -> bool {
         !self.kdump.is_empty()
     }
 
-    /// Was nothing asked for but the control, with every other core parked? Not
+    /// Was only the control asked for, with every other core parked? Not
     /// where a case may have been something else: its record was lost.
     pub fn only_control(&self) -> bool {
         let whole = |unread: Unread| unread.of == Some(unread.read);
@@ -40,7 +40,7 @@ impl Run {
         }
     }
 
-    /// Was something of what was asked decided? Without that the run proves
+    /// Was any of what was asked decided? If not, the run proves
     /// nothing.
     pub fn decided(&self) -> bool {
         let decided = |v| !matches!(v, Verdict::Skipped | Verdict::Inconclusive);
@@ -61,7 +61,7 @@ impl Run {
         plan.or_else(|| cases.then_some(false))
     }
 
-    /// Who makes what comes of this subject, where it is not the machine's own
+    /// Who makes the results of this subject, where it is not the machine's own
     /// cores and caches.
     pub fn maker(&self, subject: Subject) -> Option<Maker> {
         let fabric = self.made_by.contains(&Maker::Fabric);

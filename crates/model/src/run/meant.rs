@@ -9,13 +9,13 @@ use crate::{
     hazard::{Hazard, Kind},
 };
 
-/// Where the image writes code that it executes though nothing has made it visible.
+/// Where the image writes code that it executes although nothing has made it visible.
 const WRITES_UNSEEN: &str = "stalecore_routines::code::write_unseen";
 /// Where operations are timed.
 const TIMES: &str = "stalecore_routines::probe::";
 
 impl Run {
-    /// Whose doing a hazard is, if it is meant. Nothing else is excused: the line has to be
+    /// Who causes a hazard, if it is meant. Nothing else is excused: the line has to be
     /// under test, the kind what the subject does wrong on these cores, and the
     /// instruction the one that is there for it.
     pub fn meant(&self, hazard: &Hazard) -> Vec<Subject> {

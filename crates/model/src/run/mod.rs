@@ -22,7 +22,7 @@ pub use unread::Unread;
 /// The baud rate of most boards' consoles; a byte takes ten bits there.
 pub const BAUD: u32 = 115_200;
 
-/// Everything known of one run. Empty or `None` where the run did not get
+/// Everything known about one run. Empty or `None` where the run did not get
 /// that far.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -46,7 +46,7 @@ pub struct Run {
     /// `None` where that is not known: the machine's record was lost.
     pub emulated: Option<bool>,
     /// Who made results besides the machine's cores and caches, or could: by the
-    /// host's flags and by what the image says of itself.
+    /// host's flags and by what the image says about itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made_by: Vec<Maker>,
     /// The exit code of the host command.
@@ -68,7 +68,7 @@ pub struct Run {
     /// lost of those, or changed in them, is seen only by what it contradicts.
     #[serde(default, skip_serializing_if = "is_none")]
     pub unchecked: u64,
-    /// How many other runs began behind this one's end; nothing of them is kept.
+    /// How many other runs began after this one's end; nothing of them is kept.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub followed_by: u32,
     /// The machine.
@@ -91,7 +91,7 @@ pub struct Run {
     pub cases: Vec<CaseRecord>,
     /// Blocks, in order.
     pub blocks: Vec<Block>,
-    /// What the image took for blocks and the host knows to be none: it did not run
+    /// What the image took for blocks, but the host knows not to be: it did not run
     /// the core.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starved: Vec<Block>,
@@ -105,14 +105,14 @@ pub struct Run {
     /// The steps of the crash path that were reached, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kdump: Vec<KdumpRecord>,
-    /// Cores that are described and were not to be had.
+    /// Cores that are described but were not available.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<Absent>,
-    /// The boots that went on with what an earlier one began.
+    /// The boots that continued what an earlier one began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumes: Vec<Resume>,
     /// How often the machine began again before it had ended: a watchdog or a
-    /// hand reset it.
+    /// person reset it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
     /// The serial line, where the console came over one.
@@ -140,7 +140,7 @@ pub struct SerialLine {
     pub lost_bytes: Option<u64>,
     /// Bytes that came with a wrong stop or parity bit; `None` as above.
     pub damaged_bytes: Option<u64>,
-    /// How often the line itself was lost and sought again.
+    /// How often the line itself was lost and looked for again.
     pub cuts: u64,
 }
 
@@ -165,8 +165,7 @@ pub const HOST: &str = "host";
 
 impl Run {
     /// Does the host's word stand for a closing record? The image could not
-    /// write one, as an operation did not return and nobody in the machine saw
-    /// that.
+    /// write one where an operation did not return and no core saw that.
     pub fn closed_by_host(&self) -> bool {
         self.end.is_none() && self.blocks.iter().any(|block| block.seen_by == HOST)
     }
@@ -196,7 +195,7 @@ impl Run {
         let taken = match record {
             Record::Machine(machine) => once(&mut self.machine, *machine),
             Record::Marks(marks) => once(&mut self.marks, marks),
-            // Of use while the machine runs, and never after.
+            // Useful only while the machine runs.
             Record::Hold(_) => true,
             Record::Topology(topology) => once(&mut self.topology, topology),
             Record::Plan(plan) => {
@@ -262,7 +261,7 @@ impl Run {
         Some(rounds.found(resolution, plan.threshold, plan.cases as usize))
     }
 
-    /// The cores that are described and were not to be had.
+    /// The cores that are described but were not available.
     pub fn absent(&self) -> CpuSet {
         let sets = self.absent.iter();
         sets.fold(CpuSet::EMPTY, |all, absent| all.union(&absent.cpus))
@@ -274,7 +273,7 @@ impl Run {
         inherited.fold(CpuSet::EMPTY, |all, absent| all.union(&absent.cpus))
     }
 
-    /// A rung is climbed under the last block of its case.
+    /// A rung is added to the last block of its case.
     fn take_rung(&mut self, rung: RungRecord) -> bool {
         let mut blocks = self.blocks.iter_mut().rev();
         match blocks.find(|block| block.n == rung.n) {
@@ -289,7 +288,7 @@ impl Run {
         if let Some(maker) = case.by {
             self.made_also_by(maker);
         }
-        // Who reads the run need not know which baselines were left out.
+        // Readers of the run need not know which baselines were left out.
         let (issue, complete) = case.baseline();
         (case.base_issue, case.base_complete) = (issue.clone(), complete.clone());
         let what = |c: &CaseRecord| (c.op, c.state, c.line);

@@ -1,4 +1,4 @@
-//! A run that was broken off, and the one that went on with it, as one.
+//! A run that was broken off, and the one that continued it, as one.
 
 use alloc::{format, string::String};
 
@@ -11,19 +11,19 @@ use crate::{
 };
 
 impl Run {
-    /// Which cases of the plan that it was begun with have no result here.
+    /// Which cases of its first plan have no result here.
     pub fn missing(&self, plan: &Plan) -> impl Iterator<Item = u32> {
         let cases = plan.groups.iter().flat_map(|group| &group.cases);
         let numbers = cases.map(|case| case.number as u32);
         numbers.filter(|n| !self.cases.iter().any(|case| case.n == *n))
     }
 
-    /// This run, that was broken off, and the one that ran what it lacks, as one
-    /// run of the plan that it was begun with.
+    /// This run, which was broken off, and the one that ran what it lacks, as one
+    /// run of the first plan.
     ///
     /// # Errors
     /// One line: the later run was on another machine, or by another plan, so that
-    /// the two are no run.
+    /// the two are not one run.
     pub fn resumed(mut self, later: Self) -> Result<Self, String> {
         self.same_as(&later)?;
         // What was in flight when it was broken off has run again.

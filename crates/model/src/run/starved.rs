@@ -1,4 +1,4 @@
-//! What the image took for blocks, and the host knows to be none.
+//! What the image took for blocks, but the host knows not to be.
 
 use alloc::vec::Vec;
 
@@ -7,7 +7,7 @@ use crate::{glossary::Verdict, record::CaseRecord};
 
 impl Run {
     /// Takes back the blocks of cores that the host did not run: their cases are
-    /// inconclusive, and what was searched for their cause is nothing.
+    /// inconclusive, and the searches for their cause are dropped.
     pub fn take_back_starved(&mut self) {
         let (starved, blocks) = core::mem::take(&mut self.blocks)
             .into_iter()
@@ -25,8 +25,8 @@ impl Run {
         self.starved.extend::<Vec<_>>(starved);
     }
 
-    /// How many cases the closing record counts with this verdict, but for those that
-    /// the host knows better of; `None` without such a record.
+    /// How many cases the closing record counts with this verdict, corrected for
+    /// what the host knows better; `None` without such a record.
     pub fn stated(&self, verdict: Verdict) -> Option<u32> {
         let counts = &self.end.as_ref()?.verdicts;
         let counted = counts.iter().find(|(v, _)| *v == verdict);

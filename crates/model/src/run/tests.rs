@@ -74,7 +74,7 @@ fn a_rung_has_the_credit_only_for_what_follows_at_once() {
         block.ladder = [rung(WAITED, 1_000_000, false), rung(last, us, true)].into();
         assert_eq!(block.release(), found);
     }
-    // Of eight cores each has had its turn after 260 ms.
+    // After 260 ms each of eight cores has had its turn.
     let core = |cpu| crate::record::CoreState {
         cpus: CpuSet::one(cpu),
         role: "stale".into(),

@@ -1,4 +1,4 @@
-//! What a run lacks of what the image has written.
+//! What the image has written and a run lacks.
 
 use super::Run;
 use crate::glossary::Verdict;
@@ -16,8 +16,8 @@ pub struct Unread {
 }
 
 impl Run {
-    /// What is missing of this run, if anything is: numbers with gaps, or cases
-    /// that the closing record does not count so.
+    /// What is missing from this run, if anything: numbers with gaps, or cases
+    /// that the closing record counts otherwise.
     pub fn unread(&self) -> Option<Unread> {
         let stated = |verdict| self.stated(verdict).map(|n| n as usize);
         let read = |verdict| self.cases.iter().filter(|c| c.verdict == verdict).count();

@@ -12,7 +12,7 @@ use stalecore_model::acpi::{Gicc, Gicd, Redistributors};
 
 use crate::memory::Memory;
 
-/// Bytes past a structure that the other reader may touch: its GICC is longer
+/// How many bytes past a structure the other reader may touch: its GICC is longer
 /// than the firmware's.
 const PADDING: usize = 64;
 
@@ -40,7 +40,7 @@ impl AcpiHandler for Handler {
         let bytes = &block[from..from + size];
         let pointer = NonNull::from(bytes).cast();
         // SAFETY: the pointer is to `size` bytes that live as long as the
-        // handler, which the mapping holds a share of.
+        // handler, of which the mapping holds a share.
         unsafe { PhysicalMapping::new(address, pointer, size, size, self.clone()) }
     }
 

@@ -1,5 +1,5 @@
-//! Machines that are right but unlike QEMU's: as facts of real boards and the
-//! specifications' older revisions have them.
+//! Machines that are right but unlike QEMU's, after real boards and older
+//! revisions of the specifications.
 
 use stalecore_model::{
     acpi::{Gicd, Interface, Spcr, Watchdog},

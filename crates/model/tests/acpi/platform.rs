@@ -17,7 +17,7 @@ const VIRT_8: &[u8] = include_bytes!("../data/dtb/virt-8-gicv3-hvc.dtb");
 const VIRT_128: &[u8] = include_bytes!("../data/dtb/virt-128.dtb");
 const VIRT_8_SMC: &[u8] = include_bytes!("../data/dtb/virt-8-gicv3-smc.dtb");
 
-/// What a loader hands over: memory and arguments, nothing of the machine.
+/// What a loader hands over: memory and arguments, nothing about the machine.
 fn handover() -> Platform {
     Platform {
         source: Source::DeviceTree,

@@ -1,10 +1,10 @@
-//! UEFI's memory map: what of it is the image's once boot services have ended.
+//! UEFI's memory map: which memory is the image's once boot services have ended.
 //!
 //! Types and attributes are those of the UEFI specification, chapter 7.2.
 
 use alloc::vec::Vec;
 
-use crate::platform::Region;
+use crate::region::Region;
 
 /// UEFI's page, in bytes.
 pub const PAGE: u64 = 4096;
@@ -20,7 +20,7 @@ const ACPI_NVS: u32 = 10;
 
 /// Can be mapped write-back.
 const WRITE_BACK: u64 = 1 << 3;
-/// Set aside for something special: not for just anybody.
+/// Set aside for a special purpose: not for general use.
 const SPECIAL_PURPOSE: u64 = 1 << 18;
 
 /// One entry of the memory map.
@@ -53,14 +53,14 @@ impl Descriptor {
 /// The memory map as the image sees it, in ascending order, neighbours joined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Memory, with what of it is reserved.
+    /// Memory, including what is reserved.
     pub memory: Vec<Region>,
-    /// What of it is only to be read: firmware's tables.
+    /// The memory that may only be read: firmware's tables.
     pub reserved: Vec<Region>,
 }
 
-/// Sorts the memory map out. `tables` are what the image will read, wherever
-/// firmware has put it: their pages are memory and reserved too.
+/// Sorts out the memory map. `tables` are what the image will read, wherever firmware put
+/// it: their pages are memory and reserved too.
 pub fn memory(map: impl Iterator<Item = Descriptor>, tables: &[Region]) -> Memory {
     let (mut memory, mut reserved) = (Vec::new(), Vec::new());
     for entry in map.filter(Descriptor::is_memory) {
@@ -91,15 +91,14 @@ pub fn memory(map: impl Iterator<Item = Descriptor>, tables: &[Region]) -> Memor
     }
 }
 
-/// What nobody uses.
+/// The memory that nobody uses.
 pub fn free(map: impl Iterator<Item = Descriptor>) -> Vec<Region> {
     let free = map.filter(|d| d.is_memory() && d.kind == CONVENTIONAL);
     Region::joined(free.map(|d| d.region()).collect())
 }
 
-/// Where there is something to read while firmware runs: memory of any use.
-/// Tables are looked for nowhere else, so that a wrong pointer in one does no
-/// harm.
+/// What can be read while firmware runs: memory, whatever it is used for. Tables are looked
+/// for nowhere else, so that a wrong pointer in one does no harm.
 pub fn readable(map: impl Iterator<Item = Descriptor>) -> Vec<Region> {
     let readable = |d: &Descriptor| d.kind <= ACPI_NVS && d.kind != UNUSABLE;
     let regions = map.filter(|d| d.is_memory() && readable(d));

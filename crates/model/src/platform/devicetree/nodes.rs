@@ -1,0 +1,297 @@
+//! The nodes of a device tree, one by one: cores, memory, controllers, UARTs.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use dtoolkit::{
+    Node, Property,
+    fdt::FdtNode,
+    standard::{NodeStandard, Status},
+};
+
+use crate::{
+    platform::{
+        Conduit, Cpu, Gic, GicV3, PsciFunctions, Redistributors, Region, Start, Uart, UartKind,
+        Watchdog,
+    },
+    property::{number, text},
+    ramoops::Ramoops,
+};
+
+/// Nodes deeper than this are passed over: real trees have a handful of levels.
+const MAX_DEPTH: usize = 16;
+
+/// What the walk has found so far.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) cpus: Vec<Cpu>,
+    /// The cores' phandles, by which the `cpu-map` names them.
+    pub(super) phandles: Vec<Option<u32>>,
+    pub(super) gic: Option<Gic>,
+    pub(super) psci: Option<Conduit>,
+    pub(super) psci_functions: Option<PsciFunctions>,
+    pub(super) uarts: Vec<(String, Uart)>,
+    pub(super) memory: Vec<Region>,
+    pub(super) reserved: Vec<Region>,
+    pub(super) ramoops: Option<Ramoops>,
+    pub(super) watchdog: Option<Watchdog>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Found {
+    /// Looks at every node of a tree.
+    pub(super) fn of(root: FdtNode<'_>) -> Self {
+        let mut found = Self::default();
+        walk(root, &mut Vec::new(), &mut found);
+        found
+    }
+}
+
+/// A node on the way down: its name, and how addresses below it become addresses above it;
+/// with no ranges, they do not.
+struct Bus {
+    name: String,
+    ranges: Vec<(u64, u64, u64)>,
+    identity: bool,
+}
+
+fn walk(node: FdtNode<'_>, path: &mut Vec<Bus>, found: &mut Found) {
+    if path.len() > MAX_DEPTH {
+        return;
+    }
+    // A node that is not "okay" does not count, except cores: firmware may mark those that
+    // it has not started as disabled.
+    let okay = matches!(node.status(), Ok(Status::Okay));
+    visit(&node, okay, path, found);
+    if !okay {
+        return;
+    }
+    for child in node.children() {
+        let identity = path.is_empty()
+            || node
+                .property("ranges")
+                .is_some_and(|p| p.value().is_empty());
+        let ranges = node
+            .ranges()
+            .ok()
+            .flatten()
+            .map(|ranges| {
+                ranges
+                    .filter_map(|r| {
+                        Some((
+                            r.child_bus_address().ok()?,
+                            r.parent_bus_address().ok()?,
+                            r.length().ok()?,
+                        ))
+                    })
+                    .collect()
+            })
+            .unwrap_or_default();
+        path.push(Bus {
+            name: node.name().to_string(),
+            ranges,
+            identity,
+        });
+        walk(child, path, found);
+        path.pop();
+    }
+}
+
+/// The node's `reg` entries as physical addresses; entries that no bus above
+/// passes on are left out.
+fn regions(node: &FdtNode<'_>, path: &[Bus]) -> Vec<Region> {
+    let Ok(Some(entries)) = node.reg() else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| {
+            let mut base: u64 = entry.address().ok()?;
+            let size = entry.size().unwrap_or(0);
+            for bus in path.iter().rev() {
+                if bus.identity {
+                    continue;
+                }
+                let (child, parent, _) = bus
+                    .ranges
+                    .iter()
+                    .find(|(child, _, length)| base >= *child && base - child < *length)?;
+                base = parent.checked_add(base - child)?;
+            }
+            Some(Region { base, size })
+        })
+        .collect()
+}
+
+fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
+    let is = |names: &[&str]| {
+        node.compatible()
+            .is_some_and(|mut c| c.any(|n| names.contains(&n)))
+    };
+    let device_type = node
+        .property("device_type")
+        .and_then(|p| p.value_as::<&str>().ok());
+    let parent = path.last().map_or("", |bus| bus.name.as_str());
+
+    if device_type == Some("cpu") || (parent == "cpus" && node.name_without_address() == "cpu") {
+        visit_cpu(node, okay, found);
+        return;
+    }
+    if !okay {
+        return;
+    }
+    if device_type == Some("memory") {
+        found
+            .memory
+            .extend(regions(node, path).into_iter().filter(|r| r.size > 0));
+    } else if parent == "reserved-memory" {
+        let memory = regions(node, path);
+        if let ([region], true) = (&memory[..], is(&["ramoops"])) {
+            found.ramoops = Some(Ramoops::of_node(node, *region));
+        }
+        found.reserved.extend(memory);
+    } else if is(&["arm,psci", "arm,psci-0.2", "arm,psci-1.0"]) {
+        found.psci = match node
+            .property("method")
+            .and_then(|p| p.value_as::<&str>().ok())
+        {
+            Some("smc") => Some(Conduit::Smc),
+            Some("hvc") => Some(Conduit::Hvc),
+            other => {
+                found.notes.push(format!(
+                    "psci: method {other:?} is neither smc nor hvc; PSCI is not used"
+                ));
+                None
+            }
+        };
+        // A node that also names 0.2 or later has the standard numbers.
+        found.psci_functions = (!is(&["arm,psci-0.2", "arm,psci-1.0"])).then(|| {
+            let function = |name| number(node, name).and_then(|n| u32::try_from(n).ok());
+            PsciFunctions {
+                cpu_suspend: function("cpu_suspend"),
+                cpu_off: function("cpu_off"),
+                cpu_on: function("cpu_on"),
+            }
+        });
+    } else if is(&["arm,gic-v3", "arm,gic-phytium-2500"]) {
+        let all = regions(node, path);
+        let count = number(node, "#redistributor-regions").unwrap_or(1);
+        let count = usize::try_from(count)
+            .unwrap_or(1)
+            .clamp(1, all.len().max(1));
+        if let Some((gicd, rest)) = all.split_first() {
+            let several = |region: &Region| Redistributors {
+                region: *region,
+                single: false,
+            };
+            found.gic = Some(Gic::V3(GicV3 {
+                gicd: *gicd,
+                gicr: rest.iter().take(count).map(several).collect(),
+                // The binding: a multiple of 64 KiB.
+                stride: number(node, "redistributor-stride").filter(|stride| *stride > 0),
+                by_socket: is(&["arm,gic-phytium-2500"]),
+            }));
+        }
+    } else if is(&[
+        "arm,cortex-a15-gic",
+        "arm,gic-400",
+        "arm,cortex-a7-gic",
+        "arm,cortex-a9-gic",
+    ]) {
+        if let [gicd, gicc, ..] = regions(node, path)[..] {
+            found.gic = Some(Gic::V2 { gicd, gicc });
+        }
+    } else if is(&["arm,pl011", "arm,sbsa-uart"]) {
+        push_uart(node, path, UartKind::Pl011, (0, 1), found);
+    } else if is(&["ns16550", "ns16550a", "snps,dw-apb-uart"]) {
+        push_uart(node, path, UartKind::Ns16550, (0, 1), found);
+    } else if is(&["brcm,bcm2835-aux-uart"]) {
+        // Its registers are words, and its binding has no properties to say so.
+        push_uart(node, path, UartKind::Ns16550, (2, 4), found);
+    } else if is(&["arm,sbsa-gwdt"]) {
+        // The binding lists the control frame first.
+        if let [control, refresh, ..] = regions(node, path)[..] {
+            found.watchdog = Some(Watchdog { refresh, control });
+        }
+    }
+}
+
+/// Adds a UART; `usual` is its register shift and access width if the node does not say.
+fn push_uart(
+    node: &FdtNode<'_>,
+    path: &[Bus],
+    kind: UartKind,
+    usual: (u32, u32),
+    found: &mut Found,
+) {
+    let Some(registers) = regions(node, path).first().copied() else {
+        return;
+    };
+    let small = |name: &str, default: u32| {
+        number(node, name)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(default)
+    };
+    let mut full: Vec<&str> = path.iter().skip(1).map(|bus| bus.name.as_str()).collect();
+    let name = node.name();
+    full.push(name);
+    found.uarts.push((
+        full.join("/"),
+        Uart {
+            kind,
+            registers,
+            reg_shift: small("reg-shift", usual.0),
+            io_width: small("reg-io-width", usual.1),
+        },
+    ));
+}
+
+fn visit_cpu(node: &FdtNode<'_>, okay: bool, found: &mut Found) {
+    // "fail", or "fail-" and a reason: not operational, or not there. As in Linux, anything
+    // else that is not "okay" means the same as "disabled".
+    if let Some(status) = text(node, "status").filter(|s| s == "fail" || s.starts_with("fail-")) {
+        found.notes.push(format!(
+            "{}: status {status}, so the core is not used",
+            node.name()
+        ));
+        return;
+    }
+    let Some(mpidr) = node
+        .reg()
+        .ok()
+        .flatten()
+        .and_then(|mut r| r.next())
+        .and_then(|r| r.address::<u64>().ok())
+    else {
+        found
+            .notes
+            .push(format!("{}: no reg, so the core is not used", node.name()));
+        return;
+    };
+    let method = node
+        .property("enable-method")
+        .and_then(|p| p.value_as::<&str>().ok().map(ToString::to_string));
+    // ePAPR: a disabled core with an enable-method can still be started.
+    if !okay && method.is_none() {
+        found.notes.push(format!(
+            "{}: disabled, so the core is not used",
+            node.name()
+        ));
+        return;
+    }
+    let start = match method.as_deref() {
+        Some("psci") => Start::Psci,
+        Some("spin-table") => match number(node, "cpu-release-addr") {
+            Some(address) => Start::SpinTable(address),
+            None => Start::Pen,
+        },
+        _ => Start::Pen,
+    };
+    found.cpus.push(Cpu::new(mpidr, start));
+    let phandle = number(node, "phandle").or_else(|| number(node, "linux,phandle"));
+    found
+        .phandles
+        .push(phandle.and_then(|phandle| u32::try_from(phandle).ok()));
+}
