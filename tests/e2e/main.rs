@@ -24,6 +24,7 @@ mod odd_machines;
 mod ramoops;
 mod outputs;
 mod readme;
+mod repeat;
 mod reset;
 mod resume;
 mod saved_log;

@@ -67,6 +67,27 @@ pub fn read(path: &Path) -> Result<Run> {
         .with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// Where the files of one boot of several are, in the directory of all.
+pub fn boot(dir: &Path, nth: usize) -> PathBuf {
+    dir.join(format!("boot-{nth}"))
+}
+
+/// Reads a run as its boots: one, or several where it was repeated.
+///
+/// # Errors
+/// As [`read`]; or a boot's own file is not beside it.
+pub fn read_boots(path: &Path) -> Result<Vec<Run>> {
+    let run = read(path)?;
+    let dir = match path.is_dir() {
+        true => path,
+        false => path.parent().unwrap_or(Path::new(".")),
+    };
+    match run.boots.len() {
+        0 => Ok(vec![run]),
+        n => (1..=n).map(|nth| read(&boot(dir, nth))).collect(),
+    }
+}
+
 /// The bytes of a run's file.
 ///
 /// # Errors

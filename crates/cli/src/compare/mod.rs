@@ -87,7 +87,8 @@ impl Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let [base, new] = args.sides()?;
     let read = |side: &[PathBuf]| -> Result<Vec<Run>> {
-        side.iter().map(|path| store::read(path)).collect()
+        let runs = side.iter().map(|path| store::read_boots(path));
+        Ok(runs.collect::<Result<Vec<_>>>()?.concat())
     };
     let (base, new) = (read(base)?, read(new)?);
     let found = judge::compare(&base, &new, args.threshold, args.relative)?;

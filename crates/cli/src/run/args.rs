@@ -35,6 +35,12 @@ pub struct Args {
     /// with its own flags, and make one result of both
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub resume: Option<PathBuf>,
+    /// Boot so many times, 2 to 35, and make one result of them: what differs from boot to boot
+    /// is part of each interval, and slowed is what was so in every boot. Each boot's own
+    /// files are in boot-1, boot-2 … of the out directory
+    #[arg(long, value_name = "N", conflicts_with_all = ["resume", "core"],
+          value_parser = clap::value_parser!(u8).range(2..=35))]
+    pub repeat: Option<u8>,
     /// The host's deadline for the whole run in seconds [default: from the plan]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<u32>,
@@ -76,6 +82,9 @@ pub struct OutputArgs {
     /// Name each case as it ends, and print each note as it comes
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
+    /// Show nothing, as several boots are shown together.
+    #[arg(skip)]
+    pub unseen: bool,
     /// Give each stale state its own column in the table, even if that needs
     /// several blocks
     #[arg(long)]

@@ -63,7 +63,9 @@ pub fn conclude(
     };
     run.exit = with(&problems) as u8;
     let nothing = run.cases.is_empty() && run.blocks.is_empty() && run.hazards.is_empty();
-    if asked.json {
+    if asked.unseen {
+        // It is one boot of several.
+    } else if asked.json {
         // For a program, which would not notice what is missing.
         let shown = stdout::print(&format!("{}\n", serde_json::to_string(&run)?));
         problems.extend(shown.err().map(|error| format!("{error:#}")));
@@ -84,7 +86,7 @@ pub fn conclude(
     if !problems.is_empty() {
         let problem = printable(problems.join("; ").as_bytes());
         stderr::complain(&format!("{problem}; what was measured is in {out}"));
-    } else if !asked.quiet {
+    } else if !asked.quiet && !asked.unseen {
         stderr::say(&format!(
             "results: {out}; to look at: {out}/{}",
             report::FILE

@@ -25,6 +25,7 @@ pub mod pace;
 pub mod progress;
 mod qemu;
 mod qmp;
+mod repeat;
 mod resume;
 mod scratch;
 pub mod session;
@@ -86,6 +87,9 @@ const COMPLAINTS: usize = 20;
 /// # Errors
 /// What keeps the run from being started, or its results from being saved.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(times) = args.repeat.filter(|_| !args.list) {
+        return repeat::run(args, times.into());
+    }
     let Some(dir) = args.resume.clone() else {
         return begin(&args, None);
     };

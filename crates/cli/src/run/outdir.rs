@@ -62,6 +62,11 @@ impl OutDir {
         &self.path
     }
 
+    /// The directory of one boot of several.
+    pub fn boot(&self, nth: usize) -> PathBuf {
+        store::boot(&self.path, nth)
+    }
+
     /// Opens the console's log after its first `kept` bytes, which a run that is
     /// resumed has left; the rest of it goes.
     ///

@@ -1,6 +1,7 @@
 //! A whole run as the host keeps it: `run.json`.
 
 mod asked;
+mod boots;
 mod meant;
 mod resumed;
 mod starved;
@@ -17,6 +18,7 @@ use crate::record::{
 };
 use crate::rounds::Found;
 use crate::{cpuset::CpuSet, kdump::KdumpRecord, mark::Marks, topology::Topology};
+pub use boots::Boot;
 pub use unread::Unread;
 
 /// The baud rate of most boards' consoles; a byte takes ten bits there.
@@ -125,6 +127,10 @@ pub struct Run {
     /// What the checker of caches saw, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coherence: Option<Coverage>,
+    /// The boots, where there were several of the same plan; then a case's rounds are
+    /// those, one each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boots: Vec<Boot>,
     /// The image's closing record.
     pub end: Option<End>,
 }
@@ -256,9 +262,10 @@ impl Run {
     /// What a case's rounds show, where it has any: as the image has judged it.
     pub fn found(&self, case: &CaseRecord) -> Option<Found> {
         let (rounds, plan) = (case.rounds.as_ref()?, self.plan.as_ref()?);
-        let empty = self.machine.as_ref().map(|machine| &machine.empty);
-        let resolution = empty.map_or(0, crate::verdict::resolution);
-        Some(rounds.found(resolution, plan.threshold, plan.cases as usize))
+        if !self.boots.is_empty() {
+            return self.found_over_boots(case, plan.threshold);
+        }
+        Some(rounds.found(self.resolution(), plan.threshold, plan.cases as usize))
     }
 
     /// The cores that are described but were not available.
