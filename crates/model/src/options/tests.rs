@@ -111,6 +111,8 @@ fn each_key_writes_what_it_reads() {
         ("wait", "9ms"),
         ("dwell", "0ms,9ms"),
         ("after-block", "reset"),
+        ("then", "reset"),
+        ("ramoops", "on"),
         ("ask", "on"),
         ("semihosting", "on"),
         ("hold", "on"),
