@@ -4,13 +4,13 @@
 use alloc::{string::String, vec::Vec};
 
 use stalecore_model::{
-    cpuset::CpuSet, errata, exit::ExitCode, glossary::StaleState, ktap, options::DEFAULT_SLOWDOWN,
-    plan::Plan,
+    cpuset::CpuSet, errata, exit::ExitCode, glossary::StaleState, ktap, measured::Judge,
+    options::DEFAULT_SLOWDOWN, plan::Plan,
 };
 
 use crate::{
     board::{self, Board, describe},
-    conductor::{Conductor, Judge},
+    conductor::Conductor,
     cores::{
         ask::ask,
         command::Command,
@@ -133,8 +133,8 @@ fn run() -> Result<(), String> {
         plan,
         samples: board.options.samples,
         max_slowdown: board.options.max_slowdown,
+        counter,
         judge: Judge {
-            counter,
             resolution,
             threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
             family,

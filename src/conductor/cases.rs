@@ -8,6 +8,7 @@ use stalecore_model::{
     cpuset::CpuSet,
     fabric::holders,
     glossary::{LineState, Need, Subject},
+    measured::{Measured, Series},
     plan::Case,
     record::Record,
 };
@@ -15,7 +16,7 @@ use stalecore_routines::probe::batch_of;
 
 use super::{
     effort::{Effort, Part},
-    findings::{self, Measured, Series},
+    findings,
     run::Run,
     sentinel::{self, Held, Watched},
 };
@@ -202,8 +203,8 @@ impl Run<'_> {
                 Effort::Baseline(part) | Effort::Case(part) => part.only,
                 Effort::Trial { .. } => None,
             },
-            counter: self.conductor.judge.counter,
-            batch: batch_of(case.subject, self.conductor.judge.counter),
+            counter: self.conductor.counter,
+            batch: batch_of(case.subject, self.conductor.counter),
             sweep,
             // What was late with steps may be late without, and then has no mark inside.
             stepped: first || real && self.cut.contains(&case.number),
@@ -354,8 +355,10 @@ impl Run<'_> {
     pub(super) fn judge(&mut self, series: Vec<Series<'_>>) {
         for series in series {
             let case = series.case;
-            let (record, fault) = self.conductor.judge.record(series);
-            if let Some(fault) = fault {
+            let batch = batch_of(case.subject, self.conductor.counter);
+            let (record, fault) = self.conductor.judge.record(series, batch);
+            if let Some((cpu, registers, returned)) = fault {
+                let fault = findings::fault_record(case, case.subject, cpu, registers, returned);
                 report::record(&Record::Fault(fault));
             }
             self.finish(case, record);

@@ -13,6 +13,7 @@ use stalecore_model::{
     cpuset::CpuSet,
     exit::ExitCode,
     glossary::{StaleState, Subject, Verdict},
+    measured::{self, Measured, Series},
     plan::{Case, Group},
     record::{Absent, BASELINE_BLOCKED, CaseRecord, GroupRecord, Record},
 };
@@ -20,7 +21,6 @@ use stalecore_model::{
 use super::{
     cases::Visit,
     effort::{Effort, Part},
-    findings::{self, Measured, Series},
     rounds::baseline_line,
     run::{Conductor, Run},
 };
@@ -291,7 +291,7 @@ impl Run<'_> {
             StaleState::NeverStarted => late,
             _ => baselines.take(run).collect(),
         };
-        series.extend(findings::series(cases, done, own, doubt.as_ref()));
+        series.extend(measured::series(cases, done, own, doubt.as_ref()));
         // It ran just before the released cores were seen to execute old code.
         if let Some(last) = series.last_mut().filter(|_| old.is_some()) {
             last.done.stale_code = old;

@@ -17,6 +17,6 @@ mod run;
 mod findings;
 mod sentinel;
 
-pub use findings::{Judge, fault_record};
+pub use findings::fault_record;
 pub use groups::run_plan;
 pub use run::{Conductor, Run};

@@ -8,6 +8,7 @@ use alloc::{boxed::Box, format, string::String, vec::Vec};
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::{LineState, StaleState},
+    measured::{Measured, Series},
     plan::{Case, Group},
     rounds::{CONFIRMING_MS, OF_WHAT_IS_LEFT, ROUNDS, most_to_confirm},
 };
@@ -15,7 +16,6 @@ use stalecore_model::{
 use super::{
     cases::Visit,
     effort::{Effort, Part},
-    findings::{Measured, Series},
     run::Run,
 };
 use crate::{

@@ -3,10 +3,12 @@
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use stalecore_model::{
-    cpuset::CpuSet, exit::ExitCode, glossary::Verdict, options::AfterBlock, plan::Plan,
+    cpuset::CpuSet, exit::ExitCode, glossary::Verdict, measured::Judge, options::AfterBlock,
+    plan::Plan,
 };
 
-use super::findings::Judge;
+use stalecore_routines::counter::Counter;
+
 use crate::{cores::survey, report::recorder::Left};
 
 /// Everything that the conductor needs, made at boot.
@@ -17,6 +19,8 @@ pub struct Conductor {
     pub samples: u32,
     /// The slow-down that counts against the exit code, if any.
     pub max_slowdown: Option<u32>,
+    /// What times them.
+    pub counter: Counter,
     /// How cases are judged.
     pub judge: Judge,
     /// Look for the smallest set of stale cores that still blocks?

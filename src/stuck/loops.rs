@@ -5,6 +5,8 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+pub use stalecore_routines::stuck::{Loop, SCRATCH_SIZE};
+
 use super::far;
 use crate::{
     cores::percpu::{Core, RELEASE},
@@ -12,14 +14,7 @@ use crate::{
     hal::{arch, gic, layout},
 };
 
-/// Bytes of each core's scratch memory, for the storms.
-pub const SCRATCH_SIZE: usize = 16 * 1024;
-
-/// The word that is polled, the word that is answered, and an address of the
-/// core's own.
-pub type Loop = unsafe extern "C" fn(&AtomicU32, &AtomicU64, usize);
-
-/// The loop of that name in `boot/stale.S`.
+/// The loop of that name in `boot/stale.S`, or of those that any exception level may execute.
 macro_rules! assembly {
     ($name:ident) => {{
         unsafe extern "C" {

@@ -1,7 +1,7 @@
 //! The table of stale states, and what carries out a row: how a core gets stuck, and out
 //! again.
 
-#![expect(unsafe_code, reason = "names the loops of boot/stale.S")]
+#![expect(unsafe_code, reason = "names the loops")]
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

@@ -34,6 +34,7 @@ pub mod ktap;
 pub mod mailbox;
 pub mod maintenance;
 pub mod mark;
+pub mod measured;
 pub mod options;
 pub mod plan;
 pub mod platform;

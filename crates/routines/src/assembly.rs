@@ -20,3 +20,14 @@ global_asm!(
     ".purgem routine",
     ".purgem end_routine",
 );
+
+// The loops of stuck threads and cores; their macros are the image's too.
+global_asm!(
+    crate::stuck_macros!(),
+    ".set SCRATCH_SIZE, {scratch}",
+    include_str!("stuck.S"),
+    ".purgem stuck",
+    ".purgem end_stuck",
+    ".purgem answer",
+    scratch = const crate::stuck::SCRATCH_SIZE,
+);

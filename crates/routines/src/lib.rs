@@ -28,3 +28,4 @@ pub mod kernel;
 pub mod kexec_list;
 pub mod probe;
 pub mod run;
+pub mod stuck;
