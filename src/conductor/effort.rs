@@ -1,6 +1,6 @@
 //! How much of a case a visit measures.
 
-use stalecore_model::rounds::{Class, ROUNDS};
+pub(super) use stalecore_model::part::Part;
 
 use super::sentinel::Held;
 use crate::cores::mark::Phase;
@@ -19,57 +19,6 @@ pub(super) enum Effort {
         /// Did the depth sweep block?
         sweep: bool,
     },
-}
-
-/// The part of a case's samples that a round takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Part {
-    pub(super) nth: usize,
-    pub(super) of: usize,
-    /// The one class that is wanted, if not all are.
-    pub(super) only: Option<Class>,
-}
-
-impl Part {
-    /// All classes of this part.
-    pub(super) const fn nth(nth: usize, of: usize) -> Self {
-        Self {
-            nth,
-            of,
-            only: None,
-        }
-    }
-
-    /// All of them at once.
-    pub(super) const WHOLE: Self = Self::nth(0, 1);
-
-    /// The first round.
-    pub(super) const FIRST: Self = Self::nth(0, ROUNDS);
-
-    /// At most so many samples in a round that confirms, of which there are many.
-    const TO_CONFIRM: u32 = 5;
-
-    /// Into how many parts the time for a class is split. A round that confirms has far
-    /// less time, and a sample that takes longer than that is its only one.
-    pub(super) fn times(self) -> u32 {
-        let of = self.of as u32;
-        match self.nth < self.of {
-            true => of,
-            false => of * Self::TO_CONFIRM,
-        }
-    }
-
-    /// How many of `samples` this part takes, at least one. After the last part come
-    /// rounds that confirm.
-    pub(super) fn share(self, samples: u32) -> u32 {
-        let upto = |nth: usize| u64::from(samples) * nth as u64 / self.of as u64;
-        let nth = self.nth.min(self.of - 1);
-        let share = (upto(nth + 1) - upto(nth)).max(1) as u32;
-        match self.nth < self.of {
-            true => share,
-            false => share.min(Self::TO_CONFIRM),
-        }
-    }
 }
 
 impl Effort {

@@ -14,6 +14,7 @@ use stalecore_model::{
     exit::ExitCode,
     glossary::{StaleState, Subject, Verdict},
     measured::{self, Measured, Series},
+    part::baseline_line,
     plan::{Case, Group},
     record::{Absent, BASELINE_BLOCKED, CaseRecord, GroupRecord, Record},
 };
@@ -21,7 +22,6 @@ use stalecore_model::{
 use super::{
     cases::Visit,
     effort::{Effort, Part},
-    rounds::baseline_line,
     run::{Conductor, Run},
 };
 use crate::{

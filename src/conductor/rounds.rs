@@ -7,8 +7,9 @@ use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use stalecore_model::{
     cpuset::CpuSet,
-    glossary::{LineState, StaleState},
+    glossary::StaleState,
     measured::{Measured, Series},
+    part::{baseline_line, in_order},
     plan::{Case, Group},
     rounds::{CONFIRMING_MS, OF_WHAT_IS_LEFT, ROUNDS, most_to_confirm},
 };
@@ -232,21 +233,4 @@ impl Run<'_> {
         }
         Ok(Some(found))
     }
-}
-
-/// What the parked cores of a baseline touch before.
-pub(super) fn baseline_line(group: &Group) -> LineState {
-    if group.line.needs_stale_core() {
-        group.line
-    } else {
-        LineState::DirtyHere
-    }
-}
-
-/// Which comes first in a round, the baseline (`true`) or the case: drawn, from a seed
-/// that is the same in each run.
-fn in_order(case: usize, nth: usize) -> [bool; 2] {
-    let seed = (case as u32) << 8 | nth as u32;
-    let parked = seed.wrapping_mul(0x9e37_79b1) >> 31 == 0;
-    [parked, !parked]
 }

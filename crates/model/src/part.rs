@@ -1,0 +1,77 @@
+//! The parts of a case that rounds take, and the order of baseline and case in each.
+
+use crate::{
+    glossary::LineState,
+    plan::Group,
+    rounds::{Class, ROUNDS},
+};
+
+/// The part of a case's samples that a round takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// Which, from 0.
+    pub nth: usize,
+    /// Of how many.
+    pub of: usize,
+    /// The one class that is wanted, if not all are.
+    pub only: Option<Class>,
+}
+
+impl Part {
+    /// All classes of this part.
+    pub const fn nth(nth: usize, of: usize) -> Self {
+        Self {
+            nth,
+            of,
+            only: None,
+        }
+    }
+
+    /// All of them at once.
+    pub const WHOLE: Self = Self::nth(0, 1);
+
+    /// The first round.
+    pub const FIRST: Self = Self::nth(0, ROUNDS);
+
+    /// At most so many samples in a round that confirms, of which there are many.
+    const TO_CONFIRM: u32 = 5;
+
+    /// Into how many parts the time for a class is split. A round that confirms has far
+    /// less time, and a sample that takes longer than that is its only one.
+    pub fn times(self) -> u32 {
+        let of = self.of as u32;
+        match self.nth < self.of {
+            true => of,
+            false => of * Self::TO_CONFIRM,
+        }
+    }
+
+    /// How many of `samples` this part takes, at least one. After the last part come
+    /// rounds that confirm.
+    pub fn share(self, samples: u32) -> u32 {
+        let upto = |nth: usize| u64::from(samples) * nth as u64 / self.of as u64;
+        let nth = self.nth.min(self.of - 1);
+        let share = (upto(nth + 1) - upto(nth)).max(1) as u32;
+        match self.nth < self.of {
+            true => share,
+            false => share.min(Self::TO_CONFIRM),
+        }
+    }
+}
+
+/// What the parked cores of a baseline touch before.
+pub fn baseline_line(group: &Group) -> LineState {
+    if group.line.needs_stale_core() {
+        group.line
+    } else {
+        LineState::DirtyHere
+    }
+}
+
+/// Which comes first in a round, the baseline (`true`) or the case: drawn, from a seed
+/// that is the same in each run.
+pub fn in_order(case: usize, nth: usize) -> [bool; 2] {
+    let seed = (case as u32) << 8 | nth as u32;
+    let parked = seed.wrapping_mul(0x9e37_79b1) >> 31 == 0;
+    [parked, !parked]
+}
