@@ -43,7 +43,7 @@ SYSROOT = $(shell rustc --print sysroot)
 PLAIN_PATHS := dist/plain-paths.toml
 BUILD = $(CARGO) build --locked --release $(FLAGS)
 
-.PHONY: help run test host-test labgrid ktap linux linux-all linux-crashes guests bench-triage adding schema build dist grub qemu carry
+.PHONY: help run test live host-test labgrid ktap linux linux-all linux-crashes linux-live guests bench-triage adding schema build dist grub qemu carry
 .PHONY: cargo-install install uninstall stage deb release reproduce follow deps deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
@@ -56,10 +56,12 @@ help:
 	@echo 'make adding     carry out the steps of docs/adding.md on a copy'
 	@echo 'make schema     rewrite docs/run.schema.json from the types'
 	@echo "make linux      crash Debian's own kernels, and hand over from them by kexec (KERNELS=...)"
+	@echo 'make linux-live  stalecore live on them'
 	@echo 'make linux-crashes  the crashes alone'
 	@echo 'make linux-all  the same in every combination, for an hour or two'
 	@echo 'make bench-triage  the speed of triage on 1 GiB of log, against grep'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
+	@echo 'make live       leave the command for aarch64 Linux, static, in dist/aarch64-linux (stalecore live)'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
 	@echo 'make qemu       leave a QEMU with newer plugins in dist/ (run --check-coherence)'
@@ -78,9 +80,9 @@ run: deps-run build
 
 # Six tests at a time: most of them wait for something, or for room on the host
 # (tests/e2e/host.rs).
-test: deps-test venv dist grub qemu
+test: deps-test venv dist grub qemu live
 	RUST_TEST_THREADS=6 $(CARGO) test --locked --release $(HOST_CRATES)
-	$(CARGO) test --locked --release -p stalecore-routines --target $(LINUX_TARGET)
+	$(CARGO) test --locked --release -p stalecore-routines -p stalecore-live --target $(LINUX_TARGET)
 	$(PYTEST) docs/ci/labgrid/qemu.yaml docs/ci/labgrid tests/ci
 
 host-test: deps-build
@@ -108,6 +110,8 @@ linux-all: ALL := 1
 linux-all: LIMIT := 5h
 guests: deps-test venv build
 	@timeout --foreground 20m tools/linux $(TARGET_DIR)/linux $(KERNELS)
+linux-live: guests live
+	@$(ON_LINUX); $$pytest tests/linux/test_live.py
 linux-crashes: guests
 	@$(ON_LINUX); $$pytest tests/linux/test_crash.py
 linux linux-all: guests
@@ -134,6 +138,12 @@ build: deps-build
 	install $(TARGET_DIR)/release/libstalecore_coherence.so dist/libstalecore_coherence.so
 	install -m 644 $(TARGET_DIR)/$(IMAGE_TARGET)/image/stalecore-image dist/stalecore.elf
 	dist/stalecore flatten dist/stalecore.elf dist/stalecore.img
+
+# The command for aarch64 Linux, static: what measures such a machine with no reboot.
+live: deps-build
+	$(BUILD) -p stalecore-cli --target $(LINUX_TARGET)
+	mkdir -p dist/aarch64-linux
+	install $(TARGET_DIR)/$(LINUX_TARGET)/release/stalecore dist/aarch64-linux/stalecore
 
 # The loader carries the image inside; the disk image goes on a USB stick by dd.
 dist: deps-dist build

@@ -37,6 +37,7 @@ const TWICE: &[(&str, &str)] = &[
 
 const TARGETS: &[&str] = &[
     "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-musl",
     "aarch64-unknown-none",
     "aarch64-unknown-uefi",
 ];

@@ -18,6 +18,7 @@ mod input;
 mod install;
 mod kdump;
 mod listing;
+mod live;
 mod makers;
 mod mishaps;
 mod odd_machines;

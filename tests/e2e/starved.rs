@@ -50,7 +50,7 @@ fn a_core_that_is_not_run_is_starved_and_not_blocked() {
 }
 
 /// A plugin that stalls an `ic ivau`, from its source beside this.
-fn stalls(dir: &std::path::Path) -> std::path::PathBuf {
+pub fn stalls(dir: &std::path::Path, more: &[&str]) -> std::path::PathBuf {
     let source = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../tests/e2e/starved/stalls.rs"
@@ -59,6 +59,7 @@ fn stalls(dir: &std::path::Path) -> std::path::PathBuf {
     let status = Command::new("rustc")
         .args(["--edition", "2024", "--crate-type", "cdylib", "-O", "-o"])
         .args([plugin.as_os_str(), source.as_ref()])
+        .args(more)
         .status();
     assert!(status.unwrap().success());
     plugin
@@ -67,7 +68,7 @@ fn stalls(dir: &std::path::Path) -> std::path::PathBuf {
 #[test]
 fn an_instruction_that_the_emulator_holds_up_is_blocked_beside_a_busy_host_too() {
     let dir = tempfile::tempdir().unwrap();
-    let plugin = stalls(dir.path());
+    let plugin = stalls(dir.path(), &[]);
     let mut busy: Vec<_> = (0..2)
         .map(|_| {
             let mut yes = Command::new("yes");

@@ -9,6 +9,7 @@ mod flatten;
 mod junit;
 mod lacks;
 mod list;
+mod live;
 mod report;
 mod run;
 mod saved_log;
@@ -40,6 +41,7 @@ enum Command {
     Run(Box<run::Args>),
     Serial(serial::Args),
     Read(saved_log::Args),
+    Live(Box<live::Args>),
     /// Read a kernel's console log, say where its kdump path stopped
     Triage(triage::Args),
     /// Print operations, stale states, line states, presets, verdicts and exit codes
@@ -62,6 +64,7 @@ fn main() -> std::process::ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Serial(args) => serial::serial(&args),
         Command::Read(args) => saved_log::read(&args),
+        Command::Live(args) => live::run(*args),
         Command::Triage(args) => triage::run(&args),
         Command::List(args) => list::list(&args),
         Command::Report(args) => report::run(&args),

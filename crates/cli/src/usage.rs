@@ -124,7 +124,10 @@ mod tests {
             ("run --cpu-count 8", ["'--cpu-count'", "--cpus"]),
             ("run --stal spin", ["'--stal'", "(is --stale meant?)"]),
             ("tirage x.log", ["'tirage'", "(is triage meant?)"]),
-            ("rum", ["'rum'", "allowed: run, serial, read, triage, list"]),
+            (
+                "rum",
+                ["'rum'", "allowed: run, serial, read, live, triage, list"],
+            ),
             ("run --gic 4", ["'4'", "2, 3"]),
             ("run --el 0", ["'0'", "1, 2, 3"]),
             ("run --cpus many", ["'many'", "1 to 512"]),

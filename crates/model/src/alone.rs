@@ -30,7 +30,8 @@ pub fn alone(run: &Run, case: &CaseRecord) -> String {
         ("stale", case.state.to_string()),
         ("lines", case.line.to_string()),
     ];
-    if run.command.get(1).is_none_or(|word| word != "run") {
+    let ours = |word: &String| word == "run" || word == "live";
+    if !run.command.get(1).is_some_and(ours) {
         let words = chosen.map(|(key, value)| format!("{PREFIX}{key}={value}"));
         return words.join(" ");
     }

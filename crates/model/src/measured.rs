@@ -323,3 +323,96 @@ impl Judge {
         (record, fault)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        glossary::{LineState, StaleState, Subject},
+        options::DEFAULT_SLOWDOWN,
+        rounds::most_to_confirm,
+    };
+
+    const CASE: Case = Case {
+        number: 1,
+        subject: Subject::IcIvau,
+        state: StaleState::Spin,
+        line: LineState::DirtyHere,
+    };
+
+    const JUDGE: Judge = Judge {
+        resolution: 2,
+        threshold: DEFAULT_SLOWDOWN,
+        family: 1,
+    };
+
+    /// A round of which each sample took so long.
+    fn round(ticks: u64) -> Box<Measured> {
+        let mut measured = Box::new(Measured::default());
+        measured.issue.add_many(ticks / 2, 13);
+        measured.complete.add_many(ticks, 13);
+        measured.end_round();
+        measured.set_empty(10);
+        measured
+    }
+
+    fn series(base: u64, case: u64) -> Series<'static> {
+        let mut all = super::series(&[CASE], [round(case)].into(), [round(base)], None);
+        let mut series = all.next().unwrap();
+        for _ in 1..ROUNDS {
+            series.absorb(Some(round(base)), round(case), true);
+        }
+        series
+    }
+
+    #[test]
+    fn what_the_first_rounds_show_is_slowed_only_once_it_is_confirmed() {
+        let mut late = series(1000, 3000);
+        assert!(JUDGE.is_candidate(&late));
+        assert!(!JUDGE.is_candidate(&series(1000, 1100)));
+        assert_eq!(JUDGE.class([&late].into_iter()), Some(Class::Complete));
+        let (record, _) = JUDGE.record(series(1000, 3000), 16);
+        assert_eq!((record.verdict, record.batch), (Verdict::Completed, 16));
+        let mut rounds = 0;
+        while JUDGE.is_open(&late) {
+            late.absorb(Some(round(1000)), round(3000), false);
+            rounds += 1;
+        }
+        assert!(rounds <= most_to_confirm(JUDGE.family), "{rounds}");
+        let (record, fault) = JUDGE.record(late, 1);
+        assert_eq!(record.verdict, Verdict::Slowed);
+        assert!(fault.is_none());
+        // The histograms are of the first rounds alone.
+        assert_eq!(record.complete.count(), 13 * ROUNDS as u64);
+    }
+
+    #[test]
+    fn what_is_worse_than_late_comes_first() {
+        let verdict = |change: &dyn Fn(&mut Measured)| {
+            let mut series = series(1000, 3000);
+            change(&mut series.done);
+            let (record, fault) = JUDGE.record(series, 1);
+            (record.verdict, fault.is_some())
+        };
+        let taken = Some((3, [1, 2, 3], -14));
+        assert_eq!(verdict(&|d| d.fault = taken), (Verdict::Faulted, true));
+        let older = Some((3, 8, 7));
+        assert_eq!(
+            verdict(&|d| d.stale_code = older),
+            (Verdict::Incoherent, false)
+        );
+        assert_eq!(
+            verdict(&|d| d.unseen = Some(3)),
+            (Verdict::Inconclusive, false)
+        );
+        assert_eq!(
+            verdict(&|d| *d = Measured::lacking("no core".into())),
+            (Verdict::Skipped, false)
+        );
+        let mut doubted = series(1000, 1000);
+        doubted.doubt = Some("it left".into());
+        assert!(!doubted.is_clean());
+        let (record, _) = JUDGE.record(doubted, 1);
+        assert_eq!(record.verdict, Verdict::Inconclusive);
+    }
+}

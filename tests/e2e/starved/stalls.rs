@@ -23,16 +23,19 @@ unsafe extern "C" {
     );
     fn qemu_plugin_tb_n_insns(block: *const c_void) -> usize;
     fn qemu_plugin_tb_get_insn(block: *const c_void, nth: usize) -> *mut c_void;
+    #[cfg(not(user))]
     fn qemu_plugin_insn_data(instruction: *const c_void, into: *mut c_void, length: usize)
     -> usize;
+    #[cfg(user)]
+    fn qemu_plugin_insn_data(instruction: *const c_void) -> *const u32;
 }
 
-/// The version of QEMU's interface.
+/// The version of QEMU's interface; with `user` the first, of Debian's qemu-aarch64.
 #[unsafe(no_mangle)]
-pub static qemu_plugin_version: c_int = 4;
+pub static qemu_plugin_version: c_int = if cfg!(user) { 1 } else { 4 };
 
 /// Which of them, and for how many seconds.
-const NTH: u32 = 150;
+const NTH: u32 = if cfg!(user) { 100_000 } else { 150 };
 const SECONDS: u64 = 6;
 
 /// `ic ivau, x0`, and its register.
@@ -40,7 +43,7 @@ const IC_IVAU: u32 = 0xd50b_7520;
 const REGISTER: u32 = 0x1f;
 
 /// Instructions of a block with a timed one, at most: barriers behind it.
-const SHORT: usize = 3;
+const SHORT: usize = if cfg!(user) { 4 } else { 3 };
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -64,7 +67,10 @@ extern "C" fn translated(_id: u64, block: *mut c_void) {
     // call; there is room for the four bytes that are asked for.
     unsafe {
         let instruction = qemu_plugin_tb_get_insn(block, 0);
+        #[cfg(not(user))]
         qemu_plugin_insn_data(instruction, (&raw mut word).cast(), size_of::<u32>());
+        #[cfg(user)]
+        (&raw mut word).write(qemu_plugin_insn_data(instruction).read_unaligned());
         let short = qemu_plugin_tb_n_insns(block) <= SHORT;
         if short && word & !REGISTER == IC_IVAU {
             let data = std::ptr::null_mut();

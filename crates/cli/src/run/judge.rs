@@ -19,6 +19,8 @@ pub struct Ending {
     pub line: Option<u8>,
     /// The emulator's own status, if it ended by itself.
     pub status: Option<ExitStatus>,
+    /// What ended with that status.
+    pub program: &'static str,
     /// Should the image have handed its code to the emulator?
     pub semihosting: bool,
     /// The emulator's first words on standard error.
@@ -36,6 +38,7 @@ impl Ending {
             stop,
             line: None,
             status: None,
+            program: "QEMU",
             semihosting: false,
             complaint: None,
             unchecked: None,
@@ -290,8 +293,12 @@ fn how_it_ended(ending: &Ending) -> String {
         None if matches!(ending.stop, Stop::LogEnds) => "the log ends there".to_string(),
         None => "the machine was stopped".to_string(),
         Some(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => format!("QEMU ended with status {code}"),
-            (_, signal) => format!("QEMU was killed by signal {}", signal.unwrap_or(0)),
+            (Some(code), _) => format!("{} ended with status {code}", ending.program),
+            (_, signal) => format!(
+                "{} was killed by signal {}",
+                ending.program,
+                signal.unwrap_or(0)
+            ),
         },
     };
     if let Some(complaint) = &ending.complaint {

@@ -3,13 +3,13 @@
 //! a console.
 
 mod answer;
-mod args;
+pub mod args;
 mod boot;
 mod child;
 mod coherence;
 pub mod conclude;
 mod core_file;
-mod dry;
+pub mod dry;
 mod dwells;
 mod figures;
 mod findings;
@@ -26,7 +26,7 @@ pub mod progress;
 mod qemu;
 mod qmp;
 mod repeat;
-mod resume;
+pub mod resume;
 mod scratch;
 pub mod session;
 mod show;
@@ -52,7 +52,7 @@ use stalecore_model::{
     console::printable, cpuset::CpuSet, exit::ExitCode, plan::Plan, run::Run, shell, words,
 };
 
-pub use args::{Args, OutputArgs, seconds};
+pub use args::{Args, OutputArgs, PlanArgs, seconds};
 use coherence::Checker;
 use core_file::CoreFile;
 use judge::Ending;

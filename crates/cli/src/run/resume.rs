@@ -136,7 +136,11 @@ pub fn begin(dir: &Path, asked: Args) -> anyhow::Result<Resume> {
     Ok(Resume::On(Box::new(args), Box::new(Earlier { dir, run })))
 }
 
-fn matches(
+/// What words say to a command.
+///
+/// # Errors
+/// They say nothing to it.
+pub fn matches(
     command: &Command,
     words: impl Iterator<Item = OsString>,
 ) -> Result<ArgMatches, clap::Error> {
@@ -191,7 +195,7 @@ fn as_given(matches: &ArgMatches, arg: &Arg) -> String {
 }
 
 /// A host that was killed has saved no records, but its console log has what arrived.
-fn from_console(dir: &Path, run: &mut Run) {
+pub fn from_console(dir: &Path, run: &mut Run) {
     let path = dir.join(super::outdir::CONSOLE);
     let Ok(bytes) = whole_file::read(&path, LARGEST_CONSOLE) else {
         return;

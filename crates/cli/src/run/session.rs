@@ -86,6 +86,8 @@ pub struct Session {
     lines: Lines,
     reader: Reader,
     log: File,
+    /// Is what came to be on the disk before anything else does?
+    synced: bool,
     progress: Progress,
 }
 
@@ -112,8 +114,18 @@ impl Session {
             lines: Lines::default(),
             reader: Reader::default(),
             log,
+            synced: false,
             progress,
         }
+    }
+
+    /// From now on what comes is on the disk before more is read: this machine may go down.
+    #[cfg_attr(
+        not(all(target_arch = "aarch64", target_os = "linux")),
+        expect(dead_code, reason = "only `live` has a machine that may go down")
+    )]
+    pub const fn keep_on_disk(&mut self) {
+        self.synced = true;
     }
 
     /// From now on what is missing is asked for, by `say`.
@@ -135,7 +147,11 @@ impl Session {
         self.lines = lines;
         // The results do not depend on the log.
         if self.log_failed.is_none() {
-            self.log_failed = self.log.write_all(bytes).err();
+            let mut written = self.log.write_all(bytes);
+            if self.synced {
+                written = written.and_then(|()| self.log.sync_data());
+            }
+            self.log_failed = written.err();
         }
     }
 

@@ -95,15 +95,16 @@ pub struct Machine {
     pub version: String,
     /// The board's name from the device tree or ACPI.
     pub model: String,
-    /// Where that came from: `device-tree` or `acpi`.
+    /// Where that came from: `device-tree` or `acpi`; of a Linux `device-tree`, `dmi` or,
+    /// where that does not say, `linux`.
     pub source: String,
-    /// Exception level at which the image was entered, 1 to 3.
+    /// Exception level at which the image was entered, 1 to 3; 0 of threads under Linux.
     pub entry_el: u8,
     /// PSCI conduit: `hvc`, `smc`, or none.
     pub psci: Option<String>,
     /// PSCI version as the firmware states it, like `1.1`.
     pub psci_version: Option<String>,
-    /// `gicv2` or `gicv3`.
+    /// `gicv2` or `gicv3`, or Linux's own.
     pub gic: String,
     /// Redistributor regions (GICv3).
     pub gicr_regions: u32,
@@ -111,7 +112,7 @@ pub struct Machine {
     pub cpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// What writes the console: `pl011` or `16550`.
+    /// What writes the console: `pl011` or `16550`; of threads under Linux a pipe.
     pub console: String,
     /// The counter of the samples: `pmccntr` or `cntvct`.
     pub counter: String,
@@ -131,7 +132,7 @@ pub struct Machine {
 pub struct Cores {
     /// Which.
     pub cpus: CpuSet,
-    /// MPIDR_EL1 of each, in the order of `cpus`.
+    /// MPIDR_EL1 of each, in the order of `cpus`; none where EL0 does not see it.
     pub mpidr: Vec<Hex>,
     /// MIDR_EL1.
     pub midr: Hex,

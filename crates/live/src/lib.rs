@@ -1,0 +1,37 @@
+//! The harness in threads of a running aarch64 Linux: the same timed blocks, routines,
+//! rounds and records as the image's, at EL0, with no reboot.
+//!
+//! [`scope`] says what a thread cannot be or execute, [`start`] runs a plan in a process
+//! of its own, whose standard output is a console as the image writes it. What it can
+//! not show: interrupts masked, TLBI, anything at EL1.
+//!
+//! On any other system this crate is empty.
+
+#![cfg(all(target_arch = "aarch64", target_os = "linux"))]
+#![deny(unsafe_code)]
+
+mod start;
+mod conduct;
+mod rounds;
+mod blocks;
+mod watch;
+mod entered;
+mod threads;
+mod table;
+mod locks;
+mod far;
+mod initiator;
+mod routine;
+mod trapped;
+mod machine;
+mod buffers;
+mod flight;
+mod offline;
+mod mark;
+mod report;
+pub mod scope;
+mod os;
+
+pub use flight::Left;
+pub use machine::{allowed, is_user_mode};
+pub use start::{Config, Harness, start};
