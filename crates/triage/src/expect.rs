@@ -118,12 +118,20 @@ impl Tally {
         match expect {
             Expect::NoCrash => format!("expected no-crash: {} in the log", crashes(self.crashes)),
             _ if self.crashes == 0 => format!("expected {}: no crash in the log", expect.name()),
-            _ => format!(
-                "expected {}: {} of {} did not come that far",
-                expect.name(),
-                self.crashes - self.met[expect as usize],
-                crashes(self.crashes)
-            ),
+            _ => {
+                let missed = self.crashes - self.met[expect as usize];
+                let text = match (expect, missed) {
+                    // A list of CPUs may be what is wrong, or that the log ends first.
+                    (Expect::StoppedAll, 1) => "does not show that",
+                    (Expect::StoppedAll, _) => "do not show that",
+                    _ => "did not come that far",
+                };
+                format!(
+                    "expected {}: {missed} of {} {text}",
+                    expect.name(),
+                    crashes(self.crashes)
+                )
+            }
         }
     }
 

@@ -7,13 +7,14 @@ mod logs;
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 use super::{super::write_words, read};
-use crate::stuck_rows::ROWS;
+use crate::{expect::Expect, stuck_rows::ROWS};
 
 /// Where sentences are made.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     include_str!("../command.rs"),
     include_str!("../ending.rs"),
     include_str!("../era.rs"),
+    include_str!("../expect.rs"),
     include_str!("../findings.rs"),
     include_str!("../hung.rs"),
     include_str!("../lib.rs"),
@@ -101,6 +102,14 @@ fn sentences() -> String {
         let shown = &out[out.find(from).unwrap()..];
         let shown = shown.split(to).next().unwrap().trim_end();
         writeln!(text, "in full: {name}\n{shown}\n").unwrap();
+    }
+    for (name, log) in logs::expected() {
+        let tally = write_words(&stamped(&log)[..], std::io::sink()).unwrap();
+        let missed = Expect::ALL.map(|(_, expect)| match tally.meets(expect) {
+            true => format!("{} is met", expect.name()),
+            false => tally.missed(expect),
+        });
+        writeln!(text, "with an expectation: {name}\n{}\n", missed.join("\n")).unwrap();
     }
     text
 }

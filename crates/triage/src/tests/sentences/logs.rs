@@ -204,3 +204,20 @@ pub fn in_full() -> Vec<(&'static str, String, [&'static str; 2])> {
         ),
     ]
 }
+
+/// Logs that are held against what was expected.
+pub fn expected() -> Vec<(&'static str, String)> {
+    let stopped = boot("6.1.0", 4) + &sysrq("6.1.0") + STOP;
+    let saved = stopped.clone() + START + BYE + CAPTURE + "|kdump: saving vmcore complete\n";
+    vec![
+        ("no crash", String::new()),
+        ("one crash", stopped.clone()),
+        ("one crash of two", stopped.clone() + &saved),
+        ("two crashes", stopped.repeat(2)),
+        (
+            "two dumps that were saved",
+            // At another time: with the same it would be the old log, printed again.
+            saved.replace("sysrq: ", "pci 0000: probed\nsysrq: ") + &saved,
+        ),
+    ]
+}
