@@ -57,8 +57,11 @@ fn commands(text: &str) -> Vec<Shown> {
 fn masked(text: &str) -> Vec<String> {
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for noise in [
+        "; ? perhaps so: too noisy to say, so it is the interval that is told",
         "; ? perhaps so: too noisy to say",
         "; < earlier by as much",
+        ", the median over rounds, or where those show nothing the larger of the medians' ratios \
+         with the DSB and without",
         ", the median over rounds",
     ] {
         text = text.replace(noise, "");

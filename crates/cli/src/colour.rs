@@ -24,6 +24,7 @@ fn asked(terminal: bool, get: impl Fn(&str) -> Option<OsString>) -> bool {
 const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[33m";
 const GREEN: &str = "\x1b[32m";
+const GREY: &str = "\x1b[90m";
 const OFF: &str = "\x1b[0m";
 
 /// The text with its verdicts coloured: the first word by what it says, and,
@@ -39,6 +40,7 @@ pub fn coloured(text: &str) -> String {
             "blocked" | "faulted" | "incoherent" => Some(RED),
             "slowed" | "inconclusive" | "skipped" => Some(YELLOW),
             _ if word.starts_with('×') && word.ends_with('!') => Some(YELLOW),
+            _ if word.starts_with('×') && word.ends_with('?') => Some(GREY),
             _ => None,
         };
         match colour {

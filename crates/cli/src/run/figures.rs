@@ -60,6 +60,22 @@ pub fn slowdown(case: &CaseRecord, machine: Option<&Machine>) -> Option<Milli> {
     case.slowdown(resolution)
 }
 
+/// Between what it lies, some 95 % sure, where the record has the rounds.
+pub fn interval(case: &CaseRecord, machine: Option<&Machine>) -> Option<(Milli, Milli)> {
+    let resolution = machine.map_or(0, |machine| verdict::resolution(&machine.empty));
+    let rounds = case.rounds.as_ref()?;
+    rounds.slowdown(resolution).map(|(_, interval)| interval)
+}
+
+/// An interval of slow-downs: `×0.9–4.2`.
+pub fn between(low: Milli, high: Milli) -> String {
+    let (low, high) = (factor(low), factor(high));
+    match low == high {
+        true => low,
+        false => format!("{low}–{}", high.trim_start_matches('×')),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +100,7 @@ mod tests {
         ] {
             assert_eq!(factor(milli), text);
         }
+        assert_eq!(between(900, 4200), "×0.90–4.2");
+        assert_eq!(between(1000, 1001), "×1.0");
     }
 }

@@ -1,5 +1,6 @@
-//! The table: rows are operations, columns stale states, worst first; a cell is
-//! the median and the slow-down, or the verdict.
+//! The table: rows are operations, columns stale states, worst first by what is certain; a
+//! cell is the median and the slow-down, or the interval of that where it is too noisy to
+//! say, or the verdict.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -16,7 +17,7 @@ use super::figures;
 /// Between two columns.
 const GAP: usize = 2;
 
-/// How bad a case is; worse is greater.
+/// How bad a case certainly is; worse is greater.
 fn badness(case: &CaseRecord, machine: Option<&Machine>) -> (usize, Milli) {
     const FROM_BEST: [Verdict; 7] = [
         Verdict::Skipped,
@@ -28,10 +29,10 @@ fn badness(case: &CaseRecord, machine: Option<&Machine>) -> (usize, Milli) {
         Verdict::Blocked,
     ];
     let rank = FROM_BEST.iter().position(|v| *v == case.verdict);
-    (
-        rank.unwrap_or(0),
-        figures::slowdown(case, machine).unwrap_or(0),
-    )
+    let interval = figures::interval(case, machine);
+    let least = interval.map(|(low, _)| low);
+    let least = least.or_else(|| figures::slowdown(case, machine));
+    (rank.unwrap_or(0), least.unwrap_or(0))
 }
 
 /// The worst of some cases.
@@ -124,7 +125,7 @@ impl<'a> Grid<'a> {
         });
         let heading = match states {
             [state] => wrap(state.name()),
-            _ => [states.len().to_string(), "others".to_string()],
+            _ => ["worst of".to_string(), format!("{} others", states.len())],
         };
         Column::new(heading, cells.collect())
     }
@@ -146,8 +147,23 @@ impl<'a> Grid<'a> {
             return case.verdict.to_string();
         }
         let median = median.map_or("?".to_string(), figures::time);
-        let factor = factor.map_or("?".to_string(), figures::factor);
+        let factor = match (mark, figures::interval(case, self.machine)) {
+            ("?", Some((low, high))) => figures::between(low, high),
+            _ => factor.map_or("?".to_string(), |factor| self.factor(factor, mark == "!")),
+        };
         format!("{median} {factor}{mark}")
+    }
+
+    /// A slow-down; one that is marked is not shown as if it were the threshold.
+    fn factor(&self, factor: Milli, marked: bool) -> String {
+        let short = figures::factor(factor);
+        let threshold = self.run.plan.as_ref().map(|plan| plan.threshold);
+        match threshold {
+            Some(threshold) if marked && short == figures::factor(threshold) => {
+                format!("×{:.3}", f64::from(factor) / 1000.0)
+            }
+            _ => short,
+        }
     }
 }
 
@@ -247,15 +263,18 @@ fn footnote(run: &Run) -> String {
         text += &format!(" (! slowed: more than {}", figures::factor(plan.threshold));
         let any = |wanted| run.cases.iter().any(|case| run.found(case) == Some(wanted));
         if any(Found::Noisy) {
-            text += "; ? perhaps so: too noisy to say";
+            text += "; ? perhaps so: too noisy to say, so it is the interval that is told";
         }
         if any(Found::Earlier) {
             text += "; < earlier by as much";
         }
         text.push(')');
     }
-    if run.cases.iter().any(|case| case.rounds.is_some()) {
-        text += ", the median over rounds";
+    if !run.boots.is_empty() {
+        text += ", the median over boots";
+    } else if run.cases.iter().any(|case| case.rounds.is_some()) {
+        text += ", the median over rounds, or where those show nothing the larger of the \
+                 medians' ratios with the DSB and without";
     }
     if let Some(machine) = &run.machine
         && let Some(empty) = machine.empty.quantile(500)

@@ -128,3 +128,43 @@ fn text_is_folded_at_spaces() {
     assert_eq!(fold("aaaaaaaa b", 5), "aaaaaaaa\nb\n");
     assert_eq!(fold("  aa bb cc", 7), "  aa bb\n  cc\n");
 }
+
+/// What is too noisy to say is told by its interval, comes behind what is certain, and is
+/// no mark; and what is marked is above the threshold as it is shown.
+#[test]
+fn what_is_certain_comes_first_and_noise_is_an_interval() {
+    use stalecore_model::{
+        cpuset::CpuSet,
+        record::PlanRecord,
+        rounds::{Class, Rounds},
+    };
+    let states = [StaleState::Wfe, StaleState::Spin, StaleState::BranchSelf];
+    let mut run = run(&[Subject::IcIvau], &states, |_, state| match state {
+        StaleState::Spin => (Verdict::Slowed, 204),
+        _ => (Verdict::Completed, 140),
+    });
+    run.plan = Some(PlanRecord {
+        cases: 3,
+        initiators: CpuSet::one(0),
+        stale: CpuSet::one(1),
+        samples: 64,
+        deadline_ms: 1000,
+        threshold: 2000,
+        strict: false,
+        options: None,
+        under_test: None,
+    });
+    let mut rounds = Rounds::new(Class::Complete);
+    for late in [1000, 9000, 1200, 8000, 5000] {
+        rounds.push(Some(1000), late, (1, 1));
+    }
+    run.cases[0].rounds = Some(rounds);
+    let text = table(&run, 120, false);
+    let row = text.lines().find(|l| l.starts_with("ic-ivau")).unwrap();
+    let cells: Vec<_> = row.split_whitespace().collect();
+    assert_eq!(cells[2], "×2.040!", "{text}");
+    assert_eq!(cells[4], "×1.4", "{text}");
+    assert_eq!(cells[6], "×1.0–8.9?", "{text}");
+    let flat = text.replace('\n', " ");
+    assert!(flat.contains("it is the interval that is told"), "{text}");
+}
