@@ -182,7 +182,7 @@ impl Console {
                 }
                 Next::Resume(lost) => {
                     // Writing to a console cannot fail.
-                    let _ = write_resumed(self, lost);
+                    let _ = write_resumed(self, lost, LOST.load(Ordering::Relaxed));
                 }
             }
         }

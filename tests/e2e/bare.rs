@@ -32,14 +32,14 @@ fn done(command: &mut Command) {
 }
 
 /// What QEMU puts where.
-struct Bare {
+pub struct Bare {
     dir: TempDir,
     loads: Vec<(PathBuf, u64)>,
 }
 
 impl Bare {
     /// The image and a device tree, which is compiled.
-    fn new(image: u64, tree: (&str, u64)) -> Self {
+    pub fn new(image: u64, tree: (&str, u64)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let compiled = dir.path().join("tree.dtb");
         done(
@@ -52,7 +52,7 @@ impl Bare {
     }
 
     /// Assembles code, and puts it somewhere too.
-    fn code(&mut self, name: &str, at: u64) -> PathBuf {
+    pub fn code(&mut self, name: &str, at: u64) -> PathBuf {
         let flat = self.assemble(name, &[]);
         self.loads.push((flat.clone(), at));
         flat
@@ -74,6 +74,28 @@ impl Bare {
         flat
     }
 
+    /// Has QEMU put everything where it belongs.
+    pub fn load(&self, qemu: &mut Command) {
+        for (file, at) in &self.loads {
+            let file = file.display();
+            let loader = format!("loader,file={file},addr={at:#x},force-raw=on");
+            qemu.args(["-device", &loader]);
+        }
+    }
+
+    /// Sets a property of the device tree, of what kind and to what.
+    pub fn set(&self, node: &str, property: &str, kind: &str, values: &[&str]) {
+        let (tree, _) = &self.loads[1];
+        let mut fdtput = Command::new("fdtput");
+        done(
+            fdtput
+                .arg(kind)
+                .arg(tree)
+                .args([node, property])
+                .args(values),
+        );
+    }
+
     /// Runs the machine on the QEMU that is installed; its exit code, its console and
     /// the records on it.
     fn run(&self, machine: &[&str]) -> (i32, String, Run) {
@@ -92,11 +114,7 @@ impl Bare {
             .args(["-semihosting-config", "enable=on,target=native"])
             .args(["-serial", &format!("file:{}", log.display())])
             .args(machine);
-        for (file, at) in &self.loads {
-            let file = file.display();
-            let loader = format!("loader,file={file},addr={at:#x},force-raw=on");
-            qemu.args(["-device", &loader]);
-        }
+        self.load(&mut qemu);
         let guard = host::of(CPUS);
         let ended = Ended::of(&mut qemu);
         drop(guard);

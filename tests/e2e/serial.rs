@@ -2,7 +2,9 @@
 //! from QEMU as the board.
 
 mod asking;
+mod ports;
 mod server;
+mod teletype;
 
 use std::{
     fs,
@@ -16,6 +18,7 @@ use stalecore_model::run::Run;
 use tempfile::TempDir;
 
 use crate::{
+    bare::Bare,
     dist::built,
     fake::{Ended, stalecore},
     host::alone,
@@ -79,16 +82,22 @@ struct Qemu {
     child: Child,
     stdout: BufReader<ChildStdout>,
     _stderr: ChildStderr,
+    _files: Option<Bare>,
 }
 
 impl Qemu {
     fn start(serial: &str, bootargs: &str, more: &str) -> Self {
-        let mut child = Command::new("qemu-system-aarch64")
-            .args("-M virt,gic-version=3,virtualization=on -cpu cortex-a72 -smp 4".split(' '))
-            .args("-m 512 -nodefaults -no-reboot -display none -serial".split(' '))
+        let mut qemu = Command::new("qemu-system-aarch64");
+        qemu.args("-M virt,gic-version=3,virtualization=on -smp 4 -m 512 -serial".split(' '))
             .args([serial, "-append", bootargs, "-kernel"])
             .arg(built("stalecore.img"))
-            .args(more.split_whitespace())
+            .args(more.split_whitespace());
+        Self::of(qemu, None)
+    }
+
+    fn of(mut qemu: Command, files: Option<Bare>) -> Self {
+        let mut child = qemu
+            .args("-cpu cortex-a72 -nodefaults -no-reboot -display none".split(' '))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -97,6 +106,7 @@ impl Qemu {
         Self {
             stdout: BufReader::new(child.stdout.take().unwrap()),
             _stderr: child.stderr.take().unwrap(),
+            _files: files,
             child,
         }
     }

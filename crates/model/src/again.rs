@@ -43,10 +43,12 @@ impl Request {
     /// Nothing more is wanted.
     pub const DONE: Self = Self { first: 0, last: 0 };
 
-    /// The host's line, after an empty one, which ends whatever noise came before.
+    /// The host's line, after an empty one, which ends whatever noise came before. Both
+    /// bytes end each, as telnet has a line end (RFC 854); a server makes of them one or
+    /// the other, or leaves both.
     pub fn line(self) -> String {
         let Self { first, last } = self;
-        format!("\ragain {first} {last} {first} {last}\r")
+        format!("\r\nagain {first} {last} {first} {last}\r\n")
     }
 
     /// Reads what came between two line ends; `None` if it is no request, or a damaged
@@ -86,7 +88,7 @@ mod tests {
             let asked = Request { first, last };
             let line = asked.line();
             assert!(line.len() < LONGEST, "{line:?}");
-            let line = line.trim_matches('\r').as_bytes();
+            let line = line.trim().as_bytes();
             assert_eq!(Request::read(line), Some(asked));
             for at in 0..line.len() {
                 for bit in 0..8 {

@@ -4,7 +4,7 @@
 
 mod mending;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use mending::Mending;
 
@@ -19,6 +19,8 @@ use crate::{
 pub struct Reader {
     /// The seals of this boot: number and checksum.
     seen: BTreeMap<u32, u32>,
+    /// The checksums of its records without number.
+    unnumbered: BTreeSet<u32>,
     /// How missing records are asked for, if they can be.
     mending: Option<Mending>,
 }
@@ -56,9 +58,13 @@ impl Reader {
     /// - Another record with a number that was there already: the machine was reset.
     /// - A record without a seal after one with a seal, or where there must be one: its end
     ///   was lost, so nothing of it is believed.
+    /// - A note in no sequence, by which the console says what it has lost.
     /// - Anything after the end, if it begins another run: only the first run
     ///   is read.
     pub fn take(&mut self, run: &mut Run, record: Record, seal: Option<Seal>) -> bool {
+        if let Some(seal) = seal.filter(|seal| seal.number == Seal::UNNUMBERED) {
+            return self.take_unnumbered(run, record, seal);
+        }
         if let (Some(mending), Some(seal)) = (&mut self.mending, seal)
             && mending.was_missing(&self.seen, seal)
         {
@@ -82,6 +88,7 @@ impl Reader {
         }
         if seal.number < self.next() {
             self.seen.clear();
+            self.unnumbered.clear();
             if !matches!(record, Record::Machine(_)) {
                 run.begin_again();
             }
@@ -94,6 +101,22 @@ impl Reader {
             run.lose(next, seal.number - 1);
         }
         self.seen.insert(seal.number, seal.sum);
+        run.take(record)
+    }
+
+    /// No two of a boot are the same: one that comes again is said again.
+    fn take_unnumbered(&mut self, run: &mut Run, record: Record, seal: Seal) -> bool {
+        if run.followed_by > 0 || !self.unnumbered.insert(seal.sum) {
+            return false;
+        }
+        if !matches!(record, Record::Note(_)) {
+            run.garbled += 1;
+            return false;
+        }
+        let next = self.next();
+        if let Some(mending) = &mut self.mending {
+            mending.keep_unnumbered(next, &record);
+        }
         run.take(record)
     }
 
@@ -198,6 +221,42 @@ mod tests {
         // An older image has none, and is believed, but that is said.
         let run = read(&[(note("a"), None), (note("b"), None)]);
         assert_eq!((run.garbled, run.unchecked, run.notes.len()), (0, 2, 2));
+    }
+
+    #[test]
+    fn a_note_of_the_console_s_is_in_no_sequence() {
+        let run = read(&[
+            (note("a"), Some(1)),
+            (note("lost 5"), Some(0)),
+            // Said again.
+            (note("lost 5"), Some(0)),
+            (note("b"), Some(3)),
+            (note("lost 7, 12 in all"), Some(0)),
+            (end(), Some(4)),
+            (note("lost 1, 13 in all"), Some(0)),
+        ]);
+        assert_eq!((run.restarts, run.garbled, run.followed_by), (0, 0, 0));
+        assert_eq!(run.lost, [[2, 2]]);
+        let notes = ["a", "lost 5", "b", "lost 7, 12 in all", "lost 1, 13 in all"];
+        assert_eq!(run.notes, notes.map(String::from));
+        // Nothing else is without a number, and none is of the run behind this one.
+        let run = read(&[(note("a"), Some(1)), (end(), Some(0))]);
+        assert_eq!((run.garbled, run.end.is_some()), (1, false));
+        let run = read(&[
+            (note("a"), Some(1)),
+            (end(), Some(2)),
+            (note("another"), Some(1)),
+            (note("lost 5"), Some(0)),
+        ]);
+        assert_eq!((run.followed_by, run.notes.len()), (1, 1));
+        // The next boot may lose as much.
+        let run = read(&[
+            (note("lost 5"), Some(0)),
+            (note("a"), Some(1)),
+            (note("b"), Some(1)),
+            (note("lost 5"), Some(0)),
+        ]);
+        assert_eq!((run.restarts, run.notes.len()), (1, 4));
     }
 
     #[test]

@@ -2,7 +2,12 @@
 //! waited for, and whether a lock is held by a core that is gone. Time is a
 //! counter's ticks, passed in.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
+
+use crate::{
+    record::{Seal, Sealing},
+    words,
+};
 
 /// How long one byte may wait for room, in milliseconds: a hundred times what
 /// 9,600 baud needs. Each wait that is in vain costs as much, once.
@@ -15,18 +20,27 @@ pub const SILENT_MS: u64 = 1000;
 /// seconds.
 pub const HELD_MS: u64 = 20_000;
 
-/// Ends the line that was cut off, and says as a record that so many bytes were lost.
-/// Nothing is allocated: whoever prints may be a core that is about to end the run.
+/// Ends the line that was cut off, and says as a record that so many bytes were lost,
+/// and how many in all. Nothing is allocated: whoever prints may be a core that is about
+/// to end the run. Which number the next record has is not known here, so this one has
+/// none; but its checksum, and no two of a boot are the same.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_resumed(out: &mut dyn fmt::Write, lost: u64) -> fmt::Result {
-    let bytes = if lost == 1 { "byte" } else { "bytes" };
-    let were = if lost == 1 { "was" } else { "were" };
-    writeln!(
-        out,
-        "\n# {{\"note\":{{\"text\":\"the console had stopped: {lost} {bytes} of its output {were} lost\"}}}}"
-    )
+pub fn write_resumed(out: &mut dyn fmt::Write, lost: u64, in_all: u64) -> fmt::Result {
+    let bytes = words::with(lost as usize, "byte", "bytes");
+    let were = words::with(lost as usize, "was", "were");
+    out.write_str("\n# ")?;
+    let mut json = Sealing::new(out);
+    write!(
+        json,
+        "{{\"note\":{{\"text\":\"the console had stopped: {lost} {bytes} of its output {were} lost"
+    )?;
+    if in_all > lost {
+        write!(json, ", {in_all} in all")?;
+    }
+    json.write_str("\"}}")?;
+    json.end(Seal::UNNUMBERED)
 }
 
 /// What is to be done with a byte.
@@ -151,6 +165,7 @@ impl Takeover {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{console::Line, record::Record};
     use std::{string::String, vec::Vec};
 
     const HZ: u64 = 1_000_000;
@@ -228,14 +243,32 @@ mod tests {
 
     #[test]
     fn what_was_lost_is_a_record() {
-        let mut text = String::new();
-        write_resumed(&mut text, 4711).unwrap();
-        let line = text.strip_prefix("\n# ").unwrap().trim_end();
-        let record = crate::record::Record::from_json(line).unwrap();
-        let crate::record::Record::Note(note) = record else {
-            panic!("{line}")
-        };
-        assert!(note.text.contains("4711 bytes"));
+        for (lost, in_all, says) in [
+            (
+                1,
+                1,
+                "the console had stopped: 1 byte of its output was lost",
+            ),
+            (
+                4711,
+                4711,
+                "the console had stopped: 4711 bytes of its output were lost",
+            ),
+            (
+                2,
+                9,
+                "the console had stopped: 2 bytes of its output were lost, 9 in all",
+            ),
+        ] {
+            let mut text = String::new();
+            write_resumed(&mut text, lost, in_all).unwrap();
+            let line = text.strip_prefix('\n').unwrap().trim_end();
+            let Some(Line::Record(Record::Note(note), Some(seal))) = Line::read(line.as_bytes())
+            else {
+                panic!("{line}")
+            };
+            assert_eq!((&*note.text, seal.number), (says, Seal::UNNUMBERED));
+        }
     }
 
     #[test]

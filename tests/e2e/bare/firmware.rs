@@ -1,7 +1,7 @@
 //! Firmware of our own at EL3 (`firmware.S`): it leaves registers as a warm reset might,
 //! and answers in ways that PSCI allows.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use stalecore_model::{
     cpuset::CpuSet,
@@ -10,7 +10,7 @@ use stalecore_model::{
     run::Run,
 };
 
-use super::{Bare, done};
+use super::Bare;
 use crate::dist::built;
 
 /// What the firmware does; see there.
@@ -50,19 +50,13 @@ fn run(firmware: &Firmware, states: &str) -> Run {
 #[track_caller]
 fn ended(firmware: &Firmware, states: &str) -> (i32, String, Run) {
     let bare = Bare::new(0x4040_0000, ("firmware.dts", 0x4030_0000));
-    let (tree, _) = bare.loads.last().unwrap();
     let arguments = format!(
         "stalecore.semihosting=on stalecore.sweep=off stalecore.samples=8 \
          stalecore.ops=ic-ivau,tlbi-vaae1is stalecore.stale={states}"
     );
-    done(
-        Command::new("fdtput")
-            .args(["-ts".as_ref(), tree.as_os_str()])
-            .args(["/chosen", "bootargs", &arguments]),
-    );
+    bare.set("/chosen", "bootargs", "-ts", &[&arguments]);
     if firmware.held != 0 {
-        let kexec = ["/chosen", "linux,booted-from-kexec"];
-        done(Command::new("fdtput").arg(tree).args(kexec));
+        bare.set("/chosen", "linux,booted-from-kexec", "-tx", &[]);
     }
     let flash = bare.assemble(
         "firmware.S",

@@ -8,7 +8,10 @@ use std::{
 
 use stalecore_model::run::Run;
 
-use super::{BOOTARGS, Board, Qemu, ended};
+use super::{
+    BOOTARGS, Board, Qemu, ended, ports,
+    teletype::{self, Heard},
+};
 use crate::{fake::Ended, host::alone};
 
 /// What comes of a pass over the line.
@@ -27,27 +30,54 @@ fn lost(line: &str) -> bool {
     line.starts_with("# {") && (line.contains("{\"end\"") || number.is_some_and(|n| n % 3 == 1))
 }
 
+/// What stands between board and host speaks to the host as this.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Bytes,
+    Telnet { binary: bool },
+}
+
+/// Hands what the host asks on to the board, a request at a time: with a bit flipped in
+/// the first one and in every third.
+fn ask(host: &TcpStream, board: &mut TcpStream, speaks: Speaks) {
+    let (mut heard, mut request, mut nth) = (Heard::default(), Vec::new(), 0);
+    let mut bytes = [0; 256];
+    // Then the host hangs up.
+    while let Ok(n @ 1..) = { host }.read(&mut bytes) {
+        match speaks {
+            Speaks::Bytes => request.extend_from_slice(&bytes[..n]),
+            Speaks::Telnet { .. } => request.extend(heard.take(&bytes[..n])),
+        }
+        // A request is an empty line and its own.
+        if request.iter().filter(|byte| **byte == b'\n').count() < 2 {
+            continue;
+        }
+        if nth % 3 == 0 {
+            let middle = request.len() / 2;
+            request[middle] ^= 4;
+        }
+        nth += 1;
+        if board.write_all(&request).is_err() {
+            break;
+        }
+        request.clear();
+    }
+    if let Speaks::Telnet { binary } = speaks {
+        heard.check(binary);
+    }
+}
+
 /// Stands between the board and the host. To the host it loses each record of
 /// [`lost`] the first `times` that it comes, and damages every fourth offer; to the
-/// board it flips a bit in the first request and in every third.
-fn pass(board: TcpStream, host: TcpStream, times: usize) {
+/// board see [`ask`].
+fn pass(board: TcpStream, host: TcpStream, speaks: Speaks, times: usize) {
     let (mut to_host, mut to_board) = (host.try_clone().unwrap(), board.try_clone().unwrap());
-    let back = thread::spawn(move || {
-        let mut nth = 0;
-        let mut bytes = [0; 256];
-        // What is asked comes in one piece; then the host hangs up.
-        while let Ok(n @ 1..) = (&host).read(&mut bytes) {
-            let request = &mut bytes[..n];
-            if nth % 3 == 0 {
-                request[n / 2] ^= 4;
-            }
-            nth += 1;
-            if to_board.write_all(request).is_err() {
-                break;
-            }
-        }
-        nth
-    });
+    let back = thread::spawn(move || ask(&host, &mut to_board, speaks));
+    if let Speaks::Telnet { binary } = speaks {
+        to_host.write_all(&teletype::greeting(binary)).unwrap();
+        // A byte of its own that is the command's.
+        to_host.write_all(b"\xff\xff\r\n").unwrap();
+    }
     let mut came = std::collections::BTreeMap::<String, usize>::new();
     let mut offers = 0;
     for line in BufReader::new(board).split(b'\n') {
@@ -66,7 +96,12 @@ fn pass(board: TcpStream, host: TcpStream, times: usize) {
                 text = text.replace("again", "ag\u{1}in");
             }
         }
-        if to_host.write_all(format!("{text}\r\n").as_bytes()).is_err() {
+        let line = format!("{text}\r\n").into_bytes();
+        let line = match speaks {
+            Speaks::Bytes => line,
+            Speaks::Telnet { .. } => teletype::sent(&line),
+        };
+        if to_host.write_all(&line).is_err() {
             break;
         }
     }
@@ -75,26 +110,39 @@ fn pass(board: TcpStream, host: TcpStream, times: usize) {
     back.join().unwrap();
 }
 
+/// A board whose line is a connection to this address, with these boot arguments.
+type Machine = fn(&str, &str) -> Qemu;
+
+fn pl011(address: &str, bootargs: &str) -> Qemu {
+    Qemu::start(&format!("tcp:{address}"), bootargs, "")
+}
+
 fn read(bootargs: &str, flags: &str, times: usize) -> Passed {
+    read_by(pl011, Speaks::Bytes, bootargs, flags, times)
+}
+
+fn read_by(machine: Machine, speaks: Speaks, bootargs: &str, flags: &str, times: usize) -> Passed {
     let _alone = alone();
     let board = Board::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let serial = format!("tcp:{}", listener.local_addr().unwrap());
-    let child = board.read("tcp", flags);
+    let child = match speaks {
+        Speaks::Bytes => board.read("tcp", flags),
+        Speaks::Telnet { .. } => board.read("telnet", flags),
+    };
     let host = board.connection();
-    let _qemu = Qemu::start(&serial, bootargs, "");
+    let _qemu = machine(&listener.local_addr().unwrap().to_string(), bootargs);
     let line = listener.accept().unwrap().0;
-    let between = thread::spawn(move || pass(line, host, times));
+    let between = thread::spawn(move || pass(line, host, speaks, times));
     let ended = ended(child);
     between.join().unwrap();
     let run = board.saved();
     Passed { ended, run }
 }
 
-#[test]
-fn what_a_line_lost_both_ways_is_asked_for_and_comes() {
-    let asks = format!("{BOOTARGS} stalecore.ask=on");
-    let Passed { ended, run } = read(&asks, "--ask", 1);
+/// All came in the end, and the answer is of all.
+#[track_caller]
+fn whole(passed: &Passed) {
+    let Passed { ended, run } = passed;
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!((run.lost_records(), run.cases.len()), (0, 4), "{ended:?}");
     assert_eq!((run.restarts, run.followed_by), (0, 0), "{ended:?}");
@@ -110,6 +158,32 @@ fn what_a_line_lost_both_ways_is_asked_for_and_comes() {
             || ended.out.starts_with("Not blocked: all 4 cases"),
         "{ended:?}"
     );
+}
+
+#[test]
+fn what_a_line_lost_both_ways_is_asked_for_and_comes() {
+    let asks = format!("{BOOTARGS} stalecore.ask=on");
+    whole(&read(&asks, "--ask", 1));
+}
+
+#[test]
+fn a_16550_is_asked_too() {
+    let asks = format!("{BOOTARGS} stalecore.ask=on");
+    let passed = read_by(ports::at, Speaks::Bytes, &asks, "--ask", 1);
+    whole(&passed);
+    assert_eq!(passed.run.machine.unwrap().console, "16550");
+}
+
+#[test]
+fn what_is_asked_goes_through_telnet() {
+    let asks = format!("{BOOTARGS} stalecore.ask=on");
+    for binary in [false, true] {
+        let speaks = Speaks::Telnet { binary };
+        let passed = read_by(pl011, speaks, &asks, "--ask", 1);
+        whole(&passed);
+        // No command has become part of a line.
+        assert_eq!(passed.run.garbled, 0, "{:?}", passed.ended);
+    }
 }
 
 #[test]

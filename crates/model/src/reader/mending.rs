@@ -21,6 +21,8 @@ pub struct Mending {
     /// The run before the boot's first record.
     before: Run,
     records: BTreeMap<u32, Record>,
+    /// Those in no sequence, and the number that was next when each came.
+    unnumbered: Vec<(u32, Record)>,
     /// How often each request was made.
     tried: BTreeMap<Request, u32>,
     came: usize,
@@ -37,6 +39,11 @@ impl Mending {
             };
         }
         self.records.insert(number, record.clone());
+    }
+
+    /// The same of one in no sequence.
+    pub fn keep_unnumbered(&mut self, next: u32, record: &Record) {
+        self.unnumbered.push((next, record.clone()));
     }
 
     /// What to ask for next.
@@ -74,11 +81,18 @@ impl Mending {
         self.records.insert(number, record);
         let mut anew = self.before.clone();
         let mut next = 1;
+        let mut unnumbered = self.unnumbered.iter().peekable();
         for (number, record) in &self.records {
+            while let Some((_, record)) = unnumbered.next_if(|(before, _)| before <= number) {
+                anew.take(record.clone());
+            }
             if next < *number {
                 anew.lose(next, number - 1);
             }
             next = number + 1;
+            anew.take(record.clone());
+        }
+        for (_, record) in unnumbered {
             anew.take(record.clone());
         }
         // What is counted about the line itself.
@@ -170,6 +184,29 @@ mod tests {
             assert_eq!(came, lost.len());
             assert!(asked.len() <= 2, "{asked:?}");
         }
+    }
+
+    #[test]
+    fn what_the_console_said_of_itself_stays() {
+        let (mut reader, mut run) = (Reader::asking(), Run::default());
+        let text = String::from("lost 5");
+        let lost = Record::Note(Note { text });
+        let json = lost.to_json().unwrap();
+        let unnumbered = Seal::new(json.as_bytes(), Seal::UNNUMBERED);
+        for number in [1, 2, 5] {
+            let (record, seal) = record(number, 5);
+            reader.take(&mut run, record, seal);
+            if number == 2 {
+                assert!(reader.take(&mut run, lost.clone(), Some(unnumbered)));
+            }
+        }
+        let request = reader.request(&run);
+        assert_eq!([request.first, request.last], [3, 4]);
+        for number in [3, 4] {
+            let (record, seal) = record(number, 5);
+            reader.take(&mut run, record, seal);
+        }
+        assert_eq!(run.notes, ["1", "2", "lost 5", "3", "4"].map(String::from));
     }
 
     #[test]

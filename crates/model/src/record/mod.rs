@@ -19,7 +19,7 @@ pub use block::{
 };
 pub use kept::{Kept, KeptBlock, KeptCase};
 pub use maker::Maker;
-pub use seal::Seal;
+pub use seal::{Seal, Sealing};
 
 use crate::{
     cpuset::CpuSet,

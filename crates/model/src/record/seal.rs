@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use crc::{CRC_24_OPENPGP, Crc};
+use crc::{CRC_24_OPENPGP, Crc, Digest};
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_24_OPENPGP);
 
@@ -14,7 +14,7 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// The seal of one record: ` 12:Yk3Q` behind its JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seal {
-    /// The record's number in this boot, from 1.
+    /// The record's number in this boot, from 1; [`Seal::UNNUMBERED`] for none.
     pub number: u32,
     /// CRC-24 (OpenPGP) of the JSON and the number's digits.
     pub sum: u32,
@@ -43,10 +43,18 @@ impl Digits {
 }
 
 impl Seal {
+    /// Of what the console's driver writes between two records, whose numbers it does
+    /// not know: it has a place in no sequence.
+    pub const UNNUMBERED: u32 = 0;
+
     /// The seal of a record with this JSON.
     pub fn new(json: &[u8], number: u32) -> Self {
         let mut digest = CRC.digest();
         digest.update(json);
+        Self::of(digest, number)
+    }
+
+    fn of(mut digest: Digest<'static, u32>, number: u32) -> Self {
         digest.update(Digits::of(number).bytes());
         Self {
             number,
@@ -84,6 +92,36 @@ impl Seal {
 
     fn letters(self) -> [u8; 4] {
         [18, 12, 6, 0].map(|shift| DIGITS[(self.sum >> shift & 63) as usize])
+    }
+}
+
+/// Writes JSON through to `out` as it comes, for a seal of all of it: where nothing may
+/// be allocated.
+pub struct Sealing<'a> {
+    out: &'a mut dyn fmt::Write,
+    digest: Digest<'static, u32>,
+}
+
+impl<'a> Sealing<'a> {
+    /// Begins.
+    pub fn new(out: &'a mut dyn fmt::Write) -> Self {
+        let digest = CRC.digest();
+        Self { out, digest }
+    }
+
+    /// Writes the seal, and ends the line.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn end(self, number: u32) -> fmt::Result {
+        writeln!(self.out, "{}", Seal::of(self.digest, number))
+    }
+}
+
+impl fmt::Write for Sealing<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.digest.update(text.as_bytes());
+        self.out.write_str(text)
     }
 }
 
@@ -138,6 +176,17 @@ mod tests {
                 assert!(read.is_err(), "{at}: {flip:#x}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_sealed_as_it_is_written_has_the_same_seal() {
+        let mut line = String::new();
+        let mut sealing = Sealing::new(&mut line);
+        for piece in JSON.split_inclusive(':') {
+            fmt::Write::write_str(&mut sealing, piece).unwrap();
+        }
+        sealing.end(12).unwrap();
+        assert_eq!(line, sealed(12) + "\n");
     }
 
     #[test]
