@@ -131,17 +131,35 @@ impl Block {
 
     /// What made the operation return, as far as the ladder tells.
     pub fn release(&self) -> Release<'_> {
+        self.last().0
+    }
+
+    /// Where a rung has the credit: of how many operations that return by themselves, at
+    /// any time, one would return as soon after it and get it the credit.
+    pub fn one_in(&self) -> Option<u64> {
+        match self.last() {
+            (Release::By(_), stood_us, us) => Some(stood_us / us.max(1)),
+            _ => None,
+        }
+    }
+
+    /// What made it return, how long the mark had stood still before that was tried, and
+    /// how soon after it the mark moved, in microseconds.
+    fn last(&self) -> (Release<'_>, u64, u64) {
         let mut stood_us = self.waited_us();
         for rung in &self.ladder {
             if !rung.released {
                 stood_us = stood_us.saturating_add(rung.us);
-            } else if rung.rung != WAITED && rung.us <= self.moment(stood_us) {
-                return Release::By(&rung.rung);
-            } else {
-                return Release::Unknown(&rung.rung);
+                continue;
             }
+            let by = rung.rung != WAITED && rung.us <= self.moment(stood_us);
+            let release = match by {
+                true => Release::By(&rung.rung),
+                false => Release::Unknown(&rung.rung),
+            };
+            return (release, stood_us, rung.us);
         }
-        Release::None
+        (Release::None, stood_us, 0)
     }
 
     const fn waited_us(&self) -> u64 {
@@ -163,7 +181,7 @@ impl Block {
     /// The same in words that follow a name: `released by sev`.
     pub fn released(&self) -> Option<String> {
         match self.release() {
-            Release::By(rung) => Some(format!("released by: {rung}")),
+            Release::By(rung) => Some(format!("released by: {rung}{}", self.or_chance())),
             Release::Unknown(WAITED) => {
                 let us = self.ladder.iter().find(|r| r.released).map_or(0, |r| r.us);
                 let tenths = (self.waited_us() + us + 50_000) / 100_000;
@@ -180,6 +198,21 @@ impl Block {
         }
     }
 }
+
+impl Block {
+    /// Behind the rung that has the credit, where that is not plain: `, or by chance (1
+    /// in 11)`.
+    pub fn or_chance(&self) -> String {
+        match self.one_in() {
+            Some(one_in @ ..PLAIN) => format!(", or by chance (1 in {one_in})"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// A rung that gets the credit by chance less than once in so many times is told as
+/// what released the operation, without more.
+const PLAIN: u64 = 100;
 
 /// The rung that does nothing: what returns under it was let go by nobody.
 pub const WAITED: &str = "wait";

@@ -90,11 +90,22 @@ fn a_rung_has_the_credit_only_for_what_follows_at_once() {
         block.ladder = [rung(WAITED, 1_000_000, false), rung("el2", us, true)].into();
         assert_eq!(block.release(), found);
     }
+    // What returns by itself may do so just then: how often is said, unless seldom.
+    for (us, one_in, words) in [
+        (260_000, 11, "released by: el2, or by chance (1 in 11)"),
+        (30_000, 100, "released by: el2"),
+        (0, 3_000_000, "released by: el2"),
+    ] {
+        block.ladder = [rung(WAITED, 1_000_000, false), rung("el2", us, true)].into();
+        assert_eq!(block.one_in(), Some(one_in));
+        assert_eq!(block.released().as_deref(), Some(words));
+    }
     block.ladder = [rung(WAITED, 3_020_000, true)].into();
     let words = block.released().unwrap();
     assert_eq!(words, "returned by itself after 5.0 s");
     block.ladder = [rung(WAITED, 1_000_000, false)].into();
     assert_eq!((block.release(), block.released()), (Release::None, None));
+    assert_eq!(block.one_in(), None);
 }
 
 fn block(n: u32) -> Block {
