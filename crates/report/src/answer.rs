@@ -11,7 +11,7 @@ use stalecore_model::{
 
 use super::{
     differ,
-    text::{Said, grouped, mark, ratio, time},
+    text::{Said, counted, grouped, mark, ratio, time},
     view::{Key, View, count_verdicts, label, slowdown},
 };
 
@@ -40,10 +40,7 @@ pub fn section(view: &View<'_>) -> Markup {
                     }
                 }
                 (differ::table(view.runs))
-                @if let Some(run) = view.runs.iter().find(|r| r.emulated == Some(true)) { (caveat(run)) }
-                @for (nth, run) in view.runs.iter().enumerate().filter(|(_, r)| !r.makers().is_empty()) {
-                    p.caveat.made { b { (label(nth)) ": made by " (makers_named(&run.makers())) ". " } "No finding about the machine." }
-                }
+                (caveats(view.runs))
             }
             (slowest(view))
         }
@@ -77,6 +74,32 @@ fn rest(run: &Run) -> Markup {
     }
 }
 
+const EMULATED: &str = "An emulator does nothing, or something else, for cache maintenance: these figures prove the \
+                        harness and say nothing about silicon";
+const UNKNOWN: &str = "No record that tells was read.";
+
+/// The same of several runs, each by its name.
+fn caveats(runs: &[Run]) -> Markup {
+    let of = |emulated: Option<bool>| {
+        let those = runs.iter().enumerate();
+        let those = those.filter(|(_, run)| run.emulated == emulated);
+        words::list(&those.map(|(nth, _)| label(nth)).collect::<Vec<_>>())
+    };
+    let (emulated, unknown) = (of(Some(true)), of(None));
+    html! {
+        @for (nth, run) in runs.iter().enumerate().filter(|(_, r)| !r.makers().is_empty()) {
+            p.caveat.made { b { (label(nth)) ": made by " (makers_named(&run.makers())) ". " } "No finding about the machine." }
+        }
+        @if !emulated.is_empty() { p.caveat { b { (emulated) ": emulated. " } (EMULATED) "." } }
+        @if !unknown.is_empty() { p.caveat { b { (unknown) ": emulated or not is unknown. " } (UNKNOWN) } }
+        @for (nth, run) in runs.iter().enumerate() {
+            @if let Some(unread) = run.unread() {
+                p.caveat.unread { b { (label(nth)) ": not all of it was read. " } (lacks(run, &unread)) }
+            }
+        }
+    }
+}
+
 /// What figures from an emulator, and results that somebody made, are worth.
 fn caveat(run: &Run) -> Markup {
     let makers = run.makers();
@@ -90,13 +113,10 @@ fn caveat(run: &Run) -> Markup {
         }
         @match run.emulated {
             Some(true) => p.caveat {
-                b { "Emulated. " }
-                "An emulator does nothing, or something else, for cache maintenance: these figures prove the "
-                "harness and say nothing about silicon (" (Said(&run.host)) ")."
+                b { "Emulated. " } (EMULATED) " (" (Said(&run.host)) ")."
             },
             None => p.caveat {
-                b { "Emulated or not is unknown. " }
-                "The record that tells was lost on the way."
+                b { "Emulated or not is unknown. " } (UNKNOWN)
             },
             Some(false) => {},
         }
@@ -120,7 +140,15 @@ fn lacks(run: &Run, unread: &Unread) -> String {
         0 => "none".to_string(),
         n => grouped(n as u64),
     };
-    let were = words::with(unread.read, "was", "were");
+    // Of one case "none was", of several "none were".
+    let were = words::with(
+        match unread.read {
+            0 => unread.of.unwrap_or(0),
+            n => n,
+        },
+        "was",
+        "were",
+    );
     let mut text = match unread.of {
         Some(of) => {
             let cases = words::with(of, "case", "cases");
@@ -170,7 +198,7 @@ fn facts(run: &Run) -> Markup {
     html! {
         p.facts {
             @if let Some(machine) = &run.machine {
-                (Said(&machine.model)) ", " (machine.cpus) " cores · "
+                (Said(&machine.model)) ", " (counted(machine.cpus.into(), "core", "cores")) " · "
             }
             (Said(&run.host)) " · " (time(run.elapsed_ms as f64 * 1e6)) " · exit code " (run.exit)
             @if let Some(meaning) = exit_meaning(run.exit) { " (" (meaning) ")" }
@@ -197,7 +225,7 @@ fn row(nth: usize, run: &Run) -> Markup {
                 }
             }
             td {
-                @if let Some(machine) = &run.machine { (Said(&machine.model)) ", " (machine.cpus) " cores, " }
+                @if let Some(machine) = &run.machine { (Said(&machine.model)) ", " (counted(machine.cpus.into(), "core", "cores")) ", " }
                 (Said(&run.host))
             }
         }
@@ -219,7 +247,7 @@ fn slowest(view: &View<'_>) -> Markup {
     html! {
         @if !found.is_empty() {
             p.slowest {
-                "Latest against their own baselines: "
+                "Latest against " (words::with(found.len(), "its own baseline", "their own baselines")) ": "
                 @for (i, (milli, nth, case)) in found.iter().enumerate() {
                     @if i > 0 { ", " }
                     a href={ "#case-" (view.cases.get(&Key::of(case)).map_or(0, |e| e.id)) } {
@@ -289,6 +317,34 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("Emulated or not is unknown"));
+    }
+
+    #[test]
+    fn what_is_true_of_one_of_several_runs_names_it() {
+        let on_silicon = Run {
+            emulated: Some(false),
+            ..synthetic::run(&Shape::default())
+        };
+        let emulated = Run {
+            emulated: Some(true),
+            ..on_silicon.clone()
+        };
+        let lost = Run {
+            emulated: None,
+            lost: vec![[7, 7]],
+            ..on_silicon.clone()
+        };
+        let text = |runs: &[Run]| section(&View::new(runs)).into_string();
+        let all = text(&[on_silicon.clone(), emulated.clone(), lost, emulated]);
+        for part in [
+            "<b>B and D: emulated. ",
+            "<b>C: emulated or not is unknown. ",
+            "<b>C: not all of it was read. ",
+        ] {
+            assert!(all.contains(part), "{part}: {all}");
+        }
+        let none = text(&[on_silicon.clone(), on_silicon]);
+        assert!(!none.contains("caveat"), "{none}");
     }
 
     #[test]

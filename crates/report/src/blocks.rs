@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use stalecore_model::{
     record::{BisectRecord, Block, Fault, Release, Rung, WAITED},
     run::Run,
+    words,
 };
 
 use super::{
@@ -107,15 +108,18 @@ fn culprits(found: &BisectRecord) -> Markup {
         p.culprits {
             b { "Which cores it takes: " }
             @if found.culprits.is_empty() {
-                "no smaller set of " (found.stale) " was found"
+                "no smaller set of " (words::cpus(&found.stale)) " was found"
             } @else {
                 @for (i, set) in found.culprits.iter().take(ROWS).enumerate() {
                     @if i > 0 { " or " }
                     "CPU" @if set.len() > 1 { "s" } " " b { (set) }
                 }
-                ", of " (found.stale) " that were stale"
+                ", of " (words::cpus(&found.stale)) " that " (words::with(found.stale.len(), "was", "were")) " stale"
             }
-            "; the case was run " (counted(found.trials.into(), "more time", "more times"))
+            @match found.trials {
+                0 => "; the case was not run again",
+                n => { "; the case was run " (counted(n.into(), "more time", "more times")) }
+            }
             @if !found.complete { ", and there may be other sets" }
             @if let Some(why) = &found.why { " (" (Said(why)) ")" }
             "."
@@ -152,11 +156,11 @@ fn ladder(block: &Block) -> Markup {
     }
 }
 
-fn what_came(block: &Block, rung: &Rung) -> &'static str {
+fn what_came(block: &Block, rung: &Rung) -> String {
     match block.release() {
-        _ if !rung.released => "no effect",
-        Release::By(_) => "✓ released it",
-        _ => "returned meanwhile, cause not known",
+        _ if !rung.released => "no effect".into(),
+        Release::By(_) => format!("✓ released it{}", block.or_chance()),
+        _ => "returned meanwhile, cause not known".into(),
     }
 }
 
@@ -172,7 +176,7 @@ fn others(view: &View<'_>, nth: usize, run: &Run) -> Markup {
     html! {
         @if run.blocks.len() > FULL {
             details {
-                summary { (run.blocks.len() - FULL) " more blocks" }
+                summary { (counted((run.blocks.len() - FULL) as u64, "more block", "more blocks")) }
                 div.wide {
                     table {
                         thead { tr { th { "case" } th { "CPU" } th { "at" } th { "waited" } th { "released by" } } }
@@ -238,7 +242,7 @@ mod tests {
         let runs = [synthetic::run(&Shape::default())];
         let text = section(&View::new(&runs)).into_string();
         assert!(
-            text.contains("CPU <b>3</b> or CPUs <b>1,5</b>, of 1-6"),
+            text.contains("CPU <b>3</b> or CPUs <b>1,5</b>, of CPUs 1-6"),
             "{text}"
         );
     }
@@ -259,7 +263,7 @@ mod tests {
         let mut run = synthetic::run(&Shape::default());
         run.blocks = vec![run.blocks[0].clone(); 3000];
         let text = section(&View::new(&[run])).into_string();
-        assert!(text.contains("2960 more blocks"));
+        assert!(text.contains("2,960 more blocks"));
         assert!(text.len() < 700_000, "{}", text.len());
     }
 

@@ -135,7 +135,11 @@ fn finding(out: &mut String, view: &View<'_>, nth: usize, case: &CaseRecord) {
         rounds(out, &view.runs[nth], case);
     }
     if case.batch != 1 {
-        let _ = write!(out, "; a sample is {} operations", case.batch);
+        let _ = write!(
+            out,
+            "; a sample is {}",
+            counted(case.batch.into(), "operation", "operations")
+        );
     }
     if let Some(why) = &case.why {
         out.push_str(": ");
@@ -161,12 +165,12 @@ fn rounds(out: &mut String, run: &Run, case: &CaseRecord) {
     else {
         return;
     };
-    let count = rounds.case.len();
     let _ = write!(
         out,
-        " ({} to {} over {count} rounds)",
+        " ({} to {} over {})",
         ratio(low),
-        ratio(high)
+        ratio(high),
+        counted(rounds.case.len() as u64, "round", "rounds")
     );
     out.push_str(match run.found(case) {
         Some(Found::Noisy) if case.verdict == Verdict::Completed => ", too noisy to say",
@@ -187,8 +191,8 @@ fn percentiles(out: &mut String, case: &CaseRecord, clock: Clock) {
         return;
     }
     out.push_str(
-        "<table class=pc><tr><td><th>p50<th title=\"about, where few samples are spread wide\">p90<th title=\"about, where few \
-         samples are spread wide\">p99<th>max<th>samples",
+        "<table class=pc><tr title=\"p90, p99: about, where few samples are spread wide\"><td><th>p50<th>p90<th>p99\
+         <th>max<th>samples",
     );
     for (class, name, h) in rows.iter().filter(|(.., h)| h.count() > 0) {
         let _ = write!(out, "<tr class={class}><th>{name}");
@@ -238,15 +242,24 @@ fn initiators(out: &mut String, list: &[InitiatorRecord], clock: Clock) {
     ) else {
         return;
     };
-    let _ = write!(
-        out,
-        "<p class=ini>{}: medians from {} (CPU {}) to {} (CPU {})</p>",
-        counted(list.len() as u64, "initiator", "initiators"),
-        clock.show(fast.p50),
-        fast.cpu,
-        clock.show(slow.p50),
-        slow.cpu
-    );
+    if let [only] = list {
+        let _ = write!(
+            out,
+            "<p class=ini>1 initiator: median {} (CPU {})</p>",
+            clock.show(only.p50),
+            only.cpu
+        );
+    } else {
+        let _ = write!(
+            out,
+            "<p class=ini>{}: medians from {} (CPU {}) to {} (CPU {})</p>",
+            counted(list.len() as u64, "initiator", "initiators"),
+            clock.show(fast.p50),
+            fast.cpu,
+            clock.show(slow.p50),
+            slow.cpu
+        );
+    }
     let log = |ticks: u64| (ticks.max(1) as f64).log2();
     let top = list.iter().map(|i| log(i.p99)).fold(0.0, f64::max);
     let bottom = log(fast.p50);

@@ -12,7 +12,7 @@ use stalecore_model::{
 };
 
 use super::{
-    text::{three_digits, time},
+    text::{counted, three_digits, time},
     view::{Key, View, label},
 };
 
@@ -136,7 +136,7 @@ fn one(run: &Run, core: &Core) -> Markup {
           title={ "CPU " (core.cpu) ", " (word) ", " (core.name) ", affinity " (aff3) "." (aff2) "." (aff1) "." (aff0)
                   @if let Some(socket) = socket { ", socket " (socket) }
                   @if let Some(cluster) = cluster { ", cluster " (cluster) }
-                  @if held_up > 0 { ", held up in " (held_up) " block reports" } } {
+                  @if held_up > 0 { ", held up in " (counted(held_up as u64, "block report", "block reports")) } } {
             (mark) i { (core.cpu) }
         }
     }

@@ -2,7 +2,7 @@
 //! difference in their figures means nothing.
 
 use maud::{Markup, html};
-use stalecore_model::run::Run;
+use stalecore_model::{run::Run, words};
 
 use super::{text::Said, view::label};
 
@@ -30,12 +30,12 @@ const FACTS: [Fact; 14] = [
     ("image", |run| of(run.machine.as_ref().map(|m| &m.version))),
     ("command", |run| run.version.clone()),
     ("initiators", |run| {
-        of(run.plan.as_ref().map(|p| p.initiators))
+        of(run.plan.as_ref().map(|p| words::cpus(&p.initiators)))
     }),
     ("stale cores", |run| {
         of(run.plan.as_ref().map(|p| match p.stale.is_empty() {
             true => "none".to_string(),
-            false => p.stale.to_string(),
+            false => words::cpus(&p.stale),
         }))
     }),
     ("samples", |run| of(run.plan.as_ref().map(|p| p.samples))),

@@ -56,9 +56,9 @@ pub fn section(view: &View<'_>) -> Markup {
         section id="heat" {
             h2 { "Slow-down by operation and stale state" }
             p {
-                "A cell is one case. Its number says how many times later the operation was, at its "
-                "median or 90th percentile, than in its own baseline: the same case with every other "
-                "core parked."
+                "A cell is one case. Its number says how many times later the operation was than in its own "
+                "baseline, the same case with every other core parked: the median over rounds of both in turn, "
+                "or what it took after nobody had done anything, if that was later."
                 @if let (1, Some(line)) = (lines.len(), lines.first()) {
                     " All lines are " code { (line.name()) } " (" (line.about()) ")."
                 }

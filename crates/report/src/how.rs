@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 use stalecore_model::{
     run::{BAUD, Run},
-    shell,
+    shell, words,
 };
 
 use super::{
@@ -66,8 +66,9 @@ fn facts(run: &Run) -> Markup {
                 dt { "Plan" }
                 dd {
                     (counted(plan.cases.into(), "case", "cases")) " of "
-                    (counted(plan.samples.into(), "sample", "samples")) " · initiators " (plan.initiators) " · stale cores "
-                    @if plan.stale.is_empty() { "none" } @else { (plan.stale) }
+                    (counted(plan.samples.into(), "sample", "samples"))
+                    " · " (words::with(plan.initiators.len(), "initiator ", "initiators ")) (words::cpus(&plan.initiators))
+                    @if plan.stale.is_empty() { " · no stale core" } @else { " · stale " (words::cpus(&plan.stale)) }
                     " · deadline " (time(f64::from(plan.deadline_ms) * 1e6))
                     " · slowed beyond " (ratio(plan.threshold))
                     @if plan.strict { ", which counts against the exit code" }
@@ -78,7 +79,7 @@ fn facts(run: &Run) -> Markup {
                 (bytes(run.console_bytes)) ": "
                 (time(run.serial_seconds() * 1e9))
                 " on a serial line of " (grouped(u64::from(BAUD))) " baud"
-                @if run.garbled > 0 { " · " (counted(run.garbled, "line", "lines")) " looked like records and could not be read" }
+                @if run.garbled > 0 { " · " (counted(run.garbled, "line looked like a record", "lines looked like records")) " and could not be read" }
                 @if let Some(line) = &run.serial {
                     @if line.cuts > 0 { " · the line was lost " (counted(line.cuts, "time", "times")) }
                 }
@@ -132,7 +133,7 @@ mod tests {
             "stalecore run --stale-cpus 1-6 --out &#39;my run&#39;",
             "qemu-system-aarch64 -machine virt,gic-version=3",
             "92.1 KiB: 8.19 s on a serial line of 115,200 baud",
-            "initiators 0 · stale cores 1-6",
+            "initiator CPU 0 · stale CPUs 1-6",
             "<code>ic-ivau</code> +1",
         ] {
             let quotes = part.replace("&#39;", "'");

@@ -14,6 +14,8 @@ mod case;
 mod cores;
 mod crash;
 mod differ;
+#[cfg(test)]
+mod golden_tests;
 mod hazards;
 mod heat;
 mod how;

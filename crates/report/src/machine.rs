@@ -8,6 +8,7 @@ use stalecore_model::{
     registers::{self, Cache, Field, Holds},
     run::Run,
     topology::Topology,
+    words,
 };
 
 use super::{
@@ -113,10 +114,13 @@ fn groups(what: &str, groups: &[CpuSet]) -> Markup {
         @if !groups.is_empty() {
             dt { (what) }
             dd {
-                (groups.len()) ": CPUs "
-                @for (nth, cpus) in groups.iter().take(GROUPS).enumerate() {
-                    @if nth > 0 { " · " }
-                    (cpus)
+                (groups.len()) ": "
+                @if let [only] = groups { (words::cpus(only)) } @else {
+                    "CPUs "
+                    @for (nth, cpus) in groups.iter().take(GROUPS).enumerate() {
+                        @if nth > 0 { " · " }
+                        (cpus)
+                    }
                 }
                 @if groups.len() > GROUPS { " · …" }
             }
@@ -172,7 +176,7 @@ fn group(cores: &Cores) -> Markup {
     let ccsidr: Vec<u64> = cores.ccsidr.iter().map(|c| c.0).collect();
     html! {
         article.cores {
-            h3 { (registers::core_name(cores.midr.0)) small { " CPUs " (cores.cpus) } }
+            h3 { (registers::core_name(cores.midr.0)) small { " " (words::cpus(&cores.cpus)) } }
             div.columns {
                 div {
                     (register("CTR_EL0", cores.ctr, &registers::ctr(cores.ctr.0)))
@@ -195,7 +199,7 @@ fn group(cores: &Cores) -> Markup {
                         dt { "PMU" }
                         dd {
                             @match cores.pmu {
-                                Some(counters) => { (counters) " event counters" }
+                                Some(counters) => (counted(counters.into(), "event counter", "event counters")),
                                 None => "none",
                             }
                         }

@@ -31,8 +31,8 @@ pub fn section(view: &View<'_>) -> Markup {
             h2 { "Latency against the number of stale cores" }
             p {
                 "The median of each operation with its DSB (without one where it has none), from these "
-                "runs, by how many cores were stale. "
-                }
+                "runs, by how many cores were stale."
+            }
             p.keys {
                 span.key.b { "parked (the control)" }
                 span.key.s { "the state that grows most" }

@@ -85,9 +85,9 @@ pub fn section(view: &View<'_>) -> Markup {
         section id="sweep" {
             h2 { "Depth sweep" }
             p {
-                "Time to issue one operation, when 1 to 512 run back to back without a DSB. While they are "
-                "posted the line is flat; where it rises, one more has to wait for an answer. "
-                }
+                "Time to issue one operation, when up to " (deepest(view)) " run back to back without a DSB. While "
+                "they are posted the line is flat; where it rises, one more has to wait for an answer."
+            }
             p.keys {
                 span.key.b { "parked (the control)" }
                 span.key.s { "the state that waits longest" }
@@ -99,6 +99,13 @@ pub fn section(view: &View<'_>) -> Markup {
             }
         }
     }
+}
+
+/// The most operations that any sweep here had back to back.
+fn deepest(view: &View<'_>) -> u32 {
+    let cases = view.runs.iter().flat_map(|run| &run.cases);
+    let depths = cases.flat_map(|case| case.sweep.iter().take(DEPTHS));
+    depths.map(|depth| depth.depth).max().unwrap_or(0)
 }
 
 fn charts(run: &Run, clock: Clock) -> String {

@@ -32,7 +32,8 @@ impl Said<'_> {
             .collect();
         let rest = chars.count();
         if rest > 0 {
-            let _ = write!(text, "… ({rest} more characters)");
+            let more = counted(rest as u64, "more character", "more characters");
+            let _ = write!(text, "… ({more})");
         }
         text
     }
@@ -217,6 +218,6 @@ mod tests {
             .into_string();
         assert_eq!(said, "a\u{fffd}b\u{fffd}[31m&lt;script&gt; ");
         let long = "x".repeat(5000);
-        assert!(Said(&long).clean().ends_with("(3000 more characters)"));
+        assert!(Said(&long).clean().ends_with("(3,000 more characters)"));
     }
 }
