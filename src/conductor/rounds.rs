@@ -12,6 +12,7 @@ use stalecore_model::{
     part::{baseline_line, in_order},
     plan::{Case, Group},
     rounds::{CONFIRMING_MS, OF_WHAT_IS_LEFT, ROUNDS, most_to_confirm},
+    words,
 };
 
 use super::{
@@ -85,9 +86,13 @@ impl Run<'_> {
     pub(super) fn tell_unconfirmed(&self) {
         if self.unconfirmed > 0 {
             report::note(format!(
-                "{} cases beyond the threshold were left unconfirmed, as fresh rounds had taken \
-                 {} ms",
-                self.unconfirmed, self.confirming_ms
+                "{} left unconfirmed, as fresh rounds had taken {} ms",
+                words::count(
+                    self.unconfirmed,
+                    "case beyond the threshold was",
+                    "cases beyond the threshold were"
+                ),
+                self.confirming_ms
             ));
         }
     }

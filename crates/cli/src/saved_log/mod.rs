@@ -52,7 +52,10 @@ pub struct Args {
 /// # Errors
 /// The file cannot be read or holds no run, or the results cannot be saved.
 pub fn read(args: &Args) -> anyhow::Result<ExitCode> {
-    let name = args.file.display().to_string();
+    let name = match args.file.as_os_str() == "-" {
+        true => "standard input".into(),
+        false => args.file.display().to_string(),
+    };
     let bytes = bytes(&args.file).with_context(|| name.clone())?;
     let log = capture(&bytes);
     let count = log.runs.len();
@@ -69,7 +72,7 @@ pub fn read(args: &Args) -> anyhow::Result<ExitCode> {
     );
     let out = OutDir::open(args.output.out.as_deref())?;
     let run = Run {
-        machine_command: vec![name.clone()],
+        machine_command: vec![args.file.display().to_string()],
         host: format!("log {name}"),
         ..session::begun()
     };

@@ -10,6 +10,7 @@ use crate::{
         UartKind,
         gic::{FRAMES, is_ftc663},
     },
+    words,
 };
 
 const GICV3_DISTRIBUTOR: u64 = 0x1_0000;
@@ -72,11 +73,11 @@ fn cpus(
         None => Start::Pen,
     };
     let mut cpus: Vec<Cpu> = Vec::new();
-    let (mut disabled, mut online_capable, mut twice) = (0_u32, 0_u32, 0_u32);
+    let (mut disabled, mut online_capable, mut twice) = (0, 0, 0);
     for gicc in &description.madt.gicc {
         if !gicc.enabled {
             disabled += 1;
-            online_capable += u32::from(gicc.online_capable);
+            online_capable += usize::from(gicc.online_capable);
         } else if cpus.iter().any(|c| c.mpidr == gicc.mpidr) {
             twice += 1;
         } else if cpus.len() > MAX_CPUS {
@@ -91,13 +92,12 @@ fn cpus(
         }
     }
     if disabled > 0 {
-        notes.push(format!(
-            "MADT: {disabled} CPUs disabled, of which {online_capable} could be brought online; none is used"
-        ));
+        notes.push(told_disabled(disabled, online_capable));
     }
     if twice > 0 {
         notes.push(format!(
-            "MADT: {twice} CPUs repeat another's MPIDR, skipped"
+            "MADT: {} another's MPIDR, skipped",
+            words::count(twice, "CPU repeats", "CPUs repeat")
         ));
     }
     match cpus.len() {
@@ -147,6 +147,18 @@ fn gic(description: &Description, midr: u64, notes: &mut Vec<String>) -> Result<
     }
 }
 
+/// What is said of CPUs that are not enabled, some of which could be brought online.
+fn told_disabled(disabled: usize, online_capable: usize) -> String {
+    let cpus = words::count(disabled, "CPU", "CPUs");
+    let could = match (disabled, online_capable) {
+        (_, 0) => "which nothing brings online".into(),
+        (1, _) => "which could be brought online, and is not".into(),
+        (n, capable) if n == capable => "which could be brought online, and are not".into(),
+        (_, capable) => format!("of which {capable} could be brought online, and none is"),
+    };
+    format!("MADT: {cpus} disabled, {could}")
+}
+
 /// The GICR structures' ranges, or where there are none, what the enabled GICC
 /// structures name: the start of one redistributor each, with nothing known about its
 /// neighbours.
@@ -193,5 +205,35 @@ fn watchdog(watchdog: &Watchdog) -> platform::Watchdog {
     platform::Watchdog {
         refresh: frame(watchdog.refresh),
         control: frame(watchdog.control),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disabled_cpus_are_told_in_words() {
+        for (disabled, capable, says) in [
+            (1, 0, "1 CPU disabled, which nothing brings online"),
+            (
+                1,
+                1,
+                "1 CPU disabled, which could be brought online, and is not",
+            ),
+            (2, 0, "2 CPUs disabled, which nothing brings online"),
+            (
+                2,
+                2,
+                "2 CPUs disabled, which could be brought online, and are not",
+            ),
+            (
+                3,
+                1,
+                "3 CPUs disabled, of which 1 could be brought online, and none is",
+            ),
+        ] {
+            assert_eq!(told_disabled(disabled, capable), format!("MADT: {says}"));
+        }
     }
 }

@@ -128,11 +128,11 @@ fn only_enabled_cpus_count_each_once() {
     assert_eq!(p.cpus, [Cpu::new(0x8_0000, Start::Pen)]);
     assert_eq!(p.psci, None, "no FADT, so no way to call PSCI");
     assert!(p.notes.contains(
-        &"MADT: 2 CPUs disabled, of which 1 could be brought online; none is used".into()
+        &"MADT: 2 CPUs disabled, of which 1 could be brought online, and none is".into()
     ));
     assert!(
         p.notes
-            .contains(&"MADT: 1 CPUs repeat another's MPIDR, skipped".into())
+            .contains(&"MADT: 1 CPU repeats another's MPIDR, skipped".into())
     );
 }
 
