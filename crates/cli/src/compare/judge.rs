@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use stalecore_model::{
+    exit::ExitCode,
     glossary::{LineState, StaleState, Subject, Verdict},
     record::CaseRecord,
     rounds::Class,
@@ -39,6 +40,30 @@ pub struct Comparison {
     pub only_new: usize,
     /// How many cases both sides have, and not every run.
     pub not_in_all: usize,
+    /// Were results of any run lost on the way?
+    pub lacking: bool,
+}
+
+impl Comparison {
+    /// How many of the common cases could be compared.
+    pub fn compared(&self) -> usize {
+        let decided = |case: &&Compared| case.change != Change::Undecided;
+        self.cases.iter().filter(decided).count()
+    }
+
+    /// The exit code: that nothing got worse is said only of what was compared, and where
+    /// nothing was lost.
+    pub fn code(&self) -> ExitCode {
+        if self.cases.iter().any(|case| case.change.fails()) {
+            ExitCode::Slowed
+        } else if self.lacking {
+            ExitCode::Harness
+        } else if self.compared() == 0 {
+            ExitCode::Inconclusive
+        } else {
+            ExitCode::Expected
+        }
+    }
 }
 
 /// One case on both sides.
@@ -164,6 +189,10 @@ pub fn compare(base: &[Run], new: &[Run], threshold: f64, relative: bool) -> Res
         only_base: any_old.len() - both,
         only_new: any_now.len() - both,
         not_in_all: both - cases.len(),
+        lacking: base
+            .iter()
+            .chain(new)
+            .any(|run| run.unread().is_some_and(|u| u.results)),
         cases,
     })
 }

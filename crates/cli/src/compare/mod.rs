@@ -31,7 +31,8 @@ use crate::{stderr, stdout, store};
 /// percentile is later by the threshold or more, outside of what each side shows by itself
 /// and significantly so among all tests of the comparison (Holm, 5 %), or if it faulted,
 /// blocked or was incoherent and was not before. Exit codes: 0 nothing got worse, 1
-/// something did, 2 the runs cannot be read or compared.
+/// something did, 2 the runs cannot be read or compared, or results of one were lost and
+/// nothing else got worse, 6 no case could be compared.
 #[derive(clap::Args)]
 pub struct Args {
     /// The run to compare with, its directory or run.json, and the run in question; with --,
@@ -93,11 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (base, new) = (read(base)?, read(new)?);
     let found = judge::compare(&base, &new, args.threshold, args.relative)?;
     let warnings = warnings::warnings(&base, &new);
-    let code = if found.cases.iter().any(|c| c.change.fails()) {
-        ExitCode::Slowed
-    } else {
-        ExitCode::Expected
-    };
+    let code = found.code();
     if args.json {
         let mut value = serde_json::to_value(&found)?;
         value["schema"] = json!(2);

@@ -131,11 +131,10 @@ pub fn summary(found: &Comparison) -> String {
         .map(|c| c.op)
         .collect();
     let names: Vec<_> = failed.iter().map(|op| op.name()).collect();
-    if names.is_empty() {
-        let _ = writeln!(out, "Nothing got worse beyond {} times.", found.threshold);
-    } else {
-        out.push_str(&wrap(&format!("Got worse: {}.", names.join(", "))));
-    }
+    out.push_str(&wrap(&match names.is_empty() {
+        true => nothing_worse(found),
+        false => format!("Got worse: {}.", names.join(", ")),
+    }));
     if base.max(new) == 1 {
         out.push_str(&wrap(ONE_A_SIDE));
     }
@@ -143,6 +142,22 @@ pub fn summary(found: &Comparison) -> String {
         out.push_str(&wrap(EMULATED));
     }
     out
+}
+
+/// Says so only of what was compared.
+fn nothing_worse(found: &Comparison) -> String {
+    let compared = found.compared();
+    let all = compared == found.cases.len() && found.only_base + found.not_in_all == 0;
+    let nothing = match (compared, all) {
+        (0, _) => return "No answer: no case could be compared.".into(),
+        (_, true) => "Nothing got worse",
+        (_, false) => "Of what could be compared nothing got worse",
+    };
+    let text = format!("{nothing} beyond {} times.", found.threshold);
+    match found.lacking {
+        true => format!("No answer, as not all results were read. {text}"),
+        false => text,
+    }
 }
 
 /// Breaks a sentence into lines of at most 80 columns.
@@ -223,6 +238,59 @@ mod tests {
             "{text}"
         );
         assert!(table(&found, false).contains("  spin, dirty-here "));
+    }
+
+    /// That nothing got worse is said of what was compared, and where nothing was lost.
+    #[test]
+    fn nothing_got_worse_is_said_of_what_was_compared() {
+        use stalecore_model::exit::ExitCode::{Expected, Harness, Inconclusive, Slowed};
+        let (base, new) = pair(3);
+        let found = |changes: [Change; 3], only_base, lacking| {
+            let runs = [[base.clone()], [new.clone()]];
+            let mut found = compare(&runs[0], &runs[1], 1.25, false).unwrap();
+            for (case, change) in found.cases.iter_mut().zip(changes) {
+                case.change = change;
+            }
+            Comparison {
+                only_base,
+                lacking,
+                ..found
+            }
+        };
+        use Change::{Same, Undecided, Worse};
+        for (found, code, says) in [
+            (
+                found([Same; 3], 0, false),
+                Expected,
+                "Nothing got worse beyond 1.25 times.",
+            ),
+            (
+                found([Same, Same, Undecided], 0, false),
+                Expected,
+                "Of what could be compared nothing got worse beyond 1.25 times.",
+            ),
+            (
+                found([Same; 3], 1, false),
+                Expected,
+                "Of what could be compared nothing got worse beyond 1.25 times.",
+            ),
+            (
+                found([Undecided; 3], 0, false),
+                Inconclusive,
+                "No answer: no case could be compared.",
+            ),
+            (
+                found([Same; 3], 0, true),
+                Harness,
+                "No answer, as not all results were read. Nothing got worse beyond 1.25 times.",
+            ),
+            (found([Worse, Same, Same], 0, true), Slowed, "Got worse: "),
+        ] {
+            assert_eq!(found.code(), code, "{says}");
+            let summary = summary(&found);
+            let summary = summary.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(summary.contains(says), "{says}: {summary}");
+        }
     }
 
     #[test]
