@@ -175,4 +175,8 @@ fn a_package_of_nothing_is_refused() {
     let ended = Ended::of(Command::new(&deb).arg(dir.path()));
     assert_eq!(ended.code, 2);
     ended.one_line(&["usage: tools/deb"]);
+    // Nor is there one to try.
+    let ended = Ended::of(Command::new(deb.with_file_name("deb-try")).arg(dir.path()));
+    assert_eq!(ended.code, 2);
+    ended.one_line(&["usage: tools/deb-try PACKAGE.deb"]);
 }
