@@ -44,7 +44,7 @@ PLAIN_PATHS := dist/plain-paths.toml
 BUILD = $(CARGO) build --locked --release $(FLAGS)
 
 .PHONY: help run test live host-test labgrid ktap linux linux-all linux-crashes linux-live guests bench-triage adding schema build dist grub qemu carry
-.PHONY: cargo-install install uninstall stage deb release reproduce follow deps deps-run deps-test venv clean
+.PHONY: cargo-install install uninstall stage deb release reproduce follow deps deps-live deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -140,7 +140,7 @@ build: deps-build
 	dist/stalecore flatten dist/stalecore.elf dist/stalecore.img
 
 # The command for aarch64 Linux, static: what measures such a machine with no reboot.
-live: deps-build
+live: deps-live
 	$(BUILD) -p stalecore-cli --target $(LINUX_TARGET)
 	mkdir -p dist/aarch64-linux
 	install $(TARGET_DIR)/$(LINUX_TARGET)/release/stalecore dist/aarch64-linux/stalecore
@@ -243,6 +243,8 @@ deps-build:
 	@tools/deps build
 deps-dist:
 	@tools/deps build dist
+deps-live:
+	@tools/deps build live
 deps-run:
 	@tools/deps build run
 deps-test:

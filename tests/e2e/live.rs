@@ -242,6 +242,20 @@ fn a_run_that_was_killed_is_gone_on_with_behind_what_was_in_flight() {
 }
 
 #[test]
+fn what_ctrl_c_has_ended_was_not_at_fault() {
+    let (dir, _shares) = place();
+    let plan = "--ops none,selftest-slow --stale parked --samples 20000 --sweep off";
+    let mut child = started(dir.path(), plan);
+    let asked = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(asked.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+    assert!(!dir.path().join("out/in-flight").exists());
+    assert!(saved(dir.path()).end.is_none());
+}
+
+#[test]
 fn what_was_preempted_is_dropped_and_counted() {
     let (dir, _shares) = place();
     let mut command = Command::new("taskset");

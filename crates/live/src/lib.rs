@@ -32,6 +32,6 @@ mod report;
 pub mod scope;
 mod os;
 
-pub use flight::Left;
+pub use flight::{Flight, Left};
 pub use machine::{allowed, is_user_mode};
 pub use start::{Config, Harness, start};

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, anyhow, ensure};
 use clap::{CommandFactory, FromArgMatches};
-use stalecore_live::{Config, Left, allowed, scope, start};
+use stalecore_live::{Config, Flight, Left, allowed, scope, start};
 use stalecore_model::{
     cpuset::CpuSet,
     errata,
@@ -181,7 +181,12 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
         Stop::Closed | Stop::LastLine => harness.wait(LAST_BREATH)?,
         _ => None,
     };
-    if !harness.end(LAST_BREATH) {
+    if harness.end(LAST_BREATH) {
+        // Somebody wanted that; nothing was at fault, and what was in flight may run again.
+        if matches!(stop, Stop::Interrupted) {
+            Flight::end(out.path())?;
+        }
+    } else {
         session.run.notes.push(
             "host: the harness could not be ended: a CPU is in an instruction that does not return, \
              or one does not come back online; the machine has to be reset"
