@@ -6,6 +6,8 @@ use stalecore_model::{
 };
 use stalecore_routines::{kernel, probe};
 
+use crate::table;
+
 /// Why a thread cannot be in a stale state, if it cannot.
 pub fn why_not_state(state: StaleState, may_offline: bool) -> Option<&'static str> {
     use StaleState as S;
@@ -19,24 +21,10 @@ pub fn why_not_state(state: StaleState, may_offline: bool) -> Option<&'static st
         }
         S::CrashStopped => Some("a thread cannot mask interrupts: only the image can"),
         S::NeverStarted => Some("Linux has started every CPU"),
+        S::Parked | S::CpuOff => None,
         // What has a row in the table of threads.
-        S::Parked
-        | S::Wfe
-        | S::Spin
-        | S::BranchSelf
-        | S::DmbLoop
-        | S::LdxrStxr
-        | S::TicketLock
-        | S::Qspinlock
-        | S::LockHolder
-        | S::StoreStorm
-        | S::StoreStormPages
-        | S::PrfmStorm
-        | S::LoadStorm
-        | S::IfetchStorm
-        | S::DcStorm
-        | S::IcStorm
-        | S::CpuOff => None,
+        _ if !table::of(state).sleeps() => None,
+        _ => Some("no thread can be in it: the image stages it"),
     }
 }
 
