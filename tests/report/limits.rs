@@ -62,7 +62,7 @@ fn a_run_compared_with_itself_is_0() {
     let shape = Shape::default();
     let (code, text) = compare(&[], &shape, &shape);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("Nothing got worse"), "{text}");
+    assert!(text.contains("nothing got worse"), "{text}");
 }
 
 #[test]

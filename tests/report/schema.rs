@@ -11,7 +11,7 @@ use stalecore_model::{
     kdump::{KdumpRecord, Step},
     record::{Absent, Dwell, Hex, Maker, Resume, SCHEMA, Starved},
     rounds::{Class, Rounds},
-    run::{Run, SerialLine},
+    run::{Boot, Run, SerialLine},
     topology::Topology,
 };
 
@@ -66,6 +66,12 @@ fn full() -> Value {
         boots: 2,
         finished: 17,
         unfinished: Some(18),
+    });
+    run.boots.push(Boot {
+        exit: 1,
+        answer: "answer".into(),
+        elapsed_ms: 1000,
+        slowed: vec![1],
     });
     run.restarts = 1;
     run.image = "9:995dc9bbdf1939fa".into();

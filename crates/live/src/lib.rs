@@ -1,8 +1,8 @@
 //! The harness in threads of a running aarch64 Linux: the same timed blocks, routines,
 //! rounds and records as the image's, at EL0, with no reboot.
 //!
-//! [`scope`] says what a thread cannot be or execute, [`start`] runs a plan in a process
-//! of its own, whose standard output is a console as the image writes it. What it can
+//! `scope` says what a thread cannot be or execute, `start` runs a plan in a process of
+//! its own, whose standard output is a console as the image writes it. What it can
 //! not show: interrupts masked, TLBI, anything at EL1.
 //!
 //! On any other system this crate is empty.

@@ -191,7 +191,7 @@ fn percentiles(out: &mut String, case: &CaseRecord, clock: Clock) {
         return;
     }
     out.push_str(
-        "<table class=pc><tr title=\"p90, p99: about, where few samples are spread wide\"><td><th>p50<th>p90<th>p99\
+        "<table class=pc><tr title=\"p90, p99: approximate for few samples\"><td><th>p50<th>p90<th>p99\
          <th>max<th>samples",
     );
     for (class, name, h) in rows.iter().filter(|(.., h)| h.count() > 0) {
