@@ -2,7 +2,7 @@
 //! timed blocks: what a bare image and a Linux command execute alike.
 //!
 //! [`kernel`] has the routines, [`run`] calls them over an [`area`], [`probe`]
-//! times one operation, [`instructions`] are what a caller needs around them.
+//! times one operation, [`mod@instructions`] are what a caller needs around them.
 //!
 //! A bare image runs at EL1 or above. What EL0 may not execute (`ic ialluis`,
 //! `ic iallu`, `tlbi`, masking) is left out where there is an operating system:
