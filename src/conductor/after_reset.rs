@@ -32,7 +32,7 @@ impl Run<'_> {
             return;
         };
         for (number, (verdict, why)) in &left.finished {
-            self.count(*number, *verdict, why.clone());
+            self.outcomes.add(*number, *verdict, why.clone());
         }
         for search in &left.bisected {
             self.suspect(&search.culprits);
@@ -40,7 +40,7 @@ impl Run<'_> {
         let case = |flight: &Flight| {
             let number = flight.case as usize;
             let cases = self.conductor.plan.groups.iter().flat_map(|g| &g.cases);
-            let mut unfinished = cases.filter(|case| !self.outcomes.contains_key(&case.number));
+            let mut unfinished = cases.filter(|case| self.outcomes.is_open(case));
             unfinished.find(|case| case.number == number).copied()
         };
         let lost = left
@@ -138,7 +138,7 @@ impl Run<'_> {
 
     /// The cases of a group that have no outcome yet.
     pub(super) fn unfinished(&self, group: &Group) -> Group {
-        let open = |case: &&Case| !self.outcomes.contains_key(&case.number);
+        let open = |case: &&Case| self.outcomes.is_open(case);
         Group {
             cases: group.cases.iter().filter(open).copied().collect(),
             ..*group
@@ -157,10 +157,7 @@ impl Run<'_> {
             return Ok(());
         };
         for case in &group.cases {
-            let blocked = self
-                .outcomes
-                .get(&case.number)
-                .is_some_and(|(verdict, _)| *verdict == Verdict::Blocked);
+            let blocked = self.outcomes.of(case.number) == Some(Verdict::Blocked);
             let searched = left.bisected.iter().any(|b| b.n as usize == case.number);
             if !blocked || self.ended || searched {
                 continue;

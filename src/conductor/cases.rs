@@ -130,8 +130,8 @@ impl Run<'_> {
             measured.set_empty(empty);
             // In rounds that confirm, one late sample is enough.
             let counts = matches!(effort, Effort::Case(part) if part.nth < part.of);
-            if measured.cut && counts && !self.cut.contains(&case.number) {
-                self.cut.push(case.number);
+            if measured.cut && counts {
+                self.outcomes.cut(case.number);
             }
             done.push(measured);
         }
@@ -207,7 +207,7 @@ impl Run<'_> {
             batch: batch_of(case.subject, self.conductor.counter),
             sweep,
             // What was late with steps may be late without, and then has no mark inside.
-            stepped: first || real && self.cut.contains(&case.number),
+            stepped: first || real && self.outcomes.was_cut(case.number),
             stale: stale.len() as u32,
             cpu_off_hold: real && stuck::row(case.state).hold.is_some(),
             patient: matches!(effort, Effort::Trial { .. }),

@@ -7,7 +7,7 @@ use stalecore_model::{
     glossary::Subject,
     measured::Measured,
     plan::Case,
-    record::{Fault, Hex, InitiatorRecord},
+    record::{Fault, Hex},
     syndrome,
 };
 
@@ -21,8 +21,8 @@ pub fn collect(initiators: &CpuSet, nth: usize) -> Measured {
         let Some(results) = core(cpu).job.get().and_then(|job| job.results(nth)) else {
             continue;
         };
-        all.issue.merge(&results.issue);
-        all.complete.merge(&results.complete);
+        let several = initiators.len() > 1;
+        all.add(cpu, &results.issue, &results.complete, several);
         if all.sweep.is_empty() {
             all.sweep.extend(&results.sweep[..results.depths]);
         }
@@ -35,21 +35,6 @@ pub fn collect(initiators: &CpuSet, nth: usize) -> Measured {
         }
         if let Some((expected, seen)) = results.stale_code {
             all.stale_code.get_or_insert((cpu, expected, seen));
-        }
-        if initiators.len() > 1 {
-            let histogram = if results.complete.count() > 0 {
-                &results.complete
-            } else {
-                &results.issue
-            };
-            let quantile = |q| histogram.quantile(q).unwrap_or(0);
-            all.initiators.push(InitiatorRecord {
-                cpu: cpu as u32,
-                count: histogram.count(),
-                p50: quantile(500),
-                p99: quantile(990),
-                max: histogram.max().unwrap_or(0),
-            });
         }
     }
     all.end_round();

@@ -224,7 +224,7 @@ impl Run<'_> {
                     );
                 }
                 if let Err(lost) = stuck::recover(stale) {
-                    if self.exit == ExitCode::Blocked {
+                    if self.outcomes.exit_so_far() == ExitCode::Blocked {
                         self.lost_after_block(&lost);
                     } else {
                         self.go_on_without(stale, &lost)?;

@@ -3,7 +3,7 @@
 //! ordinary way (groups.rs), in which each operation is watched for the first time; here
 //! are those that follow, and those that confirm what the first ones show.
 
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use stalecore_model::{
     cpuset::CpuSet,
@@ -11,8 +11,7 @@ use stalecore_model::{
     measured::{Measured, Series},
     part::{baseline_line, in_order},
     plan::{Case, Group},
-    rounds::{CONFIRMING_MS, OF_WHAT_IS_LEFT, ROUNDS, most_to_confirm},
-    words,
+    rounds::{ROUNDS, most_to_confirm},
 };
 
 use super::{
@@ -22,7 +21,6 @@ use super::{
 };
 use crate::{
     hal::clock,
-    report,
     stuck::{self, StaleSet},
 };
 
@@ -51,7 +49,7 @@ impl Run<'_> {
             .into_iter()
             .filter(|nth| judge.is_candidate(&series[*nth]))
             .collect();
-        let left_ms = CONFIRMING_MS.saturating_sub(self.confirming_ms) / self.shares();
+        let left_ms = self.outcomes.confirming_left_ms(&self.conductor.plan);
         let begun = clock::now();
         for nth in 0..most_to_confirm(judge.family) {
             open.retain(|nth| judge.is_open(&series[*nth]));
@@ -59,7 +57,7 @@ impl Run<'_> {
                 break;
             }
             if clock::ms_since(begun) >= left_ms {
-                self.unconfirmed += open.len();
+                self.outcomes.unconfirmed += open.len();
                 break;
             }
             let part = Part {
@@ -70,31 +68,8 @@ impl Run<'_> {
                 break;
             }
         }
-        self.confirming_ms += clock::ms_since(begun);
+        self.outcomes.confirming_ms += clock::ms_since(begun);
         Ok(())
-    }
-
-    /// In how many parts the time that is left for fresh rounds is to be split, with this
-    /// group's.
-    fn shares(&self) -> u64 {
-        let open = |group: &&Group| !self.unfinished(group).cases.is_empty();
-        let groups = self.conductor.plan.groups.iter().filter(open).count();
-        (groups as u64).clamp(1, OF_WHAT_IS_LEFT)
-    }
-
-    /// Says that time was too short to confirm what the first rounds show.
-    pub(super) fn tell_unconfirmed(&self) {
-        if self.unconfirmed > 0 {
-            report::note(format!(
-                "{} left unconfirmed, as fresh rounds had taken {} ms",
-                words::count(
-                    self.unconfirmed,
-                    "case beyond the threshold was",
-                    "cases beyond the threshold were"
-                ),
-                self.confirming_ms
-            ));
-        }
     }
 
     /// One round of these cases, in both parts. Can others follow? Not where one did not

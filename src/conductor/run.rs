@@ -1,10 +1,9 @@
 //! A run under way: what it was told, what has come of it so far.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::vec::Vec;
 
 use stalecore_model::{
-    cpuset::CpuSet, exit::ExitCode, glossary::Verdict, measured::Judge, options::AfterBlock,
-    plan::Plan,
+    cpuset::CpuSet, measured::Judge, options::AfterBlock, outcomes::Outcomes, plan::Plan,
 };
 
 use stalecore_routines::counter::Counter;
@@ -47,8 +46,7 @@ pub struct Conductor {
 /// A run under way.
 pub struct Run<'a> {
     pub(super) conductor: &'a Conductor,
-    pub(super) outcomes: BTreeMap<usize, (Verdict, Option<String>)>,
-    pub(super) exit: ExitCode,
+    pub(super) outcomes: Outcomes,
     /// Cores whose registers have been reported.
     pub(super) reported: CpuSet,
     /// The cores that answer, as far as is known.
@@ -57,12 +55,6 @@ pub struct Run<'a> {
     pub(super) serrors: u64,
     /// The culprits of earlier cases, which the next search tries first.
     pub(super) suspects: Vec<CpuSet>,
-    /// How long rounds that confirm have taken, in milliseconds, and how many cases were
-    /// left unconfirmed because of that.
-    pub(super) confirming_ms: u64,
-    pub(super) unconfirmed: usize,
-    /// The cases whose time was over before all their samples were taken.
-    pub(super) cut: Vec<usize>,
     /// An initiator is held up for good: nothing more can be run.
     pub(super) ended: bool,
 }
@@ -72,15 +64,11 @@ impl<'a> Run<'a> {
     pub fn new(conductor: &'a Conductor) -> Self {
         Self {
             conductor,
-            outcomes: BTreeMap::new(),
-            exit: ExitCode::Expected,
+            outcomes: Outcomes::new(conductor.max_slowdown.is_some()),
             reported: survey::known(),
             present: conductor.present,
             serrors: 0,
             suspects: Vec::new(),
-            confirming_ms: 0,
-            unconfirmed: 0,
-            cut: Vec::new(),
             ended: false,
         }
     }

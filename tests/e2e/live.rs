@@ -89,7 +89,7 @@ fn a_plan_runs_and_is_told_as_everywhere() {
     for name in ["console.log", "junit.xml", "report.html"] {
         assert!(dir.path().join("out").join(name).exists(), "{name}");
     }
-    for part in ["cannot show", "samples", "were dropped", "CTR_EL0"] {
+    for part in ["cannot show", "samples dropped: ", "CTR_EL0"] {
         assert!(has_note(&run, part), "{part}: {:?}", run.notes);
     }
     for case in &run.cases {
@@ -267,8 +267,11 @@ fn what_was_preempted_is_dropped_and_counted() {
     busy.wait().unwrap();
     assert!([0, 6].contains(&ended.code), "{ended:?}");
     let run = saved(dir.path());
-    let note = run.notes.iter().find(|note| note.contains("were dropped"));
-    let dropped = note.unwrap().split("samples ").nth(1).unwrap();
+    let note = run
+        .notes
+        .iter()
+        .find(|note| note.contains("samples dropped"));
+    let dropped = note.unwrap().split("dropped: ").nth(1).unwrap();
     let dropped: u32 = dropped.split(' ').next().unwrap().parse().unwrap();
     if spare() {
         assert!(dropped > 0, "{note:?}");

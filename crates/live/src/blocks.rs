@@ -133,13 +133,13 @@ impl Run<'_> {
                 .iter()
                 .filter_map(|cpu| self.threads.status(cpu));
             stale.for_each(Status::call);
-            if moves("sgi", begun, timeout_ms) {
+            if moves("signal", begun, timeout_ms) {
                 return true;
             }
         }
         let begun = Instant::now();
         match entered.online(&self.threads, &mut self.tell) {
-            Ok(true) => moves("psci", begun, timeout_ms),
+            Ok(true) => moves("online", begun, timeout_ms),
             Ok(false) => false,
             Err(why) => {
                 report::note(why);

@@ -12,6 +12,8 @@
 
 mod start;
 mod conduct;
+mod visits;
+mod outcome;
 mod rounds;
 mod blocks;
 mod watch;

@@ -8,10 +8,10 @@ use stalecore_model::{
     measured::Series,
     part::{Part, in_order},
     plan::{Case, Group},
-    rounds::{CONFIRMING_MS, OF_WHAT_IS_LEFT, ROUNDS, most_to_confirm},
+    rounds::{ROUNDS, most_to_confirm},
 };
 
-use crate::conduct::{Run, Visit};
+use crate::{conduct::Run, visits::Visit};
 
 impl Run<'_> {
     /// The rounds behind the first, of the cases of which that found nothing serious.
@@ -33,14 +33,7 @@ impl Run<'_> {
             .into_iter()
             .filter(|nth| judge.is_candidate(&series[*nth]))
             .collect();
-        let groups = self.plan.groups.iter();
-        let left = groups.filter(|g| {
-            g.cases
-                .iter()
-                .any(|c| !self.outcomes.contains_key(&c.number))
-        });
-        let shares = (left.count() as u64).clamp(1, OF_WHAT_IS_LEFT);
-        let left_ms = CONFIRMING_MS.saturating_sub(self.confirming_ms) / shares;
+        let left_ms = self.outcomes.confirming_left_ms(self.plan);
         let begun = Instant::now();
         let passed = || u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         for nth in 0..most_to_confirm(judge.family) {
@@ -49,7 +42,7 @@ impl Run<'_> {
                 break;
             }
             if passed() >= left_ms {
-                self.unconfirmed += open.len();
+                self.outcomes.unconfirmed += open.len();
                 break;
             }
             let part = Part {
@@ -60,7 +53,7 @@ impl Run<'_> {
                 break;
             }
         }
-        self.confirming_ms += passed();
+        self.outcomes.confirming_ms += passed();
         Ok(())
     }
 

@@ -18,6 +18,7 @@ use stalecore_model::{
     ktap,
     measured::Judge,
     options::{DEFAULT_SLOWDOWN, Options},
+    outcomes::Outcomes,
     plan::Plan,
     record::{PlanRecord, Record},
     verdict,
@@ -212,14 +213,10 @@ fn run(config: Config, tell: Tell, flight: Flight) -> Result<ExitCode, String> {
         lacking,
         may_offline: os::is_root() && !machine::is_user_mode(),
         started,
-        outcomes: BTreeMap::new(),
-        exit: ExitCode::Expected,
+        outcomes: Outcomes::new(options.max_slowdown.is_some()),
         generation: 0,
         dropped: 0,
         taken: 0,
-        cut: Vec::new(),
-        confirming_ms: 0,
-        unconfirmed: 0,
         ended: false,
     };
     Ok(conduct(run))

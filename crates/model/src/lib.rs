@@ -36,6 +36,7 @@ pub mod maintenance;
 pub mod mark;
 pub mod measured;
 pub mod options;
+pub mod outcomes;
 pub mod part;
 pub mod plan;
 pub mod platform;

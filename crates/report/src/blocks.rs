@@ -135,6 +135,9 @@ fn ladder(block: &Block) -> Markup {
         "sgi" => Some("an interrupt to the stale cores"),
         "el2" => Some("a kick at EL2, taken even when masked"),
         "psci" => Some("power control"),
+        // Of threads: `stalecore live`.
+        "signal" => Some("a signal to the stale threads"),
+        "online" => Some("the CPUs back online"),
         _ => None,
     };
     html! {

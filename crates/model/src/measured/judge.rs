@@ -1,0 +1,240 @@
+//! How a case is judged by its rounds, and the record of that.
+
+use alloc::format;
+
+use super::{Series, Taken};
+use crate::{
+    glossary::Verdict,
+    histogram::Histogram,
+    options::Milli,
+    record::{CaseRecord, Dwell},
+    rounds::{Class, Found, ROUNDS, Rounds},
+};
+
+/// How cases are judged in this run.
+#[derive(Clone, Copy)]
+pub struct Judge {
+    /// The smallest difference that it can show, in ticks.
+    pub resolution: u64,
+    /// The slow-down above which a case is `slowed`.
+    pub threshold: Milli,
+    /// How many cases are judged this way.
+    pub family: usize,
+}
+
+impl Judge {
+    /// The class that decides a case, in its first rounds: the complete one, unless
+    /// only the issue class shows something.
+    fn first(&self, series: &Series<'_>) -> Option<Rounds> {
+        let class = |class| series.done.rounds(class, series.base.as_deref());
+        let (issue, complete) = (class(Class::Issue), class(Class::Complete));
+        let shows = |rounds: &Rounds| rounds.is_candidate(self.resolution, self.threshold);
+        match (issue, complete) {
+            (Some(issue), Some(complete)) if shows(&issue) && !shows(&complete) => Some(issue),
+            (issue, complete) => complete.or(issue),
+        }
+    }
+
+    /// Do the first rounds show something that is to be confirmed?
+    pub fn is_candidate(&self, series: &Series<'_>) -> bool {
+        let first = self.first(series);
+        first.is_some_and(|rounds| rounds.is_candidate(self.resolution, self.threshold))
+    }
+
+    /// The one class by which all of these are to be confirmed, if there is one.
+    pub fn class<'a>(&self, mut series: impl Iterator<Item = &'a Series<'a>>) -> Option<Class> {
+        let class = self.first(series.next()?)?.class;
+        series
+            .all(|series| {
+                self.first(series)
+                    .is_some_and(|rounds| rounds.class == class)
+            })
+            .then_some(class)
+    }
+
+    /// Can further rounds still confirm it?
+    pub fn is_open(&self, series: &Series<'_>) -> bool {
+        let fresh = self.fresh(series);
+        fresh.is_none_or(|rounds| rounds.is_open(self.resolution, self.threshold, self.family))
+    }
+
+    /// The rounds that were to confirm it, in the class that decides.
+    fn fresh(&self, series: &Series<'_>) -> Option<Rounds> {
+        let [base, done] = series.fresh.as_ref()?;
+        done.rounds(self.first(series)?.class, Some(base))
+    }
+
+    /// The record of a case that returned, `batch` operations in a timed block, and the
+    /// fault that it took, if it took one.
+    pub fn record(&self, series: Series<'_>, batch: u32) -> (CaseRecord, Option<Taken>) {
+        // Fewer rounds sufficed to see that nothing is certain, but say less.
+        let fresh = self
+            .fresh(&series)
+            .filter(|fresh| fresh.case.len() >= ROUNDS);
+        let rounds = fresh.or_else(|| self.first(&series));
+        let Series {
+            case,
+            done,
+            base,
+            doubt,
+            ..
+        } = series;
+        let done = *done;
+        let mut record = CaseRecord::blank(case, Verdict::Completed, None);
+        record.batch = batch;
+        record.issue = done.issue;
+        record.complete = done.complete;
+        record.sweep = done.sweep;
+        record.initiators = done.initiators;
+        record.dwell = done
+            .dwells
+            .into_iter()
+            .enumerate()
+            .map(|(nth, (ms, samples))| Dwell {
+                ms,
+                samples,
+                baseline: base
+                    .as_ref()
+                    .and_then(|b| b.dwells.get(nth))
+                    .map_or(Histogram::new(), |(_, samples)| samples.clone()),
+            })
+            .collect();
+        if let Some(base) = base {
+            record.base_issue = base.issue;
+            record.base_complete = base.complete;
+        }
+        let found = rounds
+            .as_ref()
+            .map(|rounds| rounds.found(self.resolution, self.threshold, self.family));
+        // Where they show nothing the medians of the histograms say the same, and a serial
+        // line is slow.
+        record.rounds = rounds.filter(|_| found != Some(Found::Same));
+        let behind_dwell = record
+            .behind_dwell(self.resolution)
+            .is_some_and(|later| later > self.threshold);
+        let mut fault = None;
+        (record.verdict, record.why) = if let Some(why) = done.lacks {
+            (Verdict::Skipped, Some(why))
+        } else if done.fault.is_some() {
+            fault = done.fault;
+            (Verdict::Faulted, None)
+        } else if let Some((cpu, expected, seen)) = done.stale_code {
+            let why = format!(
+                "CPU {cpu} executed code of generation {seen}, {expected} had been written"
+            );
+            (Verdict::Incoherent, Some(why))
+        } else if let Some(doubt) = doubt {
+            (Verdict::Inconclusive, Some(doubt))
+        } else if let Some(cpu) = done.unseen {
+            let why = format!(
+                "the step-by-step pass on CPU {cpu} saw no operation: a block here would have no place"
+            );
+            (Verdict::Inconclusive, Some(why))
+        } else {
+            match found {
+                None => (Verdict::Inconclusive, Some("no samples to compare".into())),
+                Some(Found::Later) => (Verdict::Slowed, None),
+                Some(_) if behind_dwell => (Verdict::Slowed, None),
+                Some(_) => (Verdict::Completed, None),
+            }
+        };
+        (record, fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+
+    use super::*;
+    use crate::{
+        glossary::{LineState, StaleState, Subject},
+        measured::Measured,
+        options::DEFAULT_SLOWDOWN,
+        plan::Case,
+        rounds::most_to_confirm,
+    };
+
+    const CASE: Case = Case {
+        number: 1,
+        subject: Subject::IcIvau,
+        state: StaleState::Spin,
+        line: LineState::DirtyHere,
+    };
+
+    const JUDGE: Judge = Judge {
+        resolution: 2,
+        threshold: DEFAULT_SLOWDOWN,
+        family: 1,
+    };
+
+    /// A round of which each sample took so long.
+    fn round(ticks: u64) -> Box<Measured> {
+        let mut measured = Box::new(Measured::default());
+        measured.issue.add_many(ticks / 2, 13);
+        measured.complete.add_many(ticks, 13);
+        measured.end_round();
+        measured.set_empty(10);
+        measured
+    }
+
+    fn series(base: u64, case: u64) -> Series<'static> {
+        let mut all = crate::measured::series(&[CASE], [round(case)].into(), [round(base)], None);
+        let mut series = all.next().unwrap();
+        for _ in 1..ROUNDS {
+            series.absorb(Some(round(base)), round(case), true);
+        }
+        series
+    }
+
+    #[test]
+    fn what_the_first_rounds_show_is_slowed_only_once_it_is_confirmed() {
+        let mut late = series(1000, 3000);
+        assert!(JUDGE.is_candidate(&late));
+        assert!(!JUDGE.is_candidate(&series(1000, 1100)));
+        assert_eq!(JUDGE.class([&late].into_iter()), Some(Class::Complete));
+        let (record, _) = JUDGE.record(series(1000, 3000), 16);
+        assert_eq!((record.verdict, record.batch), (Verdict::Completed, 16));
+        let mut rounds = 0;
+        while JUDGE.is_open(&late) {
+            late.absorb(Some(round(1000)), round(3000), false);
+            rounds += 1;
+        }
+        assert!(rounds <= most_to_confirm(JUDGE.family), "{rounds}");
+        let (record, fault) = JUDGE.record(late, 1);
+        assert_eq!(record.verdict, Verdict::Slowed);
+        assert!(fault.is_none());
+        // The histograms are of the first rounds alone.
+        assert_eq!(record.complete.count(), 13 * ROUNDS as u64);
+    }
+
+    #[test]
+    fn what_is_worse_than_late_comes_first() {
+        let verdict = |change: &dyn Fn(&mut Measured)| {
+            let mut series = series(1000, 3000);
+            change(&mut series.done);
+            let (record, fault) = JUDGE.record(series, 1);
+            (record.verdict, fault.is_some())
+        };
+        let taken = Some((3, [1, 2, 3], -14));
+        assert_eq!(verdict(&|d| d.fault = taken), (Verdict::Faulted, true));
+        let older = Some((3, 8, 7));
+        assert_eq!(
+            verdict(&|d| d.stale_code = older),
+            (Verdict::Incoherent, false)
+        );
+        assert_eq!(
+            verdict(&|d| d.unseen = Some(3)),
+            (Verdict::Inconclusive, false)
+        );
+        assert_eq!(
+            verdict(&|d| *d = Measured::lacking("no core".into())),
+            (Verdict::Skipped, false)
+        );
+        let mut doubted = series(1000, 1000);
+        doubted.doubt = Some("it left".into());
+        assert!(!doubted.is_clean());
+        let (record, _) = JUDGE.record(doubted, 1);
+        assert_eq!(record.verdict, Verdict::Inconclusive);
+    }
+}
