@@ -86,14 +86,16 @@ pub fn start_all(cpus: &CpuSet) -> Vec<Missing> {
     let waiting: CpuSet = cpus.iter().filter(|cpu| !core(*cpu).is_online()).collect();
     let by_psci = |cpu: &usize| core(*cpu).cpu.start == Start::Psci;
     let mut missing = start_by_psci(waiting.iter().filter(by_psci).collect());
-    let waiting = waiting.iter().filter(|cpu| !by_psci(cpu)).collect();
-    missing.extend(start_from_pen(waiting));
+    let in_pen: CpuSet = waiting.iter().filter(|cpu| !by_psci(cpu)).collect();
+    if !in_pen.is_empty() {
+        missing.extend(start_from_pen(in_pen));
+    }
     missing
 }
 
 /// The pen's word names one core at a time, so the cores take turns: one that is too
 /// late for its turn gets another.
-fn start_from_pen(mut waiting: CpuSet) -> impl Iterator<Item = Missing> {
+fn start_from_pen(mut waiting: CpuSet) -> Vec<Missing> {
     let deadline = Deadline::after_ms(timeout_ms(waiting.len()));
     for cpu in waiting.iter() {
         // A pen refuses no core.
@@ -116,16 +118,16 @@ fn start_from_pen(mut waiting: CpuSet) -> impl Iterator<Item = Missing> {
         turn += 1;
     }
     boot::release_from_pen(0);
-    let why = |cpu: usize| match core(cpu).cpu.start {
-        Start::SpinTable(_) => "it does not come out of its spin table",
-        _ => "nothing starts it, and it has not entered the image by itself",
-    };
-    let missing: Vec<usize> = waiting.iter().collect();
-    missing.into_iter().map(move |cpu| Missing {
+    let missing = waiting.iter().map(|cpu| Missing {
         cpu,
-        why: why(cpu).into(),
+        why: match core(cpu).cpu.start {
+            Start::SpinTable(_) => "it does not come out of its spin table",
+            _ => "nothing starts it, and it has not entered the image by itself",
+        }
+        .into(),
         on_mpidr: None,
-    })
+    });
+    missing.collect()
 }
 
 /// The same for cores that were up before.

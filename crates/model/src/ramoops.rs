@@ -133,6 +133,11 @@ impl Ramoops {
         Ok(())
     }
 
+    /// Is there a zone for the console?
+    const fn has_console(&self) -> bool {
+        holds_text(self.console)
+    }
+
     /// Where in the region the log may go: the console's zone, where there is one,
     /// else those of the dumps.
     fn zones(&self) -> Vec<Zone> {
@@ -145,16 +150,20 @@ impl Ramoops {
             size: size as usize,
             used: 0,
         };
-        let fits = |size: u64| size as usize > HEAD + DUMP_HEAD.len();
-        if fits(self.console) {
+        if self.has_console() {
             return [zone(dumps, self.console)].into();
         }
         let count = dumps.checked_div(self.record).unwrap_or(0);
         let size = dumps.checked_div(count).unwrap_or(0);
-        (0..if fits(size) { count } else { 0 })
+        (0..if holds_text(size) { count } else { 0 })
             .map(|nth| zone(nth * size, size))
             .collect()
     }
+}
+
+/// Is a zone of that size more than what it begins with?
+const fn holds_text(size: u64) -> bool {
+    size as usize > HEAD + DUMP_HEAD.len()
 }
 
 /// A number as the kernel's `memparse` reads it.
@@ -212,7 +221,7 @@ impl<'a> Log<'a> {
         layout.check()?;
         let mut log = Self {
             zones: layout.zones(),
-            is_ring: layout.console > 0,
+            is_ring: layout.has_console(),
             memory,
             at: 0,
             lost: 0,

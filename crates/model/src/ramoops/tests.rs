@@ -99,6 +99,21 @@ fn log_lost(layout: &Ramoops, memory: &mut [u8]) -> u64 {
     log.lost()
 }
 
+/// A console's zone that is too small to be one is none: the records are not a ring.
+#[test]
+fn a_tiny_console_writes_over_no_dump() {
+    let layout = region(&format!("{ARGS} ramoops.console_size=16"));
+    let mut memory = vec![0; layout.region.size as usize];
+    memory[..4].copy_from_slice(b"DBGC");
+    memory[4] = 20;
+    memory[8] = 20;
+    memory[HEAD..HEAD + 20].copy_from_slice(b"====0.000000-D\nOops\n");
+    let mut log = Log::begin(&mut memory, &layout, barrier).unwrap();
+    log.write(&vec![b'x'; 0x20000]);
+    assert!(log.lost() > 0);
+    assert_eq!(&memory[HEAD..HEAD + 20], b"====0.000000-D\nOops\n");
+}
+
 #[test]
 fn what_cannot_be_written_is_said() {
     for (args, why) in [
