@@ -14,11 +14,11 @@ use stalecore_model::{
 use stalecore_routines::instructions;
 
 use crate::{
-    conduct::Run,
+    calls,
     entered::Entered,
     initiator::Results,
     report,
-    threads::Status,
+    run::Run,
     watch::{self, Held, Watched},
 };
 
@@ -132,7 +132,7 @@ impl Run<'_> {
                 .cpus
                 .iter()
                 .filter_map(|cpu| self.threads.status(cpu));
-            stale.for_each(Status::call);
+            stale.for_each(calls::call);
             if moves("signal", begun, timeout_ms) {
                 return true;
             }

@@ -1,53 +1,27 @@
 //! Conducts the run: group by group, every result written as it comes, one closing record.
 //! It runs on the thread that watches.
 
-use std::{path::PathBuf, slice, time::Instant};
+use std::slice;
 
 use stalecore_model::{
     cpuset::CpuSet,
     exit::ExitCode,
     glossary::{StaleState, Subject, Verdict},
-    measured::{self, Judge},
-    options::Options,
-    outcomes::Outcomes,
+    measured,
     part::Part,
-    plan::{Case, Group, Plan},
+    plan::{Case, Group},
     record::{CaseRecord, GroupRecord, Record},
 };
 use stalecore_routines::probe::batch_of;
 
 use crate::{
-    flight::Flight,
     initiator::COUNTER,
-    offline::Tell,
-    report, scope,
-    threads::{Done, Task, Threads},
+    report,
+    run::Run,
+    scope,
+    threads::{Done, Task},
     visits::Visit,
 };
-
-/// A run under way.
-pub struct Run<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) options: &'a Options,
-    pub(crate) judge: Judge,
-    pub(crate) threads: Threads,
-    pub(crate) tell: Tell,
-    pub(crate) flight: Flight,
-    pub(crate) dir: PathBuf,
-    /// Bytes of a line.
-    pub(crate) size: usize,
-    /// Instructions that end a program here.
-    pub(crate) lacking: Vec<Subject>,
-    /// May CPUs be taken offline?
-    pub(crate) may_offline: bool,
-    pub(crate) started: Instant,
-    pub(crate) outcomes: Outcomes,
-    pub(crate) generation: u16,
-    pub(crate) dropped: u64,
-    pub(crate) taken: u64,
-    /// An initiator is held up for good.
-    pub(crate) ended: bool,
-}
 
 /// Runs the plan to its end, and gives the exit code.
 pub fn conduct(mut run: Run<'_>) -> ExitCode {
@@ -155,11 +129,6 @@ impl Run<'_> {
             let record = CaseRecord::blank(case, Verdict::Inconclusive, Some(why.into()));
             self.finish(case, record);
         }
-    }
-
-    /// The stale CPUs.
-    pub(crate) fn stale(&self) -> CpuSet {
-        self.plan.roles.stale
     }
 
     /// Has the threads that were stale execute the newest code.

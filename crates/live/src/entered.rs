@@ -13,10 +13,12 @@ use stalecore_model::{
 use stalecore_routines::instructions;
 
 use crate::{
+    calls,
     offline::Tell,
     os,
+    status::Status,
     table::{self, Release},
-    threads::{Done, Status, Task, Threads},
+    threads::{Done, Task, Threads},
 };
 
 /// How long a thread may take to get there, or back: it may have to wait for its turn.
@@ -149,7 +151,7 @@ impl Entered {
         let calls = |own: &Status| own.calls.load(Ordering::Acquire);
         let all = || self.cpus.iter().filter_map(|cpu| threads.status(cpu));
         let before: Vec<(usize, u64)> = all().map(|own| (own.cpu, calls(own))).collect();
-        all().for_each(Status::call);
+        all().for_each(calls::call);
         let what = format!("to show that it is in {}", self.state);
         wait(threads, &self.cpus, &what, |own| {
             before
@@ -212,7 +214,7 @@ impl Entered {
         let all = || self.cpus.iter().filter_map(|cpu| threads.status(cpu));
         for own in all() {
             own.let_go(true);
-            own.call();
+            calls::call(own);
         }
         instructions::sev();
         self.collect(threads)
@@ -237,7 +239,7 @@ impl Entered {
                     .iter()
                     .filter_map(|cpu| threads.status(cpu))
                     .filter(|own| own.is_to_leave())
-                    .for_each(Status::call),
+                    .for_each(calls::call),
             }
         }
         Ok(())

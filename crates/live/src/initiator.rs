@@ -22,7 +22,7 @@ use stalecore_routines::{
 use crate::{
     buffers::{BUFFER_SIZE, Buffers},
     os,
-    threads::Status,
+    status::Status,
 };
 
 /// What times here.

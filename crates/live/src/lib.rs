@@ -12,18 +12,21 @@
 
 mod start;
 mod conduct;
-mod visits;
-mod outcome;
 mod rounds;
+mod visits;
 mod blocks;
+mod outcome;
+mod run;
 mod watch;
 mod entered;
 mod threads;
 mod table;
 mod locks;
-mod far;
-mod initiator;
 mod routine;
+mod initiator;
+mod calls;
+mod status;
+mod far;
 mod trapped;
 mod machine;
 mod buffers;

@@ -8,8 +8,7 @@ use std::{
 use stalecore_model::cpuset::MAX_CPUS;
 use stalecore_routines::{instructions, stuck};
 
-use crate::table::stay;
-use crate::threads::Status;
+use crate::status::Status;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 static SERVED: AtomicU32 = AtomicU32::new(0);
@@ -66,7 +65,7 @@ pub fn qspinlock(own: &Status) {
     if before != NOBODY {
         NODES[before].next.store(number, Ordering::Release);
         let word = core::ptr::from_ref(&node.locked) as usize;
-        stay(own, stuck::queued_spin_lock_slowpath, word);
+        own.stay(stuck::queued_spin_lock_slowpath, word);
     }
     hand_over(number);
 }

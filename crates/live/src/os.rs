@@ -6,15 +6,10 @@ use std::{
     fs::File,
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::AtomicU64,
 };
 
 use stalecore_model::cpuset::{CpuSet, MAX_CPUS};
-
-use crate::threads::Status;
-
-/// The signal that a stuck thread takes, as a stuck core takes an interrupt.
-const CALL: libc::c_int = libc::SIGUSR1;
 
 fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     match result {
@@ -124,57 +119,6 @@ pub fn memory(bytes: usize, executable: bool) -> io::Result<&'static [AtomicU64]
     Ok(unsafe {
         core::slice::from_raw_parts(at.cast::<AtomicU64>(), bytes / size_of::<AtomicU64>())
     })
-}
-
-thread_local! {
-    /// Where the handler finds what this thread tells and is told.
-    static OWN: core::cell::Cell<*const Status> = const { core::cell::Cell::new(core::ptr::null()) };
-}
-
-/// What the handler of this thread's calls writes to.
-pub fn answer_calls_by(status: &'static Status) {
-    OWN.set(status);
-}
-
-/// From here on a called thread notes where it was hit, and leaves a loop that it is told
-/// to leave.
-///
-/// # Errors
-/// Those of `sigaction`.
-pub fn take_calls() -> io::Result<()> {
-    // SAFETY: all zeros is no handler and an empty mask.
-    let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
-    action.sa_sigaction = called as *const () as usize;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-    // SAFETY: the handler has the type that SA_SIGINFO asks for.
-    checked(unsafe { libc::sigaction(CALL, &raw const action, core::ptr::null_mut()) })?;
-    Ok(())
-}
-
-/// The handler: no lock, no allocation.
-extern "C" fn called(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let own = OWN.get();
-    if own.is_null() {
-        return;
-    }
-    // SAFETY: set by `answer_calls_by`, to what lives as long as the program.
-    let own = unsafe { &*own };
-    // SAFETY: the kernel passes a context to a handler with SA_SIGINFO.
-    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
-    let registers = &mut context.uc_mcontext;
-    own.hit.store(registers.pc, Ordering::Relaxed);
-    own.calls.fetch_add(1, Ordering::Release);
-    if own.is_to_leave() && Status::is_stuck_at(registers.pc as usize) {
-        // The loops are leaves that keep off the stack: by their link register they
-        // return to who called them.
-        registers.pc = registers.regs[30];
-    }
-}
-
-/// Calls a thread of this process.
-pub fn call(thread: i32) {
-    // SAFETY: numbers; a thread that is gone is an error, which means nothing here.
-    unsafe { libc::syscall(libc::SYS_tgkill, process(), thread, CALL) };
 }
 
 /// What `fork` gives.

@@ -7,7 +7,7 @@ use stalecore_model::{
     record::{CaseRecord, End, Maker, Record},
 };
 
-use crate::{conduct::Run, flight::Flight, report};
+use crate::{flight::Flight, report, run::Run};
 
 impl Run<'_> {
     pub(crate) fn skip(&mut self, cases: &[Case], why: &str) {

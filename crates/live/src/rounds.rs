@@ -11,7 +11,7 @@ use stalecore_model::{
     rounds::{ROUNDS, most_to_confirm},
 };
 
-use crate::{conduct::Run, visits::Visit};
+use crate::{run::Run, visits::Visit};
 
 impl Run<'_> {
     /// The rounds behind the first, of the cases of which that found nothing serious.

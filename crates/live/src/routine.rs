@@ -10,7 +10,7 @@ use stalecore_routines::{area::PAGE, instructions, run::run, stuck};
 use crate::{
     buffers::OLDER,
     initiator::{COUNTER, Measurement, Results},
-    os, table,
+    os,
 };
 
 /// How late the self-test is that must be found slow: far above any operation.
@@ -114,7 +114,8 @@ impl Measurement<'_> {
     pub(crate) fn hang(&self) {
         self.status.mark.begin();
         self.before(Phase::Routine, self.area.data);
-        table::stay(self.status, stuck::stale_branch_self, self.status.scratch);
+        self.status
+            .stay(stuck::stale_branch_self, self.status.scratch);
         self.after(Phase::Routine);
     }
 

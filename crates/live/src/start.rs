@@ -27,7 +27,8 @@ use stalecore_routines::{instructions, probe};
 
 use crate::{
     buffers::{BUFFER_SIZE, Buffers},
-    conduct::{Run, conduct},
+    calls,
+    conduct::conduct,
     far,
     flight::Flight,
     initiator::COUNTER,
@@ -35,6 +36,7 @@ use crate::{
     offline::{self, Tell},
     os::{self, Side},
     report,
+    run::Run,
     threads::Threads,
     trapped,
 };
@@ -161,7 +163,7 @@ fn run(config: Config, tell: Tell, flight: Flight) -> Result<ExitCode, String> {
     let buffers: &'static [(usize, Buffers)] = Box::leak(buffers.into_boxed_slice());
     let (first, own) = buffers.first().copied().ok_or("no initiator")?;
     let lacking = trapped::lacking(&own)?;
-    os::take_calls().map_err(|error| format!("sigaction: {error}"))?;
+    calls::take().map_err(|error| format!("sigaction: {error}"))?;
     os::pin(0, first).map_err(|error| format!("CPU {first}: {error}"))?;
     let empty = empty();
     let size = trapped::line(instructions::ctr_el0());

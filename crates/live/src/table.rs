@@ -1,16 +1,11 @@
 //! The stale states that a thread can be in: what it does there, and what lets it go.
 
-#![expect(
-    unsafe_code,
-    reason = "the loops are assembly on the thread's own lines"
-)]
-
 use std::sync::atomic::Ordering;
 
 use stalecore_model::glossary::StaleState;
 use stalecore_routines::stuck::{self, Loop};
 
-use crate::{far, locks, threads::Status};
+use crate::{far, locks, status::Status};
 
 /// How a stale thread is let go.
 #[derive(Clone, Copy)]
@@ -66,21 +61,17 @@ pub fn of(state: StaleState) -> Row {
         },
         S::LockHolder => row(Doing::Own(|own| {
             let held = own.lock.lock();
-            stay(own, stuck::stale_spin, own.scratch);
+            own.stay(stuck::stale_spin, own.scratch);
             drop(held);
         })),
         S::StoreStorm => row(Doing::Loop(stuck::stale_store_storm)),
         S::StoreStormPages => row(Doing::Loop(stuck::stale_store_storm_pages)),
         S::PrfmStorm => row(Doing::Own(|own| {
-            stay(
-                own,
-                stuck::stale_prfm_storm,
-                own.target.load(Ordering::Relaxed),
-            );
+            own.stay(stuck::stale_prfm_storm, own.target.load(Ordering::Relaxed));
         })),
         S::LoadStorm => row(Doing::Loop(stuck::stale_load_storm)),
         S::IfetchStorm => row(Doing::Own(|own| {
-            stay(own, stuck::stale_ifetch_storm, far::ring().start);
+            own.stay(stuck::stale_ifetch_storm, far::ring().start);
         })),
         S::DcStorm => row(Doing::Loop(stuck::stale_dc_storm)),
         S::IcStorm => row(Doing::Loop(stuck::stale_ic_storm)),
@@ -102,37 +93,8 @@ impl Row {
     pub fn enter(&self, own: &Status) {
         match self.doing {
             Doing::Sleeps => {}
-            Doing::Loop(stuck) => stay(own, stuck, own.scratch),
+            Doing::Loop(stuck) => own.stay(stuck, own.scratch),
             Doing::Own(stuck) => stuck(own),
         }
     }
-}
-
-/// Stays in a loop, on this address of its own.
-pub fn stay(own: &Status, stuck: Loop, address: usize) {
-    own.stuck.store(true, Ordering::Release);
-    // SAFETY: the loops touch the two words, which are atomics, and the address, which is
-    // this thread's scratch, its node in the queue, the initiators' lines (prefetched
-    // alone), or jumped to: the ring.
-    unsafe { stuck(&own.request, &own.ack, address) }
-    own.stuck.store(false, Ordering::Release);
-}
-
-/// The name of the loop that an address is in, and how far: `stale_spin+4`.
-pub fn at(address: u64) -> String {
-    let address = address as usize;
-    if far::ring().contains(&address) {
-        return "stale_ifetch_storm's ring".into();
-    }
-    if !stuck::all().contains(&address) {
-        return format!("{address:#x}");
-    }
-    let starts = stuck::LOOPS
-        .iter()
-        .map(|(name, start)| (*start as usize, *name));
-    let before = starts.filter(|(start, _)| *start <= address);
-    before.max().map_or_else(
-        || format!("{address:#x}"),
-        |(start, name)| format!("{name}+{}", address - start),
-    )
 }

@@ -4,83 +4,22 @@
 use std::{
     io,
     sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::Ordering,
         mpsc::{self, Receiver, Sender},
     },
     thread,
 };
 
 use stalecore_model::glossary::{LineState, StaleState};
-use stalecore_routines::stuck::{self, SCRATCH_SIZE};
 
 use crate::{
     buffers::Buffers,
-    far,
+    calls,
     initiator::{self, Order, Results},
-    mark::Mark,
-    os, table,
+    os,
+    status::Status,
+    table,
 };
-
-/// The word that lets a polling thread go.
-const RELEASE: u32 = 1;
-
-/// What a thread tells and is told, by plain loads and stores.
-#[repr(align(128))]
-pub struct Status {
-    /// Which CPU it is bound to.
-    pub cpu: usize,
-    /// What it is about to execute.
-    pub mark: Mark,
-    /// The word that it polls.
-    pub request: AtomicU32,
-    /// The word that it answers.
-    pub ack: AtomicU64,
-    /// Calls that it has taken.
-    pub calls: AtomicU64,
-    /// Where the last call hit it.
-    pub hit: AtomicU64,
-    /// Is it in a loop, or about to be?
-    pub stuck: AtomicBool,
-    /// Its number.
-    pub thread: AtomicI32,
-    /// Memory of its own, for the storms.
-    pub scratch: usize,
-    /// The initiators' lines.
-    pub target: AtomicUsize,
-    /// A lock, to be held.
-    pub lock: Mutex<()>,
-    leave: AtomicBool,
-}
-
-impl Status {
-    /// Is it to leave the loop that it is in?
-    pub fn is_to_leave(&self) -> bool {
-        self.leave.load(Ordering::Acquire)
-    }
-
-    /// Tells it to leave, or to stay.
-    pub fn let_go(&self, leave: bool) {
-        self.leave.store(leave, Ordering::Release);
-        self.request
-            .store(if leave { RELEASE } else { 0 }, Ordering::Release);
-    }
-
-    /// Is a thread that is there in one of the loops?
-    pub fn is_stuck_at(address: usize) -> bool {
-        stuck::all().contains(&address) || far::ring().contains(&address)
-    }
-
-    /// Calls it.
-    pub fn call(&self) {
-        os::call(self.thread.load(Ordering::Acquire));
-    }
-
-    /// Where it was hit last.
-    pub fn place(&self) -> String {
-        table::at(self.hit.load(Ordering::Relaxed))
-    }
-}
 
 /// What a thread is to do.
 pub enum Task {
@@ -141,22 +80,8 @@ impl Threads {
         let (tell, done) = mpsc::channel();
         let mut all = Vec::new();
         for cpu in cpus {
-            let scratch = os::memory(SCRATCH_SIZE, false);
-            let scratch = scratch.map_err(|error| format!("memory: {error}"))?;
-            let status: &'static Status = Box::leak(Box::new(Status {
-                cpu,
-                mark: Mark::default(),
-                request: AtomicU32::new(0),
-                ack: AtomicU64::new(0),
-                calls: AtomicU64::new(0),
-                hit: AtomicU64::new(0),
-                stuck: AtomicBool::new(false),
-                thread: AtomicI32::new(0),
-                scratch: scratch.as_ptr() as usize,
-                target: AtomicUsize::new(buffers.first().map_or(0, |(_, b)| b.area.data)),
-                lock: Mutex::new(()),
-                leave: AtomicBool::new(false),
-            }));
+            let status = Status::new(cpu, buffers.first().map_or(0, |(_, b)| b.area.data));
+            let status = status.map_err(|error| format!("memory: {error}"))?;
             let (tasks, orders) = mpsc::channel();
             let (ready, is_ready) = mpsc::channel();
             let tell = tell.clone();
@@ -166,7 +91,7 @@ impl Threads {
                 .stack_size(256 * 1024)
                 .spawn(move || {
                     let set_up = || -> io::Result<()> {
-                        os::answer_calls_by(status);
+                        calls::answer_by(status);
                         status.thread.store(os::thread(), Ordering::Release);
                         os::pin(0, cpu)?;
                         if fifo && measures { os::fifo() } else { Ok(()) }

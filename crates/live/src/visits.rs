@@ -12,11 +12,11 @@ use stalecore_routines::probe::batch_of;
 
 use crate::{
     blocks::Blocked,
-    conduct::Run,
     entered::Entered,
     flight::BLOCKED,
     initiator::{COUNTER, Order, Results},
     report,
+    run::Run,
     threads::Task,
     watch::{self, Watched},
 };
