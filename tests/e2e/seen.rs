@@ -1,6 +1,6 @@
 //! What must be seen: the image in QEMU, from the plan to the verdict.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use stalecore_model::{
     glossary::{StaleState, Subject, Verdict},
@@ -51,8 +51,6 @@ fn a_default_run() {
     let bytes = run.console_bytes;
     assert!(bytes < 100 << 10, "the console has {bytes} bytes");
     assert!(booted.ended.out.contains("at 115200 baud"));
-    // Twice what it may take, as this host may be busy with other things.
-    assert!(booted.took < Duration::from_secs(60), "{:?}", booted.took);
     // Two runs never have the same medians; this one's are real.
     let medians: std::collections::BTreeSet<_> =
         run.cases.iter().map(|c| c.complete.quantile(500)).collect();
@@ -111,7 +109,6 @@ fn the_report_s_machine() {
         (machine.cpus, machine.gicr_regions, machine.sentinel),
         (128, 2, Some(127))
     );
-    assert!(booted.took < Duration::from_secs(120), "{:?}", booted.took);
 }
 
 #[test]

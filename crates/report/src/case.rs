@@ -12,7 +12,6 @@ use stalecore_model::{
     record::{CaseRecord, Dwell, InitiatorRecord},
     rounds::Found,
     run::Run,
-    verdict,
 };
 
 use super::{
@@ -20,7 +19,7 @@ use super::{
     plot::{Pair, Source, histograms},
     sweep,
     text::{Clock, Said, counted, grouped, mark, ratio, time},
-    view::{Entry, Key, View, label, slowdown},
+    view::{Entry, Key, View, interval, label, slowdown},
 };
 
 /// The most strokes that all strips of initiators may have together: they are
@@ -156,13 +155,7 @@ fn finding(out: &mut String, view: &View<'_>, nth: usize, case: &CaseRecord) {
 
 /// The interval over the rounds, and what it is not enough for.
 fn rounds(out: &mut String, run: &Run, case: &CaseRecord) {
-    let empty = run.machine.as_ref().map(|machine| &machine.empty);
-    let resolution = empty.map_or(0, verdict::resolution);
-    let Some((rounds, (_, (low, high)))) = case
-        .rounds
-        .as_ref()
-        .and_then(|rounds| Some((rounds, rounds.slowdown(resolution)?)))
-    else {
+    let (Some(rounds), Some((low, high))) = (&case.rounds, interval(run, case)) else {
         return;
     };
     let _ = write!(
@@ -174,7 +167,7 @@ fn rounds(out: &mut String, run: &Run, case: &CaseRecord) {
     );
     out.push_str(match run.found(case) {
         Some(Found::Noisy) if case.verdict == Verdict::Completed => ", too noisy to say",
-        Some(Found::Earlier) => ", certainly earlier",
+        Some(Found::Earlier) => ", earlier (not confirmed)",
         _ => "",
     });
 }

@@ -8,13 +8,14 @@ use stalecore_model::{
     glossary::{LineState, Subject, Verdict},
     options::Milli,
     record::CaseRecord,
+    rounds::Found,
     run::Run,
     shell,
 };
 
 use super::{
-    text::{Said, mark, short_ratio},
-    view::{Family, View, label, slowdown},
+    text::{Said, mark, ratio, short_ratio},
+    view::{Family, View, interval, label, slowdown},
 };
 
 /// The steps of the colour scale: from this slow-down on, in thousandths.
@@ -94,6 +95,8 @@ fn legend() -> Markup {
             @for (nth, (_, words)) in STEPS.iter().enumerate() {
                 span { i class={ "h" (nth + 1) } {} (words) }
             }
+            span { i.noisy { "?" } "too noisy to say" }
+            span { i.h0 { "<" } "earlier, not confirmed" }
             span.gap {}
             @for verdict in Verdict::ALL.iter().rev().filter(|v| **v != Verdict::Completed) {
                 span title=(verdict.about()) { i class={ "v" (*verdict as u8) } { (mark(*verdict)) } (verdict.name()) }
@@ -174,14 +177,29 @@ fn cell(out: &mut String, run: &Run, id: u32, case: Option<&CaseRecord>) {
     let verdict = case.verdict;
     let slowdown =
         slowdown(run, case).filter(|_| matches!(verdict, Verdict::Completed | Verdict::Slowed));
+    // What the rounds do not even rule out has no colour of a slow-down.
+    let found = run.found(case).filter(|_| verdict == Verdict::Completed);
+    let noisy = found == Some(Found::Noisy);
     let _ = write!(out, "<td><a href=#case-{id} class=\"");
-    if let Some(milli) = slowdown {
-        let _ = write!(out, "h{} ", step(milli));
+    match slowdown {
+        Some(_) if noisy => out.push_str("noisy "),
+        Some(milli) => {
+            let _ = write!(out, "h{} ", step(milli));
+        }
+        None => {}
     }
-    let _ = write!(out, "v{}\">", verdict as u8);
-    if verdict != Verdict::Completed {
-        out.push_str(mark(verdict));
+    let _ = write!(out, "v{}\"", verdict as u8);
+    if let Some((low, high)) = slowdown.and_then(|_| interval(run, case)) {
+        let _ = write!(out, " title=\"{} to {}", ratio(low), ratio(high));
+        out.push_str(if noisy { ": too noisy to say\"" } else { "\"" });
     }
+    out.push('>');
+    out.push_str(match (verdict, found) {
+        (Verdict::Completed, Some(Found::Noisy)) => "?",
+        (Verdict::Completed, Some(Found::Earlier)) => "&lt;",
+        (Verdict::Completed, _) => "",
+        _ => mark(verdict),
+    });
     if let Some(milli) = slowdown {
         let _ = write!(out, "<b>{}</b>", short_ratio(milli));
     }
@@ -238,6 +256,44 @@ mod tests {
         let all = drawn(|_| true);
         assert!(all.starts_with("<table class=\"heat\" style=\"--n:2"));
         assert!(!all.contains("--n:2\""));
+    }
+
+    /// A cell that says nothing looks like one: its ratio has no colour, and a mark.
+    #[test]
+    fn what_is_too_noisy_to_say_has_no_colour_of_a_slow_down() {
+        use stalecore_model::rounds::{Class, Rounds};
+        let mut run = synthetic::run(&Shape {
+            cases: 1,
+            ..Shape::default()
+        });
+        let drawn = |run: &mut Run, verdict, late: &[u64]| {
+            let mut rounds = Rounds::new(Class::Complete);
+            for late in late {
+                rounds.push(Some(1000), *late, (1, 1));
+            }
+            run.cases[0].rounds = Some(rounds);
+            run.cases[0].verdict = verdict;
+            let mut cell_of = String::new();
+            cell(&mut cell_of, run, 1, run.cases.first());
+            cell_of
+        };
+        let noisy = drawn(
+            &mut run,
+            Verdict::Completed,
+            &[1000, 9000, 3000, 8000, 5000],
+        );
+        assert!(noisy.contains("class=\"noisy v0\" title=\"1×"), "{noisy}");
+        assert!(noisy.contains(": too noisy to say\">?<b>5"), "{noisy}");
+        let slowed = drawn(&mut run, Verdict::Slowed, &[5000; 23]);
+        assert!(slowed.contains("class=\"h4 v3\" title=\"4.96×"), "{slowed}");
+        assert!(!slowed.contains("noisy"), "{slowed}");
+        let earlier = drawn(&mut run, Verdict::Completed, &[200; 5]);
+        assert!(
+            earlier.contains("class=\"h0 v0\"") && earlier.contains(">&lt;<b>"),
+            "{earlier}"
+        );
+        let same = drawn(&mut run, Verdict::Completed, &[1000; 5]);
+        assert!(same.contains("\"><b>1"), "{same}");
     }
 
     #[test]

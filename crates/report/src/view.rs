@@ -9,7 +9,6 @@ use stalecore_model::{
     options::Milli,
     record::CaseRecord,
     run::Run,
-    verdict,
 };
 
 use super::text::Clock;
@@ -148,11 +147,15 @@ pub fn label(nth: usize) -> String {
 /// How much later than its baseline a case of this run was, as the image judges
 /// it. None where a side has no samples.
 pub fn slowdown(run: &Run, case: &CaseRecord) -> Option<Milli> {
-    let resolution = run
-        .machine
-        .as_ref()
-        .map_or(0, |m| verdict::resolution(&m.empty));
-    case.slowdown(resolution)
+    case.slowdown(run.resolution())
+}
+
+/// Between what it lies, some 95 % sure, where the record has the rounds.
+pub fn interval(run: &Run, case: &CaseRecord) -> Option<(Milli, Milli)> {
+    let rounds = case.rounds.as_ref()?;
+    rounds
+        .slowdown(run.resolution())
+        .map(|(_, interval)| interval)
 }
 
 /// How many cases ended with each verdict, the most serious first; verdicts

@@ -149,6 +149,11 @@ impl<'a> Grid<'a> {
         let median = median.map_or("?".to_string(), figures::time);
         let factor = match (mark, figures::interval(case, self.machine)) {
             ("?", Some((low, high))) => figures::between(low, high),
+            ("!", Some((low, high))) => {
+                let between = figures::between(low, high);
+                let factor = self.factor(factor.unwrap_or(low), true);
+                format!("{factor} ({})", between.trim_start_matches('×'))
+            }
             _ => factor.map_or("?".to_string(), |factor| self.factor(factor, mark == "!")),
         };
         format!("{median} {factor}{mark}")
@@ -261,6 +266,10 @@ fn footnote(run: &Run) -> String {
         "Median of one operation with its DSB, and how many times its baseline".to_string();
     if let Some(plan) = &run.plan {
         text += &format!(" (! slowed: more than {}", figures::factor(plan.threshold));
+        let slowed = |case: &CaseRecord| case.verdict == Verdict::Slowed && case.rounds.is_some();
+        if run.cases.iter().any(slowed) {
+            text += ", with the interval over rounds";
+        }
         let any = |wanted| run.cases.iter().any(|case| run.found(case) == Some(wanted));
         if any(Found::Noisy) {
             text += "; ? perhaps so: too noisy to say, so it is the interval that is told";

@@ -167,4 +167,16 @@ fn what_is_certain_comes_first_and_noise_is_an_interval() {
     assert_eq!(cells[6], "×1.0–8.9?", "{text}");
     let flat = text.replace('\n', " ");
     assert!(flat.contains("it is the interval that is told"), "{text}");
+    assert!(!flat.contains("with the interval over rounds"), "{text}");
+
+    // What is slowed has its interval beside it.
+    let mut rounds = Rounds::new(Class::Complete);
+    for late in [2100, 2400, 2048, 2048, 2048] {
+        rounds.push(Some(1000), late, (1, 1));
+    }
+    run.cases[1].rounds = Some(rounds);
+    let text = table(&run, 120, false);
+    assert!(text.contains("204ns ×2.1 (2.1–2.4)!"), "{text}");
+    let flat = text.replace('\n', " ");
+    assert!(flat.contains("with the interval over rounds"), "{text}");
 }
