@@ -28,7 +28,7 @@ exec qemu-system-aarch64 "$@"
 "#;
 
 /// Nothing but marks: what is asked for takes much longer than the two seconds.
-const LONG: &str = "--cpus 3 --ops ic-ivau --stale wfe --samples 3000000 --sweep off \
+const LONG: &str = "--cpus 3 --tcg-thread multi --ops ic-ivau --stale wfe --samples 3000000 --sweep off \
                     --deadline-ms 600";
 
 #[test]

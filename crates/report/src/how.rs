@@ -54,7 +54,10 @@ fn facts(run: &Run) -> Markup {
                 }
                 ", records of schema " (run.schema)
             }
-            dt { "Host" } dd { (Said(&run.host)) }
+            dt { "Host" } dd {
+                (Said(&run.host))
+                @if let Some(threads) = run.tcg_thread { " · " (threads.words()) }
+            }
             dt { "Ended" }
             dd {
                 "exit code " (run.exit)

@@ -6,6 +6,7 @@ use clap::{Arg, ArgMatches, Command, Error, FromArgMatches, error::ErrorKind};
 use stalecore_model::{
     glossary::Verdict,
     options::{KEYS, Options},
+    plan::Plan,
     record::Maker,
 };
 
@@ -15,6 +16,7 @@ use super::{
     kvm,
     limits::LONGEST,
     machine::{Accel, MachineArgs},
+    tcg::{self, Choice},
 };
 
 /// What `stalecore run` takes.
@@ -109,6 +111,19 @@ impl Args {
         fabric.into_iter().chain(plugin).collect()
     }
 
+    /// The threads in which QEMU emulates the CPUs; none under KVM.
+    ///
+    /// # Errors
+    /// One line with what is allowed.
+    pub fn threads(&self, options: &Options, plan: &Plan) -> Result<Option<Choice>, String> {
+        let machine = &self.machine;
+        if machine.accel == Accel::Kvm {
+            return Ok(None);
+        }
+        let plugin = machine.has_plugin() || self.check_coherence.is_some();
+        tcg::choose(machine.tcg_thread, options, plan, plugin).map(Some)
+    }
+
     /// Checks what no flag can check by itself.
     ///
     /// # Errors
@@ -119,6 +134,7 @@ impl Args {
             for (flag, given) in [
                 ("icount", options.icount),
                 ("fabric", options.fabric.is_some()),
+                ("tcg-thread", self.machine.tcg_thread != tcg::Asked::Auto),
             ] {
                 if given {
                     return Err(format!(

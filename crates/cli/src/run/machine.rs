@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use stalecore_model::{cpuset::MAX_CPUS, errata};
+use stalecore_model::{cpuset::MAX_CPUS, errata, run::TcgThread};
+
+use super::tcg;
 
 /// What runs the machine's CPUs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -38,6 +40,9 @@ pub struct MachineArgs {
     /// CPU pinned to one (no semihosting)
     #[arg(long, value_enum, value_name = "HOW", default_value = "tcg")]
     pub accel: Accel,
+    /// Which threads of the host QEMU emulates the CPUs in
+    #[arg(long, value_enum, value_name = "HOW", default_value = "auto")]
+    pub tcg_thread: tcg::Asked,
     /// QEMU's model of the CPU [default: cortex-a72; with --accel kvm: host]
     #[arg(
         long,
@@ -153,16 +158,15 @@ impl MachineArgs {
             "2" => machine += ",virtualization=on",
             _ => machine += ",virtualization=on,secure=on",
         }
-        let accel = match (self.accel, launch.icount) {
-            (Accel::Kvm, _) => "kvm",
-            (Accel::Tcg, true) => "tcg,thread=single",
-            (Accel::Tcg, false) => "tcg,thread=multi",
+        let accel = match launch.threads {
+            None => self.accel.name().into(),
+            Some(threads) => format!("{},thread={}", self.accel.name(), threads.name()),
         };
         let mut words: Vec<OsString> = [
             "-machine",
             &machine,
             "-accel",
-            accel,
+            &accel,
             "-cpu",
             &self.cpu,
             "-smp",
@@ -208,6 +212,8 @@ pub struct Launch<'a> {
     pub boot: &'a [OsString],
     /// Where QEMU's monitor listens.
     pub monitor: &'a Path,
+    /// The threads in which it emulates the CPUs, where it does.
+    pub threads: Option<TcgThread>,
     /// Count instructions, one a nanosecond?
     pub icount: bool,
     /// Let the image end through semihosting?
@@ -278,6 +284,11 @@ mod tests {
         let words = machine.arguments(&Launch {
             boot: &boot.map(OsString::from),
             monitor: Path::new("/tmp/q"),
+            threads: match (machine.accel, icount) {
+                (Accel::Kvm, _) => None,
+                (Accel::Tcg, true) => Some(TcgThread::Single),
+                (Accel::Tcg, false) => Some(TcgThread::Multi),
+            },
             icount,
             semihosting,
         });

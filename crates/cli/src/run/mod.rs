@@ -33,6 +33,7 @@ mod show;
 mod silence;
 mod steps;
 mod table;
+mod tcg;
 mod threads;
 pub mod watch;
 
@@ -103,11 +104,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// Runs, or goes on with what an earlier run lacks.
 fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
     let machine = &args.machine;
-    let options = args.options();
+    let mut options = args.options();
+    let deadline_ms = tcg::deadline_ms(machine.tcg_thread, &options, machine.cpus);
+    let deadline_ms = deadline_ms.map_err(|e| anyhow!(e))?;
+    options.deadline_ms = options.deadline_ms.or(deadline_ms);
     let all = CpuSet::first(machine.cpus);
     let plan = Plan::among(&options, machine.cpus, &all, &machine.known())
         .map_err(|e| anyhow!(args::as_flag(&e)))?;
     args.check().map_err(|e| anyhow!(e))?;
+    let threads = args.threads(&options, &plan).map_err(|e| anyhow!(e))?;
     let boot = args.boot.patience(machine.cpus) / FIRMWARE_SHARE;
     let pace = Pace::of(&options, &plan, machine.cpus, boot);
     if args.list {
@@ -141,6 +146,7 @@ fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
     let mut words = machine.arguments(&Launch {
         boot: &boots,
         monitor: &monitor,
+        threads: threads.as_ref().map(|choice| choice.threads),
         icount: options.icount,
         semihosting: options.semihosting,
     });
@@ -158,6 +164,7 @@ fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
         machine_command: machine::as_text(&qemu.program, &words),
         host: format!("qemu {} ({})", qemu.version, machine.accel.name()),
         emulated: Some(machine.accel == Accel::Tcg),
+        tcg_thread: threads.as_ref().map(|choice| choice.threads),
         made_by: args.makers(),
         ..session::begun()
     };
@@ -179,6 +186,10 @@ fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
         stderr::say(&shell::quoted(&session.run.machine_command));
         let time = pace.whole().map(pace::about).unwrap_or_default();
         stderr::say(&format!("{}, about {time}", pace.size()));
+        if let Some(choice) = &threads {
+            let (how, why) = (choice.threads.words(), &choice.why);
+            stderr::say(&format!("QEMU runs {how}: {why}"));
+        }
     }
     let mut lookout = Lookout {
         monitor: &monitor,

@@ -39,6 +39,9 @@ const TURNS: u64 = 2;
 /// an operation that waits for each of them waits for the host.
 const CROWDED: u32 = 20;
 
+/// The name of the one that runs all CPUs in turn.
+const ALL: &str = "ALL CPUs/TCG";
+
 /// How long a thread has run and waited.
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
 struct Times {
@@ -151,11 +154,15 @@ impl Threads {
         }
     }
 
-    /// QEMU names them `CPU 3/TCG` and `CPU 3/KVM`, where it was asked for names.
+    /// QEMU names them `CPU 3/TCG` and `CPU 3/KVM`, where it was asked for names, and one
+    /// that runs all `ALL CPUs/TCG`.
     fn find(&mut self) {
         let tasks = fs::read_dir(&self.tasks).into_iter().flatten().flatten();
         for task in tasks {
             let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+            if name.trim_end() == ALL {
+                self.of.fill(Some(task.path()));
+            }
             let Some((cpu, kind)) = number(&name) else {
                 continue;
             };
@@ -268,6 +275,23 @@ mod tests {
         assert_eq!(Times::read("x"), None);
         assert_eq!(number("CPU 12/TCG\n"), Some((12, "TCG")));
         assert_eq!(number("qemu-system-aar\n"), None);
+    }
+
+    #[test]
+    fn one_thread_may_run_every_cpu() {
+        let dir = tempfile::tempdir().unwrap();
+        let task = dir.path().join("12");
+        fs::create_dir(&task).unwrap();
+        fs::write(task.join("comm"), "ALL CPUs/TCG\n").unwrap();
+        fs::write(task.join("schedstat"), "1000000 2000000 3\n").unwrap();
+        fs::write(task.join("stat"), "12 (ALL CPUs/TCG) R 1 2").unwrap();
+        let mut threads = Threads {
+            tasks: dir.path().into(),
+            ..Threads::new(0, 3)
+        };
+        threads.look_now();
+        assert_eq!(threads.of, vec![Some(task); 3]);
+        assert_eq!(threads.looks.len(), 1);
     }
 
     #[test]

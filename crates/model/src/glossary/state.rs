@@ -85,6 +85,12 @@ impl StaleState {
         self.facts().activity == Activity::Busy
     }
 
+    /// Does an emulator that runs all cores in turn go on to the next at once? What races
+    /// with the operation is to run beside it.
+    pub fn gives_turn_away(self) -> bool {
+        !self.is_busy() && !matches!(self, Self::CpuOffInflight | Self::CpuOnInflight)
+    }
+
     /// Is it in a run without `--stale`?
     pub const fn is_default(self) -> bool {
         self.facts().by_default

@@ -5,6 +5,7 @@ mod boots;
 mod meant;
 mod resumed;
 mod starved;
+mod tcg;
 mod unread;
 
 use alloc::{string::String, vec::Vec};
@@ -19,6 +20,7 @@ use crate::record::{
 use crate::rounds::Found;
 use crate::{cpuset::CpuSet, kdump::KdumpRecord, mark::Marks, topology::Topology};
 pub use boots::Boot;
+pub use tcg::TcgThread;
 pub use unread::Unread;
 
 /// The baud rate of most boards' consoles; a byte takes ten bits there.
@@ -47,6 +49,10 @@ pub struct Run {
     /// Is the machine emulated, so that the run is about the harness only?
     /// `None` where that is not known: the machine's record was lost.
     pub emulated: Option<bool>,
+    /// Which threads of the host QEMU emulated the cores in. `None` where it did not, or
+    /// not always the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcg_thread: Option<TcgThread>,
     /// Who made results besides the machine's cores and caches, or could: by the
     /// host's flags and by what the image says about itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -56,6 +56,9 @@ impl Run {
             ));
         }
         self.notes.extend(later.notes);
+        self.tcg_thread = self
+            .tcg_thread
+            .filter(|_| self.tcg_thread == later.tcg_thread);
         self.machine_command = later.machine_command;
         self.elapsed_ms += later.elapsed_ms;
         self.console_bytes += later.console_bytes;
