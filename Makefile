@@ -61,7 +61,7 @@ help:
 	@echo 'make linux-all  the same in every combination, for an hour or two'
 	@echo 'make bench-triage  the speed of triage on 1 GiB of log, against grep'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
-	@echo 'make live       leave the command for aarch64 Linux, static, in dist/aarch64-linux (stalecore live)'
+	@echo 'make live       leave the command for aarch64 Linux, static, in dist/aarch64-linux (stalecore live, deploy)'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
 	@echo 'make grub       leave GRUB for arm64, from Debian, in dist/ (run --boot grub)'
 	@echo 'make qemu       leave a QEMU with newer plugins in dist/ (run --check-coherence)'
@@ -114,12 +114,12 @@ linux-live: guests live
 	@$(ON_LINUX); $$pytest tests/linux/test_live.py
 linux-crashes: guests
 	@$(ON_LINUX); $$pytest tests/linux/test_crash.py
-linux linux-all: guests
+linux linux-all: guests live
 	@$(ON_LINUX); \
 	$$pytest tests/linux/test_crash.py > $(TARGET_DIR)/linux/crash.log 2>&1 & crash=$$!; \
 	trap 'kill $$crash; exit 2' INT TERM; \
 	$$pytest tests/linux/test_kexec.py tests/linux/test_reservation.py \
-		tests/linux/test_ramoops.py; kexec=$$?; \
+		tests/linux/test_ramoops.py tests/linux/test_deploy.py; kexec=$$?; \
 	wait $$crash; crash=$$?; cat $(TARGET_DIR)/linux/crash.log; \
 	test $$crash = 0 && exit $$kexec
 
@@ -139,9 +139,11 @@ build: deps-build
 	install -m 644 $(TARGET_DIR)/$(IMAGE_TARGET)/image/stalecore-image dist/stalecore.elf
 	dist/stalecore flatten dist/stalecore.elf dist/stalecore.img
 
-# The command for aarch64 Linux, static: what measures such a machine with no reboot.
-live: deps-live
-	$(BUILD) -p stalecore-cli --target $(LINUX_TARGET)
+# The command for aarch64 Linux, static: what measures such a machine with no reboot, or
+# hands it over to the image, which it has inside.
+live: deps-live build
+	STALECORE_IMG=$(CURDIR)/dist/stalecore.img \
+		$(BUILD) -p stalecore-cli --features carry-image --target $(LINUX_TARGET)
 	mkdir -p dist/aarch64-linux
 	install $(TARGET_DIR)/$(LINUX_TARGET)/release/stalecore dist/aarch64-linux/stalecore
 

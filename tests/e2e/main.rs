@@ -9,6 +9,7 @@ mod consoles;
 mod core_file;
 mod damage;
 mod dependencies;
+mod deploy;
 mod dist;
 mod errata;
 mod fabric;

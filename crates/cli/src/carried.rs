@@ -1,15 +1,16 @@
 //! What this command carries inside: nothing, or the image and the UEFI loader
-//! where it was built with `--features carry` (`make carry`).
+//! where it was built with `--features carry` (`make carry`); the image alone with
+//! `--features carry-image` (`make live`).
 
 use std::sync::LazyLock;
 
 /// The flat image.
-#[cfg(feature = "carry")]
+#[cfg(feature = "carry-image")]
 pub const IMAGE: Option<&[u8]> = Some(include_bytes!(env!(
     "STALECORE_IMG",
     "STALECORE_IMG must be the absolute path of the flat image; run `make carry`"
 )));
-#[cfg(not(feature = "carry"))]
+#[cfg(not(feature = "carry-image"))]
 pub const IMAGE: Option<&[u8]> = None;
 
 /// The UEFI loader, which has the same image inside.
@@ -37,9 +38,10 @@ fn composed() -> String {
     let commit = commit.map_or("no commit named".into(), |commit| {
         format!("commit {commit}")
     });
-    let inside = match IMAGE {
-        Some(_) => "image and UEFI loader inside",
-        None => "image and UEFI loader beside it",
+    let inside = match (IMAGE, LOADER) {
+        (Some(_), Some(_)) => "image and UEFI loader inside",
+        (Some(_), None) => "image inside",
+        (None, _) => "image and UEFI loader beside it",
     };
     format!("{} ({commit}; {inside})", env!("CARGO_PKG_VERSION"))
 }

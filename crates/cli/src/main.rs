@@ -5,6 +5,7 @@
 mod carried;
 mod colour;
 mod compare;
+mod deploy;
 mod flatten;
 mod junit;
 mod lacks;
@@ -42,6 +43,7 @@ enum Command {
     Serial(serial::Args),
     Read(saved_log::Args),
     Live(Box<live::Args>),
+    Deploy(Box<deploy::Args>),
     /// Read a kernel's console log, say where its kdump path stopped
     Triage(triage::Args),
     /// Print operations, stale states, line states, presets, verdicts and exit codes
@@ -65,6 +67,7 @@ fn main() -> std::process::ExitCode {
         Command::Serial(args) => serial::serial(&args),
         Command::Read(args) => saved_log::read(&args),
         Command::Live(args) => live::run(*args),
+        Command::Deploy(args) => deploy::run(&args),
         Command::Triage(args) => triage::run(&args),
         Command::List(args) => list::list(&args),
         Command::Report(args) => report::run(&args),

@@ -126,7 +126,10 @@ mod tests {
             ("tirage x.log", ["'tirage'", "(is triage meant?)"]),
             (
                 "rum",
-                ["'rum'", "allowed: run, serial, read, live, triage, list"],
+                [
+                    "'rum'",
+                    "allowed: run, serial, read, live, deploy, triage, list",
+                ],
             ),
             ("run --gic 4", ["'4'", "2, 3"]),
             ("run --el 0", ["'0'", "1, 2, 3"]),

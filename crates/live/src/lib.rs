@@ -36,6 +36,7 @@ mod mark;
 mod report;
 pub mod scope;
 mod os;
+pub mod kexec;
 
 pub use flight::{Flight, Left};
 pub use machine::{allowed, is_user_mode};

@@ -18,6 +18,7 @@ pub mod bisect;
 pub mod clock;
 pub mod console;
 pub mod cpuset;
+pub mod deploy;
 pub mod efi;
 pub mod errata;
 pub mod exit;

@@ -132,9 +132,10 @@ impl Files {
 }
 
 /// The commands that `--help` names, but for `help`.
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 11] = [
     "run",
     "live",
+    "deploy",
     "read",
     "serial",
     "report",

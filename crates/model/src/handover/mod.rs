@@ -130,7 +130,7 @@ fn small_tree(model: &str) -> DeviceTree {
 }
 
 /// Replaces the memory nodes there are by one with all ranges.
-fn set_memory(root: &mut DeviceTreeNode, memory: &[Region]) -> Result<(), String> {
+pub(crate) fn set_memory(root: &mut DeviceTreeNode, memory: &[Region]) -> Result<(), String> {
     let old: Vec<String> = root
         .children()
         .filter(|c| {

@@ -1,0 +1,293 @@
+//! `stalecore deploy`: from this machine's Linux into the image that the command has
+//! inside. It looks at the machine and says what would happen; only `--yes`, `--start` and
+//! `--undo` change anything.
+
+mod gather;
+mod hooks;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail, ensure};
+use clap::{ArgMatches, Command, Error, FromArgMatches, ValueEnum};
+use stalecore_model::{
+    deploy::{Ask, Deed, Load, Outcome, Outlook, Way, judge},
+    exit::ExitCode,
+    options::{Options, Then},
+    shell,
+};
+
+use crate::{carried, run::PlanArgs, stdout, whole_file};
+
+/// The most that an image has.
+const LARGEST: u64 = 64 << 20;
+
+/// Hand this machine over to the image by kexec, with no stick and no boot loader: aarch64
+/// Linux alone, as root. Says what would happen; loads, or writes the hooks of kdump, only
+/// with --yes
+#[derive(clap::Args)]
+pub struct Args {
+    /// From this Linux; as its crash kernel, beside the cores that a crash leaves stuck, at
+    /// the cost of the dump; or after the dump is saved [default: look at all three]
+    #[arg(value_enum, value_name = "WAY")]
+    way: Option<Ways>,
+    #[command(flatten)]
+    plan: Away,
+    /// The flat image, instead of the one inside this command
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    image: Option<PathBuf>,
+    /// More words for the image's command line, like earlycon=pl011,0x9000000
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    append: String,
+    /// Do it: load, or write the hooks
+    #[arg(long, requires = "way")]
+    yes: bool,
+    /// Load and start at once, as kexec -e does: nothing is shut down
+    #[arg(long, requires = "way")]
+    start: bool,
+    /// Remove the hooks that --yes has written
+    #[arg(long, conflicts_with_all = ["way", "yes", "start"])]
+    undo: bool,
+    /// Look at the files of a machine below this directory, and change nothing
+    #[arg(long, value_name = "DIR", hide = true, conflicts_with_all = ["yes", "start", "undo"])]
+    root: Option<PathBuf>,
+}
+
+/// [`Way`] on the command line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Ways {
+    Now,
+    Crash,
+    AfterDump,
+}
+
+impl From<Ways> for Way {
+    fn from(way: Ways) -> Self {
+        match way {
+            Ways::Now => Self::Now,
+            Ways::Crash => Self::Crash,
+            Ways::AfterDump => Self::AfterDump,
+        }
+    }
+}
+
+/// The plan's flags; unless told otherwise the machine is reset at the end, so that its
+/// Linux comes back.
+struct Away(Options);
+
+impl clap::Args for Away {
+    fn augment_args(command: Command) -> Command {
+        PlanArgs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        PlanArgs::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Away {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut plan = PlanArgs(Options {
+            then: Then::Reset,
+            ..Options::default()
+        });
+        plan.update_from_arg_matches(matches)?;
+        Ok(Self(plan.0))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Looks, says, and does what was asked for.
+///
+/// # Errors
+/// One line: what cannot work, and what would make it work.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.undo {
+        return hooks::undo();
+    }
+    let here = cfg!(all(target_arch = "aarch64", target_os = "linux"));
+    ensure!(
+        here || args.root.is_some(),
+        "deploy: this is {} {}; allowed: aarch64 Linux, the machine to be handed over (make live \
+         leaves the command for it in dist/aarch64-linux/stalecore)",
+        std::env::consts::ARCH,
+        std::env::consts::OS
+    );
+    let read;
+    let image = match (&args.image, carried::IMAGE) {
+        (Some(path), _) => {
+            read = whole_file::read(path, LARGEST)
+                .with_context(|| format!("--image: cannot read {}", path.display()))?;
+            read.as_slice()
+        }
+        (None, Some(inside)) => inside,
+        (None, None) => bail!("deploy: this command has no image inside; allowed: --image FILE"),
+    };
+    let facts = gather::facts(args.root.as_deref().unwrap_or(Path::new("/")));
+    let command = myself();
+    let ask = Ask {
+        image,
+        options: &args.plan.0,
+        append: &args.append,
+        command: &command,
+    };
+    let outlook = judge(&facts, &ask);
+    let Some(way) = args.way.map(Way::from) else {
+        stdout::print(&told(&outlook, None))?;
+        // Where nothing works there is still a first thing to do.
+        let works = outlook.ways.iter().any(|outcome| outcome.deed.is_ok());
+        return match &outlook.ways[0].deed {
+            Err(refusal) if !works => Err(anyhow!("deploy: no way works here; now: {refusal}")),
+            _ => Ok(ExitCode::Expected),
+        };
+    };
+    let mut outcomes = outlook.ways.iter();
+    let outcome = outcomes
+        .find(|outcome| outcome.way == way)
+        .context("a way without an outcome")?;
+    let deed = match &outcome.deed {
+        Ok(deed) => deed,
+        Err(refusal) => bail!("deploy {}: {refusal}", way.name()),
+    };
+    if !args.yes && !args.start {
+        stdout::print(&told(&outlook, Some(way)))?;
+        return Ok(ExitCode::Expected);
+    }
+    match deed {
+        Deed::Load(load) => loaded(load, way, args),
+        Deed::Hooks(_) if args.start => {
+            bail!("--start: hooks are written, not started; allowed: --yes")
+        }
+        Deed::Hooks(written) => hooks::write(written),
+    }
+}
+
+/// How this command is called.
+fn myself() -> String {
+    let file = std::env::current_exe();
+    file.map_or_else(|_| "stalecore".into(), |file| file.display().to_string())
+}
+
+/// What there is to say before anything is done.
+fn told(outlook: &Outlook, only: Option<Way>) -> String {
+    let mut text = String::new();
+    let mut say = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    outlook.machine.iter().for_each(|line| say(line));
+    let shown = |outcome: &&Outcome| only.is_none_or(|way| way == outcome.way);
+    for outcome in outlook.ways.iter().filter(shown) {
+        let name = outcome.way.name();
+        say("");
+        match &outcome.deed {
+            Err(refusal) => say(&format!("{name}: cannot be done: {refusal}")),
+            Ok(deed) => {
+                say(&format!("{name}: can be done, {}", outcome.way.about()));
+                for line in details(deed) {
+                    say(&format!("  {line}"));
+                }
+                for warning in &outcome.warns {
+                    say(&format!("  but: {warning}"));
+                }
+                say(&format!("  do it: {}", with_yes(outcome.way)));
+            }
+        }
+    }
+    say("\nNothing was changed.");
+    text
+}
+
+fn details(deed: &Deed) -> Vec<String> {
+    match deed {
+        Deed::Load(load) => {
+            let image = load.image();
+            let mut lines = vec![format!(
+                "the image goes to {:#x}, {} MiB; its command line: {}",
+                image.base,
+                image.size >> 20,
+                load.bootargs
+            )];
+            lines.extend(load.usable.iter().map(|range| {
+                format!(
+                    "it writes nothing outside {:#x} to {:#x}",
+                    range.base,
+                    range.end()
+                )
+            }));
+            lines
+        }
+        Deed::Hooks(hooks) => {
+            let files = hooks
+                .edits
+                .iter()
+                .map(|edit| format!("writes {}", edit.path));
+            let next = hooks
+                .next
+                .iter()
+                .map(|next| format!("then, by you: {next}"));
+            files.chain(next).collect()
+        }
+    }
+}
+
+/// The command line that does it: this one, with the way and `--yes`.
+fn with_yes(way: Way) -> String {
+    let mut words: Vec<String> = std::env::args().collect();
+    let at = words.iter().position(|word| word == "deploy");
+    if let Some(at) = at {
+        words.retain(|word| Way::ALL.iter().all(|way| way.name() != word));
+        words.insert(at + 1, way.name().into());
+    }
+    words.push("--yes".into());
+    shell::quoted(&words)
+}
+
+#[cfg(all(target_arch = "aarch64", target_os = "linux"))]
+fn loaded(load: &Load, way: Way, args: &Args) -> anyhow::Result<ExitCode> {
+    use stalecore_live::kexec::{self, Piece};
+    let pieces: Vec<_> = load
+        .pieces
+        .iter()
+        .map(|piece| Piece {
+            bytes: &piece.bytes,
+            base: piece.region.base,
+            size: piece.region.size,
+        })
+        .collect();
+    let crash = way == Way::Crash;
+    ensure!(
+        !(crash && args.start),
+        "--start: a crash kernel is started by a crash; allowed: --yes"
+    );
+    kexec::load(&pieces, load.entry, crash).context("deploy: kexec_load")?;
+    if args.start {
+        return Err(kexec::start()).context("deploy: it is loaded, but cannot be started");
+    }
+    let then = match crash {
+        true => {
+            "loaded: the next crash starts it. kdump-config load, or kdumpctl restart, puts the \
+             kernel back that saves dumps"
+        }
+        false => "loaded; start it with: systemctl kexec (or, with nothing shut down, kexec -e)",
+    };
+    let read = match args.plan.0.ramoops {
+        true => "\nafter the reset: stalecore read /sys/fs/pstore",
+        false => "",
+    };
+    stdout::print(&format!("{then}{read}\n"))?;
+    Ok(ExitCode::Expected)
+}
+
+#[cfg(not(all(target_arch = "aarch64", target_os = "linux")))]
+fn loaded(_: &Load, _: Way, _: &Args) -> anyhow::Result<ExitCode> {
+    bail!("deploy: only on aarch64 Linux")
+}

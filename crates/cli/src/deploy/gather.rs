@@ -1,0 +1,186 @@
+//! What Linux shows of the machine below a root directory. Nothing is decided here: what
+//! is not there, or cannot be read, is left empty.
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use flate2::read::GzDecoder;
+use stalecore_model::{
+    cpuset::CpuSet,
+    deploy::{Dumper, Facts, KDUMP_CONF, Tool},
+};
+
+use crate::whole_file;
+
+/// The most that is read of one file.
+const LARGEST: u64 = 16 << 20;
+
+/// Firmware's variable.
+const SECURE_BOOT: &str =
+    "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+/// The tables that the image reads.
+const TABLES: [&str; 5] = ["APIC", "GTDT", "SPCR", "FACP", "PPTT"];
+/// Where settings of the kernel are.
+const SYSCTL: [&str; 4] = [
+    "etc/sysctl.d",
+    "run/sysctl.d",
+    "usr/local/lib/sysctl.d",
+    "usr/lib/sysctl.d",
+];
+/// The parameters of ramoops that the image knows.
+const RAMOOPS: [&str; 7] = [
+    "mem_address",
+    "mem_size",
+    "record_size",
+    "console_size",
+    "ftrace_size",
+    "pmsg_size",
+    "ecc",
+];
+
+/// Files below a directory.
+struct Root<'a>(&'a Path);
+
+impl Root<'_> {
+    fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        whole_file::read(&self.0.join(path), LARGEST).ok()
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        Some(String::from_utf8_lossy(&self.bytes(path)?).into_owned())
+    }
+
+    fn word(&self, path: &str) -> String {
+        self.text(path).unwrap_or_default().trim().to_string()
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.0.join(path).exists()
+    }
+
+    fn files(&self, dir: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.0.join(dir))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
+        files.sort();
+        files
+    }
+
+    /// A number of CPUs.
+    fn cpus(&self, list: &str) -> usize {
+        let path = format!("sys/devices/system/cpu/{list}");
+        CpuSet::parse(&self.word(&path)).map_or(0, |cpus| cpus.len())
+    }
+}
+
+/// Reads everything.
+pub fn facts(root: &Path) -> Facts {
+    let root = Root(root);
+    let release = root.word("proc/sys/kernel/osrelease");
+    let is = |path: &str, value: &str| root.word(path) == value;
+    Facts {
+        iomem: root.text("proc/iomem").unwrap_or_default(),
+        cmdline: root.word("proc/cmdline"),
+        kexec: root.has("sys/kernel/kexec_loaded"),
+        crash_size: root
+            .word("sys/kernel/kexec_crash_size")
+            .parse()
+            .unwrap_or(0),
+        crash_loaded: is("sys/kernel/kexec_crash_loaded", "1"),
+        lockdown: root.word("sys/kernel/security/lockdown"),
+        // Four bytes of attributes before it.
+        secure_boot: root
+            .bytes(SECURE_BOOT)
+            .is_some_and(|bytes| bytes.get(4) == Some(&1)),
+        load_disabled: is("proc/sys/kernel/kexec_load_disabled", "1"),
+        disabled_by: disabled_by(&root),
+        limits: ["reboot", "panic"]
+            .map(|which| is(&format!("proc/sys/kernel/kexec_load_limit_{which}"), "0")),
+        config: config(&root, &release),
+        tree: root.bytes("sys/firmware/fdt"),
+        tables: TABLES
+            .iter()
+            .filter_map(|name| root.bytes(&format!("sys/firmware/acpi/tables/{name}")))
+            .collect(),
+        midr: hexadecimal(&root.word("sys/devices/system/cpu/cpu0/regs/identification/midr_el1")),
+        cpus: root.cpus("present"),
+        offline: root.cpus("offline"),
+        ramoops: ramoops(&root),
+        vmcore: root.has("proc/vmcore"),
+        dumper: dumper(&root),
+        tool: tool(&root),
+        release,
+    }
+}
+
+fn hexadecimal(text: &str) -> u64 {
+    u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or(0)
+}
+
+fn config(root: &Root<'_>, release: &str) -> Option<String> {
+    let Some(packed) = root.bytes("proc/config.gz") else {
+        return root.text(&format!("boot/config-{release}"));
+    };
+    let mut text = String::new();
+    let reader = GzDecoder::new(packed.as_slice());
+    reader.take(LARGEST).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// The file that says that nothing may be loaded.
+fn disabled_by(root: &Root<'_>) -> Option<String> {
+    let files = SYSCTL.iter().flat_map(|dir| root.files(dir));
+    let all = [root.0.join("etc/sysctl.conf")].into_iter().chain(files);
+    let says = |path: &PathBuf| {
+        let bytes = whole_file::read(path, LARGEST).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines = text.lines().map(str::trim);
+        lines.any(|line| {
+            line.trim_start_matches('-')
+                .starts_with("kernel.kexec_load_disabled")
+        })
+    };
+    let found = all.into_iter().find(says)?;
+    let below = found.strip_prefix(root.0).unwrap_or(&found);
+    Some(format!("/{}", below.display()))
+}
+
+/// Where Linux itself keeps its logs over a reset.
+fn ramoops(root: &Root<'_>) -> Vec<String> {
+    let value = |name: &str| root.word(&format!("sys/module/ramoops/parameters/{name}"));
+    let is_none = |value: &str| ["", "0", "0x0"].contains(&value);
+    if is_none(&value("mem_address")) {
+        return Vec::new();
+    }
+    let known = RAMOOPS.map(|name| (name, value(name)));
+    let given = known.iter().filter(|(_, value)| !value.is_empty());
+    given
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
+}
+
+fn dumper(root: &Root<'_>) -> Option<Dumper> {
+    if root.has("usr/sbin/kdump-config") {
+        return Some(Dumper::KdumpTools);
+    }
+    root.text(KDUMP_CONF.trim_start_matches('/'))
+        .map(Dumper::KdumpUtils)
+}
+
+fn tool(root: &Root<'_>) -> Tool {
+    let has = |name: &str| {
+        ["usr/sbin", "sbin", "usr/bin"]
+            .iter()
+            .any(|dir| root.has(&format!("{dir}/{name}")))
+    };
+    match () {
+        () if has("update-grub") && root.has("etc/default/grub.d") => Tool::UpdateGrub,
+        () if has("grubby") => Tool::Grubby,
+        () => Tool::Unknown,
+    }
+}
