@@ -43,7 +43,7 @@ SYSROOT = $(shell rustc --print sysroot)
 PLAIN_PATHS := dist/plain-paths.toml
 BUILD = $(CARGO) build --locked --release $(FLAGS)
 
-.PHONY: help run test live host-test labgrid ktap linux linux-all linux-crashes linux-live guests bench-triage adding schema build dist grub qemu carry
+.PHONY: help run test live host-test labgrid ktap linux linux-all linux-crashes linux-live guests bench-triage bench-verdicts adding schema build dist grub qemu carry
 .PHONY: cargo-install install uninstall stage deb release reproduce follow deps deps-live deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
@@ -60,6 +60,7 @@ help:
 	@echo 'make linux-crashes  the crashes alone'
 	@echo 'make linux-all  the same in every combination, for an hour or two'
 	@echo 'make bench-triage  the speed of triage on 1 GiB of log, against grep'
+	@echo 'make bench-verdicts  how often slowed and compare are wrong: some 60 default plans'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
 	@echo 'make live       leave the command for aarch64 Linux, static, in dist/aarch64-linux (stalecore live, deploy)'
 	@echo 'make dist       build, and pack a UEFI loader and a disk image for USB sticks'
@@ -126,6 +127,9 @@ linux linux-all: guests live
 bench-triage: deps-build
 	$(BUILD) -p stalecore-cli
 	crates/triage/bench/triage-speed $(TARGET_DIR)/release/stalecore
+
+bench-verdicts: build
+	tests/bench/verdicts
 
 adding: deps-run
 	$(CARGO) test --locked --release -p stalecore-cli --test house -- --ignored adding

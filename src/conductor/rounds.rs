@@ -39,6 +39,7 @@ impl Run<'_> {
         let clean: Vec<usize> = (0..series.len())
             .filter(|nth| series[*nth].is_clean())
             .collect();
+        let begun = clock::now();
         for nth in 1..ROUNDS {
             if !self.round(group, series, &clean, Part::nth(nth, ROUNDS))? {
                 return Ok(());
@@ -49,7 +50,10 @@ impl Run<'_> {
             .into_iter()
             .filter(|nth| judge.is_candidate(&series[*nth]))
             .collect();
-        let left_ms = self.outcomes.confirming_left_ms(&self.conductor.plan);
+        let plan = &self.conductor.plan;
+        let left_ms = self
+            .outcomes
+            .confirming_left_ms(plan, clock::ms_since(begun));
         let begun = clock::now();
         for nth in 0..most_to_confirm(judge.family) {
             open.retain(|nth| judge.is_open(&series[*nth]));

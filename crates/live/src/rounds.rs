@@ -23,6 +23,9 @@ impl Run<'_> {
         let clean: Vec<usize> = (0..series.len())
             .filter(|nth| series[*nth].is_clean())
             .collect();
+        let ms_since =
+            |begun: Instant| u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let begun = Instant::now();
         for nth in 1..ROUNDS {
             if !self.round(group, series, &clean, Part::nth(nth, ROUNDS))? {
                 return Ok(());
@@ -33,15 +36,14 @@ impl Run<'_> {
             .into_iter()
             .filter(|nth| judge.is_candidate(&series[*nth]))
             .collect();
-        let left_ms = self.outcomes.confirming_left_ms(self.plan);
+        let left_ms = self.outcomes.confirming_left_ms(self.plan, ms_since(begun));
         let begun = Instant::now();
-        let passed = || u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         for nth in 0..most_to_confirm(judge.family) {
             open.retain(|nth| judge.is_open(&series[*nth]));
             if open.is_empty() {
                 break;
             }
-            if passed() >= left_ms {
+            if ms_since(begun) >= left_ms {
                 self.outcomes.unconfirmed += open.len();
                 break;
             }
@@ -53,7 +55,7 @@ impl Run<'_> {
                 break;
             }
         }
-        self.outcomes.confirming_ms += passed();
+        self.outcomes.confirming_ms += ms_since(begun);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::{
     ktap,
     plan::{Case, Group, Plan},
     record::Maker,
-    rounds::{CONFIRMING_MS, OF_WHAT_IS_LEFT},
+    rounds::{CONFIRMING_MS, OF_THE_FIRST, OF_WHAT_IS_LEFT},
     words,
 };
 
@@ -107,12 +107,13 @@ impl Outcomes {
     }
 
     /// How long a group of the plan may take to confirm what its rounds show, in
-    /// milliseconds: what is left is split over the groups that are.
-    pub fn confirming_left_ms(&self, plan: &Plan) -> u64 {
+    /// milliseconds: what is left is split over the groups that are, and no group has less
+    /// than a few times what its first rounds have taken.
+    pub fn confirming_left_ms(&self, plan: &Plan, first_ms: u64) -> u64 {
         let open = |group: &&Group| group.cases.iter().any(|case| self.is_open(case));
         let groups = plan.groups.iter().filter(open).count() as u64;
         let left = CONFIRMING_MS.saturating_sub(self.confirming_ms);
-        left / groups.clamp(1, OF_WHAT_IS_LEFT)
+        (left / groups.clamp(1, OF_WHAT_IS_LEFT)).max(first_ms.saturating_mul(OF_THE_FIRST))
     }
 
     /// What a person should know of how it was measured.
@@ -216,13 +217,14 @@ mod tests {
     fn the_time_to_confirm_is_split_over_what_is_left() {
         let plan = plan();
         let mut outcomes = Outcomes::new(false);
-        assert_eq!(outcomes.confirming_left_ms(&plan), CONFIRMING_MS / 2);
+        assert_eq!(outcomes.confirming_left_ms(&plan, 0), CONFIRMING_MS / 2);
         for case in &plan.groups[0].cases {
             outcomes.add(case.number, Verdict::Completed, None);
         }
-        assert_eq!(outcomes.confirming_left_ms(&plan), CONFIRMING_MS);
+        assert_eq!(outcomes.confirming_left_ms(&plan, 0), CONFIRMING_MS);
         outcomes.confirming_ms = CONFIRMING_MS + 1;
-        assert_eq!(outcomes.confirming_left_ms(&plan), 0);
+        assert_eq!(outcomes.confirming_left_ms(&plan, 0), 0);
+        assert_eq!(outcomes.confirming_left_ms(&plan, 700), 1400);
     }
 
     #[test]

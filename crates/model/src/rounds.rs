@@ -16,10 +16,13 @@ pub const ROUNDS: usize = 5;
 /// How long fresh rounds may be made in one run, in milliseconds, and in how many parts
 /// what is left of it is split at most, one for each group that is left: a machine on
 /// which each takes long shall end in time, and the groups that come first shall not have
-/// all of it.
+/// all of it. Where much is late all groups need them, so each may take so many times what
+/// its first rounds have taken, whatever is left.
 pub const CONFIRMING_MS: u64 = 60_000;
 /// See [`CONFIRMING_MS`].
 pub const OF_WHAT_IS_LEFT: u64 = 4;
+/// See [`CONFIRMING_MS`].
+pub const OF_THE_FIRST: u64 = 2;
 
 /// The fewest rounds that confirm what the first have shown.
 const FEWEST_TO_CONFIRM: usize = 12;

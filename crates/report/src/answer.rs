@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use stalecore_model::{
     exit::ExitCode,
     record::Maker,
+    rounds::Found,
     run::{Run, Unread},
     shell, words,
 };
@@ -232,13 +233,14 @@ fn row(nth: usize, run: &Run) -> Markup {
     }
 }
 
-/// The slowest cases of each run, by name.
+/// The slowest cases of each run, by name; what is too noisy to say is not among them.
 fn slowest(view: &View<'_>) -> Markup {
     let mut found: Vec<_> = view
         .runs
         .iter()
         .enumerate()
         .flat_map(|(nth, run)| run.cases.iter().map(move |case| (nth, run, case)))
+        .filter(|(_, run, case)| run.found(case) != Some(Found::Noisy))
         .filter_map(|(nth, run, case)| Some((slowdown(run, case)?, nth, case)))
         .filter(|(milli, ..)| *milli >= 1250)
         .collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stalecore_model::{
     options::{Options, Scenario},
     plan::{ClassTime, Plan},
-    rounds::{CONFIRMING_MS, ROUNDS},
+    rounds::{CONFIRMING_MS, OF_THE_FIRST, ROUNDS},
 };
 
 /// The host's deadlines.
@@ -94,11 +94,13 @@ impl Limits {
         let alone = plan.roles.sentinel.is_none();
         let entries = if alone { plan.len() } else { plan.groups.len() };
         let entries = 2 * ROUNDS * entries;
-        let confirming = Duration::from_millis(CONFIRMING_MS);
+        let measuring = times(case + late, plan.len() * VISITS);
+        let of_the_first = u32::try_from(OF_THE_FIRST).unwrap_or(u32::MAX);
+        let confirming = Duration::from_millis(CONFIRMING_MS) + measuring * of_the_first;
         let total = asked.unwrap_or(
             Duration::from_secs(60)
                 + firmware
-                + times(case + late, plan.len() * VISITS)
+                + measuring
                 + confirming
                 + times(group, entries)
                 + times(block + late, blocks)
