@@ -102,10 +102,11 @@ pub fn machine(board: &Board, counter: Counter, empty: Histogram, plan: &Plan) {
             gicr_regions,
             cpus: platform.cpus.len() as u32,
             memory_mib: platform.memory_mib(),
-            console: match platform.uart.map(|u| u.kind) {
-                Some(UartKind::Ns16550) => "16550".into(),
-                _ => "pl011".into(),
-            },
+            console: platform
+                .uart
+                .map_or(UartKind::Pl011, |uart| uart.kind)
+                .name()
+                .to_ascii_lowercase(),
             counter: counter.name().into(),
             counter_hz: measure::frequency(counter),
             cntfrq: arch::cntfrq_el0(),

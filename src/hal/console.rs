@@ -15,7 +15,10 @@ use arm_pl011_uart::{PL011Registers, Uart as Pl011};
 use safe_mmio::UniqueMmioPointer;
 use spin::Mutex;
 use stalecore_model::{
-    platform::{Uart, UartKind},
+    platform::{
+        Uart, UartKind,
+        uarts::{Flag, Words},
+    },
     ramoops,
     uart::{Drain, Next, Takeover, write_resumed},
 };
@@ -31,6 +34,7 @@ const PL011_USED: usize = 19;
 enum Device {
     Pl011(Pl011<'static>),
     Ns16550(Ns16550),
+    Words(OfWords),
 }
 
 impl Device {
@@ -38,6 +42,7 @@ impl Device {
         match self {
             Self::Pl011(uart) => !uart.is_tx_fifo_full(),
             Self::Ns16550(uart) => uart.status() & LSR_ROOM != 0,
+            Self::Words(uart) => uart.is(uart.words.room),
         }
     }
 
@@ -45,6 +50,7 @@ impl Device {
         match self {
             Self::Pl011(uart) => uart.is_busy(),
             Self::Ns16550(uart) => uart.status() & LSR_EMPTY == 0,
+            Self::Words(uart) => !uart.is(uart.words.idle),
         }
     }
 
@@ -52,6 +58,7 @@ impl Device {
         match self {
             Self::Pl011(uart) => uart.write_word(byte),
             Self::Ns16550(uart) => uart.write(byte),
+            Self::Words(uart) => uart.write(byte),
         }
     }
 
@@ -60,6 +67,7 @@ impl Device {
         match self {
             Self::Pl011(uart) => uart.read_word().ok().flatten(),
             Self::Ns16550(uart) => (uart.status() & LSR_CAME != 0).then(|| uart.read()),
+            Self::Words(uart) => uart.read(),
         }
     }
 }
@@ -108,6 +116,37 @@ impl Ns16550 {
     }
 }
 
+/// A UART of a few words, as the model's table has it.
+struct OfWords {
+    base: u64,
+    words: Words,
+}
+
+impl OfWords {
+    fn at(&self, offset: u16) -> u64 {
+        self.base + u64::from(offset)
+    }
+
+    fn is(&self, flag: Flag) -> bool {
+        flag.is_in(mmio::read_u32(self.at(flag.at)))
+    }
+
+    fn write(&self, byte: u8) {
+        if let Some((offset, value)) = self.words.before {
+            mmio::write_u32(self.at(offset), value);
+        }
+        mmio::write_u32(self.at(self.words.send), byte.into());
+    }
+
+    fn read(&self) -> Option<u8> {
+        if !self.is(self.words.came?) {
+            return None;
+        }
+        let word = mmio::read_u32(self.at(self.words.receive));
+        (word & self.words.bad == 0).then_some(word as u8)
+    }
+}
+
 /// A console.
 pub struct Console {
     device: Device,
@@ -144,8 +183,9 @@ impl Console {
             return None;
         }
         let base = uart.registers.base;
-        let device = match uart.kind {
-            UartKind::Pl011 => {
+        let device = match (uart.kind.words(), uart.kind) {
+            (Some(words), _) => Device::Words(OfWords { base, words }),
+            (None, UartKind::Pl011) => {
                 // Those that the driver has functions for; a PL011's may begin
                 // anywhere in a page.
                 let registers = mmio::registers::<[u32; PL011_USED]>(base);
@@ -154,7 +194,7 @@ impl Console {
                 // this is its only driver, as it runs once.
                 Device::Pl011(Pl011::new(unsafe { UniqueMmioPointer::new(registers) }))
             }
-            UartKind::Ns16550 => Device::Ns16550(Ns16550 {
+            (None, _) => Device::Ns16550(Ns16550 {
                 base,
                 shift: uart.reg_shift,
                 wide: uart.io_width == 4,

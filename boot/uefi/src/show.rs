@@ -4,7 +4,7 @@ use alloc::{format, string::String};
 
 use stalecore_model::{
     efi::Memory,
-    platform::{Gic, Platform, Source, UartKind},
+    platform::{Gic, Platform, Source},
 };
 use uefi::println;
 
@@ -42,10 +42,7 @@ pub fn machine(platform: &Platform) {
     match platform.uart {
         Some(uart) => println!(
             "  console   {} at {:#x}",
-            match uart.kind {
-                UartKind::Pl011 => "PL011",
-                UartKind::Ns16550 => "16550",
-            },
+            uart.kind.name(),
             uart.registers.base
         ),
         None => println!("  console   none: the image will run in silence"),

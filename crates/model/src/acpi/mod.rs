@@ -29,7 +29,7 @@ pub use madt::{Gicc, Gicd, Madt, Redistributors};
 pub use platform::platform;
 pub use pptt::Topology;
 pub use root::{MAX_TABLE, extents};
-pub use spcr::{Interface, Spcr};
+pub use spcr::Spcr;
 
 use root::Tables;
 

@@ -2,12 +2,11 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::{AcpiError, Description, Gicd, Interface, Spcr, Watchdog, read};
+use super::{AcpiError, Description, Gicd, Spcr, Watchdog, read};
 use crate::{
     cpuset::MAX_CPUS,
     platform::{
         self, Conduit, Cpu, Gic, GicV3, Platform, Redistributors, Region, Source, Start, Uart,
-        UartKind,
         gic::{FRAMES, is_ftc663},
     },
     words,
@@ -187,10 +186,7 @@ fn redistributors(description: &Description) -> Vec<Redistributors> {
 
 fn uart(spcr: Spcr) -> Uart {
     Uart {
-        kind: match spcr.interface {
-            Interface::Pl011 | Interface::Sbsa => UartKind::Pl011,
-            Interface::Ns16550 => UartKind::Ns16550,
-        },
+        kind: spcr.interface,
         registers: Region {
             base: spcr.base,
             size: PAGE,

@@ -10,6 +10,7 @@ use super::{
     notes::Notes,
     table::{GenericAddress, Table},
 };
+use crate::platform::{UartKind, uarts::ROWS};
 
 const MEMORY_SPACE: u8 = 0;
 const GIC_INTERRUPT: u8 = 1 << 3;
@@ -48,22 +49,11 @@ struct RawSpcr {
 /// Where the baud rate as a number is, in bytes from the table's start.
 const PRECISE_BAUD: usize = size_of::<RawSpcr>();
 
-/// What kind of UART it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interface {
-    /// Arm's PL011.
-    Pl011,
-    /// Arm's SBSA generic UART: a PL011 whose rate software cannot set.
-    Sbsa,
-    /// A 16550 or something that looks like one.
-    Ns16550,
-}
-
 /// What the SPCR says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spcr {
     /// What kind of UART.
-    pub interface: Interface,
+    pub interface: UartKind,
     /// Its physical address.
     pub base: u64,
     /// Width of an access in bytes: 1, 2 or 4.
@@ -114,27 +104,21 @@ impl Spcr {
 }
 
 /// The kinds that Microsoft's DBG2 specification numbers.
-fn interface(kind: u8, notes: &mut Notes) -> Option<Interface> {
-    match kind {
-        // 16550, 16450, Nvidia's 16550, 16550 with parameters from the address structure.
-        0x00 | 0x01 | 0x05 | 0x12 => Some(Interface::Ns16550),
-        0x03 => Some(Interface::Pl011),
-        // The SBSA UART, once for 32-bit accesses only.
-        0x0d | 0x0e => Some(Interface::Sbsa),
-        _ => {
-            let text = format!("UART of type {kind:#x}: no driver for it");
-            notes.add("SPCR", 0, text);
-            None
-        }
+fn interface(kind: u8, notes: &mut Notes) -> Option<UartKind> {
+    let row = ROWS.iter().find(|row| row.spcr.contains(&kind));
+    if row.is_none() {
+        let text = format!("UART of type {kind:#x}: no driver for it");
+        notes.add("SPCR", 0, text);
     }
+    row.map(|row| row.kind)
 }
 
 /// Access width in bytes and the shift between registers.
 ///
-/// A PL011's registers are words 4 bytes apart whatever the table says; a
+/// A PL011's registers, and others', are words 4 bytes apart whatever the table says; a
 /// 16550's are as far apart as an access is wide.
-fn access(interface: Interface, base: &GenericAddress, notes: &mut Notes) -> (u8, u8) {
-    if interface != Interface::Ns16550 {
+fn access(interface: UartKind, base: &GenericAddress, notes: &mut Notes) -> (u8, u8) {
+    if interface != UartKind::Ns16550 {
         return (4, 2);
     }
     match (base.access_size, base.bit_width) {

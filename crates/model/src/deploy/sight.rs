@@ -3,10 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 
 use super::{Facts, iomem::Iomem};
-use crate::{
-    platform::{Platform, UartKind},
-    words,
-};
+use crate::{platform::Platform, words};
 
 /// What Linux says.
 pub(super) fn machine(facts: &Facts, iomem: &Iomem) -> Vec<String> {
@@ -69,10 +66,7 @@ pub(super) fn described(platform: &Platform) -> Vec<String> {
     lines.push(match &platform.uart {
         Some(uart) => format!(
             "console: {} at {:#x}",
-            match uart.kind {
-                UartKind::Pl011 => "PL011",
-                UartKind::Ns16550 => "16550",
-            },
+            uart.kind.name(),
             uart.registers.base
         ),
         None => "console: none that the image can drive".into(),

@@ -114,6 +114,24 @@ fn a_raspberry_pi_s_small_uart_has_word_registers() {
 }
 
 #[test]
+fn each_uart_of_the_table_is_found_by_its_names() {
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(SOC).unwrap());
+    let uart = tree.find_node_mut("/soc/uart@1000").unwrap();
+    uart.remove_property("reg-shift");
+    uart.remove_property("reg-io-width");
+    for row in crate::platform::uarts::ROWS {
+        for name in row.compatible {
+            let uart = tree.find_node_mut("/soc/uart@1000").unwrap();
+            let compatible = uart.property_mut("compatible").unwrap();
+            compatible.set_value(*name);
+            let uart = read(&tree.to_dtb()).unwrap().uart.unwrap();
+            assert_eq!(uart.kind, row.kind, "{name}");
+            assert_eq!((uart.reg_shift, uart.io_width), row.usual, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_stride_and_the_s2500_are_named() {
     let gic = |change: &dyn Fn(&mut dtoolkit::model::DeviceTreeNode)| {
         let mut tree = DeviceTree::from_fdt(&Fdt::new(SOC).unwrap());

@@ -4,13 +4,17 @@
 
 use alloc::{format, string::String};
 
-use super::{Region, Uart, UartKind};
+use super::{
+    Region, Uart, UartKind,
+    uarts::{ROWS, Row},
+};
 
 /// A UART's registers.
 const PAGE: u64 = 0x1000;
 
 /// The console that `earlycon=` names; the last one counts. `pl011,ADDRESS`,
-/// `pl011,mmio32,ADDRESS`, `uart8250,mmio|mmio32|mmio32native,ADDRESS` (or `uart,…`), each
+/// `pl011,mmio32,ADDRESS`, `uart8250,mmio|mmio32|mmio32native,ADDRESS` (or `uart,…`), and the others of [`ROWS`] as
+/// `NAME,ADDRESS`, each
 /// with options after a further comma, which are ignored, as firmware has set the line up.
 ///
 /// # Errors
@@ -25,19 +29,18 @@ pub fn console(bootargs: &str) -> Result<Option<Uart>, String> {
     };
     let wrong = || {
         format!(
-            "earlycon: '{value}' is not allowed; allowed: pl011,[mmio32,]ADDRESS and uart8250,mmio|mmio32,ADDRESS"
+            "earlycon: '{value}' is not allowed; allowed: pl011,[mmio32,]ADDRESS, uart8250,mmio|mmio32,ADDRESS, and bcm2835aux, ec_imx21, ec_imx6q, meson or msm_serial_dm with ,ADDRESS"
         )
     };
     let mut parts = value.split(',');
-    let kind = match parts.next() {
-        Some("pl011") => UartKind::Pl011,
-        Some("uart8250" | "uart") => UartKind::Ns16550,
-        _ => return Err(wrong()),
-    };
+    let name = parts.next().unwrap_or_default();
+    let named = |row: &&Row| row.earlycon.contains(&name);
+    let row = ROWS.iter().find(named).ok_or_else(wrong)?;
+    let kind = row.kind;
     let Some(mut part) = parts.next() else {
         return Ok(None);
     };
-    let (mut reg_shift, mut io_width) = (0, 1);
+    let (mut reg_shift, mut io_width) = row.usual;
     if part.starts_with("mmio") {
         (reg_shift, io_width) = match part {
             "mmio" => (0, 1),
@@ -45,7 +48,7 @@ pub fn console(bootargs: &str) -> Result<Option<Uart>, String> {
             _ => return Err(wrong()),
         };
         part = parts.next().ok_or_else(wrong)?;
-    } else if kind == UartKind::Ns16550 {
+    } else if kind == UartKind::Ns16550 && row.usual == (0, 1) {
         // An I/O port, which no Arm machine has.
         return Err(wrong());
     }
@@ -117,12 +120,22 @@ mod tests {
             shape("earlycon=uart,mmio,0x1000"),
             Some((UartKind::Ns16550, 0x1000, 0, 1))
         );
+        for (name, kind) in [
+            ("meson", UartKind::Meson),
+            ("ec_imx6q", UartKind::Imx),
+            ("msm_serial_dm", UartKind::Msm),
+            ("bcm2835aux", UartKind::Ns16550),
+        ] {
+            let words = std::format!("earlycon={name},0xfe215040");
+            assert_eq!(shape(&words), Some((kind, 0xfe21_5040, 2, 4)), "{name}");
+        }
         // No address: the tables' console is meant.
         for nothing in ["", "earlycon", "earlycon=pl011", "earlycon=uart8250"] {
             assert_eq!(shape(nothing), None, "{nothing}");
         }
         for wrong in [
-            "meson,0x1000",
+            "lpuart,0x1000",
+            "meson,0",
             "pl011,",
             "pl011,0",
             "pl011,0xg",

@@ -7,6 +7,7 @@ pub mod devicetree;
 pub mod earlycon;
 pub mod gic;
 pub mod gic_setup;
+pub mod uarts;
 
 use alloc::{string::String, vec::Vec};
 
@@ -118,6 +119,12 @@ pub enum UartKind {
     Pl011,
     /// The 16550 and its relatives.
     Ns16550,
+    /// NXP's i.MX.
+    Imx,
+    /// Amlogic's Meson.
+    Meson,
+    /// Qualcomm's MSM, version 1.4 of its data mover.
+    Msm,
 }
 
 /// The console's UART, set up by firmware.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use stalecore_model::{
-    acpi::{ArmBoot, Description, Interface, Redistributors, Spcr, extents},
+    acpi::{ArmBoot, Description, Redistributors, Spcr, extents},
     platform::Region,
 };
 
@@ -27,7 +27,7 @@ fn read_virt(name: &str, cpus: usize) -> Description {
     assert_eq!(
         d.spcr,
         Some(Spcr {
-            interface: Interface::Pl011,
+            interface: stalecore_model::platform::UartKind::Pl011,
             base: 0x0900_0000,
             io_width: 4,
             reg_shift: 2,

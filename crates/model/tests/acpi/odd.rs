@@ -2,7 +2,7 @@
 //! revisions of the specifications.
 
 use stalecore_model::{
-    acpi::{Gicd, Interface, Spcr, Watchdog},
+    acpi::{Gicd, Spcr, Watchdog},
     platform::Place,
 };
 
@@ -125,7 +125,7 @@ fn uarts() {
     };
     // A PL011 with its clock, rate as firmware left it.
     let pl011 = Spcr {
-        interface: Interface::Pl011,
+        interface: stalecore_model::platform::UartKind::Pl011,
         base: 0x9408_0000,
         io_width: 4,
         reg_shift: 2,
@@ -144,7 +144,7 @@ fn uarts() {
     expect(spcr(2, 3, [0, 8, 0, 1], 0x9408_0000, 7, tail), unclocked);
     // The SBSA UART, with a rate that the codes lack.
     let sbsa = Spcr {
-        interface: Interface::Sbsa,
+        interface: stalecore_model::platform::UartKind::Pl011,
         baud: Some(921_600),
         clock: None,
         ..pl011
@@ -155,7 +155,7 @@ fn uarts() {
     );
     // A byte-wide 16550 behind a bus, beyond 4 GiB, and a word-wide one.
     let bytes = Spcr {
-        interface: Interface::Ns16550,
+        interface: stalecore_model::platform::UartKind::Ns16550,
         base: 0x3_f000_02f8,
         io_width: 1,
         reg_shift: 0,

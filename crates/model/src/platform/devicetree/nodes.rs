@@ -15,7 +15,7 @@ use dtoolkit::{
 use crate::{
     platform::{
         Conduit, Cpu, Gic, GicV3, PsciFunctions, Redistributors, Region, Start, Uart, UartKind,
-        Watchdog,
+        Watchdog, uarts::ROWS,
     },
     property::{number, text},
     ramoops::Ramoops,
@@ -203,13 +203,8 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
         if let [gicd, gicc, ..] = regions(node, path)[..] {
             found.gic = Some(Gic::V2 { gicd, gicc });
         }
-    } else if is(&["arm,pl011", "arm,sbsa-uart"]) {
-        push_uart(node, path, UartKind::Pl011, (0, 1), found);
-    } else if is(&["ns16550", "ns16550a", "snps,dw-apb-uart"]) {
-        push_uart(node, path, UartKind::Ns16550, (0, 1), found);
-    } else if is(&["brcm,bcm2835-aux-uart"]) {
-        // Its registers are words, and its binding has no properties to say so.
-        push_uart(node, path, UartKind::Ns16550, (2, 4), found);
+    } else if let Some(row) = ROWS.iter().find(|row| is(row.compatible)) {
+        push_uart(node, path, row.kind, row.usual, found);
     } else if is(&["arm,sbsa-gwdt"]) {
         // The binding lists the control frame first.
         if let [control, refresh, ..] = regions(node, path)[..] {
