@@ -14,7 +14,7 @@ use stalecore_routines::{
     code, instructions, kernel, kexec_list,
 };
 
-use crate::os;
+use crate::os::{self, Code};
 
 /// Bytes of data, and of code, that each initiator works on.
 pub const BUFFER_SIZE: usize = 64 * 1024;
@@ -28,7 +28,7 @@ pub const OLDER: usize = BUFFER_SIZE / 2;
 /// An initiator's buffers.
 #[derive(Clone, Copy)]
 pub struct Buffers {
-    /// Where they are; the code is written where it is executed.
+    /// Where they are.
     pub area: Area,
     /// Data and list.
     data: &'static [AtomicU64],
@@ -39,15 +39,20 @@ impl Buffers {
     /// Takes memory and fills it.
     ///
     /// # Errors
-    /// There is none that may be written and executed.
+    /// There is none that may be executed.
     pub fn new() -> io::Result<Self> {
+        Self::of(&Code::new(WITH_ROOM)?)
+    }
+
+    /// With this memory for code, of [`WITH_ROOM`] bytes.
+    fn of(memory: &Code) -> io::Result<Self> {
         let data = os::memory(WITH_ROOM + LIST_SIZE, false)?;
-        let code = os::memory(WITH_ROOM, true)?;
+        let code = memory.words;
         let at = |words: &[AtomicU64]| words.as_ptr() as usize;
         let area = Area {
             data: at(data),
             data_size: BUFFER_SIZE,
-            code: at(code),
+            code: memory.executed,
             code_writable: at(code),
             size: BUFFER_SIZE,
             list: at(data) + WITH_ROOM,
@@ -63,7 +68,12 @@ impl Buffers {
         Ok(own)
     }
 
-    /// The word at an address of the buffers.
+    /// Is the code executed at another address than it is written at?
+    pub const fn is_twice(&self) -> bool {
+        self.area.code != self.area.code_writable
+    }
+
+    /// The word at an address of the buffers, which is written at its own.
     fn word(&self, address: usize) -> &AtomicU64 {
         let nth = |start: usize| address.wrapping_sub(start) / size_of::<u64>();
         let data = self.data.get(nth(self.area.data));
@@ -116,5 +126,29 @@ impl Buffers {
         // SAFETY: `new` has made each word of the code a function, and nothing but a
         // function is written over one: `bring` puts back what it found.
         unsafe { code::call_function(self.area.code + at) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_at_two_addresses_is_written_and_executed() {
+        let twice = Buffers::of(&Code::twice(WITH_ROOM).unwrap()).unwrap();
+        let once = Buffers::new().unwrap();
+        assert!(twice.is_twice());
+        for (buffers, value) in [(twice, 7), (once, 9)] {
+            let area = buffers.area;
+            // Not executed before: QEMU before 8.1 does not see, in user mode, that code
+            // which it has translated is changed through another address.
+            buffers.write_function(64, value);
+            kernel::caches_clean_inval_pou(area.code, area.code + area.size);
+            assert_eq!(buffers.call(64), value);
+            assert_eq!(buffers.call(128), 0);
+            // A line is dirtied without a change.
+            buffers.bring(area.code + 64, LineState::DirtyHere);
+            assert_eq!(buffers.call(64), value);
+        }
     }
 }

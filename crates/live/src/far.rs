@@ -8,7 +8,7 @@ use std::{
 
 use stalecore_routines::kernel;
 
-use crate::os;
+use crate::os::Code;
 
 /// Bytes from one jump to the next, and of the ring.
 const JUMP: usize = 64;
@@ -24,15 +24,16 @@ const fn branch(by: isize) -> u64 {
 /// Makes it.
 ///
 /// # Errors
-/// There is no memory that may be written and executed.
+/// There is no memory that may be executed.
 pub fn set_up() -> io::Result<()> {
-    let ring = os::memory(RING, true)?;
+    let code = Code::new(RING)?;
+    let ring = code.words;
     for word in ring.iter().step_by(JUMP / size_of::<u64>()) {
         word.store(branch(JUMP.cast_signed()), Ordering::Relaxed);
     }
     let back = branch(JUMP.cast_signed() - RING.cast_signed());
     ring[(RING - JUMP) / size_of::<u64>()].store(back, Ordering::Relaxed);
-    let at = ring.as_ptr() as usize;
+    let at = code.executed;
     kernel::caches_clean_inval_pou(at, at + RING);
     AT.get_or_init(|| at);
     Ok(())

@@ -121,6 +121,65 @@ pub fn memory(bytes: usize, executable: bool) -> io::Result<&'static [AtomicU64]
     })
 }
 
+/// Memory for code, zeros.
+pub struct Code {
+    /// Where it is written.
+    pub words: &'static [AtomicU64],
+    /// Where it is executed: the same, or the same memory at another address.
+    pub executed: usize,
+}
+
+impl Code {
+    /// Memory of so many bytes; where none may be both written and executed (SELinux's
+    /// execmem, `PR_SET_MDWE`, systemd's MemoryDenyWriteExecute), memory at two addresses.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn new(bytes: usize) -> io::Result<Self> {
+        let once = memory(bytes, true).map(|words| Self {
+            words,
+            executed: words.as_ptr() as usize,
+        });
+        once.or_else(|_| Self::twice(bytes))
+    }
+
+    /// At two addresses: one that may be written, one that may be executed.
+    ///
+    /// # Errors
+    /// Those of `memfd_create` and `mmap`.
+    pub fn twice(bytes: usize) -> io::Result<Self> {
+        // SAFETY: a name that ends.
+        let file = checked(unsafe { libc::memfd_create(c"code".as_ptr(), libc::MFD_CLOEXEC) })?;
+        // SAFETY: just opened, and nobody else's.
+        let file = unsafe { OwnedFd::from_raw_fd(file) };
+        let file = File::from(file);
+        file.set_len(bytes as u64)?;
+        let map = |access: libc::c_int| {
+            // SAFETY: a new mapping, at an address that nobody has.
+            let at = unsafe {
+                libc::mmap(
+                    core::ptr::null_mut(),
+                    bytes,
+                    libc::PROT_READ | access,
+                    libc::MAP_SHARED | libc::MAP_POPULATE,
+                    file.as_raw_fd(),
+                    0,
+                )
+            };
+            match at {
+                libc::MAP_FAILED => Err(io::Error::last_os_error()),
+                at => Ok(at),
+            }
+        };
+        let executed = map(libc::PROT_EXEC)? as usize;
+        let words = map(libc::PROT_WRITE)?.cast::<AtomicU64>();
+        // SAFETY: mapped, zeroed, aligned as pages are, and never unmapped; nobody else has
+        // the file.
+        let words = unsafe { core::slice::from_raw_parts(words, bytes / size_of::<AtomicU64>()) };
+        Ok(Self { words, executed })
+    }
+}
+
 /// What `fork` gives.
 pub enum Side {
     /// In the new process.

@@ -154,7 +154,7 @@ fn run(config: Config, tell: Tell, flight: Flight) -> Result<ExitCode, String> {
         dir,
     } = config;
     let roles = plan.roles;
-    let of_memory = |error| format!("memory that may be written and executed: {error}");
+    let of_memory = |error| format!("memory that may be executed: {error}");
     let mut buffers = Vec::new();
     for cpu in roles.initiators.iter() {
         buffers.push((cpu, Buffers::new().map_err(of_memory)?));
@@ -167,7 +167,14 @@ fn run(config: Config, tell: Tell, flight: Flight) -> Result<ExitCode, String> {
     os::pin(0, first).map_err(|error| format!("CPU {first}: {error}"))?;
     let empty = empty();
     let size = trapped::line(instructions::ctr_el0());
-    let costs = trapped::notes_on(first, own, size, lacking.clone());
+    let mut costs = trapped::notes_on(first, own, size, lacking.clone());
+    if own.is_twice() {
+        costs.push(
+            "live: no memory here may be both written and executed: code is written at one address \
+             and executed at another"
+                .into(),
+        );
+    }
     let registers: BTreeMap<usize, (u64, u64)> = allowed.iter().filter_map(registers).collect();
     os::pin(0, watcher).map_err(|error| format!("CPU {watcher}: {error}"))?;
     let all = roles.initiators.union(&roles.stale);
