@@ -110,7 +110,8 @@ fn run() -> Result<(), String> {
             let _ = ktap::write_head(out, &plan);
         });
     }
-    describe::machine(board, counter, empty, &plan);
+    let hz = measure::frequency(counter);
+    describe::machine(board, counter, hz, empty, &plan);
     notes.into_iter().for_each(report::note);
     let after_kexec = board.platform.kexec.is_some();
     let absent: Vec<_> = missing.into_iter().map(|m| m.told(after_kexec)).collect();
@@ -138,6 +139,7 @@ fn run() -> Result<(), String> {
             resolution,
             threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
             family,
+            hz,
         },
         bisect: board.options.bisect,
         wait_ms: board.options.wait_ms,

@@ -22,7 +22,7 @@ use crate::{
         survey,
     },
     hal::{arch, clock, layout, psci, watchdog},
-    measure::{self, AREAS},
+    measure::AREAS,
     report::{self, recorder},
 };
 
@@ -81,8 +81,8 @@ pub fn oddities(silent: &CpuSet) {
     }
 }
 
-/// Writes the records of the machine, its cores and the plan.
-pub fn machine(board: &Board, counter: Counter, empty: Histogram, plan: &Plan) {
+/// Writes the records of the machine, its cores and the plan. `hz` is the counter's frequency.
+pub fn machine(board: &Board, counter: Counter, hz: u64, empty: Histogram, plan: &Plan) {
     let platform = &board.platform;
     let (gic, gicr_regions) = match &platform.gic {
         Gic::V2 { .. } => ("gicv2", 0),
@@ -108,7 +108,7 @@ pub fn machine(board: &Board, counter: Counter, empty: Histogram, plan: &Plan) {
                 .name()
                 .to_ascii_lowercase(),
             counter: counter.name().into(),
-            counter_hz: measure::frequency(counter),
+            counter_hz: hz,
             cntfrq: arch::cntfrq_el0(),
             sentinel: plan.roles.sentinel.map(|cpu| cpu as u32),
             empty,

@@ -117,7 +117,8 @@ impl Run<'_> {
             return Ok(None);
         }
         let mut found = found.into_iter();
-        let empty = found.next().map_or(0, |empty| empty.median());
+        let empty = found.next();
+        let empty = empty.map_or((0, 0), |empty| (empty.median(), empty.max()));
         let mut done: Vec<Box<Measured>> = Vec::with_capacity(cases.len());
         for (case, lacks) in cases.iter().zip(lacks) {
             if let Some(why) = lacks {
@@ -127,7 +128,7 @@ impl Run<'_> {
             let Some(mut measured) = found.next() else {
                 break;
             };
-            measured.set_empty(empty);
+            measured.set_empty(empty.0, empty.1);
             // In rounds that confirm, one late sample is enough.
             let counts = matches!(effort, Effort::Case(part) if part.nth < part.of);
             if measured.cut && counts {
@@ -264,7 +265,10 @@ impl Run<'_> {
             recorder::clear_in_flight();
             self.tell_serrors(last);
         }
-        done.extend((0..returned).map(|nth| Box::new(findings::collect(&initiators, nth))));
+        let started = self.conductor.started;
+        done.extend(
+            (0..returned).map(|nth| Box::new(findings::collect(&initiators, nth, started))),
+        );
         held
     }
 
@@ -356,7 +360,8 @@ impl Run<'_> {
         for series in series {
             let case = series.case;
             let batch = batch_of(case.subject, self.conductor.counter);
-            let (record, fault) = self.conductor.judge.record(series, batch);
+            let now_ms = clock::ms_since(self.conductor.started);
+            let (record, fault) = self.conductor.judge.record(series, batch, now_ms);
             if let Some((cpu, registers, returned)) = fault {
                 let fault = findings::fault_record(case, case.subject, cpu, registers, returned);
                 report::record(&Record::Fault(fault));

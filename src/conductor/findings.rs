@@ -11,10 +11,14 @@ use stalecore_model::{
     syndrome,
 };
 
-use crate::{cores::percpu::core, hal::symbols};
+use crate::{
+    cores::percpu::core,
+    hal::{clock, symbols},
+};
 
 /// Combines the initiators' results of their order `nth`.
-pub fn collect(initiators: &CpuSet, nth: usize) -> Measured {
+/// Times are told from `started` on, a reading of CNTVCT_EL0.
+pub fn collect(initiators: &CpuSet, nth: usize, started: u64) -> Measured {
     let mut all = Measured::default();
     for cpu in initiators.iter() {
         // They have returned, so nobody holds the lock.
@@ -23,6 +27,9 @@ pub fn collect(initiators: &CpuSet, nth: usize) -> Measured {
         };
         let several = initiators.len() > 1;
         all.add(cpu, &results.issue, &results.complete, several);
+        if let Some((sample, ended)) = results.longest {
+            all.add_longest(cpu, sample, clock::ms_between(started, ended));
+        }
         if all.sweep.is_empty() {
             all.sweep.extend(&results.sweep[..results.depths]);
         }

@@ -21,6 +21,9 @@ impl Run<'_> {
         record.by = made_by(case);
         self.outcomes
             .add(case.number, record.verdict, record.why.clone());
+        if record.late.is_some() {
+            self.outcomes.late(case.number);
+        }
         report::boxed(Record::Case, record);
     }
 

@@ -7,10 +7,13 @@ use spin::{Mutex, MutexGuard};
 use stalecore_model::{
     glossary::{LineState, Subject},
     histogram::Histogram,
+    measured::Sample,
     record::{DEPTHS, Depth},
     rounds::Class,
 };
 use stalecore_routines::counter::Counter;
+
+use crate::hal::arch;
 
 /// What an initiator is to do, one order after the other, and the results of each.
 pub struct Job {
@@ -117,6 +120,8 @@ pub struct Results {
     pub issue: Histogram,
     /// Complete class.
     pub complete: Histogram,
+    /// The longest sample of both, and CNTVCT_EL0 when it had ended.
+    pub longest: Option<(Sample, u64)>,
     /// The depth sweep, `depths` of it valid.
     pub sweep: [Depth; DEPTHS.len()],
     /// How many depths were run.
@@ -140,6 +145,7 @@ impl Results {
         Self {
             issue: Histogram::new(),
             complete: Histogram::new(),
+            longest: None,
             sweep: [Depth {
                 depth: 0,
                 issue: 0,
@@ -154,10 +160,32 @@ impl Results {
         }
     }
 
+    /// Takes in a sample, which has just ended.
+    pub fn add(&mut self, class: Class, ticks: u64, operand: usize) {
+        let histogram = match class {
+            Class::Issue => &mut self.issue,
+            Class::Complete => &mut self.complete,
+        };
+        histogram.add(ticks);
+        if self
+            .longest
+            .is_none_or(|(longest, _)| longest.ticks < ticks)
+        {
+            let sample = Sample {
+                ticks,
+                class,
+                nth: histogram.count() as u32,
+                operand: operand as u64,
+            };
+            self.longest = Some((sample, arch::cntvct()));
+        }
+    }
+
     /// Nothing again.
     pub fn clear(&mut self) {
         self.issue.clear();
         self.complete.clear();
+        self.longest = None;
         self.depths = 0;
         self.cut = false;
         self.fault = None;

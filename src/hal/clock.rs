@@ -54,6 +54,11 @@ pub fn ms_since(start: u64) -> u64 {
     us_since(start) / 1000
 }
 
+/// Milliseconds between two readings of CNTVCT_EL0.
+pub fn ms_between(start: u64, end: u64) -> u64 {
+    clock::microseconds(clock::elapsed(start, end), frequency()) / 1000
+}
+
 /// Microseconds since [`now`] was `start`; time never runs backwards.
 pub fn us_since(start: u64) -> u64 {
     clock::microseconds(clock::elapsed(start, now()), frequency())

@@ -1,7 +1,7 @@
 //! Controls that are more than an instruction: firmware is called, another core is
 //! interrupted.
 
-use stalecore_model::glossary::Subject;
+use stalecore_model::{glossary::Subject, rounds::Class};
 
 use super::measurement::Measurement;
 use crate::{
@@ -40,7 +40,7 @@ impl Measurement<'_> {
             let ticks = self.order.counter.now().wrapping_sub(from);
             self.core.mark.after();
             if !self.over() {
-                results.issue.add(ticks);
+                results.add(Class::Issue, ticks, 0);
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use stalecore_model::{
     glossary::Operand,
-    histogram::Histogram,
     record::{DEPTHS, Depth},
     rounds::Class,
 };
@@ -46,28 +45,21 @@ impl Measurement<'_> {
         let in_batches = batched.map(|depth| depth[counter] as usize);
         if self.order.only != Some(Class::Complete) {
             self.watch(&[in_batches.unwrap_or(probe.issue[counter] as usize)]);
-            let histogram = &mut results.issue;
-            results.cut |= self.class(
-                Phase::Issue,
-                samples,
-                0,
-                histogram,
-                |operand| match batched {
-                    Some(depth) => depth[counter](operand, self.stride(), self.order.batch).0,
-                    None => (probe.issue[counter])(operand),
-                },
-            );
+            self.class(Class::Issue, samples, 0, results, |operand| match batched {
+                Some(depth) => depth[counter](operand, self.stride(), self.order.batch).0,
+                None => (probe.issue[counter])(operand),
+            });
         }
         if let Some(complete) = &probe.complete
             && self.order.only != Some(Class::Issue)
         {
             let complete: Block = complete[counter];
             self.watch(&[in_batches.unwrap_or(complete as usize)]);
-            results.cut |= self.class(
-                Phase::Complete,
+            self.class(
+                Class::Complete,
                 samples,
                 half,
-                &mut results.complete,
+                results,
                 |operand| match batched {
                     Some(depth) => {
                         let (issue, barrier) =
@@ -109,15 +101,19 @@ impl Measurement<'_> {
         }
     }
 
-    /// One class of samples, on lines from `first` on. Was it cut short?
+    /// One class of samples, on lines from `first` on.
     fn class(
         &self,
-        phase: Phase,
+        class: Class,
         samples: usize,
         first: usize,
-        histogram: &mut Histogram,
+        results: &mut Results,
         block: impl Fn(usize) -> u64,
-    ) -> bool {
+    ) {
+        let phase = match class {
+            Class::Issue => Phase::Issue,
+            Class::Complete => Phase::Complete,
+        };
         let time = self.time();
         // A batch takes as many lines; leave room for them after the last.
         let room = self.order.batch as usize;
@@ -138,23 +134,23 @@ impl Measurement<'_> {
                     first + index
                 };
                 if time.is_over(measured, self.fewest()) {
-                    return true;
+                    results.cut = true;
+                    return;
                 }
                 let operand = self.operand_of_sample(at);
                 self.before(phase, operand);
                 let ticks = block(operand);
                 self.core.mark.after();
                 if self.over() {
-                    return false;
+                    return;
                 }
                 if taken + index >= warm_up || time.longest.has_passed() {
-                    histogram.add(ticks);
+                    results.add(class, ticks, operand);
                     measured += 1;
                 }
             }
             taken += pass;
         }
-        false
     }
 
     fn sweep(&self, probe: &Probe, results: &mut Results) {

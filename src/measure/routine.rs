@@ -3,7 +3,10 @@
 
 use core::sync::atomic::Ordering;
 
-use stalecore_model::glossary::{LineState, Operand, Subject};
+use stalecore_model::{
+    glossary::{LineState, Operand, Subject},
+    rounds::Class,
+};
 use stalecore_routines::{
     area::{Area, PAGE},
     kernel,
@@ -65,7 +68,7 @@ impl Measurement<'_> {
             if took_us > u64::from(self.order.deadline_ms) * 1000 / 2 && !self.order.cpu_off_hold {
                 results.cut = true;
                 if returned == 0 && !self.over() {
-                    results.complete.add(ticks);
+                    results.add(Class::Complete, ticks, start);
                     self.check(expected, results);
                 }
                 return;
@@ -92,7 +95,7 @@ impl Measurement<'_> {
             self.core.mark.after();
             results.returned = returned;
             if returned == 0 && !self.over() {
-                results.complete.add(ticks);
+                results.add(Class::Complete, ticks, start);
                 self.check(expected, results);
             }
         }
@@ -199,7 +202,7 @@ impl Measurement<'_> {
             }
             let ticks = self.order.counter.now().wrapping_sub(from);
             self.core.mark.after();
-            results.complete.add(ticks);
+            results.add(Class::Complete, ticks, self.area.data);
         }
     }
 }

@@ -246,6 +246,8 @@ fn page() -> String {
          ## What was expected\n\n\
          `--expect VERDICT` makes a verdict that is found 0, and its absence 1. What cases of other\n\
          verdicts ask for counts all the same, so that one that was not expected is not hidden.\n\n\
+         That a single sample was `late` is no verdict: it stands beside `completed` or `slowed`, makes\n\
+         no exit code, with `--max-slowdown` neither, and cannot be expected.\n\n\
          {}\n\
          ## The same over a board's line\n\n\
          `read`, of a log that another program has saved; of several runs it reads the last, which\nhas found nothing here:\n\n\

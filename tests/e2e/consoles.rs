@@ -54,6 +54,7 @@ impl Console {
                 verdict,
                 why: None,
                 by: None,
+                late: false,
             })
         })
         .unwrap();

@@ -18,6 +18,7 @@ mod host;
 mod input;
 mod install;
 mod kdump;
+mod late;
 mod listing;
 mod live;
 mod makers;

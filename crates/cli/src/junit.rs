@@ -14,7 +14,7 @@ use stalecore_model::{
     words,
 };
 
-use crate::{lacks::lacks, whole_file};
+use crate::{lacks::lacks, run::figures, whole_file};
 
 /// The file's name within a run's directory.
 pub const FILE: &str = "junit.xml";
@@ -74,10 +74,20 @@ fn test_case(run: &Run, case: &CaseRecord, strict: bool) -> TestCase {
     let mut test = TestCase::new(name, status);
     test.set_classname(format!("stalecore.{}", case.op));
     test.add_property(("command", alone(run, case).as_str()));
-    if passed && (case.verdict != Verdict::Completed || maker.is_some()) {
-        test.set_system_out(format!("{}{by}\n", case.verdict));
+    let late = late(run, case);
+    if passed && (case.verdict != Verdict::Completed || maker.is_some() || !late.is_empty()) {
+        test.set_system_out(format!("{}{by}{late}\n", case.verdict));
     }
     test
+}
+
+/// The single sample that was late, if one was.
+fn late(run: &Run, case: &CaseRecord) -> String {
+    let (Some(late), Some(machine)) = (case.was_late(), &run.machine) else {
+        return String::new();
+    };
+    let took = figures::time(figures::nanoseconds(late.ticks, machine));
+    format!("; late: one sample took {took}, {}", late.place())
 }
 
 fn block(block: &Block) -> String {

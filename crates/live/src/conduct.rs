@@ -1,7 +1,7 @@
 //! Conducts the run: group by group, every result written as it comes, one closing record.
 //! It runs on the thread that watches.
 
-use std::slice;
+use std::{slice, time::Instant};
 
 use stalecore_model::{
     cpuset::CpuSet,
@@ -114,7 +114,11 @@ impl Run<'_> {
         }
         for series in series {
             let case = series.case;
-            let (record, _) = self.judge.record(series, batch_of(case.subject, COUNTER));
+            let (record, _) = self.judge.record(
+                series,
+                batch_of(case.subject, COUNTER),
+                self.ms_until(Instant::now()),
+            );
             self.finish(case, record);
         }
         Ok(())

@@ -8,6 +8,7 @@ use stalecore_model::{
     glossary::{LineState, Operand, Subject},
     histogram::Histogram,
     mark::{Phase, Site},
+    measured::Sample,
     plan::ClassTime,
     record::{DEPTHS, Depth},
     rounds::Class,
@@ -73,6 +74,8 @@ pub struct Results {
     pub issue: Histogram,
     /// Complete class.
     pub complete: Histogram,
+    /// The longest sample of both, and when its pass had ended.
+    pub longest: Option<(Sample, Instant)>,
     /// The depth sweep.
     pub sweep: Vec<Depth>,
     /// The time for some of it was over before all was done.
@@ -87,6 +90,18 @@ pub struct Results {
     pub dropped: u64,
     /// Those that were taken, the dropped ones among them.
     pub taken: u64,
+}
+
+impl Results {
+    /// Keeps a sample that is the longest so far.
+    pub(crate) fn keep_longest(&mut self, sample: Sample) {
+        if self
+            .longest
+            .is_none_or(|(longest, _)| longest.ticks < sample.ticks)
+        {
+            self.longest = Some((sample, Instant::now()));
+        }
+    }
 }
 
 /// The time of a class or of the sweep.
@@ -201,7 +216,7 @@ impl Measurement<'_> {
                 Some(depth) => depth[counter](operand, size, batch).0,
                 None => (probe.issue[counter])(operand),
             };
-            let issue = self.class(Phase::Issue, 0, results, block);
+            let issue = self.class(Class::Issue, 0, results, block);
             results.issue = issue;
         }
         if let Some(complete) = &probe.complete
@@ -214,7 +229,7 @@ impl Measurement<'_> {
                 }
                 None => (complete[counter])(operand),
             };
-            let complete = self.class(Phase::Complete, half, results, block);
+            let complete = self.class(Class::Complete, half, results, block);
             results.complete = complete;
         }
         if self.order.sweep {
@@ -225,11 +240,15 @@ impl Measurement<'_> {
     /// One class of samples, on lines from `first` on.
     fn class(
         &self,
-        phase: Phase,
+        class: Class,
         first: usize,
         results: &mut Results,
         block: impl Fn(usize) -> u64,
     ) -> Histogram {
+        let phase = match class {
+            Class::Issue => Phase::Issue,
+            Class::Complete => Phase::Complete,
+        };
         let mut histogram = Histogram::new();
         self.status.mark.begin();
         let once = self.order.line.needs_stale_core();
@@ -272,9 +291,15 @@ impl Measurement<'_> {
             }
             let warm = warm_up.min(wanted);
             warm_up -= warm;
-            values[warm..wanted]
-                .iter()
-                .for_each(|ticks| histogram.add(*ticks));
+            for (index, ticks) in values[..wanted].iter().enumerate().skip(warm) {
+                histogram.add(*ticks);
+                results.keep_longest(Sample {
+                    ticks: *ticks,
+                    class,
+                    nth: histogram.count() as u32,
+                    operand: self.operand(from + index) as u64,
+                });
+            }
             measured += wanted - warm;
         }
         histogram

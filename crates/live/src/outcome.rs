@@ -1,5 +1,7 @@
 //! What came of the cases, and the end of the run.
 
+use std::time::Instant;
+
 use stalecore_model::{
     exit::ExitCode,
     glossary::Verdict,
@@ -22,6 +24,9 @@ impl Run<'_> {
         record.by = made_by(case);
         self.outcomes
             .add(case.number, record.verdict, record.why.clone());
+        if record.late.is_some() {
+            self.outcomes.late(case.number);
+        }
         report::record(&Record::Case(Box::new(record)));
     }
 
@@ -42,7 +47,7 @@ impl Run<'_> {
             report::record(&Record::End(End {
                 exit: exit as u8,
                 verdicts: self.outcomes.counts(self.plan),
-                elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                elapsed_ms: self.ms_until(Instant::now()),
             }));
         }
         // A block is kept on the disk: who comes next is to know of it.

@@ -4,6 +4,8 @@
 use stalecore_model::{
     glossary::{Operand, Subject},
     mark::Phase,
+    measured::Sample,
+    rounds::Class,
 };
 use stalecore_routines::{area::PAGE, instructions, run::run, stuck};
 
@@ -52,6 +54,12 @@ impl Measurement<'_> {
             results.taken += 1;
             if os::switches() == switches {
                 results.complete.add(ticks);
+                results.keep_longest(Sample {
+                    ticks,
+                    class: Class::Complete,
+                    nth: results.complete.count() as u32,
+                    operand: start as u64,
+                });
                 measured += 1;
             } else {
                 results.dropped += 1;

@@ -38,4 +38,10 @@ impl Run<'_> {
     pub(crate) fn stale(&self) -> CpuSet {
         self.plan.roles.stale
     }
+
+    /// How long after the run's beginning that was, in milliseconds.
+    pub(crate) fn ms_until(&self, at: Instant) -> u64 {
+        let passed = at.duration_since(self.started);
+        u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+    }
 }

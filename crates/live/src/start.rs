@@ -186,6 +186,7 @@ fn run(config: Config, tell: Tell, flight: Flight) -> Result<ExitCode, String> {
     report::text(format_args!("{head}"));
     let resolution = verdict::resolution(&empty);
     let record = machine::record(allowed.len(), roles.sentinel, empty);
+    let hz = record.counter_hz;
     report::record(&Record::Machine(Box::new(record)));
     for cores in machine::cores(&allowed, |cpu| registers.get(&cpu).copied()) {
         report::record(&Record::Cores(cores));
@@ -211,6 +212,7 @@ fn run(config: Config, tell: Tell, flight: Flight) -> Result<ExitCode, String> {
             resolution,
             threshold,
             family: plan.len(),
+            hz,
         },
         plan: &plan,
         options: &options,

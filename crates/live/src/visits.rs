@@ -108,7 +108,7 @@ impl Run<'_> {
             ..self.order(&empty, 0, Part::WHOLE)
         };
         let empty = match self.hand_over(&empty, &order, entered, parked)? {
-            Some(empty) => empty.median(),
+            Some(empty) => (empty.median(), empty.max()),
             // No operation: its thread is not run.
             None => return Err("an empty timed block was held up".into()),
         };
@@ -127,7 +127,7 @@ impl Run<'_> {
                     blocked: true,
                 });
             };
-            measured.set_empty(empty);
+            measured.set_empty(empty.0, empty.1);
             if measured.cut && part.nth < part.of {
                 self.outcomes.cut(case.number);
             }
@@ -235,6 +235,9 @@ impl Run<'_> {
             self.dropped += results.dropped;
             self.taken += results.taken;
             all.add(cpu, &results.issue, &results.complete, several);
+            if let Some((sample, ended)) = results.longest {
+                all.add_longest(cpu, sample, self.ms_until(ended));
+            }
             all.cut |= results.cut;
             if all.sweep.is_empty() {
                 all.sweep = results.sweep;

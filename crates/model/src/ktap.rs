@@ -33,6 +33,8 @@ pub struct Outcome<'a> {
     pub why: Option<&'a str>,
     /// What made it, where it was not the machine's own cores and caches.
     pub by: Option<Maker>,
+    /// Was a single sample late?
+    pub late: bool,
 }
 
 /// The plan's subjects, in the order of their first case.
@@ -81,6 +83,7 @@ pub fn write_tree<'a>(
                 verdict: Verdict::Skipped,
                 why: Some("not reached"),
                 by: None,
+                late: false,
             });
             let ok = passes(found.verdict, strict);
             all_ok &= ok;
@@ -115,13 +118,24 @@ const fn word(ok: bool) -> &'static str {
 }
 
 fn write_directive(out: &mut dyn Write, found: Outcome<'_>) -> fmt::Result {
-    let by = found.by.map(Maker::about);
-    match (found.verdict, by) {
-        (Verdict::Skipped, _) => out.write_str(" # SKIP")?,
-        (Verdict::Completed, None) => {}
-        (Verdict::Completed, Some(by)) => write!(out, " # made by {by}")?,
-        (verdict, None) => write!(out, " # {verdict}")?,
-        (verdict, Some(by)) => write!(out, " # {verdict}, made by {by}")?,
+    if found.verdict == Verdict::Skipped {
+        out.write_str(" # SKIP")?;
+    } else {
+        let mut before = " # ";
+        let mut say = |text: &str, what: &str| {
+            write!(out, "{before}{text}{what}")?;
+            before = ", ";
+            Ok(())
+        };
+        if found.verdict != Verdict::Completed {
+            say("", found.verdict.name())?;
+        }
+        if found.late {
+            say("", "late")?;
+        }
+        if let Some(by) = found.by {
+            say("made by ", by.about())?;
+        }
     }
     if let Some(why) = found.why {
         out.write_str(if found.verdict == Verdict::Skipped {
@@ -223,13 +237,14 @@ mod tests {
                 verdict,
                 why,
                 by: None,
+                late: case.subject == Subject::DcCivac,
             })
         });
         assert_eq!(
             text,
             "    KTAP version 1\n    1..3\n    ok 1 spin\n    not ok 2 wfe # blocked\n    \
              ok 3 cpu-off # SKIP no PSCI\nnot ok 1 - ic-ivau\n    KTAP version 1\n    1..3\n    \
-             ok 1 spin # slowed\n    ok 2 wfe # SKIP not reached\n    \
+             ok 1 spin # slowed, late\n    ok 2 wfe # SKIP not reached\n    \
              ok 3 cpu-off # SKIP no PSCI\nok 2 - dc-civac\n"
         );
     }
@@ -243,6 +258,7 @@ mod tests {
                 verdict: Verdict::Slowed,
                 why: None,
                 by: None,
+                late: false,
             })
         });
         assert!(
@@ -260,6 +276,7 @@ mod tests {
                 verdict: Verdict::Skipped,
                 why: Some("odd\nnot ok 1 # reason"),
                 by: None,
+                late: false,
             })
         });
         assert_eq!(
@@ -302,7 +319,7 @@ mod tests {
             let of = |case: &Case| Verdict::ALL[verdicts[case.number - 1]];
             let text = {
                 let mut text = String::new();
-                write_tree(&mut text, &plan, strict, |case| Some(Outcome { verdict: of(case), why: None, by: None })).unwrap();
+                write_tree(&mut text, &plan, strict, |case| Some(Outcome { verdict: of(case), why: None, by: None, late: false })).unwrap();
                 text
             };
             let mut counts = vec![0; 3];

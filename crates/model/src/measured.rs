@@ -18,11 +18,41 @@ use crate::{
 /// what the routine returned.
 pub type Taken = (usize, [u64; 3], i64);
 
+/// A sample, and where in its round it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sample {
+    /// How long it took, in ticks of the counter.
+    pub ticks: u64,
+    /// Its class.
+    pub class: Class,
+    /// Its number among the samples of its class, from 1.
+    pub nth: u32,
+    /// What the operation's register held: an address, or what it takes instead.
+    pub operand: u64,
+}
+
+/// The longest sample of a case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Longest {
+    /// Itself.
+    pub sample: Sample,
+    /// The initiator.
+    pub cpu: usize,
+    /// The round, from 0.
+    pub round: usize,
+    /// When it ended, in milliseconds since the run began.
+    pub at_ms: u64,
+}
+
 /// What was measured of a case on all initiators.
 #[derive(Clone, Default)]
 pub struct Measured {
     /// The medians of each round.
     medians: Vec<Medians>,
+    /// The longest sample.
+    longest: Option<Longest>,
+    /// How long the longest of the empty blocks beside it took.
+    longest_empty: u64,
     /// Without a DSB.
     pub issue: Histogram,
     /// With the DSB.
@@ -102,11 +132,47 @@ impl Measured {
         }
     }
 
-    /// Sets how long the empty block took beside what was measured.
-    pub fn set_empty(&mut self, ticks: u64) {
-        for medians in &mut self.medians {
-            medians.empty = ticks;
+    /// Takes in the longest sample of this round on an initiator.
+    pub fn add_longest(&mut self, cpu: usize, sample: Sample, at_ms: u64) {
+        self.keep_longest(Longest {
+            sample,
+            cpu,
+            round: self.medians.len(),
+            at_ms,
+        });
+    }
+
+    fn keep_longest(&mut self, other: Longest) {
+        if self
+            .longest
+            .is_none_or(|known| known.sample.ticks < other.sample.ticks)
+        {
+            self.longest = Some(other);
         }
+    }
+
+    /// Sets how long the empty block took beside what was measured: its median and the
+    /// longest, in ticks.
+    pub fn set_empty(&mut self, median: u64, longest: u64) {
+        for medians in &mut self.medians {
+            medians.empty = median;
+        }
+        self.longest_empty = self.longest_empty.max(longest);
+    }
+
+    /// How long the longest of all samples took, 0 without any.
+    pub fn max(&self) -> u64 {
+        let max = |histogram: &Histogram| histogram.max().unwrap_or(0);
+        max(&self.issue).max(max(&self.complete))
+    }
+
+    /// How long an ordinary one takes: the largest of the medians.
+    fn usual(&self) -> u64 {
+        let median = |histogram: &Histogram| histogram.quantile(500).unwrap_or(0);
+        let empty = self.medians.iter().map(|medians| medians.empty).max();
+        median(&self.issue)
+            .max(median(&self.complete))
+            .max(empty.unwrap_or(0))
     }
 
     /// The median of all samples of the issue class, 0 without any.
@@ -124,6 +190,11 @@ impl Measured {
 
     /// Takes in a further round.
     pub fn absorb(&mut self, more: Self) {
+        if let Some(longest) = more.longest {
+            let round = self.medians.len() + longest.round;
+            self.keep_longest(Longest { round, ..longest });
+        }
+        self.longest_empty = self.longest_empty.max(more.longest_empty);
         self.medians.extend(more.medians);
         self.issue.merge(&more.issue);
         self.complete.merge(&more.complete);
@@ -174,6 +245,18 @@ impl Series<'_> {
     /// Did it return, do what it should, and was every core where it should be?
     pub const fn is_clean(&self) -> bool {
         self.done.is_clean() && self.doubt.is_none()
+    }
+
+    /// Its longest sample in all rounds, and those that were to confirm come after the
+    /// first ones.
+    fn longest(&self) -> Option<Longest> {
+        let fresh = self.fresh.as_ref().and_then(|[_, done]| done.longest);
+        let fresh = fresh.map(|fresh| Longest {
+            round: self.done.medians.len() + fresh.round,
+            ..fresh
+        });
+        let both = self.done.longest.into_iter().chain(fresh);
+        both.max_by_key(|longest| longest.sample.ticks)
     }
 
     /// Takes in a further round, one of the first or one that is to confirm those.

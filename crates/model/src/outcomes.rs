@@ -22,6 +22,8 @@ pub struct Outcomes {
     exit: ExitCode,
     /// The cases whose time was over before all their samples were taken.
     cut: Vec<usize>,
+    /// The cases with a sample that was late.
+    late: Vec<usize>,
     /// How long rounds that confirm have taken, in milliseconds.
     pub confirming_ms: u64,
     /// How many cases were left unconfirmed because of that.
@@ -37,6 +39,7 @@ impl Outcomes {
             found: BTreeMap::new(),
             exit: ExitCode::Expected,
             cut: Vec::new(),
+            late: Vec::new(),
             confirming_ms: 0,
             unconfirmed: 0,
         }
@@ -68,6 +71,11 @@ impl Outcomes {
         if !self.was_cut(number) {
             self.cut.push(number);
         }
+    }
+
+    /// A single sample of the case of that number was late.
+    pub fn late(&mut self, number: usize) {
+        self.late.push(number);
     }
 
     /// Was it?
@@ -160,6 +168,7 @@ impl Outcomes {
                 verdict: *verdict,
                 why: why.as_deref(),
                 by: by(case),
+                late: self.late.contains(&case.number),
             })
         })
     }

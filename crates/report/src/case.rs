@@ -61,7 +61,9 @@ fn article(
     (before, after): (Option<u32>, Option<u32>),
 ) {
     let cases = || entry.found.iter().flatten();
-    let worth = cases().any(|c| !matches!(c.verdict, Verdict::Completed | Verdict::Skipped));
+    let worth = cases().any(|c| {
+        c.was_late().is_some() || !matches!(c.verdict, Verdict::Completed | Verdict::Skipped)
+    });
     let _ = write!(
         out,
         "<article id=case-{}{}><h3>{} <small>{}, {}</small></h3><nav>",
@@ -143,6 +145,16 @@ fn finding(out: &mut String, view: &View<'_>, nth: usize, case: &CaseRecord) {
     if let Some(why) = &case.why {
         out.push_str(": ");
         Said(why).render_to(out);
+    }
+    if let Some(late) = case.was_late() {
+        let _ = write!(
+            out,
+            "; late: one sample took {}, the longest of its controls {} (",
+            view.clocks[nth].show(late.ticks),
+            view.clocks[nth].show(late.control)
+        );
+        Said(&late.place()).render_to(out);
+        out.push(')');
     }
     let run = &view.runs[nth];
     if let Some(at) = run.blocks.iter().position(|b| b.n == case.n) {

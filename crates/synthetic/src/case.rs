@@ -83,6 +83,7 @@ pub fn case(
         base_issue: histogram(r, samples(tested && operation), middle * 0.4),
         base_complete: histogram(r, samples(verdict != Verdict::Skipped), middle),
         rounds: None,
+        late: None,
         sweep: if shape.sweep && operation && tested {
             (0..7).map(|p| depth(1 << p, middle, late)).collect()
         } else {

@@ -82,6 +82,9 @@ pub struct Compared {
     pub base_verdict: Verdict,
     /// The verdict of the new side.
     pub new_verdict: Verdict,
+    /// In how many runs of each side a single sample was late, base first. It changes
+    /// nothing else.
+    pub late: [usize; 2],
     /// How the median moved.
     pub median: Option<Shift>,
     /// How the 99th percentile moved.
@@ -251,6 +254,7 @@ fn measure(
         class: None,
         base_verdict: worst(a),
         new_verdict: worst(b),
+        late: [a, b].map(|side| side.iter().filter(|case| case.was_late().is_some()).count()),
         median: None,
         p99: None,
         change: Change::Undecided,

@@ -135,6 +135,19 @@ pub fn summary(found: &Comparison) -> String {
         true => nothing_worse(found),
         false => format!("Got worse: {}.", names.join(", ")),
     }));
+    let late = found
+        .cases
+        .iter()
+        .filter(|c| c.late[0] == 0 && c.late[1] > 0);
+    let late: Vec<_> = late
+        .map(|c| format!("{} under {}", c.op, c.state))
+        .collect();
+    if !late.is_empty() {
+        out.push_str(&wrap(&format!(
+            "Late in a single sample on the new side alone, which decides nothing: {}.",
+            late.join(", ")
+        )));
+    }
     if base.max(new) == 1 {
         out.push_str(&wrap(ONE_A_SIDE));
     }

@@ -7,7 +7,7 @@ use stalecore_model::{
     fabric::MessageClass,
     glossary::Verdict,
     hazard::{Coverage, Hazard},
-    record::{BisectRecord, Block, Fault, Icount},
+    record::{BisectRecord, Block, CaseRecord, Fault, Icount, Late},
     run::Run,
     words,
 };
@@ -24,6 +24,7 @@ pub fn findings(run: &Run, width: usize) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(run.blocks.iter().map(|b| block(run, b)));
     parts.extend(run.starved.iter().map(starved));
+    parts.extend(late(run));
     parts.extend(run.bisections.iter().map(bisection));
     parts.extend(run.faults.iter().map(|f| fault(run, f)));
     parts.extend(hazards(&run.hazards));
@@ -151,6 +152,57 @@ fn starved(block: &Block) -> String {
         block.had_not(),
         block.waited()
     )
+}
+
+/// Single samples that were late, and those that were not after all.
+fn late(run: &Run) -> Vec<String> {
+    /// More are only counted.
+    const TOLD: usize = 8;
+    let Some(machine) = &run.machine else {
+        return Vec::new();
+    };
+    let took = |ticks| figures::time(figures::nanoseconds(ticks, machine));
+    let told = |case: &CaseRecord, late: &Late| {
+        format!(
+            "case {}, {} under {}{}: one sample took {}, the longest of its controls {}\n  {}",
+            case.n,
+            case.op,
+            case.state,
+            made_by(run, case.n),
+            took(late.ticks),
+            took(late.control),
+            late.place()
+        )
+    };
+    let all = run.late();
+    let mut parts: Vec<_> = all
+        .iter()
+        .filter_map(|case| Some(format!("late: {}\n", told(case, case.was_late()?))))
+        .take(TOLD)
+        .collect();
+    if all.len() > TOLD {
+        let more = words::count(all.len() - TOLD, "more case", "more cases");
+        parts.push(format!("late: {more} in a sample that took less\n"));
+    }
+    let not = run.cases.iter().filter_map(|case| {
+        let late = case.late.as_ref()?;
+        Some((case, late, late.starved?))
+    });
+    if let Some((case, late, starved)) = not.clone().max_by_key(|(_, late, _)| late.ticks) {
+        let more = match not.count() {
+            1 => String::new(),
+            n => format!(
+                "; the same of {}",
+                words::count(n - 1, "other case", "other cases")
+            ),
+        };
+        parts.push(format!(
+            "not late: {}\n  {}{more}\n",
+            told(case, late),
+            starved.why()
+        ));
+    }
+    parts
 }
 
 /// Where the image relies on memory that a cache may hide or overwrite; for what is wrong

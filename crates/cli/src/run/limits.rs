@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use stalecore_model::{
+    fabric::FabricOptions,
     options::{Options, Scenario},
     plan::{ClassTime, Plan},
     rounds::{CONFIRMING_MS, OF_THE_FIRST, ROUNDS},
@@ -77,10 +78,14 @@ impl Limits {
         // A fabric that is told to be late needs time: two classes and the sweep
         // take theirs, and a routine has hundreds of operations, each of which is
         // answered within the deadline or is blocked.
-        let fabric = options.fabric.as_ref().filter(|fabric| fabric.delay_ns > 0);
-        let late = fabric.map_or(Duration::ZERO, |fabric| {
+        let late = |fabric: &FabricOptions| {
+            let held = fabric.hold.map_or(0, |hold| hold.ns);
+            Duration::from_nanos(fabric.delay_ns).saturating_mul(cores) + Duration::from_nanos(held)
+        };
+        let answers = options.fabric.as_ref().map(late);
+        let late = answers.filter(|answers| !answers.is_zero());
+        let late = late.map_or(Duration::ZERO, |answers| {
             let class = Duration::from_millis(ClassTime::of(options.samples).longest_ms);
-            let answers = Duration::from_nanos(fabric.delay_ns).saturating_mul(cores);
             class * 3 + answers.min(deadline) * ROUTINE
         });
         // The crash path waits for its watchdog, and for cores to stop.
@@ -193,6 +198,8 @@ mod tests {
     fn a_late_fabric_is_waited_for() {
         let total = |text: &str| limits(text, 8, None).total;
         let plain = "stalecore.ops=ic-ivau stalecore.stale=spin stalecore.fabric=depth=4";
+        let held = format!("{plain},hold=250ms/9");
+        assert!(total(&held) > total(plain) + Duration::from_secs(18));
         let late = format!("{plain},delay=250ms");
         // Two classes and a sweep of six seconds each.
         assert!(total(&late) > total(plain) + Duration::from_secs(18));

@@ -11,7 +11,7 @@ pub mod conclude;
 mod core_file;
 pub mod dry;
 mod dwells;
-mod figures;
+pub mod figures;
 mod findings;
 #[cfg(test)]
 mod hostile_tests;

@@ -252,10 +252,15 @@ impl Session {
         let begins = matches!(record, Record::Machine(_)) && !self.offered;
         let ends = matches!(record, Record::End(_));
         let blocked = matches!(record, Record::Block(_));
+        let late = matches!(&record, Record::Case(case) if case.late.is_some());
         if self.reader.take(&mut self.run, record, seal) {
             self.held |= hold;
             if blocked {
                 self.doubt_block();
+            }
+            // What is sent again was told of earlier.
+            if late && !self.offered {
+                self.doubt_late();
             }
             if begins {
                 // It prints the tree of all cases again.
@@ -279,6 +284,20 @@ impl Session {
         let starved = threads.starved(&HeldUp::of(block, state));
         if let Some(block) = self.run.blocks.last_mut() {
             block.starved = starved;
+        }
+    }
+
+    /// Was the sample that has just been told of really late, or did the host fail to run a
+    /// core?
+    fn doubt_late(&mut self) {
+        let hz = self.run.machine.as_ref().map(|machine| machine.counter_hz);
+        let (Some(threads), Some(hz)) = (&mut self.threads, hz) else {
+            return;
+        };
+        let case = self.run.cases.last_mut();
+        if let Some(late) = case.and_then(|case| case.late.as_mut()) {
+            let took = Duration::from_secs_f64(late.ticks as f64 / hz.max(1) as f64);
+            late.starved = threads.not_run(late, took);
         }
     }
 

@@ -18,7 +18,7 @@ use super::figures;
 const GAP: usize = 2;
 
 /// How bad a case certainly is; worse is greater.
-fn badness(case: &CaseRecord, machine: Option<&Machine>) -> (usize, Milli) {
+fn badness(case: &CaseRecord, machine: Option<&Machine>) -> (usize, bool, Milli) {
     const FROM_BEST: [Verdict; 7] = [
         Verdict::Skipped,
         Verdict::Completed,
@@ -32,7 +32,8 @@ fn badness(case: &CaseRecord, machine: Option<&Machine>) -> (usize, Milli) {
     let interval = figures::interval(case, machine);
     let least = interval.map(|(low, _)| low);
     let least = least.or_else(|| figures::slowdown(case, machine));
-    (rank.unwrap_or(0), least.unwrap_or(0))
+    let late = case.was_late().is_some();
+    (rank.unwrap_or(0), late, least.unwrap_or(0))
 }
 
 /// The worst of some cases.
@@ -156,7 +157,8 @@ impl<'a> Grid<'a> {
             }
             _ => factor.map_or("?".to_string(), |factor| self.factor(factor, mark == "!")),
         };
-        format!("{median} {factor}{mark}")
+        let late = if case.was_late().is_some() { "*" } else { "" };
+        format!("{median} {factor}{mark}{late}")
     }
 
     /// A slow-down; one that is marked is not shown as if it were the threshold.
@@ -276,6 +278,9 @@ fn footnote(run: &Run) -> String {
         }
         if any(Found::Earlier) {
             text += "; < earlier by as much";
+        }
+        if !run.late().is_empty() {
+            text += "; * a single sample was late";
         }
         text.push(')');
     }

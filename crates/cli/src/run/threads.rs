@@ -1,6 +1,7 @@
 //! Did the host run the emulated CPUs? A core whose thread stood in the host's run
 //! queue was not held up by any operation, whatever its mark says. One whose thread
-//! slept was: an emulator that holds up an instruction sleeps.
+//! slept was: an emulator that holds up an instruction sleeps. The same for a single
+//! sample that was late.
 //!
 //! For each thread the kernel tells how long it has run and how long it was ready but
 //! did not run: the first two fields of `/proc/PID/task/TID/schedstat`
@@ -17,7 +18,7 @@ use std::{
 
 use stalecore_model::{
     glossary::StaleState,
-    record::{Block, Starved},
+    record::{Block, Late, Starved},
 };
 
 /// How often the threads of few CPUs are looked at, and what each CPU adds: a look at
@@ -26,14 +27,18 @@ use stalecore_model::{
 const EVERY: Duration = Duration::from_millis(40);
 const EVERY_CPU: Duration = Duration::from_millis(1);
 
-/// As far back as a block may reach, and more.
-const KEPT: Duration = Duration::from_secs(120);
+/// As far back as a block may reach, or a sample of a group that is told of when all of it
+/// is over.
+const KEPT: Duration = Duration::from_secs(600);
 
 /// A core that ran for this long while its mark stood still, or for more than this many
 /// turns, was held up: an emulated operation takes microseconds. There may be a turn at
 /// each end.
 const ENOUGH: Duration = Duration::from_millis(5);
 const TURNS: u64 = 2;
+
+/// The same within a sample, of which the end is known.
+const ENOUGH_WITHIN: Duration = Duration::from_millis(2);
 
 /// Cores that wait this many times longer than they run do not run in any useful sense:
 /// an operation that waits for each of them waits for the host.
@@ -185,16 +190,49 @@ impl Threads {
         if of < held.waited / 2 {
             return None;
         }
+        let times = self.times(first, self.looks.len() - 1);
+        // An emulator has every core take part in a TLBI that is broadcast.
+        let all = self.together && held.broadcast;
+        judge(&times, held.initiator, all, of)
+    }
+
+    /// What came between two looks, by CPU.
+    fn times(&self, first: usize, last: usize) -> Vec<Times> {
         let mut times = vec![Times::default(); self.of.len()];
-        let looks = self.looks.range(first..);
+        let looks = self.looks.range(first..=last);
         for ((from, then), (to, next)) in looks.clone().zip(looks.skip(1)) {
             for (sum, (then, next)) in times.iter_mut().zip(then.iter().zip(next)) {
                 *sum = sum.and(then.until(*next, *to - *from));
             }
         }
-        // An emulator has every core take part in a TLBI that is broadcast.
-        let all = self.together && held.broadcast;
-        judge(&times, held.initiator, all, of)
+        times
+    }
+
+    /// If a sample was late because the host did not run a core: that core. Of `took`, it
+    /// is told now.
+    pub fn not_run(&mut self, late: &Late, took: Duration) -> Option<Starved> {
+        self.look_now();
+        let (now, _) = self.looks.back()?;
+        let end = now.checked_sub(Duration::from_millis(late.ago_ms))?;
+        let begin = end.checked_sub(took)?;
+        let until = |at: Instant| self.looks.partition_point(|(look, _)| *look < at);
+        // From the last look before it to the first one behind it; and those within it.
+        let first = until(begin).checked_sub(1)?;
+        let last = until(end).min(self.looks.len() - 1);
+        let within = (until(begin), until(end).saturating_sub(1));
+        let ran = match within {
+            (first, last) if first < last => self.times(first, last),
+            _ => Vec::new(),
+        };
+        let of = self.looks[last].0 - self.looks[first].0;
+        let ran = ran.get(late.cpu as usize).map(|times| times.ran);
+        judge_late(
+            &self.times(first, last),
+            late.cpu as usize,
+            ran.unwrap_or_default(),
+            self.together,
+            (took, of),
+        )
     }
 }
 
@@ -229,16 +267,7 @@ fn number(name: &str) -> Option<(usize, &str)> {
 /// The core that the host did not run, among those that an operation on `initiator`
 /// needed: the initiator itself and, if it must wait for `all`, the others.
 fn judge(times: &[Times], initiator: usize, all: bool, of: Duration) -> Option<Starved> {
-    let told = |cpu: usize| {
-        let Times { ran, queued, .. } = times[cpu];
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        Starved {
-            cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
-            queued_ms: ms(queued),
-            ran_ms: ms(ran),
-            of_ms: ms(of),
-        }
-    };
+    let told = |cpu| told(times, cpu, of);
     let own = times.get(initiator)?;
     if own.ran >= ENOUGH {
         return None;
@@ -252,6 +281,37 @@ fn judge(times: &[Times], initiator: usize, all: bool, of: Duration) -> Option<S
     let sum = |of: fn(&Times) -> Duration| times.iter().map(of).sum::<Duration>();
     let crowded = sum(|t| t.queued) > sum(|t| t.ran) * CROWDED && times[worst].queued > of / 2;
     (starved(&times[worst]) || crowded).then(|| told(worst))
+}
+
+/// The core that the host did not run when a sample was taken, from the looks around it,
+/// `of` apart: the initiator or, with `all`, any, as an emulator's cores wait for each
+/// other in more than TLBIs. What stood in the queue for half as long as the sample took
+/// may be all of why, unless the initiator `ran` within it.
+fn judge_late(
+    times: &[Times],
+    initiator: usize,
+    ran: Duration,
+    all: bool,
+    (took, of): (Duration, Duration),
+) -> Option<Starved> {
+    if ran >= ENOUGH_WITHIN {
+        return None;
+    }
+    let which = (0..times.len()).filter(|cpu| all || *cpu == initiator);
+    let worst = which.max_by_key(|cpu| (times[*cpu].queued, *cpu == initiator))?;
+    (times[worst].queued * 2 >= took).then(|| told(times, worst, of))
+}
+
+/// What is told of a core that was not run.
+fn told(times: &[Times], cpu: usize, of: Duration) -> Starved {
+    let Times { ran, queued, .. } = times[cpu];
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Starved {
+        cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
+        queued_ms: ms(queued),
+        ran_ms: ms(ran),
+        of_ms: ms(of),
+    }
 }
 
 #[cfg(test)]
@@ -328,6 +388,30 @@ mod tests {
             ..ms(3, 1990)
         };
         assert_eq!(with(turns), None);
+    }
+
+    #[test]
+    fn a_late_sample_of_a_core_that_was_not_run_is_not_late() {
+        let ms_ = Duration::from_millis;
+        let late = |own, other, all, took, ran| {
+            let (took, of) = (ms_(took), ms_(took + 90));
+            judge_late(&[own, other], 0, ms_(ran), all, (took, of)).map(|s| s.cpu)
+        };
+        let (idle, queued) = (ms(3, 0), ms(10, 30));
+        assert_eq!(late(queued, idle, false, 50, 0), Some(0));
+        assert_eq!(
+            late(queued, idle, false, 70, 0),
+            None,
+            "it explains less than half"
+        );
+        assert_eq!(late(queued, idle, false, 50, 9), None, "it ran meanwhile");
+        assert_eq!(late(idle, queued, false, 50, 0), None);
+        assert_eq!(late(idle, queued, true, 50, 0), Some(1));
+        assert_eq!(
+            late(idle, idle, true, 50, 0),
+            None,
+            "held up by something else"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     cpuset::CpuSet,
     glossary::StaleState,
     maintenance::{Maintenance, MessageClass},
-    sync::{AtomicBool, Ordering},
+    sync::{AtomicBool, AtomicU64, Ordering},
 };
 
 use super::{
@@ -31,6 +31,8 @@ pub struct Fabric {
     /// core alone.
     unsynced: [AtomicBool; CORES],
     lines: Lines,
+    /// How many operations have been posted of those that `hold` may hold.
+    holdable: AtomicU64,
 }
 
 impl Fabric {
@@ -46,6 +48,7 @@ impl Fabric {
             sync: Place::new(),
             unsynced: core::array::from_fn(|_| AtomicBool::new(false)),
             lines: Lines::new(),
+            holdable: AtomicU64::new(0),
         }
     }
 
@@ -81,7 +84,30 @@ impl Fabric {
                 _ => State::Done,
             }
         };
-        self.begin(core, state, now, presence)
+        let held_until = now.saturating_add(self.held(core, what, presence));
+        self.begin_held(core, state, now, held_until, presence)
+    }
+
+    /// For how many ticks this operation is held by itself.
+    fn held(&self, core: usize, what: Maintenance, presence: &Presence) -> u64 {
+        let Some(hold) = &self.options.hold else {
+            return 0;
+        };
+        let sends = matches!(what.class(), MessageClass::Dvm | MessageClass::Snoop);
+        let which = hold.only.map_or(sends, |only| only == what);
+        let staged = presence.read(core).0.is_none()
+            && presence.stale().iter().any(|core| is_late(core, presence));
+        if !which || !staged {
+            return 0;
+        }
+        let nth = self
+            .holdable
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(1);
+        match nth.is_multiple_of(hold.every.max(1).into()) {
+            true => self.ticks(hold.ns.into()),
+            false => 0,
+        }
     }
 
     /// Posts a DSB of `core` at tick `now` that waits for maintenance (see
@@ -118,9 +144,21 @@ impl Fabric {
     }
 
     fn begin(&self, core: usize, state: State, now: u64, presence: &Presence) -> Ticket {
+        self.begin_held(core, state, now, now, presence)
+    }
+
+    fn begin_held(
+        &self,
+        core: usize,
+        state: State,
+        now: u64,
+        held_until: u64,
+        presence: &Presence,
+    ) -> Ticket {
         let mut ticket = Ticket {
             core,
             posted: now,
+            held_until,
             state,
         };
         self.poll(&mut ticket, now, presence);
@@ -136,6 +174,9 @@ impl Fabric {
             && now.saturating_sub(ticket.posted) >= self.ticks(ns.into())
         {
             heal_all(presence);
+        }
+        if now < ticket.held_until {
+            return Progress::Waiting;
         }
         self.with_rules(now, presence, |rules| {
             loop {

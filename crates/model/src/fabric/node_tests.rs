@@ -315,3 +315,23 @@ fn a_coarse_counter_rounds_the_whole_latency_up_and_not_each_answer() {
 fn the_node_fits_a_boot_stack() {
     assert!(size_of::<Fabric>() <= 10 * 1024, "{}", size_of::<Fabric>());
 }
+
+#[test]
+fn one_in_so_many_is_held_while_a_core_is_stale_and_no_other() {
+    let fabric = fabric("hold=50ns/3@ic-ivau", 3);
+    let presence = Presence::new();
+    let mut now = 0;
+    let mut took = |core, what| {
+        let ticket = fabric.post(core, what, LINE, now, &presence);
+        wait(&fabric, ticket, &mut now, &presence).unwrap()
+    };
+    // Parked cores are the control, and nothing counts there.
+    presence.enter(2, StaleState::Parked);
+    assert!((0..6).all(|_| took(0, Maintenance::IcIvau) == 0));
+    presence.enter(2, StaleState::Spin);
+    let found = [(); 6].map(|()| took(0, Maintenance::IcIvau));
+    assert_eq!(found, [0, 0, 50, 0, 0, 50]);
+    // Nor what another operation or a stale core does.
+    assert!((0..6).all(|_| took(0, Maintenance::DcCivac) == 0));
+    assert!((0..6).all(|_| took(2, Maintenance::IcIvau) == 0));
+}

@@ -7,6 +7,7 @@
 //!        | "depth=" NUMBER              1 to 64
 //!        | "early-comp=" ( "on" | "off" )
 //!        | "delay=" NUMBER ( "ns" | "us" | "ms" | "s" )
+//!        | "hold=" NUMBER ( "ns" | "us" | "ms" | "s" ) [ "/" NUMBER ] [ "@" OPERATION ]
 //!        | "fault=" OPERATION
 //!        | "heal=" ( "sev" | "unlock" | "sgi" | "el2" | "psci" | "never"
 //!                  | NUMBER ( "ns" | "us" | "ms" | "s" ) )
@@ -26,7 +27,7 @@ use core::fmt;
 use crate::{
     cpuset::CpuSet,
     glossary::{INHERITED, StaleState, Subject},
-    maintenance::Maintenance,
+    maintenance::{Maintenance, MessageClass},
     options::values::{number, one_of, switch},
 };
 
@@ -42,7 +43,7 @@ pub const DEFAULT_DEPTH: u8 = 4;
 pub const MAX_DELAY_NS: u64 = 10_000_000_000;
 
 const KEYS: &str = "deaf=STATE[+STATE…][@CPULIST], to=dvm|snoop|both|all, depth=N, \
-                    early-comp=on|off, delay=TIME, fault=OPERATION, \
+                    early-comp=on|off, delay=TIME, hold=TIME[/N][@OPERATION], fault=OPERATION, \
                     heal=sev|unlock|sgi|el2|psci|never|TIME";
 
 /// Defines an enum of the words that one key takes.
@@ -164,6 +165,30 @@ pub struct Deaf {
     pub cpus: Option<CpuSet>,
 }
 
+/// Operations that are late by themselves, whoever answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hold {
+    /// For so many nanoseconds, at most [`MAX_DELAY_NS`].
+    pub ns: u64,
+    /// One in so many, at least 1.
+    pub every: u32,
+    /// Which, if not all that send a message.
+    pub only: Option<Maintenance>,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&time_text(self.ns))?;
+        if self.every > 1 {
+            write!(f, "/{}", self.every)?;
+        }
+        match self.only.and_then(Subject::of) {
+            Some(subject) => write!(f, "@{subject}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What `--fabric` asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FabricOptions {
@@ -177,6 +202,8 @@ pub struct FabricOptions {
     pub early_comp: bool,
     /// How long each answer of a stale core takes, in nanoseconds, at most [`MAX_DELAY_NS`].
     pub delay_ns: u64,
+    /// Which operations of a core that is not stale are late while others are, if any.
+    pub hold: Option<Hold>,
     /// The operation that faults; one for which [`Maintenance::can_fault`].
     pub fault: Option<Maintenance>,
     /// What makes a deaf core answer, if anything does.
@@ -191,6 +218,7 @@ impl Default for FabricOptions {
             depth: DEFAULT_DEPTH,
             early_comp: false,
             delay_ns: 0,
+            hold: None,
             fault: None,
             heal: None,
         }
@@ -224,6 +252,7 @@ impl FabricOptions {
             "depth" => self.depth = number(value, 1, u32::from(MAX_DEPTH))? as u8,
             "early-comp" => self.early_comp = switch(value)?,
             "delay" => self.delay_ns = time(value)?,
+            "hold" => self.hold = Some(hold(value)?),
             "fault" => self.fault = Some(fault(value)?),
             "heal" if value == "never" => self.heal = None,
             "heal" if value.starts_with(|c: char| c.is_ascii_digit()) => {
@@ -317,20 +346,43 @@ fn time_text(ns: u64) -> String {
     format!("{}{unit}", ns / scale)
 }
 
+fn hold(value: &str) -> Result<Hold, String> {
+    let (times, operation) = match value.split_once('@') {
+        Some((times, operation)) => (times, Some(operation)),
+        None => (value, None),
+    };
+    let (ns, every) = match times.split_once('/') {
+        Some((ns, every)) => (time(ns)?, number(every, 1, u32::MAX)?),
+        None => (time(times)?, 1),
+    };
+    let sends = |what: Maintenance| matches!(what.class(), MessageClass::Dvm | MessageClass::Snoop);
+    let only = operation
+        .map(|name| operation_that(name, "sends a message", sends))
+        .transpose()?;
+    Ok(Hold { ns, every, only })
+}
+
 fn fault(value: &str) -> Result<Maintenance, String> {
-    let can_fault = |subject: &Subject| subject.maintenance().filter(|what| what.can_fault());
-    Subject::ALL
-        .iter()
-        .find(|subject| subject.name() == value)
-        .and_then(can_fault)
+    operation_that(value, "can fault", Maintenance::can_fault)
+}
+
+/// The operation of that name, if it is one that `does`.
+fn operation_that(
+    name: &str,
+    does: &str,
+    fits: impl Fn(Maintenance) -> bool,
+) -> Result<Maintenance, String> {
+    let fits = |subject: &Subject| subject.maintenance().filter(|what| fits(*what));
+    let mut all = Subject::ALL.iter();
+    all.find(|subject| subject.name() == name)
+        .and_then(&fits)
         .ok_or_else(|| {
-            let allowed: Vec<_> = Subject::ALL
+            let allowed = Subject::ALL
                 .iter()
-                .filter(|subject| can_fault(subject).is_some())
-                .map(|subject| subject.name())
-                .collect();
+                .filter(|subject| fits(subject).is_some());
+            let allowed: Vec<_> = allowed.map(|subject| subject.name()).collect();
             format!(
-                "'{value}' is no operation that can fault; allowed: {}",
+                "'{name}' is no operation that {does}; allowed: {}",
                 allowed.join(", ")
             )
         })
@@ -360,6 +412,9 @@ impl fmt::Display for FabricOptions {
         }
         if self.delay_ns != 0 {
             items.push(format!("delay={}", time_text(self.delay_ns)));
+        }
+        if let Some(hold) = self.hold {
+            items.push(format!("hold={hold}"));
         }
         if let Some(subject) = self.fault.and_then(Subject::of) {
             items.push(format!("fault={subject}"));

@@ -26,6 +26,22 @@ fn every_key_is_read_and_the_rest_has_its_default() {
     assert!(options.early_comp);
     assert_eq!(options.fault, Some(Maintenance::IcIvau));
     assert_eq!(options.heal, Some(Heal::By(Rung::Unlock)));
+    let hold = FabricOptions::parse("hold=200ms/64@ic-ivau").unwrap();
+    let held = Hold {
+        ns: 200_000_000,
+        every: 64,
+        only: Some(Maintenance::IcIvau),
+    };
+    assert_eq!(hold.hold, Some(held));
+    assert_eq!(hold.to_string(), "hold=200ms/64@ic-ivau");
+    assert_eq!(
+        FabricOptions::parse("hold=3us")
+            .unwrap()
+            .hold
+            .unwrap()
+            .every,
+        1
+    );
     let itself = FabricOptions::parse("heal=1500ms").unwrap();
     assert_eq!(itself.heal, Some(Heal::After(1_500_000_000)));
     assert_eq!(itself.to_string(), "heal=1500ms");
@@ -66,6 +82,10 @@ fn each_mistake_names_itself_and_what_is_allowed() {
             "delay=99999999999999999999ns",
             ["delay: '9999", "up to 10s"],
         ),
+        ("hold=1ms/0", ["hold: '0'", "1 to"]),
+        ("hold=1/3", ["hold: '1'", "ns, us, ms"]),
+        ("hold=1ms@dsb-ish", ["hold: 'dsb-ish'", "allowed: dc-civac"]),
+        ("hold=1ms@ic-iallu", ["sends a message", "tlbi-vmalle1is"]),
         ("fault=dsb-ish", ["fault: 'dsb-ish'", "allowed: dc-civac"]),
         (
             "fault=tlbi-vmalle1is",
@@ -109,6 +129,16 @@ fn options() -> impl Strategy<Value = FabricOptions> {
         (1..=999_u64).prop_map(|us| us * 1_000),
         0..=MAX_DELAY_NS,
     ];
+    let hold = (
+        0..=MAX_DELAY_NS,
+        1..=u32::MAX,
+        prop::option::of(prop::sample::select(vec![
+            Maintenance::DcCivac,
+            Maintenance::IcIvau,
+            Maintenance::TlbiVmalle1is,
+        ])),
+    )
+        .prop_map(|(ns, every, only)| Hold { ns, every, only });
     let fault = prop::sample::select(vec![
         Maintenance::DcCivac,
         Maintenance::DcCvau,
@@ -121,6 +151,7 @@ fn options() -> impl Strategy<Value = FabricOptions> {
         1..=MAX_DEPTH,
         any::<bool>(),
         delay,
+        prop::option::of(hold),
         prop::option::of(fault),
         prop::option::of(prop_oneof![
             prop::sample::select(Rung::ALL).prop_map(Heal::By),
@@ -128,12 +159,13 @@ fn options() -> impl Strategy<Value = FabricOptions> {
         ]),
     )
         .prop_map(
-            |(deaf, to, depth, early_comp, delay_ns, fault, heal)| FabricOptions {
+            |(deaf, to, depth, early_comp, delay_ns, hold, fault, heal)| FabricOptions {
                 deaf,
                 to,
                 depth,
                 early_comp,
                 delay_ns,
+                hold,
                 fault,
                 heal,
             },
@@ -147,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn never_panics(text in "((deaf|to|depth|delay|heal|fault)=)?[a-z0-9@+,=.-]{0,24}") {
+    fn never_panics(text in "((deaf|to|depth|delay|hold|heal|fault)=)?[a-z0-9@+,=./-]{0,24}") {
         let _ = FabricOptions::parse(&text);
     }
 }

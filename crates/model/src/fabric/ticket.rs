@@ -22,6 +22,8 @@ pub struct Ticket {
     pub(super) core: usize,
     /// The tick at which it was posted.
     pub(super) posted: u64,
+    /// The tick until which it is held, whoever answers.
+    pub(super) held_until: u64,
     pub(super) state: State,
 }
 

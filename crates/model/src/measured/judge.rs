@@ -2,14 +2,21 @@
 
 use alloc::format;
 
-use super::{Series, Taken};
+use super::{Measured, Series, Taken};
 use crate::{
     glossary::Verdict,
     histogram::Histogram,
     options::Milli,
-    record::{CaseRecord, Dwell},
+    record::{CaseRecord, Dwell, Hex, Late},
     rounds::{Class, Found, ROUNDS, Rounds},
 };
+
+/// A sample is late if it took longer than so many microseconds,
+const LATE_US: u64 = 100;
+/// so many times as long as what is usual for the case, its baseline and the empty block,
+const TIMES_USUAL: u64 = 100;
+/// and so many times as long as the longest of those two that are controls.
+const TIMES_LONGEST: u64 = 4;
 
 /// How cases are judged in this run.
 #[derive(Clone, Copy)]
@@ -20,6 +27,8 @@ pub struct Judge {
     pub threshold: Milli,
     /// How many cases are judged this way.
     pub family: usize,
+    /// The counter's frequency in Hz.
+    pub hz: u64,
 }
 
 impl Judge {
@@ -64,9 +73,47 @@ impl Judge {
         done.rounds(self.first(series)?.class, Some(base))
     }
 
+    /// A sample that no quantile shows, and that is far beyond everything that the
+    /// controls have.
+    fn late(&self, series: &Series<'_>, now_ms: u64) -> Option<Late> {
+        let longest = series.longest()?;
+        let base = series.base.as_deref()?;
+        let fresh = series.fresh.as_ref().map(|[base, done]| [&**base, done]);
+        let all = || {
+            [base, &series.done]
+                .into_iter()
+                .chain(fresh.into_iter().flatten())
+        };
+        let usual = all().map(Measured::usual).max()?;
+        let controls = [Some(base), fresh.map(|[base, _]| base)];
+        let controls = controls.into_iter().flatten().map(Measured::max);
+        let control = controls.chain(all().map(|part| part.longest_empty)).max()?;
+        let bound = (self.hz.saturating_mul(LATE_US) / 1_000_000)
+            .max(usual.saturating_mul(TIMES_USUAL))
+            .max(control.saturating_mul(TIMES_LONGEST));
+        (longest.sample.ticks > bound).then(|| Late {
+            cpu: longest.cpu as u32,
+            round: longest.round as u32 + 1,
+            complete: longest.sample.class == Class::Complete,
+            nth: longest.sample.nth,
+            operand: Hex(longest.sample.operand),
+            ticks: longest.sample.ticks,
+            control,
+            at_ms: longest.at_ms,
+            ago_ms: now_ms.saturating_sub(longest.at_ms),
+            starved: None,
+        })
+    }
+
     /// The record of a case that returned, `batch` operations in a timed block, and the
-    /// fault that it took, if it took one.
-    pub fn record(&self, series: Series<'_>, batch: u32) -> (CaseRecord, Option<Taken>) {
+    /// fault that it took, if it took one. It is made `now_ms` after the run began.
+    pub fn record(
+        &self,
+        series: Series<'_>,
+        batch: u32,
+        now_ms: u64,
+    ) -> (CaseRecord, Option<Taken>) {
+        let late = self.late(&series, now_ms);
         // Fewer rounds sufficed to see that nothing is certain, but say less.
         let fresh = self
             .fresh(&series)
@@ -138,6 +185,9 @@ impl Judge {
                 Some(_) => (Verdict::Completed, None),
             }
         };
+        if matches!(record.verdict, Verdict::Completed | Verdict::Slowed) {
+            record.late = late;
+        }
         (record, fault)
     }
 }
@@ -149,7 +199,7 @@ mod tests {
     use super::*;
     use crate::{
         glossary::{LineState, StaleState, Subject},
-        measured::Measured,
+        measured::{Measured, Sample},
         options::DEFAULT_SLOWDOWN,
         plan::Case,
         rounds::most_to_confirm,
@@ -166,6 +216,7 @@ mod tests {
         resolution: 2,
         threshold: DEFAULT_SLOWDOWN,
         family: 1,
+        hz: 1_000_000_000,
     };
 
     /// A round of which each sample took so long.
@@ -174,7 +225,7 @@ mod tests {
         measured.issue.add_many(ticks / 2, 13);
         measured.complete.add_many(ticks, 13);
         measured.end_round();
-        measured.set_empty(10);
+        measured.set_empty(10, 20);
         measured
     }
 
@@ -193,7 +244,7 @@ mod tests {
         assert!(JUDGE.is_candidate(&late));
         assert!(!JUDGE.is_candidate(&series(1000, 1100)));
         assert_eq!(JUDGE.class([&late].into_iter()), Some(Class::Complete));
-        let (record, _) = JUDGE.record(series(1000, 3000), 16);
+        let (record, _) = JUDGE.record(series(1000, 3000), 16, 0);
         assert_eq!((record.verdict, record.batch), (Verdict::Completed, 16));
         let mut rounds = 0;
         while JUDGE.is_open(&late) {
@@ -201,11 +252,62 @@ mod tests {
             rounds += 1;
         }
         assert!(rounds <= most_to_confirm(JUDGE.family), "{rounds}");
-        let (record, fault) = JUDGE.record(late, 1);
+        let (record, fault) = JUDGE.record(late, 1, 0);
         assert_eq!(record.verdict, Verdict::Slowed);
         assert!(fault.is_none());
         // The histograms are of the first rounds alone.
         assert_eq!(record.complete.count(), 13 * ROUNDS as u64);
+    }
+
+    /// A case and its baseline of 1000 ticks a sample, with one sample of so many ticks in
+    /// the third round of each.
+    fn one_of(base: u64, case: u64) -> Series<'static> {
+        let mut all = crate::measured::series(&[CASE], [round(1000)].into(), [round(1000)], None);
+        let mut series = all.next().unwrap();
+        for nth in 1..ROUNDS {
+            let with = |ticks: u64| {
+                let mut one = Box::new(Measured::default());
+                one.complete.add_many(1000, 13);
+                if nth == 2 {
+                    one.complete.add(ticks);
+                    let sample = Sample {
+                        ticks,
+                        class: Class::Complete,
+                        nth: 14,
+                        operand: 0x4000,
+                    };
+                    one.add_longest(3, sample, 700);
+                }
+                one.end_round();
+                one.set_empty(10, 20);
+                one
+            };
+            series.absorb(Some(with(base)), with(case), true);
+        }
+        series
+    }
+
+    #[test]
+    fn a_single_sample_far_beyond_all_controls_is_late_with_its_place() {
+        let late = |base, case| JUDGE.record(one_of(base, case), 1, 1000).0;
+        let record = late(1000, 200_000_000);
+        assert_eq!(record.verdict, Verdict::Completed);
+        let found = record.late.unwrap();
+        assert_eq!((found.cpu, found.round, found.nth), (3, 3, 14));
+        assert_eq!((found.ticks, found.control), (200_000_000, 1000));
+        assert_eq!((found.at_ms, found.ago_ms), (700, 300));
+        assert!(found.complete && found.operand == Hex(0x4000));
+        // 100 µs, and a hundred times what is usual, both of which are 100,000 ticks here,
+        // but medians are known to a sixteenth.
+        assert!(late(1000, 93_000).late.is_none());
+        assert!(late(1000, 107_000).late.is_some());
+        // A control that was nearly as long.
+        assert!(late(60_000_000, 200_000_000).late.is_none());
+        assert!(late(40_000_000, 200_000_000).late.is_some());
+        // Without a baseline there is no control.
+        let mut alone = one_of(1000, 200_000_000);
+        alone.base = None;
+        assert!(JUDGE.record(alone, 1, 1000).0.late.is_none());
     }
 
     #[test]
@@ -213,7 +315,7 @@ mod tests {
         let verdict = |change: &dyn Fn(&mut Measured)| {
             let mut series = series(1000, 3000);
             change(&mut series.done);
-            let (record, fault) = JUDGE.record(series, 1);
+            let (record, fault) = JUDGE.record(series, 1, 0);
             (record.verdict, fault.is_some())
         };
         let taken = Some((3, [1, 2, 3], -14));
@@ -234,7 +336,7 @@ mod tests {
         let mut doubted = series(1000, 1000);
         doubted.doubt = Some("it left".into());
         assert!(!doubted.is_clean());
-        let (record, _) = JUDGE.record(doubted, 1);
+        let (record, _) = JUDGE.record(doubted, 1, 0);
         assert_eq!(record.verdict, Verdict::Inconclusive);
     }
 }

@@ -5,6 +5,7 @@
 
 mod block;
 mod kept;
+mod late;
 mod maker;
 mod seal;
 mod slowdown;
@@ -18,6 +19,7 @@ pub use block::{
     RungRecord, Starved, WAITED,
 };
 pub use kept::{Kept, KeptBlock, KeptCase};
+pub use late::Late;
 pub use maker::Maker;
 pub use seal::{Seal, Sealing};
 
@@ -269,6 +271,9 @@ pub struct CaseRecord {
     /// the first showed. The histograms are of the first alone.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<Rounds>,
+    /// A single sample that was late, where no quantile shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Late>,
     /// The depth sweep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweep: Vec<Depth>,
@@ -336,6 +341,7 @@ impl CaseRecord {
             base_issue: Histogram::new(),
             base_complete: Histogram::new(),
             rounds: None,
+            late: None,
             sweep: Vec::new(),
             dwell: Vec::new(),
             initiators: Vec::new(),

@@ -20,6 +20,7 @@ fn case() -> CaseRecord {
         base_issue: histogram.clone(),
         base_complete: histogram,
         rounds: None,
+        late: None,
         sweep: vec![Depth {
             depth: 4,
             issue: 10,

@@ -177,6 +177,10 @@ fn of_boot(case: &CaseRecord, resolution: u64) -> Option<Rounds> {
 }
 
 fn join(known: &mut CaseRecord, case: CaseRecord, rounds: Option<Rounds>) {
+    let real = |case: &CaseRecord| case.was_late().map(|late| late.ticks);
+    if real(&case) > real(known) || known.late.is_none() {
+        known.late = case.late;
+    }
     let rank = |verdict: Verdict| FROM_BEST.iter().position(|v| *v == verdict);
     if rank(case.verdict) > rank(known.verdict) {
         (known.verdict, known.why) = (case.verdict, case.why);

@@ -274,6 +274,14 @@ impl Run {
         Some(rounds.found(self.resolution(), plan.threshold, plan.cases as usize))
     }
 
+    /// The cases with a single sample that was late, the longest first.
+    pub fn late(&self) -> Vec<&CaseRecord> {
+        let was = |case: &&CaseRecord| case.was_late().is_some();
+        let mut late: Vec<_> = self.cases.iter().filter(was).collect();
+        late.sort_by_key(|case| core::cmp::Reverse(case.was_late().map(|late| late.ticks)));
+        late
+    }
+
     /// The cores that are described but were not available.
     pub fn absent(&self) -> CpuSet {
         let sets = self.absent.iter();

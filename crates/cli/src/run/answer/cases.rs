@@ -251,19 +251,37 @@ impl<'a> Part<'a> {
         self.say(ExitCode::Inconclusive, Lead::Undecided, &(text + skipped))
     }
 
-    /// How many of the cases that returned were late, and how many are too noisy to say.
+    /// How many of the cases that returned were late, how many are too noisy to say, and
+    /// how many were so in a single sample.
     fn late(&self, returned: usize, slowed: usize) -> String {
         let noisy = |case: &&&CaseRecord| {
             case.verdict == Verdict::Completed && self.run.found(case) == Some(Found::Noisy)
         };
-        let certain = self.certainly_late(returned, slowed);
+        let mut text = self.certainly_late(returned, slowed);
         match self.asked.iter().filter(noisy).count() {
-            0 => certain,
-            n => format!(
-                "{certain}; {n} {} too noisy to say",
-                words::with(n, "is", "are")
-            ),
+            0 => {}
+            n => text += &format!("; {n} {} too noisy to say", words::with(n, "is", "are")),
         }
+        text + &self.late_once()
+    }
+
+    /// The cases with a single sample that was late.
+    fn late_once(&self) -> String {
+        let late = self.run.late();
+        let ours = |case: &&&CaseRecord| self.asked.iter().any(|asked| asked.n == case.n);
+        let ours: Vec<_> = late.iter().filter(ours).collect();
+        let (Some(first), Some(machine)) = (ours.first(), &self.run.machine) else {
+            return String::new();
+        };
+        let ticks = first.was_late().map_or(0, |late| late.ticks);
+        format!(
+            "; {} late in a single sample, {}{} under {} ({})",
+            words::with(ours.len(), "1 was", &format!("{} were", ours.len())),
+            words::with(ours.len(), "", "the longest "),
+            first.op,
+            first.state,
+            figures::time(figures::nanoseconds(ticks, machine))
+        )
     }
 
     fn certainly_late(&self, returned: usize, slowed: usize) -> String {
