@@ -43,7 +43,7 @@ SYSROOT = $(shell rustc --print sysroot)
 PLAIN_PATHS := dist/plain-paths.toml
 BUILD = $(CARGO) build --locked --release $(FLAGS)
 
-.PHONY: help run test live host-test labgrid ktap linux linux-all linux-crashes linux-live guests bench-triage bench-verdicts adding schema build dist grub qemu carry
+.PHONY: help run test live host-test labgrid ktap linux linux-all linux-crashes linux-live guests bench bench-triage bench-verdicts inject sweep adding schema build dist grub qemu carry
 .PHONY: cargo-install install uninstall stage deb release reproduce follow deps deps-live deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
@@ -59,6 +59,9 @@ help:
 	@echo 'make linux-live  stalecore live on them'
 	@echo 'make linux-crashes  the crashes alone'
 	@echo 'make linux-all  the same in every combination, for an hour or two'
+	@echo 'make bench      the speed of image and command, against a bare probe (WHAT=bring-up,...)'
+	@echo 'make inject     stall single instructions inside QEMU, and see that each is found (N=100)'
+	@echo 'make sweep      many kinds of machines, clean and with a deaf core (MINUTES=10)'
 	@echo 'make bench-triage  the speed of triage on 1 GiB of log, against grep'
 	@echo 'make bench-verdicts  how often slowed and compare are wrong: some 60 default plans'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'
@@ -123,6 +126,18 @@ linux linux-all: guests live
 		tests/linux/test_ramoops.py tests/linux/test_deploy.py; kexec=$$?; \
 	wait $$crash; crash=$$?; cat $(TARGET_DIR)/linux/crash.log; \
 	test $$crash = 0 && exit $$kexec
+
+# What is left of earlier runs, and what is built for these, is in $(TARGET_DIR)/bench.
+BENCH_VENV := $(TARGET_DIR)/venv-bench
+.PHONY: bench-venv
+bench-venv: deps-test
+	@tools/venv $(BENCH_VENV) tests/bench/requirements.txt
+bench: deps-test build qemu
+	@tests/bench/bench
+inject: bench-venv build qemu
+	@$(BENCH_VENV)/bin/python tests/bench/inject
+sweep: bench-venv dist
+	@$(BENCH_VENV)/bin/python tests/bench/sweep
 
 bench-triage: deps-build
 	$(BUILD) -p stalecore-cli

@@ -34,6 +34,29 @@ const TURNS: u32 = 2;
 /// How many of the states that never wait are named.
 const NAMED: usize = 3;
 
+/// What keeps a machine from having all its CPUs in one thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Apart {
+    /// A plugin: what holds up one CPU must not hold up all.
+    pub plugin: bool,
+    /// No firmware, as at EL3: the other cores wait to be started in a loop, and the first
+    /// would come to its turn too late to see them start.
+    pub no_firmware: bool,
+}
+
+impl Apart {
+    /// Why, for a person.
+    const fn why(self) -> Option<&'static str> {
+        match self {
+            Self { plugin: true, .. } => Some("a plugin may hold up one alone"),
+            Self {
+                no_firmware: true, ..
+            } => Some("without firmware they do not wait to be started"),
+            _ => None,
+        }
+    }
+}
+
 /// The threads, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Choice {
@@ -66,7 +89,7 @@ pub fn deadline_ms(asked: Asked, options: &Options, cpus: usize) -> Result<Optio
     }
 }
 
-/// Chooses them for a plan. A `plugin` that holds up one CPU must not hold up all.
+/// Chooses them for a plan.
 ///
 /// # Errors
 /// One line, if what is asked for cannot be had.
@@ -74,7 +97,7 @@ pub fn choose(
     asked: Asked,
     options: &Options,
     plan: &Plan,
-    plugin: bool,
+    apart: Apart,
 ) -> Result<Choice, String> {
     let choice = |threads, why: &str| {
         Ok(Choice {
@@ -87,21 +110,21 @@ pub fn choose(
             return Err("--tcg-thread: multi with --icount; allowed: auto, single".into());
         }
         Asked::Multi => return choice(TcgThread::Multi, "as asked"),
-        Asked::Single if plugin => {
-            return Err(
-                "--tcg-thread: single with a plugin, which may hold up one CPU alone; \
-                 allowed: auto, multi"
-                    .into(),
-            );
+        Asked::Single => {
+            if let Some(why) = apart.why() {
+                return Err(format!(
+                    "--tcg-thread: single, but {why}; allowed: auto, multi"
+                ));
+            }
+            return choice(TcgThread::Single, "as asked");
         }
-        Asked::Single => return choice(TcgThread::Single, "as asked"),
         Asked::Auto => {}
     }
     if options.icount {
         return choice(TcgThread::Single, "instructions are counted");
     }
-    if plugin {
-        return choice(TcgThread::Multi, "a plugin may hold up one alone");
+    if let Some(why) = apart.why() {
+        return choice(TcgThread::Multi, why);
     }
     if plan.roles.initiators.len() > 1 {
         return choice(TcgThread::Multi, "there are several initiators");
@@ -136,14 +159,14 @@ pub fn choose(
 mod tests {
     use super::*;
 
-    fn of(asked: Asked, text: &str, plugin: bool) -> Result<Choice, String> {
+    fn of(asked: Asked, text: &str, apart: Apart) -> Result<Choice, String> {
         let options = Options::from_bootargs(text).unwrap();
         let plan = Plan::new(&options, 8).unwrap();
-        choose(asked, &options, &plan, plugin)
+        choose(asked, &options, &plan, apart)
     }
 
     fn auto(text: &str) -> (TcgThread, String) {
-        let choice = of(Asked::Auto, text, false).unwrap();
+        let choice = of(Asked::Auto, text, Apart::default()).unwrap();
         (choice.threads, choice.why)
     }
 
@@ -179,26 +202,33 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_may_hold_up_one_cpu_alone() {
+    fn what_must_not_be_in_one_thread_is_not() {
         let wfe = "stalecore.stale=wfe";
-        let choice = of(Asked::Auto, wfe, true).unwrap();
-        assert_eq!(choice.threads, TcgThread::Multi);
-        assert!(
-            of(Asked::Single, wfe, true)
-                .unwrap_err()
-                .contains("auto, multi")
-        );
+        let plugin = Apart {
+            plugin: true,
+            ..Apart::default()
+        };
+        let bare = Apart {
+            no_firmware: true,
+            ..Apart::default()
+        };
+        for apart in [plugin, bare] {
+            let choice = of(Asked::Auto, wfe, apart).unwrap();
+            assert_eq!(choice.threads, TcgThread::Multi);
+            let refused = of(Asked::Single, wfe, apart).unwrap_err();
+            assert!(refused.contains("auto, multi"), "{refused}");
+        }
     }
 
     #[test]
     fn what_is_asked_for_is_done_or_refused() {
         let busy = "stalecore.stale=spin";
-        let single = of(Asked::Single, busy, false).unwrap();
+        let single = of(Asked::Single, busy, Apart::default()).unwrap();
         assert_eq!(
             (single.threads, &*single.why),
             (TcgThread::Single, "as asked")
         );
-        let counted = of(Asked::Multi, "stalecore.icount=on", false).unwrap_err();
+        let counted = of(Asked::Multi, "stalecore.icount=on", Apart::default()).unwrap_err();
         assert!(counted.contains("auto, single"), "{counted}");
     }
 
