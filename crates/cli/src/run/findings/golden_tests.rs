@@ -7,14 +7,18 @@ use stalecore_model::{
     cpuset::CpuSet,
     glossary::{StaleState, Subject, Verdict},
     hazard::{Coverage, Hazard, Kind, Side},
+    histogram::Histogram,
     record::{
-        Absent, BisectRecord, Block, CaseRecord, CoreState, Hex, Icount, Maker, Rung, Starved,
+        Absent, BisectRecord, Block, CaseRecord, CoreState, Hex, Icount, Late, Maker, Rung, Starved,
     },
     run::{Run, SerialLine},
 };
 
 use super::findings;
-use crate::{serial::notes, synthetic::plain};
+use crate::{
+    serial::notes,
+    synthetic::{self, plain},
+};
 
 fn cpus(text: &str) -> CpuSet {
     CpuSet::parse(text).unwrap()
@@ -263,6 +267,45 @@ fn others() -> Vec<(&'static str, Run)> {
     ]
 }
 
+/// Cases with a late sample each, of which the host did not run the first `starved`.
+fn late(cases: usize, starved: usize) -> Run {
+    let late = |n: usize| Late {
+        cpu: 0,
+        round: 3,
+        complete: true,
+        nth: 14,
+        operand: Hex(0x4000),
+        ticks: 200_000_000 - n as u64,
+        control: 8300,
+        at_ms: 3214,
+        ago_ms: 40,
+        starved: (n <= starved).then_some(Starved {
+            cpu: 3,
+            queued_ms: 198,
+            ran_ms: 1,
+            of_ms: 210,
+        }),
+    };
+    let case = |n| CaseRecord {
+        late: Some(late(n)),
+        ..case(n, Verdict::Completed, None)
+    };
+    Run {
+        machine: Some(synthetic::machine(8, Histogram::new())),
+        cases: (1..=cases).map(case).collect(),
+        ..Run::default()
+    }
+}
+
+fn lates() -> Vec<(&'static str, Run)> {
+    vec![
+        ("one late", late(1, 0)),
+        ("more late than are told", late(10, 0)),
+        ("one not late", late(1, 1)),
+        ("one late, two not", late(3, 2)),
+    ]
+}
+
 /// A line on which each mishap happened this many times.
 fn line(times: u64) -> Run {
     let line = SerialLine {
@@ -285,7 +328,7 @@ fn every_sentence_below_the_table_reads_as_it_should() {
         ("two of each", line(2)),
     ];
     let mut text = String::new();
-    let all = [blocks(), searches(), others(), lines.into()].concat();
+    let all = [blocks(), lates(), searches(), others(), lines.into()].concat();
     for (name, run) in all {
         let _ = writeln!(text, "{name}\n{}", findings(&run, 200));
     }

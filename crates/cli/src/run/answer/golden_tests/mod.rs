@@ -11,7 +11,7 @@ use stalecore_model::{
     glossary::{StaleState, Subject, Verdict},
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
-    record::{Block, End, Maker, PlanRecord, Record, Rung},
+    record::{Block, End, Hex, Late, Maker, PlanRecord, Record, Rung},
     run::{Run, SerialLine},
 };
 
@@ -22,7 +22,10 @@ use crate::{
         judge::{Ending, judge},
         watch::Stop,
     },
-    synthetic::plain::{block, case, fault},
+    synthetic::{
+        self,
+        plain::{block, case, fault},
+    },
 };
 
 use StaleState::{CpuOff, Parked, Spin, Wfe};

@@ -9,6 +9,25 @@ pub fn of_cases() -> Vec<(&'static str, Run)> {
     let slow = |state| (IcIvau, state, Slowed, None);
     let held = |state| (IcIvau, state, Blocked, None);
     let doubt = |state| (IcIvau, state, Inconclusive, Some("CPU 3 left its state"));
+    let late = |cases: &[Told], ticks: &[u64]| {
+        with(run(cases), |run| {
+            run.machine = Some(synthetic::machine(8, samples(12)));
+            for (case, ticks) in run.cases.iter_mut().zip(ticks) {
+                case.late = Some(Late {
+                    cpu: 0,
+                    round: 3,
+                    complete: true,
+                    nth: 14,
+                    operand: Hex(0x4000),
+                    ticks: *ticks,
+                    control: 8300,
+                    at_ms: 3214,
+                    ago_ms: 40,
+                    starved: None,
+                });
+            }
+        })
+    };
     let one_block = || {
         with(run(&[held(Spin)]), |run| {
             run.blocks = vec![block(1, IcIvau)]
@@ -30,6 +49,14 @@ pub fn of_cases() -> Vec<(&'static str, Run)> {
             run(&[fine(Spin), skip(CpuOff), skip(Wfe)]),
         ),
         ("the only one slowed", run(&[slow(Spin)])),
+        (
+            "one late in a sample",
+            late(&[fine(Spin), fine(Wfe)], &[200_000_000]),
+        ),
+        (
+            "two late in a sample, one slowed",
+            late(&[fine(Spin), slow(Wfe)], &[200_000_000, 300_000_000]),
+        ),
         ("one of two slowed", run(&[slow(Spin), fine(Wfe)])),
         (
             "two of three slowed",
