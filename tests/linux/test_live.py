@@ -39,7 +39,7 @@ def test_it_runs_on_a_linux_and_leaves_it_as_it_was(kernel, tmp_path):
         "OFF ENDED WITH 0, ONLINE 0-3",
         "FIFO ENDED WITH 0",
         "AFTER SIGKILL ONLINE 0-3",
-        "under cpu-off, on CPU 0, CPU 1-2",
+        "under cpu-off, on CPU 0, CPUs 1-2",
     ):
         assert part in said, f"{part}: {said[-6000:]}"
     assert "NO FIFO SEEN" not in said
