@@ -29,19 +29,27 @@ use crate::{
 /// One stage of the watchdog: longer than anything between two refreshes.
 const STAGE_MS: u64 = 10_000;
 
-/// Arms the watchdog if there is one and a reset loses nothing, and says so; where
+/// Arms the watchdog if there is one and a reset loses nothing, or if it runs already, as a
+/// kernel before has left it so, and says so; where
 /// nothing else would notice a silent machine, says that there is none.
 pub fn arm_watchdog(board: &Board, plan: &Plan) {
     let alone = plan.roles.sentinel.is_none();
-    if !recorder::is_on() {
+    let watchdog = &board.platform.watchdog;
+    let left = watchdog.as_ref().is_some_and(watchdog::is_running);
+    if !recorder::is_on() && !left {
         return;
     }
-    match &board.platform.watchdog {
+    match watchdog {
         Some(watchdog) => {
             let stage = STAGE_MS.max(4 * u64::from(plan.deadline_ms));
             let stage = watchdog::arm(watchdog, stage);
             report::note(format!(
-                "SBSA watchdog armed: a machine that falls silent is reset after {} s",
+                "SBSA watchdog {}: a machine that falls silent is reset after {} s",
+                if left {
+                    "left running, served"
+                } else {
+                    "armed"
+                },
                 2 * stage / 1000
             ));
         }

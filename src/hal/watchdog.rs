@@ -33,6 +33,11 @@ static HAS_RESET: AtomicBool = AtomicBool::new(false);
 /// CNTVCT_EL0 at the last refresh.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
+/// Does it run already, as a kernel before may have left it?
+pub fn is_running(watchdog: &Watchdog) -> bool {
+    read(watchdog.control.base + WCS) & 1 != 0
+}
+
 /// Arms it with two stages of `stage_ms` each, or of the longest that its register has
 /// room for; returns how long a stage is, in milliseconds.
 pub fn arm(watchdog: &Watchdog, stage_ms: u64) -> u64 {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 const TREE: &[u8] = include_bytes!("../../crates/model/tests/data/dtb/virt-8-gicv3-hvc.dtb");
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 13] = [
     (
         "proc/iomem",
         "40000000-7fffffff : System RAM\n  40210000-420fffff : Kernel code\n  60000000-6fffffff : Crash kernel\n",
@@ -27,6 +27,12 @@ const FILES: [(&str, &str); 10] = [
         "[none] integrity confidentiality\n",
     ),
     ("sys/devices/system/cpu/present", "0-7\n"),
+    ("sys/class/watchdog/watchdog0/state", "active\n"),
+    ("sys/class/watchdog/watchdog0/timeout", "60\n"),
+    (
+        "sys/class/watchdog/watchdog0/identity",
+        "SBSA Generic Watchdog\n",
+    ),
     ("etc/kdump.conf", "path /var/crash\n"),
 ];
 
@@ -71,6 +77,7 @@ fn it_says_what_it_would_do() {
         "crash: can be done",
         "it writes nothing outside 0x60000000 to 0x70000000",
         "but: the crash kernel that is loaded now is replaced",
+        "but: watchdog SBSA Generic Watchdog runs, and may reset the machine 60 s after",
         "after-dump: can be done",
         "writes /etc/kdump.conf",
         "deploy crash --ops ic-ivau",

@@ -111,6 +111,7 @@ pub fn facts(root: &Path) -> Facts {
         cpus: root.cpus("present"),
         offline: root.cpus("offline"),
         ramoops: ramoops(&root),
+        watchdogs: watchdogs(&root),
         vmcore: root.has("proc/vmcore"),
         dumper: dumper(&root),
         tool: tool(&root),
@@ -161,6 +162,22 @@ fn ramoops(root: &Root<'_>) -> Vec<String> {
     let given = known.iter().filter(|(_, value)| !value.is_empty());
     given
         .map(|(name, value)| format!("{name}={value}"))
+        .collect()
+}
+
+/// Those that run.
+fn watchdogs(root: &Root<'_>) -> Vec<(String, u32)> {
+    let files = root.files("sys/class/watchdog").into_iter();
+    let read = |path: &Path, name: &str| {
+        let bytes = whole_file::read(&path.join(name), LARGEST).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).trim().to_string()
+    };
+    files
+        .filter(|path| read(path, "state") == "active")
+        .map(|path| {
+            let seconds = read(&path, "timeout").parse().unwrap_or(0);
+            (read(&path, "identity"), seconds)
+        })
         .collect()
 }
 

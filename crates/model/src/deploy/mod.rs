@@ -112,6 +112,8 @@ pub struct Facts {
     pub offline: usize,
     /// The parameters of the module ramoops, as `name=value`.
     pub ramoops: Vec<String>,
+    /// Watchdogs that run: the name, and the seconds that they allow.
+    pub watchdogs: Vec<(String, u32)>,
     /// `/proc/vmcore` is there: this is the kernel that runs after a crash.
     pub vmcore: bool,
     /// What saves dumps here.
@@ -248,6 +250,18 @@ impl Known<'_> {
             ));
         }
         self.tell_memory(platform, warns);
+        // SBSA's the image serves itself, where firmware describes it.
+        let served = |name: &str| platform.watchdog.is_some() && name == "SBSA Generic Watchdog";
+        let others = self
+            .facts
+            .watchdogs
+            .iter()
+            .filter(|(name, _)| !served(name));
+        for (name, seconds) in others {
+            warns.push(format!(
+                "watchdog {name} runs, and may reset the machine {seconds} s after the image has begun: stop it before (systemctl stop watchdog, or wdctl names who serves it), or choose a plan that is shorter"
+            ));
+        }
         let need = header.image_size + TREE + SHARED + EACH * platform.cpus.len() as u64;
         match way {
             Way::Now => self.now(&header, platform, warns).map(Deed::Load),

@@ -587,8 +587,13 @@ fn what_is_lost_is_said() {
     let mut facts = good();
     facts.crash_loaded = false;
     facts.offline = 2;
+    facts.watchdogs = vec![("iTCO_wdt".into(), 30)];
     let warns = outcome(&facts, Way::AfterDump).warns.join("; ");
     assert!(warns.contains("no crash kernel is loaded"), "{warns}");
+    assert!(
+        warns.contains("watchdog iTCO_wdt runs, and may reset the machine 30 s after"),
+        "{warns}"
+    );
     assert!(warns.contains("2 CPUs that Linux has offline"), "{warns}");
     let machine = judged(&facts, "", "", &image(6 << 20)).machine.join("\n");
     for part in [
