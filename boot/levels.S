@@ -152,8 +152,8 @@ from_el2:
     .ltorg
 
 // EL2 while no fabric is asked for: it traps nothing. One call is served, which
-// sets the fabric up; anything else that comes here is EL1's mistake and goes
-// back to EL1.
+// sets the fabric up, one that switches stage 2 on, those of SDEI, and two that are EL2's own
+// maintenance, by the number of their HVC; anything else that comes here is EL1's mistake and goes back to EL1.
     .balign 2048
 el2_vectors:
     .rept   8
@@ -171,14 +171,27 @@ el2_vectors:
 // `Core`, x3 the top of its EL2 stack. From then on EL2 runs Rust.
 el2_call:
     msr     tpidr_el2, x4
+    mrs     x4, esr_el2
+    ror     w4, w4, #24                 // an HVC's number, above its class (0x5a)
+    cmp     w4, #0x15a
+    b.eq    5f
+    cmp     w4, #0x25a
+    b.eq    6f
+    cmp     w4, #0x5a
+    b.ne    3f
+    ldr     x4, =EL2_STAGE2
+    cmp     x0, x4
+    b.eq    8f
     ldr     x4, =EL2_INSTALL
     cmp     x0, x4
-    mrs     x4, tpidr_el2
-    b.ne    el2_reflect
-    mrs     x0, esr_el2
-    lsr     x0, x0, #26
-    cmp     x0, #0x16                   // HVC
-    b.ne    el2_reflect
+    b.eq    4f
+    ldr     x4, =SDEI_CALLS
+    eor     x4, x4, x0
+    cmp     x4, #0x1f
+    b.ls    9f
+3:  mrs     x4, tpidr_el2
+    b       el2_reflect
+4:
     // Where E2H cannot be cleared, EL2's tables, traps and timers have another layout,
     // which the fabric does not know.
     mrs     x4, hcr_el2
@@ -208,6 +221,58 @@ el2_call:
     isb
     mov     x0, #0
 1:  eret
+
+5:  tlbi    alle2is
+    b       7f
+6:  tlbi    vmalls12e1is
+7:  mrs     x4, tpidr_el2
+    eret
+
+// EL2_STAGE2: x1 is VTCR_EL2, x2 VTTBR_EL2.
+8:  msr     vtcr_el2, x1
+    msr     vttbr_el2, x2
+    mrs     x4, hcr_el2
+    orr     x4, x4, #1                  // VM
+    msr     hcr_el2, x4
+    isb
+    tlbi    vmalls12e1
+    dsb     nsh
+    isb
+    mov     x0, #0
+    eret
+
+// A call of SDEI, which firmware takes from EL2 alone where there is EL2.
+9:  mrs     x4, tpidr_el2
+    smc     #0
+    eret
+
+// Firmware delivers an SDEI event here, whatever is masked; x1 is the core's `request`.
+// The core goes on where it was, unless that is in TPIDR_EL0 too: then it stays, as a
+// kernel parks a core, until it is released, and answers as in `stale_mmu_off`: EL2's
+// caches may be off.
+sdei_event:
+    mrs     x2, tpidr_el0
+    cmp     x2, x1
+    b.ne    2f
+    add     x3, x1, #ACK_BEHIND_REQUEST
+    dc      civac, x1
+    dc      civac, x3
+    dsb     sy
+    mov     w2, #0
+1:  ldr     w4, [x1]
+    cmp     w4, w2
+    b.eq    1b
+    mov     w2, w4
+    str     x4, [x3]
+    dsb     sy
+    cmp     w4, #1
+    b.ne    1b
+    dc      civac, x3
+    dsb     sy
+2:  ldr     x0, =SDEI_EVENT_COMPLETE
+    mov     x1, #0
+    smc     #0
+    b       .
 
 // Makes EL1 take the exception at its synchronous vector, with EL2's syndrome.
 el2_reflect:

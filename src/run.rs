@@ -55,6 +55,7 @@ fn run() -> Result<(), String> {
     let board = board::get();
     let own = core(board.boot_cpu);
     worker::init(own);
+    board.options.dsb.into_iter().for_each(measure::put_barrier);
     let mut roles = board.plan.clone()?.roles;
 
     let all = CpuSet::first(percpu::all().len());

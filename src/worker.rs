@@ -13,7 +13,7 @@ use crate::{
         percpu::{self, Core},
     },
     fabric,
-    hal::{arch, console::println, exit, gic},
+    hal::{arch, console::println, exit, gic, sdei},
     kdump,
     measure::{self, AREAS},
     scenarios, stuck,
@@ -30,10 +30,12 @@ pub fn init(core: &'static Core) {
     core.identity.call_once(Identity::read);
     // Before the interrupts: where EL2 takes them first, the core's own interface
     // becomes a virtual one.
+    fabric::stage2::install();
     if let Err(why) = fabric::install(core) {
         println!("stalecore: CPU {}: {why}", core.index);
         exit::end(ExitCode::Harness);
     }
+    sdei::init_core(&core.request);
     if let Err(why) = gic::init_core(core.index, core.cpu.mpidr) {
         core.trouble.call_once(|| why);
         core.polls.store(true, Ordering::Relaxed);

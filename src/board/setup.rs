@@ -33,7 +33,7 @@ use crate::{
         controls::MPIDR_AFFINITY,
         exit, gic, layout,
         memory::Tables,
-        psci,
+        psci, sdei,
     },
     measure::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, Buffers, code_of},
     report::{self, recorder},
@@ -112,6 +112,9 @@ impl Board {
             size: bytes.len() as u64,
         };
         psci::set_up(&platform);
+        if platform.sdei && entry_el == 2 {
+            sdei::set_up();
+        }
         let options = named.and_then(|_| Options::from_bootargs(&platform.bootargs));
         if options.as_ref().is_ok_and(|o| o.semihosting) || says_semihosting(&platform.bootargs) {
             exit::allow_semihosting();
@@ -128,6 +131,10 @@ impl Board {
         if fabric.is_some() && entry_el < 2 {
             plan = Err("fabric: the image was entered at EL1; the fabric needs EL2".into());
         }
+        let stage2 = options.as_ref().is_ok_and(|o| o.stage2);
+        if stage2 && entry_el < 2 {
+            plan = Err("stage2: the image was entered at EL1; stage 2 is EL2's".into());
+        }
         let image = Region {
             base: layout::image_start() as u64,
             size: (layout::image_end() - layout::image_start()) as u64,
@@ -140,6 +147,9 @@ impl Board {
         }
         let mut tables = Tables::new(fabric.is_some())?;
         tables.map_platform(&platform)?;
+        if options.as_ref().is_ok_and(|o| o.dsb.is_some()) {
+            tables.map_patches()?;
+        }
         let own = MPIDR_EL1.get() & MPIDR_AFFINITY;
         let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
         let recorder = options
@@ -161,14 +171,21 @@ impl Board {
             .chain(recorder)
             .chain(kept_at)
             .collect();
-        let built = build(&platform, &plan, boot_cpu, &taken, &mut tables);
+        let built = build(&platform, &plan, boot_cpu, &taken, &mut tables, stage2);
         // From here on, what went wrong can be reported.
         let el2_tables = tables.activate();
         if let Some(uart) = &platform.uart {
             open_console(uart);
         }
         let options = options?;
-        let (cores, areas, far, conductor_stack) = built?;
+        let Built {
+            cores,
+            areas,
+            far,
+            conductor_stack,
+            stage2,
+        } = built?;
+        stage2.into_iter().for_each(fabric::stage2::set_up);
         uncached.into_iter().for_each(recorder::set_up);
         if let Some((layout, memory)) = kept? {
             console::keep(Log::begin(memory.bytes(), &layout, arch::dmb_st)?);
@@ -238,6 +255,7 @@ impl Board {
             .iter()
             .zip(self.buffers.iter().copied())
             .collect();
+        stuck::interrupt(initiators);
         if let Some(first) = self.buffers.first() {
             stuck::aim_at(first.area.data);
         }
@@ -290,14 +308,25 @@ fn says_semihosting(bootargs: &str) -> bool {
         .any(|word| word == "stalecore.semihosting=on")
 }
 
-/// Takes memory for the cores' stacks, the initiators' areas, and what is far.
+/// What memory was taken for.
+struct Built {
+    cores: Vec<Core>,
+    areas: Vec<Pages>,
+    far: Pages,
+    conductor_stack: Pages,
+    stage2: Option<Pages>,
+}
+
+/// Takes memory for the cores' stacks, the initiators' areas, what is far, and the table
+/// of stage 2 if it is asked for.
 fn build(
     platform: &Platform,
     plan: &Result<Plan, String>,
     boot_cpu: Option<usize>,
     taken: &[Region],
     tables: &mut Tables,
-) -> Result<(Vec<Core>, Vec<Pages>, Pages, Pages), String> {
+    stage2: bool,
+) -> Result<Built, String> {
     let plan = plan.as_ref().map_err(Clone::clone)?;
     let roles = &plan.roles;
     let with_el2 = tables.has_el2();
@@ -311,6 +340,7 @@ fn build(
         + 3 * guarded(CONDUCTOR_STACK)
         + roles.initiators.len() * guarded(AREA_SIZE)
         + guarded(FAR_SIZE)
+        + if stage2 { fabric::stage2::ROOM } else { 0 }
         + PAGE;
     let mut arena = Arena::take(platform, size, taken)?;
     let mut cores = Vec::with_capacity(cpus);
@@ -349,5 +379,15 @@ fn build(
     }
     let far = arena.pages(tables, FAR_SIZE, true)?;
     tables.map_code_view(far.start(), FAR_SIZE)?;
-    Ok((cores, areas, far, conductor_stack))
+    let stage2 = match stage2 {
+        true => Some(arena.pages(tables, fabric::stage2::ROOM, false)?),
+        false => None,
+    };
+    Ok(Built {
+        cores,
+        areas,
+        far,
+        conductor_stack,
+        stage2,
+    })
 }

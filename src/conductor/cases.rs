@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 use stalecore_model::{
     cpuset::CpuSet,
     fabric::holders,
-    glossary::{LineState, Need, Subject},
+    glossary::{LineState, Need, StaleState, Subject},
     measured::{Measured, Series},
     plan::Case,
     record::Record,
@@ -21,6 +21,7 @@ use super::{
     sentinel::{self, Held, Watched},
 };
 use crate::{
+    board,
     cores::{
         ask::{ask, wait_done},
         command::Command,
@@ -211,6 +212,7 @@ impl Run<'_> {
             stepped: first || real && self.outcomes.was_cut(case.number),
             stale: stale.len() as u32,
             cpu_off_hold: real && stuck::row(case.state).hold.is_some(),
+            interrupted: case.state == StaleState::SgiStorm,
             patient: matches!(effort, Effort::Trial { .. }),
             deadline_ms: self.conductor.plan.deadline_ms,
             dwell_ms: None,
@@ -280,6 +282,8 @@ impl Run<'_> {
                 (!arch::has_tlb_ranges()).then(|| "this core has no FEAT_TLBIRANGE".into())
             }
             Need::Psci => (!psci::is_available()).then(|| "this machine has no PSCI".into()),
+            Need::El2 => (board::get().entry_el < 2)
+                .then(|| "the image was entered at EL1: EL2 is not its own".into()),
             Need::Taker => {
                 let takes =
                     stuck::takes_interrupts(case.state) && !self.stale(case.state).is_empty();

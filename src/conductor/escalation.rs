@@ -14,7 +14,7 @@ use super::sentinel::Held;
 use crate::{
     cores::{mark, percpu::core, start},
     fabric as at_el2,
-    hal::{arch, clock, watchdog},
+    hal::{arch, clock, sdei, watchdog},
     report,
     stuck::{self, Release, StaleSet},
 };
@@ -87,6 +87,12 @@ fn step(rung: fabric::Rung, entered: &mut StaleSet) -> bool {
         fabric::Rung::Unlock => return false,
         fabric::Rung::Sgi if entered.state.powered_off() => return false,
         fabric::Rung::Sgi => entered.cpus.iter().for_each(|cpu| core(cpu).call()),
+        fabric::Rung::Sdei if sdei::is_on() && !entered.state.powered_off() => {
+            for cpu in entered.cpus.iter() {
+                sdei::signal(core(cpu).cpu.mpidr);
+            }
+        }
+        fabric::Rung::Sdei => return false,
         fabric::Rung::El2 if at_el2::can_kick() && !entered.state.powered_off() => {
             for cpu in entered.cpus.iter() {
                 core(cpu).kicked.count.store(0, Ordering::Relaxed);

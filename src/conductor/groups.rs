@@ -15,7 +15,7 @@ use stalecore_model::{
     glossary::{StaleState, Subject, Verdict},
     measured::{self, Measured, Series},
     part::baseline_line,
-    plan::{Case, Group},
+    plan::{Case, Group, not_allowed},
     record::{Absent, BASELINE_BLOCKED, CaseRecord, GroupRecord, Record},
 };
 
@@ -25,12 +25,13 @@ use super::{
     run::{Conductor, Run},
 };
 use crate::{
+    board,
     cores::{
         percpu::{self, core},
         start, survey,
     },
     fabric,
-    hal::psci,
+    hal::{psci, sdei},
     report,
     stuck::{self, Proof, StaleSet},
 };
@@ -91,6 +92,9 @@ impl Run<'_> {
     /// Why this machine cannot do a group, if it cannot.
     fn why_not(&self, group: &Group) -> Option<String> {
         let row = stuck::row(group.state);
+        if group.state.gate().is_some() && !board::get().options.allow.contains(&group.state) {
+            return Some(not_allowed(group.state));
+        }
         if self.conductor.counts_instructions && group.state.is_busy() {
             return Some(
                 "with instructions counted all cores take turns, and one that never waits keeps \
@@ -121,6 +125,9 @@ impl Run<'_> {
         }
         if group.state == StaleState::DeviceStuck && !fabric::is_on() {
             return Some("only EL2 stages a device that does not answer: --fabric".into());
+        }
+        if group.state == StaleState::SdeiParked && !sdei::is_on() {
+            return Some("this machine's firmware has no SDEI for the image".into());
         }
         if group.state == StaleState::CpuSuspend
             && let Err(why) = psci::may_standby()

@@ -53,6 +53,8 @@ pub struct Order {
     pub stale: u32,
     /// Release the cores that are held before CPU_OFF as the samples begin.
     pub cpu_off_hold: bool,
+    /// Leave interrupts open.
+    pub interrupted: bool,
     /// Take the longer time for all samples.
     pub patient: bool,
     /// After so many milliseconds without a new mark the sentinel calls an

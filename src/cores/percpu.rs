@@ -135,6 +135,8 @@ pub struct Core {
     pub trouble: Once<&'static str>,
     /// Is it to get stuck with interrupts masked, even where the state leaves them open?
     pub irqs_masked: AtomicBool,
+    /// Is it measuring with interrupts open, whose handler is to broadcast?
+    pub interruptible: AtomicBool,
     /// The fault it took, if any.
     pub fault: Line<FaultSlot>,
     /// What EL2 saw when it kicked the core.
@@ -188,6 +190,7 @@ impl Core {
             }),
             trouble: Once::new(),
             irqs_masked: AtomicBool::new(false),
+            interruptible: AtomicBool::new(false),
             fault: Line(FaultSlot {
                 taken: AtomicBool::new(false),
                 esr: AtomicU64::new(0),

@@ -11,6 +11,7 @@ use aarch64_cpu::registers::{
     ELR_EL1, ESR_EL1, FAR_EL1, ID_AA64DFR0_EL1, MDSCR_EL1, OSLAR_EL1, PAR_EL1, Readable, SPSR_EL1,
     VBAR_EL1, Writeable,
 };
+use smccc::smc64;
 use stalecore_model::{
     fabric::{
         Maintenance, Progress, Ticket,
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     cores::percpu::{self, Core, RELEASE},
     hal::{
-        arch,
+        arch, boot,
         controls::{SPSR_EL1H, SPSR_STEP},
         frame::Frame,
         layout,
@@ -65,9 +66,10 @@ fn synchronous(core: &Core, shared: &Shared, frame: &mut Frame) {
     match trap::decode(frame.esr) {
         Trap::Maintenance { what, rt } => maintenance(core, shared, frame, what, rt),
         Trap::Breakpoint => barrier(core, shared, frame),
-        Trap::Hvc(_) => {
+        Trap::Hvc(0) => {
             frame.x[0] = call(core, shared, frame);
         }
+        Trap::Hvc(number) => own(core, shared, number),
         Trap::Other {
             class: SOFTWARE_STEP,
             ..
@@ -123,26 +125,31 @@ fn maintenance(core: &Core, shared: &Shared, frame: &mut Frame, what: Maintenanc
     }
 }
 
+/// Maintenance that only EL2 may execute, by the numbers of `boot/levels.S`.
+fn own(core: &Core, shared: &Shared, number: u16) {
+    let what = match number {
+        1 => Maintenance::TlbiAlle2is,
+        _ => Maintenance::TlbiVmalls12e1is,
+    };
+    let ticket = shared
+        .model
+        .post(core.index, what, 0, arch::cntvct(), &PRESENCE);
+    wait(core, shared, ticket);
+    execute(what, 0);
+}
+
 fn barrier(core: &Core, shared: &Shared, frame: &mut Frame) {
     // EL2 maps the image's code too.
     let Some(instruction) = layout::instruction(frame.elr) else {
         reflect(frame, frame.esr, frame.far);
         return;
     };
-    let Some(barrier) = Barrier::decode(instruction) else {
+    if Barrier::decode(instruction).is_none() {
         access(core, shared, frame);
         return;
-    };
-    mark(
-        core,
-        frame,
-        if barrier.option == 0xf {
-            Subject::DsbSy
-        } else {
-            Subject::DsbIsh
-        },
-        0,
-    );
+    }
+    let subject = Subject::decode(instruction).unwrap_or(Subject::DsbIsh);
+    mark(core, frame, subject, 0);
     let ticket = shared.model.sync(core.index, arch::cntvct(), &PRESENCE);
     wait(core, shared, ticket);
     arch::dsb_sy();
@@ -258,6 +265,10 @@ fn call(core: &Core, shared: &Shared, frame: &mut Frame) -> u64 {
             }
             0
         }
+        sdei if sdei & !0x1f == boot::SDEI_CALLS => {
+            let arguments = core::array::from_fn(|index| frame.x[index + 1]);
+            smc64(sdei, arguments)[0]
+        }
         // SMCCC: not supported.
         _ => u64::MAX,
     }
@@ -320,5 +331,7 @@ fn execute(what: Maintenance, address: u64) {
         Maintenance::TlbiVaae1 => sys!(0, 8, 7, 3),
         Maintenance::TlbiVale1 => sys!(0, 8, 7, 5),
         Maintenance::TlbiVaale1 => sys!(0, 8, 7, 7),
+        Maintenance::TlbiAlle2is => sys!(4, 8, 3, 0),
+        Maintenance::TlbiVmalls12e1is => sys!(4, 8, 3, 6),
     }
 }

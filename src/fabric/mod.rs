@@ -5,6 +5,7 @@
 pub mod el2;
 mod interrupts;
 mod shared;
+pub mod stage2;
 
 use alloc::boxed::Box;
 use core::{
@@ -37,7 +38,7 @@ pub fn set_up(options: &FabricOptions, cpus: usize, ttbr0: u64, gic: &Gic) {
     let size = ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange);
     let size = TCR_EL2::PS.val(size.min(TCR_EL2::PS::Bits_48.read(TCR_EL2::PS)));
     let interrupts = if kicks { controls::HCR_INTERRUPTS } else { 0 };
-    let hcr = controls::HCR | trap::traps_for(Some(options)) | interrupts;
+    let hcr = controls::HCR | trap::traps_for(Some(options)) | interrupts | stage2::hcr();
     let shared = Box::leak(Box::new(Shared {
         model: Fabric::new(options, CpuSet::first(cpus), clock::frequency()),
         install: Install {
@@ -142,24 +143,14 @@ fn watch(addresses: impl IntoIterator<Item = usize>) {
 
 /// The instruction behind a block's first read of a counter.
 fn timed(block: usize) -> Option<usize> {
-    instructions(block)
+    layout::instructions_of(block)
         .find(|(_, instruction)| trap::reads_counter(*instruction))
         .map(|(address, _)| address + 4)
 }
 
-/// A function's instructions, with their addresses, to its `ret`.
-fn instructions(function: usize) -> impl Iterator<Item = (usize, u32)> {
-    const RET: u32 = 0xd65f_03c0;
-    const LONGEST: usize = 2048;
-    (function..function + LONGEST)
-        .step_by(4)
-        .map_while(|address| Some((address, layout::instruction(address as u64)?)))
-        .take_while(|(_, instruction)| *instruction != RET)
-}
-
 /// Those of a function's instructions that are barriers which wait for maintenance.
 fn barriers(function: usize) -> impl Iterator<Item = usize> {
-    instructions(function)
+    layout::instructions_of(function)
         .filter(|(_, instruction)| {
             trap::Barrier::decode(*instruction).is_some_and(trap::Barrier::waits_for_maintenance)
         })

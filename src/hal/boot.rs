@@ -17,6 +17,13 @@ use super::{arch, controls::SCTLR_ON_WXN};
 pub const EL3_WRITE: u32 = 0xc300_5743;
 /// The call that sets EL2 up for the fabric.
 pub const EL2_INSTALL: u32 = 0xc300_5744;
+/// The call that switches EL1's stage 2 on: VTCR_EL2 in x1, VTTBR_EL2 in x2.
+pub const EL2_STAGE2: u32 = 0xc300_5749;
+
+/// The first call of SDEI; all are within 32 of it (Arm DEN0054).
+pub const SDEI_CALLS: u32 = 0xc400_0020;
+/// SDEI_EVENT_COMPLETE.
+pub const SDEI_EVENT_COMPLETE: u32 = 0xc400_0025;
 
 /// What a core needs to turn its MMU on; read with the caches off.
 #[repr(C)]
@@ -40,6 +47,7 @@ unsafe extern "C" {
     static pen_release: AtomicU64;
     fn secondary_entry();
     fn pen();
+    fn sdei_event();
     fn enter_on_own_stacks(core: usize) -> !;
 }
 
@@ -52,6 +60,11 @@ pub fn secondary_entry_address() -> u64 {
 /// a context.
 pub fn pen_address() -> u64 {
     pen as *const () as u64
+}
+
+/// The address at which EL2 takes SDEI's events.
+pub fn sdei_event_address() -> u64 {
+    sdei_event as *const () as u64
 }
 
 /// A device tree that firmware left: the entry code has checked its magic and its size,

@@ -28,6 +28,8 @@ pub const KICK_NUMBER: u32 = 1;
 pub const KICK: IntId = IntId::sgi(KICK_NUMBER);
 /// The interrupt that stops a core when the kernel has crashed.
 pub const CRASH_STOP: IntId = IntId::sgi(2);
+/// The interrupt whose handler broadcasts.
+pub const STORM: IntId = IntId::sgi(3);
 /// The virtual timer's: PPI 11 (Arm's Base System Architecture).
 pub const VIRTUAL_TIMER: IntId = IntId::ppi(11);
 
@@ -140,7 +142,7 @@ pub fn init_distributor(gic: &Gic, cpus: &[Cpu], at_el3: bool) {
 }
 
 /// The private interrupts that the harness uses from the start, a bit each.
-const WANTED: u32 = 1 << 0 | 1 << KICK_NUMBER | 1 << 2;
+const WANTED: u32 = 1 << 0 | 1 << KICK_NUMBER | 1 << 2 | 1 << 3;
 
 /// Sets up the part of the controller of the core that runs this, CPU `index`, so
 /// that it can be called.

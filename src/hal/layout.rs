@@ -63,8 +63,18 @@ pub fn instruction(address: u64) -> Option<u32> {
         return None;
     }
     // SAFETY: aligned, and in the image's code, which ends with a page, is mapped as
-    // long as the image runs, and is never written.
-    Some(unsafe { (address as *const u32).read() })
+    // long as the image runs, and is written by `memory::patch` alone.
+    Some(unsafe { (address as *const u32).read_volatile() })
+}
+
+/// A function's instructions, with their addresses, to its `ret`.
+pub fn instructions_of(function: usize) -> impl Iterator<Item = (usize, u32)> {
+    const RET: u32 = 0xd65f_03c0;
+    const LONGEST: usize = 2048;
+    (function..function + LONGEST)
+        .step_by(4)
+        .map_while(|address| Some((address, instruction(address as u64)?)))
+        .take_while(|(_, instruction)| *instruction != RET)
 }
 
 /// The exception table: pairs of offsets, each relative to its own address: to an

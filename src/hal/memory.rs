@@ -202,6 +202,19 @@ impl Tables {
         self.map_at(start + EXECUTE_OFFSET, start, size, CODE)
     }
 
+    /// Maps the image's code once more, writable, [`EXECUTE_OFFSET`] above itself, for
+    /// [`patch`].
+    ///
+    /// # Errors
+    /// The mapping crate's.
+    pub fn map_patches(&mut self) -> Result<(), String> {
+        let start = layout::text_start();
+        let size = layout::text_end() - start;
+        self.map_at(start + EXECUTE_OFFSET, start, size, DATA)?;
+        PATCHABLE.store(self.asid, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Maps a device's registers.
     ///
     /// # Errors
@@ -367,6 +380,18 @@ fn use_tables(mapping: &Mapping<IdTranslation<El1Attributes>, El1And0>, asid: us
 #[inline(never)]
 fn assert_in_use(asid: usize) {
     assert!(IN_USE.load(Ordering::Relaxed) == asid, "in use");
+}
+
+/// The ASID of the tables that map the code writable; 0 if none do.
+static PATCHABLE: AtomicUsize = AtomicUsize::new(0);
+
+/// Writes an instruction of the image's code, which no other core executes yet; it has to
+/// be made visible.
+pub fn patch(address: usize, instruction: u32) {
+    assert_in_use(PATCHABLE.load(Ordering::Relaxed));
+    assert!((layout::text_start()..layout::text_end()).contains(&address));
+    // SAFETY: the tables in use map the code there, as data that may be written.
+    unsafe { ((address + EXECUTE_OFFSET) as *mut u32).write_volatile(instruction) }
 }
 
 /// These tables stay: what they map is about to be used for good.

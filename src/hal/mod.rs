@@ -11,6 +11,7 @@ pub mod mmio;
 pub mod boot;
 pub mod controls;
 pub mod psci;
+pub mod sdei;
 pub mod clock;
 pub mod frame;
 pub mod layout;

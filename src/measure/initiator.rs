@@ -1,6 +1,6 @@
 //! What an initiator does for a case: prepares the lines, runs the timed
 //! blocks or the routine, keeps the histogram, checks what it must find.
-//! Interrupts are masked throughout; nothing is printed, locked or allocated.
+//! Interrupts are masked throughout, unless they are the case; nothing is printed, locked or allocated.
 
 use core::sync::atomic::Ordering;
 
@@ -8,7 +8,10 @@ use stalecore_model::glossary::Subject;
 use stalecore_routines::probe;
 
 use super::{areas::AREAS, measurement::Measurement};
-use crate::cores::{mark, percpu::Core};
+use crate::{
+    cores::{mark, percpu::Core},
+    hal::arch,
+};
 
 /// Runs the orders of this core, noting what it does on its mark.
 pub fn run_orders(core: &Core) {
@@ -29,6 +32,10 @@ pub fn run_orders(core: &Core) {
             area: &own.area,
             order,
         };
+        if order.interrupted {
+            core.interruptible.store(true, Ordering::Relaxed);
+            arch::irq_open();
+        }
         match (order.subject, probe::of(order.subject)) {
             (Subject::SelftestHang, _) => run.hang(),
             (Subject::SelftestSlow, _) => run.slow(results),
@@ -39,6 +46,8 @@ pub fn run_orders(core: &Core) {
             },
             (_, None) => run.routine(results),
         }
+        arch::irq_mask();
+        core.interruptible.store(false, Ordering::Relaxed);
         results.fault = core.take_fault();
     });
 }

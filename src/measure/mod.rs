@@ -8,8 +8,10 @@ mod call;
 mod measurement;
 mod areas;
 mod buffers;
+mod barriers;
 
 pub use areas::{AREAS, Areas, check_newest, mend, touch};
+pub use barriers::put as put_barrier;
 pub use buffers::{AREA_SIZE, BUFFER_SIZE, Buffers, code_of};
 pub use calibrate::{counter, frequency, instructions};
 pub use initiator::run_orders;

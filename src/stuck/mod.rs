@@ -5,6 +5,7 @@ mod table;
 mod power;
 mod locks;
 mod loops;
+mod sgis;
 mod far;
 
 pub use entered::{StaleSet, recover};
@@ -12,4 +13,5 @@ pub use far::{FAR_SIZE, next_line, set_up as set_up_far};
 pub use locks::hold_qspinlock;
 pub use loops::{SCRATCH_SIZE, aim_at, contains};
 pub use power::{begin, crash_stopped, refused};
+pub use sgis::interrupt;
 pub use table::{Proof, Release, enter, row, takes_interrupts};

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use aarch64_cpu::registers::{TPIDR_EL0, Writeable};
 use smccc::psci::error::Error;
 use spin::Once;
 use stalecore_model::glossary::StaleState;
@@ -12,7 +13,7 @@ use crate::{
         percpu::{self, Core},
         start,
     },
-    hal::{arch, gic, psci},
+    hal::{arch, gic, psci, sdei},
 };
 
 /// In PSCI CPU_SUSPEND, interrupts masked.
@@ -32,6 +33,16 @@ static REFUSED: Once<Error> = Once::new();
 /// though it said before that it has the function.
 pub fn refused() -> Option<&'static Error> {
     REFUSED.get()
+}
+
+/// Inside an SDEI event, which it signals to itself: EL2 stays there until released.
+pub fn sdei_parked(core: &Core) {
+    TPIDR_EL0.set(core::ptr::from_ref(&*core.request) as u64);
+    sdei::signal(core.cpu.mpidr);
+    while !released(core) {
+        arch::pause();
+    }
+    TPIDR_EL0.set(0);
 }
 
 /// PSCI CPU_OFF.

@@ -18,8 +18,9 @@ use super::{
     },
     power::{
         cpu_off, cpu_off_abandoned, cpu_off_inflight, cpu_suspend, crash_stopped, hold_cpu_off,
-        hold_cpu_on,
+        hold_cpu_on, sdei_parked,
     },
+    sgis::sgi_storm,
 };
 use crate::{
     cores::percpu::Core,
@@ -150,6 +151,7 @@ const ROWS: &[Row] = &[
     open(S::DcStorm, assembly!(stale_dc_storm)),
     open(S::IcStorm, assembly!(stale_ic_storm)),
     open(S::TlbiStorm, assembly!(stale_tlbi_storm)),
+    own(S::SgiStorm, sgi_storm, Interrupt),
     own(S::DeviceStuck, device_stuck, Interrupt),
     own(S::FaultLoop, fault_loop, Interrupt),
     masked(S::MmuOff, assembly!(stale_mmu_off)),
@@ -168,6 +170,7 @@ const ROWS: &[Row] = &[
         needs_psci: true,
         ..own(S::CpuSuspend, cpu_suspend, Answer)
     },
+    own(S::SdeiParked, sdei_parked, Answer),
     off(S::CrashStopped, crash_stopped),
     off(S::NeverStarted, |_| ()),
 ];

@@ -14,11 +14,15 @@ pub fn why_not_state(state: StaleState, may_offline: bool) -> Option<&'static st
     match state {
         S::WfiMasked | S::WfeMasked => Some("a thread cannot mask interrupts: only the image can"),
         S::TlbiStorm => Some("EL0 has no TLBI: only the image does it"),
-        S::DeviceStuck | S::FaultLoop | S::MmuOff => Some("only EL1 stages it: the image does"),
-        S::CpuOff if !may_offline => Some("only root may take a CPU offline"),
-        S::CpuOffInflight | S::CpuOffAbandoned | S::CpuOnInflight | S::CpuSuspend => {
-            Some("only EL1 calls firmware: the image does")
+        S::DeviceStuck | S::SgiStorm | S::FaultLoop | S::MmuOff => {
+            Some("only EL1 stages it: the image does")
         }
+        S::CpuOff if !may_offline => Some("only root may take a CPU offline"),
+        S::CpuOffInflight
+        | S::CpuOffAbandoned
+        | S::CpuOnInflight
+        | S::CpuSuspend
+        | S::SdeiParked => Some("only EL1 calls firmware: the image does"),
         S::CrashStopped => Some("a thread cannot mask interrupts: only the image can"),
         S::NeverStarted => Some("Linux has started every CPU"),
         S::Parked | S::CpuOff => None,
@@ -57,6 +61,8 @@ pub fn narrow(options: &mut Options) -> Result<LeftOut, String> {
     let only_image = [
         ("fabric", options.fabric.is_some()),
         ("icount", options.icount),
+        ("dsb", options.dsb.is_some()),
+        ("stage2", options.stage2),
         ("bisect", options.bisect),
         ("scenario", options.scenario != Scenario::Plan),
         ("after-block", options.after_block != AfterBlock::End),

@@ -53,6 +53,7 @@ pub mod run;
 #[cfg(test)]
 mod schema;
 pub mod shell;
+pub mod stage2;
 pub mod symbols;
 mod sync;
 pub mod syndrome;

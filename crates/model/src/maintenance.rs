@@ -127,6 +127,8 @@ maintenance! {
     TlbiVaae1 = "tlbi vaae1", (0, 8, 7, 3), Local;
     TlbiVale1 = "tlbi vale1", (0, 8, 7, 5), Local;
     TlbiVaale1 = "tlbi vaale1", (0, 8, 7, 7), Local;
+    TlbiAlle2is = "tlbi alle2is", (4, 8, 3, 0), Dvm;
+    TlbiVmalls12e1is = "tlbi vmalls12e1is", (4, 8, 3, 6), Dvm;
 }
 
 impl Maintenance {

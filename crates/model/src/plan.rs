@@ -90,6 +90,7 @@ impl Plan {
             return Err(format!("{cpus} CPUs; allowed: 1 to {MAX_CPUS}"));
         }
         let roles = Roles::assign(options, cpus, present)?;
+        gated(options)?;
         if options.scenario == Scenario::Kdump {
             return Self::crash(options, roles, cpus);
         }
@@ -103,8 +104,11 @@ impl Plan {
                 all.any(|erratum| erratum.has(subject, state, line))
             })
         };
-        let mut states = options.stale.clone();
-        states.sort_by_key(|s| *s != StaleState::NeverStarted);
+        let (mut states, others): (Vec<StaleState>, Vec<StaleState>) = options
+            .stale
+            .iter()
+            .partition(|state| **state == StaleState::NeverStarted);
+        states.extend(others);
         let (last, first): (Vec<Subject>, Vec<Subject>) = options
             .ops
             .iter()
@@ -241,6 +245,29 @@ impl Plan {
             .flat_map(|g| &g.cases)
             .any(|c| c.subject.kind() == Kind::Selftest)
     }
+}
+
+/// Is each stale state that may cost the machine allowed, if it was asked for by name? Those
+/// of a preset, or of `all`, are skipped instead.
+///
+/// # Errors
+/// Names one that is not.
+fn gated(options: &Options) -> Result<(), String> {
+    let preset = options.preset.map(|preset| Options::of(preset).stale);
+    if options.stale == StaleState::ALL || preset.as_ref() == Some(&options.stale) {
+        return Ok(());
+    }
+    let refused = |state: &&StaleState| state.gate().is_some() && !options.allow.contains(state);
+    match options.stale.iter().find(refused) {
+        Some(state) => Err(format!("stale: {}", not_allowed(*state))),
+        None => Ok(()),
+    }
+}
+
+/// Why a state is not entered that may cost the machine, and what allows it.
+pub fn not_allowed(state: StaleState) -> String {
+    let why = state.gate().unwrap_or_default();
+    format!("{state} may cost the machine ({why}); allowed with --allow {state}")
 }
 
 /// The errata of a machine's cores for which the options leave a case.

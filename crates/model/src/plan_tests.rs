@@ -252,3 +252,31 @@ fn a_dwell_is_before_operations_alone() {
     assert_eq!(asked.dwell.all_ms(&asked.groups), 2 * 3 * 2 * 11_000);
     assert_eq!(asked.dwell.longest_ms(), 10_000);
 }
+
+#[test]
+fn what_may_cost_the_machine_is_refused_by_name_and_left_to_be_skipped_in_a_preset() {
+    let plan = |text: &str| Plan::new(&Options::from_bootargs(text).unwrap(), 4);
+    let refused = plan("stalecore.stale=spin,cpu-off-abandoned").unwrap_err();
+    for part in [
+        "stale: cpu-off-abandoned",
+        "2326639",
+        "--allow cpu-off-abandoned",
+    ] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    for text in [
+        "stalecore.stale=spin,cpu-off-abandoned stalecore.allow=cpu-off-abandoned",
+        "stalecore.stale=device-stuck stalecore.allow=all",
+        "stalecore.stale=all",
+        "stalecore.preset=all",
+    ] {
+        let plan = plan(text).unwrap();
+        let mut groups = plan.groups.iter();
+        assert!(groups.any(|g| g.state.gate().is_some()), "{text}");
+    }
+    let error = Options::from_bootargs("stalecore.allow=spin").unwrap_err();
+    assert!(
+        error.contains("allowed: device-stuck, cpu-off-abandoned"),
+        "{error}"
+    );
+}

@@ -258,6 +258,7 @@ const PARTS: &[(u64, u64, &str)] = &[
     (0x41, 0xd0d, "Cortex-A77"),
     (0x41, 0xd40, "Neoverse V1"),
     (0x41, 0xd41, "Cortex-A78"),
+    (0x41, 0xd42, "Cortex-A78AE"),
     (0x41, 0xd46, "Cortex-A510"),
     (0x41, 0xd47, "Cortex-A710"),
     (0x41, 0xd49, "Neoverse N2"),

@@ -133,6 +133,7 @@ fn ladder(block: &Block) -> Markup {
         "sev" => Some("an event to all cores"),
         "unlock" => Some("the lock released"),
         "sgi" => Some("an interrupt to the stale cores"),
+        "sdei" => Some("an event of firmware's, taken even when masked"),
         "el2" => Some("a kick at EL2, taken even when masked"),
         "psci" => Some("power control"),
         // Of threads: `stalecore live`.

@@ -167,6 +167,7 @@ pub fn of(subject: Subject) -> Option<&'static Probe> {
         #[cfg(target_os = "none")]
         Subject::DcIvac => operation!("dc ivac, {address}", "dsb sy"),
         Subject::IcIvau => operation!("ic ivau, {address}", "dsb ish"),
+        Subject::IcIvauNsh => operation!("ic ivau, {address}", "dsb nsh"),
         #[cfg(target_os = "none")]
         Subject::IcIalluis => operation!("ic ialluis", "dsb ish"),
         // The operand is a page number; the buffers are below 2^48.
@@ -190,6 +191,11 @@ pub fn of(subject: Subject) -> Option<&'static Probe> {
         Subject::TlbiVaae1 => operation!("tlbi vaae1, {address}", "dsb nsh"),
         #[cfg(target_os = "none")]
         Subject::TlbiVmalle1is => operation!("tlbi vmalle1is", "dsb ish"),
+        // Calls of EL2, by the numbers of boot/levels.S.
+        #[cfg(target_os = "none")]
+        Subject::TlbiAlle2is => operation!("hvc #1", "dsb ish"),
+        #[cfg(target_os = "none")]
+        Subject::TlbiVmalls12e1is => operation!("hvc #2", "dsb ish"),
         #[cfg(target_os = "none")]
         Subject::IcIallu => operation!("ic iallu", "dsb nsh"),
         #[cfg(target_os = "none")]

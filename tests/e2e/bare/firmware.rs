@@ -6,7 +6,7 @@ use std::path::Path;
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::{INHERITED, StaleState, Verdict},
-    record::Release,
+    record::{Block, Release},
     run::Run,
 };
 
@@ -20,6 +20,7 @@ struct Firmware {
     suspend: i64,
     off_ms: i64,
     serror: bool,
+    sdei: bool,
     /// The core that is on from the beginning and that nobody controls; 0 for none.
     held: i64,
 }
@@ -31,6 +32,7 @@ const RUDE: Firmware = Firmware {
     suspend: 0,
     off_ms: 1,
     serror: false,
+    sdei: false,
     held: 0,
 };
 
@@ -66,6 +68,7 @@ fn ended(firmware: &Firmware, states: &str) -> (i32, String, Run) {
             ("SUSPEND", firmware.suspend),
             ("OFF_MS", firmware.off_ms),
             ("SERROR", firmware.serror.into()),
+            ("SDEI", firmware.sdei.into()),
             ("HELD", firmware.held),
         ],
     );
@@ -197,4 +200,29 @@ fn a_core_that_was_stuck_before_this_boot_is_a_stale_core() {
     let run = self::run(&RUDE, "spin stalecore.fabric=deaf=inherited");
     ran(&run, StaleState::Spin);
     assert!(run.inherited().is_empty());
+}
+
+/// An SDEI event reaches a core whatever that masks: a rung of the ladder, which the core
+/// goes on after; and where a core stays in it, a stale state. Firmware takes the calls
+/// from EL2 alone.
+#[test]
+fn an_sdei_event_is_a_rung_and_a_stale_state() {
+    let sdei = Firmware { sdei: true, ..RUDE };
+    let run = self::run(&sdei, "sdei-parked,wfi-masked");
+    ran(&run, StaleState::SdeiParked);
+    ran(&run, StaleState::WfiMasked);
+    let fabric = "wfi-masked,sdei-parked stalecore.fabric=deaf=wfi-masked,heal=sdei";
+    let (code, console, run) = ended(&sdei, fabric);
+    assert_eq!(code, 4, "{console}");
+    ran(&run, StaleState::SdeiParked);
+    let released: Vec<_> = run.blocks.iter().map(Block::release).collect();
+    assert_eq!(released, [Release::By("sdei"); 2], "{console}");
+    // Firmware that is said to have it, and does not.
+    let run = self::run(&RUDE, "sdei-parked,spin");
+    let skipped: Vec<_> = run.cases.iter().filter_map(|c| c.why.as_deref()).collect();
+    assert_eq!(skipped.len(), 2);
+    assert!(
+        skipped.iter().all(|why| why.contains("no SDEI")),
+        "{skipped:?}"
+    );
 }

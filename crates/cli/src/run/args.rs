@@ -149,6 +149,8 @@ impl Args {
         if self.check_coherence.is_some() {
             for (flag, given) in [
                 ("icount", self.plan.0.icount),
+                // It compares what runs with the image, and that is patched.
+                ("dsb", self.plan.0.dsb.is_some()),
                 ("accel kvm", self.machine.accel == Accel::Kvm),
             ] {
                 if given {

@@ -47,6 +47,8 @@ pub struct Description {
     pub spcr: Option<Spcr>,
     /// How firmware is called; `None` without an FADT.
     pub boot: Option<ArmBoot>,
+    /// Does firmware deliver SDEI's events?
+    pub sdei: bool,
     /// Which CPUs belong together; `None` without a PPTT.
     pub topology: Option<Topology>,
     /// What was skipped or looked wrong, one sentence each.
@@ -80,6 +82,7 @@ pub fn read<'a>(
     let spcr = spcr.and_then(|t| Spcr::read(&t, &mut notes));
     let fadt = tables.get_or_note(*b"FACP", &mut notes);
     let boot = fadt.and_then(|t| ArmBoot::read(&t, &mut notes));
+    let sdei = tables.get(*b"SDEI", &mut notes).is_some();
     let pptt = tables.get_or_note(*b"PPTT", &mut notes);
     let topology = pptt.map(|t| Topology::read(&t, &mut notes));
     Ok(Description {
@@ -87,6 +90,7 @@ pub fn read<'a>(
         gtdt,
         spcr,
         boot,
+        sdei,
         topology,
         notes: notes.into_sentences(),
     })

@@ -42,6 +42,7 @@ pub fn platform<'a>(
         gic: gic(&description, midr, &mut notes)?,
         psci,
         psci_functions: None,
+        sdei: description.sdei,
         uart: description.spcr.map(uart),
         watchdog: description
             .gtdt

@@ -110,6 +110,7 @@ pub fn name(signature: [u8; 4]) -> &'static str {
         b"SPCR" => "SPCR",
         b"FACP" => "FADT",
         b"PPTT" => "PPTT",
+        b"SDEI" => "SDEI",
         _ => OTHER,
     }
 }

@@ -5,14 +5,14 @@ use super::{About, Core, EVERY, Erratum, Sure};
 use crate::glossary::{LineState, StaleState as State, Subject};
 
 use State::{
-    BranchSelf, CpuOff, CpuOffAbandoned, CpuOffInflight, CpuSuspend, CrashStopped, IcStorm,
-    IfetchStorm, LdxrStxr, LoadStorm, NeverStarted, Parked, Qspinlock, Spin, StoreStorm,
-    StoreStormPages, TicketLock, Wfe, WfeMasked, WfiMasked,
+    BranchSelf, CpuOff, CpuOffAbandoned, CpuOffInflight, CpuSuspend, CrashStopped, DeviceStuck,
+    IcStorm, IfetchStorm, LdxrStxr, LoadStorm, NeverStarted, Parked, PrfmStorm, Qspinlock, Spin,
+    StoreStorm, StoreStormPages, TicketLock, Wfe, WfeMasked, WfiMasked,
 };
 use Subject::{
     DcCivac, DcCvac, DcCvau, DsbIdle, DsbSy, FlushDcacheArea, FlushIcacheRange,
-    FlushIcacheRangeSize, IcIalluis, IcIvau, MachineKexec, TlbiVaae1is, TlbiVale1is, TlbiVmalle1,
-    TlbiVmalle1is,
+    FlushIcacheRangeSize, IcIalluis, IcIvau, LdrDevice, MachineKexec, Stxr, TlbiVaae1is,
+    TlbiVale1is, TlbiVmalle1, TlbiVmalle1is,
 };
 
 /// Splits each row into what the image needs and what people read, so that an
@@ -194,8 +194,9 @@ errata! {
         "the core deadlocks in power-down";
         "TF-A 795441269"; Stated;
 
-    "DSU 798953", [Core::arm(0xd05, EVERY), Core::arm(0xd0a, EVERY), Core::arm(0xd0b, EVERY)], EACH,
-        WAITING;
+    "DSU 798953", [Core::arm(0xd05, EVERY), Core::arm(0xd0a, EVERY), Core::arm(0xd0b, EVERY)],
+        [DcCivac, IcIvau, TlbiVaae1is, FlushIcacheRange, LdrDevice],
+        [Parked, WfiMasked, Wfe, WfeMasked, DeviceStuck];
         "near idle: every core of the cluster waits";
         "the DSU misses responses on its ACE or peripheral port: deadlock";
         "TF-A 0e985d708 (DSU r0p0)"; Stated;
@@ -241,6 +242,30 @@ errata! {
         "it may execute the old ones";
         "Linux, ARM64_ERRATUM_1542419; TF-A"; Stated;
         lacks "a look at what the stale core executes after the flush";
+
+    "2376748", [Core::arm(0xd42, (0, 2))], [Stxr, DcCivac], [PrfmStorm];
+        "prefetches a line for a store that it never makes";
+        "a store exclusive to that line, by another core, may fail again and again";
+        "TF-A, ERRATA_A78_AE_2376748"; Stated;
+        lacks "a store exclusive to the very line: stxr takes lines of its own";
+
+    "2376738", [Core::arm(0xd49, (0, 3))], [Stxr, DcCivac], [PrfmStorm];
+        "prefetches a line for a store that it never makes";
+        "a store exclusive to that line, by another core, may fail again and again";
+        "TF-A, ERRATA_N2_2376738"; Inferred;
+        lacks "a store exclusive to the very line: stxr takes lines of its own";
+
+    "2294912", [Core::arm(0xd40, (1, 2))], [Stxr, DcCivac], [PrfmStorm];
+        "prefetches a line for a store that it never makes";
+        "a store exclusive to that line, by another core, may fail again and again";
+        "TF-A, ERRATA_V1_2294912"; Inferred;
+        lacks "a store exclusive to the very line: stxr takes lines of its own";
+
+    "2719105", [Core::arm(0xd4f, (0, 1))], [Stxr, DcCivac], [PrfmStorm];
+        "prefetches a line for a store that it never makes";
+        "a store exclusive to that line, by another core, may fail again and again";
+        "TF-A, ERRATA_V2_2719105"; Inferred;
+        lacks "a store exclusive to the very line: stxr takes lines of its own";
 
     "A72 exclusives", [Core::arm(0xd08, EVERY)], EACH, [LdxrStxr, TicketLock, Qspinlock];
         "is between LDXR and STXR, where snoops are to be answered late";

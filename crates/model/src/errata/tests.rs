@@ -57,6 +57,9 @@ fn a_revision_before_or_after_is_not_affected() {
         (0x410f_d034, "826319", false),
         (0x700f_d032, "826319", false), // another maker's
         (0x701f_6633, "S2500 kdump", true),
+        (0x410f_d422, "2376748", true), // r0p2
+        (0x411f_d402, "2294912", true), // r1p2
+        (0x412f_d402, "2294912", false),
     ] {
         assert_eq!(numbers(&[midr], "").contains(&number), has, "{midr:#x}");
     }

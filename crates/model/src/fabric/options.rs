@@ -9,7 +9,7 @@
 //!        | "delay=" NUMBER ( "ns" | "us" | "ms" | "s" )
 //!        | "hold=" NUMBER ( "ns" | "us" | "ms" | "s" ) [ "/" NUMBER ] [ "@" OPERATION ]
 //!        | "fault=" OPERATION
-//!        | "heal=" ( "sev" | "unlock" | "sgi" | "el2" | "psci" | "never"
+//!        | "heal=" ( "sev" | "unlock" | "sgi" | "sdei" | "el2" | "psci" | "never"
 //!                  | NUMBER ( "ns" | "us" | "ms" | "s" ) )
 //! ```
 //!
@@ -44,7 +44,7 @@ pub const MAX_DELAY_NS: u64 = 10_000_000_000;
 
 const KEYS: &str = "deaf=STATE[+STATE…][@CPULIST], to=dvm|snoop|both|all, depth=N, \
                     early-comp=on|off, delay=TIME, hold=TIME[/N][@OPERATION], fault=OPERATION, \
-                    heal=sev|unlock|sgi|el2|psci|never|TIME";
+                    heal=sev|unlock|sgi|sdei|el2|psci|never|TIME";
 
 /// Defines an enum of the words that one key takes.
 macro_rules! choice {
@@ -97,6 +97,8 @@ choice! {
         Unlock = "unlock",
         /// An interrupt to the stale cores.
         Sgi = "sgi",
+        /// An event that firmware delivers, whatever EL1 masks.
+        Sdei = "sdei",
         /// An interrupt that EL2 takes, whatever EL1 masks.
         El2 = "el2",
         /// PSCI.

@@ -142,6 +142,19 @@ pub struct Barrier {
 }
 
 impl Barrier {
+    /// Those that wait for loads and stores, by name.
+    pub const NAMED: &'static [(&'static str, Self)] = &[
+        ("nsh", Self { option: 0b0111 }),
+        ("ish", Self { option: 0b1011 }),
+        ("osh", Self { option: 0b0011 }),
+        ("sy", Self { option: 0b1111 }),
+    ];
+
+    /// The A64 instruction.
+    pub const fn encode(self) -> u32 {
+        0xd503_309f | (self.option as u32) << 8
+    }
+
     /// Reads an A64 instruction; `None` if it is not a DSB.
     pub const fn decode(instruction: u32) -> Option<Self> {
         let option = (instruction >> 8 & 0xf) as u8;

@@ -16,6 +16,7 @@ pub enum Activity {
 struct Facts {
     activity: Activity,
     by_default: bool,
+    gate: Option<&'static str>,
 }
 
 impl Facts {
@@ -23,6 +24,15 @@ impl Facts {
         Self {
             activity,
             by_default: true,
+            gate: None,
+        }
+    }
+
+    /// It can cost the machine, for this reason: only with `--allow`, and by name.
+    const fn gated(self, why: &'static str) -> Self {
+        Self {
+            gate: Some(why),
+            ..self.by_name()
         }
     }
 
@@ -61,14 +71,16 @@ words! {
         DcStorm = "dc-storm", "its own stream of dc civac and dsb", BUSY;
         IcStorm = "ic-storm", "its own stream of ic ivau and dsb", BUSY;
         TlbiStorm = "tlbi-storm", "its own stream of tlbi vaae1is and dsb", BUSY;
-        DeviceStuck = "device-stuck", "in a load from a device that does not answer: takes no interrupt; EL2 stages it (--fabric)", WAITS.by_name();
+        SgiStorm = "sgi-storm", "a stream of interrupts to the initiators, whose handler broadcasts an ic ivau of its own, as in i.MX6 ERR003720", BUSY.by_name();
+        DeviceStuck = "device-stuck", "in a load from a device that does not answer: takes no interrupt; EL2 stages it (--fabric), with --allow", WAITS.gated("only a reset ends a load that is never answered, as where DSU erratum 798953 loses the answer");
         FaultLoop = "fault-loop", "re-entering a synchronous exception", BUSY;
         MmuOff = "mmu-off", "MMU and caches off, polling in assembly", BUSY;
         CpuOff = "cpu-off", "powered off by PSCI CPU_OFF", OFF;
         CpuOffInflight = "cpu-off-inflight", "inside PSCI CPU_OFF while the operation runs", OFF;
-        CpuOffAbandoned = "cpu-off-abandoned", "powered off by a CPU_OFF with a wake-up pending, tried again if firmware gave up", OFF.by_name();
+        CpuOffAbandoned = "cpu-off-abandoned", "powered off by a CPU_OFF with a wake-up pending, tried again if firmware gave up, with --allow", OFF.gated("the core may deadlock in power-down: errata 2326639 (Neoverse N2), 2291219 (Cortex-A710, X2), 2313909 (Cortex-X3)");
         CpuOnInflight = "cpu-on-inflight", "off, and on its way up by PSCI CPU_ON while the operation runs", OFF.by_name();
         CpuSuspend = "cpu-suspend", "in PSCI CPU_SUSPEND, standby", WAITS;
+        SdeiParked = "sdei-parked", "inside an SDEI event that is not completed, as newer Linux parks a CPU that it stops", BUSY.by_name();
         CrashStopped = "crash-stopped", "what ipi_cpu_crash_stop does: masked, CPU_OFF, or wfe and wfi for ever", OFF;
         NeverStarted = "never-started", "never brought up in this boot", OFF;
     }
@@ -89,6 +101,11 @@ impl StaleState {
     /// with the operation is to run beside it.
     pub fn gives_turn_away(self) -> bool {
         !self.is_busy() && !matches!(self, Self::CpuOffInflight | Self::CpuOnInflight)
+    }
+
+    /// Why it may cost the machine, if it may: a run has it only with `--allow`.
+    pub const fn gate(self) -> Option<&'static str> {
+        self.facts().gate
     }
 
     /// Is it in a run without `--stale`?

@@ -53,6 +53,8 @@ pub enum Need {
     Psci,
     /// A core that takes interrupts where it is stuck.
     Taker,
+    /// EL2, as the image was entered there.
+    El2,
 }
 
 /// What is known about a subject besides its name.
@@ -176,6 +178,7 @@ words! {
         DcCvac = "dc-cvac", "clean a data line to the point of coherency", operation(Maintenance::DcCvac, Data);
         DcIvac = "dc-ivac", "invalidate a data line to the point of coherency: throws dirty data away, so by name only", operation(Maintenance::DcIvac, Data).by_name();
         IcIvau = "ic-ivau", "invalidate an instruction line, broadcast", operation(Maintenance::IcIvau, Code);
+        IcIvauNsh = "ic-ivau-nsh", "control: the same, and the barrier of this core alone behind it", operation(Maintenance::IcIvau, Code).by_name();
         IcIalluis = "ic-ialluis", "invalidate all instruction caches, broadcast", operation(Maintenance::IcIalluis, Nothing);
         TlbiVaae1is = "tlbi-vaae1is", "invalidate one address's TLB entries, broadcast", operation(Maintenance::TlbiVaae1is, Page);
         TlbiVae1is = "tlbi-vae1is", "invalidate one address's TLB entries of one ASID, broadcast", operation(Maintenance::TlbiVae1is, Page).by_name();
@@ -184,6 +187,8 @@ words! {
         TlbiAside1is = "tlbi-aside1is", "one ASID's TLB entries, broadcast", operation(Maintenance::TlbiAside1is, Nothing).by_name();
         TlbiRvae1is = "tlbi-rvae1is", "a range of addresses' TLB entries (FEAT_TLBIRANGE), broadcast", operation(Maintenance::TlbiRvae1is, Page).by_name().needs(Need::TlbRange);
         TlbiVmalle1is = "tlbi-vmalle1is", "invalidate all EL1 TLB entries, broadcast", operation(Maintenance::TlbiVmalle1is, Nothing);
+        TlbiAlle2is = "tlbi-alle2is", "invalidate all EL2 TLB entries, broadcast by EL2, the call of EL2 included", operation(Maintenance::TlbiAlle2is, Nothing).by_name().needs(Need::El2);
+        TlbiVmalls12e1is = "tlbi-vmalls12e1is", "invalidate all EL1 TLB entries of both stages, broadcast by EL2, the call of EL2 included", operation(Maintenance::TlbiVmalls12e1is, Nothing).by_name().needs(Need::El2);
         DsbIsh = "dsb-ish", "the barrier (inner shareable) behind one posted ic ivau", barrier("dsb ish", Code, MessageClass::Sync);
         DsbSy = "dsb-sy", "the barrier (full system) behind one posted ic ivau", barrier("dsb sy", Code, MessageClass::Sync);
         DsbNsh = "dsb-nsh", "control: the barrier of this core alone behind one posted ic ivau", barrier("dsb nsh", Code, MessageClass::Local).by_name();

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cpuset::CpuSet,
-    fabric::FabricOptions,
+    fabric::{FabricOptions, trap::Barrier},
     glossary::{Kind, LineState, StaleState, Subject},
     kdump::Kernel,
 };
@@ -133,6 +133,24 @@ pub const KEYS: &[Key] = &[
         write: |o| Some(names(&o.stale)),
     },
     Key {
+        name: "allow",
+        about: "stale states that may cost the machine: without this none of them is entered",
+        takes: "a list of their names, or 'all'",
+        read: |o, value| {
+            let gated = StaleState::ALL
+                .iter()
+                .copied()
+                .filter(|s| s.gate().is_some());
+            let words: Vec<_> = gated.map(|s| (s.name(), s)).collect();
+            o.allow = match value {
+                "all" => words.iter().map(|(_, state)| *state).collect(),
+                _ => list(value, |name| one_of(name, &words))?,
+            };
+            Ok(())
+        },
+        write: |o| (!o.allow.is_empty()).then(|| names(&o.allow)),
+    },
+    Key {
         name: "stale-cpus",
         about: "the stale cores",
         takes: "a CPU list like 0-23,25-127",
@@ -232,6 +250,18 @@ pub const KEYS: &[Key] = &[
         read: |o, value| one_of(value, COUNTER).map(|counter| o.counter = counter),
         write: |o| word(o.counter, COUNTER),
     },
+    Key {
+        name: "dsb",
+        about: "the barrier behind each operation that is timed with one",
+        takes: "nsh, ish, osh or sy [default: the kernel's]",
+        read: |o, value| one_of(value, Barrier::NAMED).map(|dsb| o.dsb = Some(dsb)),
+        write: |o| word(o.dsb?, Barrier::NAMED),
+    },
+    switch!(
+        "stage2",
+        "EL1's second stage of translation, which maps everything to itself, as under a hypervisor",
+        stage2
+    ),
     switch!(
         "icount",
         "instructions are counted, one a nanosecond",

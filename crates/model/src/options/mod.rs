@@ -15,7 +15,7 @@ pub use preset::Preset;
 
 use crate::{
     cpuset::CpuSet,
-    fabric::FabricOptions,
+    fabric::{FabricOptions, trap::Barrier},
     glossary::{LineState, StaleState, Subject},
     kdump::Kernel,
 };
@@ -111,6 +111,8 @@ pub struct Options {
     pub ops: Vec<Subject>,
     /// The stale states to run it under.
     pub stale: Vec<StaleState>,
+    /// Those that may cost the machine and are allowed to.
+    pub allow: Vec<StaleState>,
     /// The stale cores, if named.
     pub stale_cpus: Option<CpuSet>,
     /// The cores that run the operations.
@@ -131,6 +133,10 @@ pub struct Options {
     pub sentinel: Sentinel,
     /// What counts time.
     pub counter: CounterChoice,
+    /// The barrier behind each operation, if not the kernel's.
+    pub dsb: Option<Barrier>,
+    /// Is EL1's stage 2 on, an identity?
+    pub stage2: bool,
     /// The emulator counts instructions: one is one nanosecond.
     pub icount: bool,
     /// The fabric, if one is asked for.
@@ -176,6 +182,7 @@ impl Default for Options {
             preset: None,
             ops: Subject::default_set().collect(),
             stale: StaleState::default_set().collect(),
+            allow: Vec::new(),
             stale_cpus: None,
             initiators: CpuSet::one(0),
             lines: [LineState::DirtyHere].to_vec(),
@@ -186,6 +193,8 @@ impl Default for Options {
             sweep: Auto::Auto,
             sentinel: Sentinel::Auto,
             counter: CounterChoice::Auto,
+            dsb: None,
+            stage2: false,
             icount: false,
             fabric: None,
             bisect: false,

@@ -165,6 +165,8 @@ pub struct Platform {
     pub psci: Option<Conduit>,
     /// The function numbers of a PSCI before 0.2, which has nothing else.
     pub psci_functions: Option<PsciFunctions>,
+    /// Does firmware say that it has SDEI?
+    pub sdei: bool,
     /// The console, if one is named.
     pub uart: Option<Uart>,
     /// Memory.
@@ -241,6 +243,7 @@ pub(crate) mod tests {
             },
             psci: None,
             psci_functions: None,
+            sdei: false,
             uart: None,
             memory,
             reserved,

@@ -33,6 +33,7 @@ pub(super) struct Found {
     pub(super) gic: Option<Gic>,
     pub(super) psci: Option<Conduit>,
     pub(super) psci_functions: Option<PsciFunctions>,
+    pub(super) sdei: bool,
     pub(super) uarts: Vec<(String, Uart)>,
     pub(super) memory: Vec<Region>,
     pub(super) reserved: Vec<Region>,
@@ -152,6 +153,8 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
             found.ramoops = Some(Ramoops::of_node(node, *region));
         }
         found.reserved.extend(memory);
+    } else if is(&["arm,sdei-1.0"]) {
+        found.sdei = true;
     } else if is(&["arm,psci", "arm,psci-0.2", "arm,psci-1.0"]) {
         found.psci = match node
             .property("method")
