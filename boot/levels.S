@@ -181,7 +181,7 @@ el2_call:
     b.ne    3f
     ldr     x4, =EL2_STAGE2
     cmp     x0, x4
-    b.eq    8f
+    b.eq    el2_stage2
     ldr     x4, =EL2_INSTALL
     cmp     x0, x4
     b.eq    4f
@@ -229,7 +229,8 @@ el2_call:
     eret
 
 // EL2_STAGE2: x1 is VTCR_EL2, x2 VTTBR_EL2.
-8:  msr     vtcr_el2, x1
+el2_stage2:
+    msr     vtcr_el2, x1
     msr     vttbr_el2, x2
     mrs     x4, hcr_el2
     orr     x4, x4, #1                  // VM

@@ -112,6 +112,7 @@ impl Board {
             size: bytes.len() as u64,
         };
         psci::set_up(&platform);
+        stuck::set_power_states(&platform.suspend);
         if platform.sdei && entry_el == 2 {
             sdei::set_up();
         }

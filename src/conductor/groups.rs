@@ -80,7 +80,10 @@ impl Run<'_> {
         let stale = self.conductor.plan.roles.stale.intersection(&self.present);
         // Does a core show itself, or find its way out, by an interrupt?
         let by_interrupt = stuck::row(state).proof == Proof::Interrupt
-            || matches!(state, StaleState::WfiMasked | StaleState::CpuSuspend);
+            || matches!(
+                state,
+                StaleState::WfiMasked | StaleState::CpuSuspend | StaleState::CpuSuspendPowerdown
+            );
         let can = |cpu: &usize| match state {
             StaleState::NeverStarted => !core(*cpu).is_online(),
             // A core that takes none can show nothing there.
@@ -128,6 +131,9 @@ impl Run<'_> {
         }
         if group.state == StaleState::SdeiParked && !sdei::is_on() {
             return Some("this machine's firmware has no SDEI for the image".into());
+        }
+        if group.state == StaleState::CpuSuspendPowerdown && !stuck::may_power_down() {
+            return Some("no idle state of a device tree powers a core down by CPU_SUSPEND".into());
         }
         if group.state == StaleState::CpuSuspend
             && let Err(why) = psci::may_standby()
@@ -240,8 +246,10 @@ impl Run<'_> {
                 return Ok(cases.len());
             }
         };
-        if group.state == StaleState::CpuSuspend
-            && let Some(error) = stuck::refused()
+        if matches!(
+            group.state,
+            StaleState::CpuSuspend | StaleState::CpuSuspendPowerdown
+        ) && let Some(error) = stuck::refused()
         {
             entered.release()?;
             self.skip(cases, &format!("PSCI CPU_SUSPEND: {error}"));
@@ -266,6 +274,9 @@ impl Run<'_> {
         // Where the initiator is lost, what was measured before still counts.
         if !self.ended {
             lost = entered.release().and_then(|()| self.drain()).err();
+        }
+        if group.state == StaleState::CpuSuspendPowerdown && stuck::stood_by() {
+            doubt = Some("PSCI CPU_SUSPEND returned: the cores only stood by".into());
         }
         if let Some(lost) = lost {
             if block.is_none() {

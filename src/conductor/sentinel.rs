@@ -235,6 +235,7 @@ fn proof(state: StaleState) -> &'static str {
         }
         Proof::Interrupt => "took an interrupt there before the case",
         Proof::Answer => "answered there before the case",
+        Proof::Gone => "had called firmware and not come back before the case",
         Proof::AffinityInfo => "AFFINITY_INFO said OFF before the case",
     }
 }

@@ -133,6 +133,23 @@ pub fn may_standby() -> Result<(), &'static str> {
     }
 }
 
+/// The first of these power states that powers a core down. A flag of PSCI_FEATURES says
+/// in which of two formats they are.
+pub fn power_down_state(states: &[u32]) -> Option<u32> {
+    let extended = features(CPU_SUSPEND).ok()? & 2 != 0;
+    let flag = if extended { 1 << 30 } else { 1 << 16 };
+    states.iter().copied().find(|state| state & flag != 0)
+}
+
+/// Powers this core down until an interrupt is pending; it goes on at `entry`, with
+/// `context` in x0. Returns only if firmware did not do that.
+///
+/// # Errors
+/// The firmware's.
+pub fn cpu_power_down(state: u32, entry: u64, context: u64) -> Result<(), Error> {
+    call!(cpu_suspend(state, entry, context))
+}
+
 /// Enters standby until an interrupt is pending.
 ///
 /// # Errors

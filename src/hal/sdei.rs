@@ -12,6 +12,7 @@ const EVENT_REGISTER: u32 = SDEI_CALLS + 1;
 const EVENT_ENABLE: u32 = SDEI_CALLS + 2;
 const PE_UNMASK: u32 = SDEI_CALLS + 0xc;
 const EVENT_SIGNAL: u32 = SDEI_CALLS + 0xf;
+const PRIVATE_RESET: u32 = SDEI_CALLS + 0x11;
 /// The event that software signals.
 const EVENT: u64 = 0;
 
@@ -39,6 +40,8 @@ pub fn is_on() -> bool {
 pub fn init_core(request: &AtomicU32) {
     if is_on() {
         let word = core::ptr::from_ref(request) as u64;
+        // A kernel before this boot may have left handlers of its own.
+        call(PRIVATE_RESET, [0; 3]);
         call(EVENT_REGISTER, [EVENT, boot::sdei_event_address(), word]);
         call(EVENT_ENABLE, [EVENT, 0, 0]);
         call(PE_UNMASK, [0; 3]);

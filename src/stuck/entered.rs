@@ -136,6 +136,11 @@ impl StaleSet {
                 )?;
                 Vec::new()
             }
+            Proof::Gone => {
+                wait_for(&self.cpus, &what, |core| !core.is_online(), |_| ())?;
+                clock::wait_ms(OFF_MS, || false);
+                Vec::new()
+            }
             Proof::AffinityInfo => {
                 if psci::is_available() {
                     wait_for(
@@ -197,7 +202,10 @@ impl StaleSet {
         if table::row(self.state).proof == Proof::AffinityInfo {
             return CpuSet::EMPTY;
         }
-        let here = |cpu: &usize| core(*cpu).state() == Some(self.state);
+        let gone = table::row(self.state).proof == Proof::Gone;
+        let here = |cpu: &usize| {
+            core(*cpu).state() == Some(self.state) && !(gone && core(*cpu).is_online())
+        };
         self.cpus.iter().filter(|cpu| !here(cpu)).collect()
     }
 

@@ -13,7 +13,7 @@ use crate::{
         percpu::{self, Core},
         start,
     },
-    hal::{arch, gic, psci, sdei},
+    hal::{arch, boot, gic, psci, sdei},
 };
 
 /// In PSCI CPU_SUSPEND, interrupts masked.
@@ -24,6 +24,47 @@ pub fn cpu_suspend(core: &Core) {
             REFUSED.call_once(|| error);
         }
     });
+}
+
+/// The power state of [`cpu_suspend_powerdown`].
+static POWER_DOWN: Once<u32> = Once::new();
+/// Has it come back without one?
+static STOOD_BY: AtomicBool = AtomicBool::new(false);
+
+/// Takes the power states that the machine's description names.
+pub fn set_power_states(states: &[u32]) {
+    if let Some(state) = psci::power_down_state(states) {
+        POWER_DOWN.call_once(|| state);
+    }
+}
+
+/// Can a core be powered down by CPU_SUSPEND?
+pub fn may_power_down() -> bool {
+    POWER_DOWN.get().is_some()
+}
+
+/// Has CPU_SUSPEND returned where it was to power a core down? It may, and then the core
+/// only stood by.
+pub fn stood_by() -> bool {
+    STOOD_BY.load(Ordering::Relaxed)
+}
+
+/// Powered down by PSCI CPU_SUSPEND: an interrupt brings it back, by the way in which a
+/// core is started.
+pub fn cpu_suspend_powerdown(core: &'static Core) {
+    gic::acknowledge();
+    core.set_online(false);
+    if let Some(state) = POWER_DOWN.get() {
+        let entry = boot::secondary_entry_address();
+        if let Err(error) = psci::cpu_power_down(*state, entry, core.address() as u64) {
+            REFUSED.call_once(|| error);
+        }
+    }
+    core.set_online(true);
+    STOOD_BY.store(true, Ordering::Relaxed);
+    while !released(core) {
+        arch::pause();
+    }
 }
 
 /// What firmware answered to a core that asked to be suspended.

@@ -17,8 +17,8 @@ use super::{
         wfi_masked,
     },
     power::{
-        cpu_off, cpu_off_abandoned, cpu_off_inflight, cpu_suspend, crash_stopped, hold_cpu_off,
-        hold_cpu_on, sdei_parked,
+        cpu_off, cpu_off_abandoned, cpu_off_inflight, cpu_suspend, cpu_suspend_powerdown,
+        crash_stopped, hold_cpu_off, hold_cpu_on, sdei_parked,
     },
     sgis::sgi_storm,
 };
@@ -37,6 +37,8 @@ pub enum Proof {
     Answer,
     /// PSCI AFFINITY_INFO says OFF.
     AffinityInfo,
+    /// It has called firmware, and has not come back.
+    Gone,
 }
 
 /// How a stale core is released.
@@ -57,7 +59,7 @@ enum Doing {
     /// This loop on its scratch, interrupts masked.
     Masked(Loop),
     /// Something of its own.
-    Own(fn(&Core)),
+    Own(fn(&'static Core)),
 }
 
 /// One stale state: how it is entered, proved and released.
@@ -94,7 +96,7 @@ const fn masked(state: StaleState, stuck: Loop) -> Row {
 }
 
 /// Something of its own.
-const fn own(state: StaleState, doing: fn(&Core), proof: Proof) -> Row {
+const fn own(state: StaleState, doing: fn(&'static Core), proof: Proof) -> Row {
     Row {
         state,
         doing: Doing::Own(doing),
@@ -106,7 +108,7 @@ const fn own(state: StaleState, doing: fn(&Core), proof: Proof) -> Row {
 }
 
 /// A core that PSCI turns off.
-const fn off(state: StaleState, doing: fn(&Core)) -> Row {
+const fn off(state: StaleState, doing: fn(&'static Core)) -> Row {
     Row {
         release: Release::CpuOn,
         needs_psci: true,
@@ -115,7 +117,7 @@ const fn off(state: StaleState, doing: fn(&Core)) -> Row {
 }
 
 /// Waiting for a lock.
-const fn lock(state: StaleState, doing: fn(&Core), take: fn(), release: fn()) -> Row {
+const fn lock(state: StaleState, doing: fn(&'static Core), take: fn(), release: fn()) -> Row {
     Row {
         release: Release::Unlock(take, release),
         ..own(state, doing, Proof::Interrupt)
@@ -170,6 +172,7 @@ const ROWS: &[Row] = &[
         needs_psci: true,
         ..own(S::CpuSuspend, cpu_suspend, Answer)
     },
+    own(S::CpuSuspendPowerdown, cpu_suspend_powerdown, Proof::Gone),
     own(S::SdeiParked, sdei_parked, Answer),
     off(S::CrashStopped, crash_stopped),
     off(S::NeverStarted, |_| ()),
@@ -196,7 +199,7 @@ pub fn takes_interrupts(state: StaleState) -> bool {
 }
 
 /// Gets this core stuck; returns when it is released.
-pub fn enter(core: &Core, state: StaleState) {
+pub fn enter(core: &'static Core, state: StaleState) {
     core.request.store(0, Ordering::Relaxed);
     core.ack.store(0, Ordering::Relaxed);
     fabric::enter(core.index, state);

@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use stalecore_model::glossary::{StaleState, Subject, Verdict};
+use stalecore_model::{
+    glossary::{StaleState, Subject, Verdict},
+    record::CaseRecord,
+};
 
 use crate::{
     dist::{Booted, built},
@@ -55,8 +58,12 @@ fn each_core_has_the_cases_of_its_own_errata() {
             .map(|case| (case.op.to_string(), case.state.to_string()))
             .collect();
         assert_eq!(cases, planned, "{cpu}");
-        let ran = |v| matches!(v, Verdict::Completed | Verdict::Slowed);
-        assert!(run.cases.iter().all(|case| ran(case.verdict)), "{cpu}");
+        // QEMU's machine has no idle state that powers a core down.
+        let ran = |case: &CaseRecord| match case.state {
+            StaleState::CpuSuspendPowerdown => case.verdict == Verdict::Skipped,
+            _ => matches!(case.verdict, Verdict::Completed | Verdict::Slowed),
+        };
+        assert!(run.cases.iter().all(ran), "{cpu}");
         plans.insert(cases);
     }
     // Each has what no other has.

@@ -4,6 +4,7 @@
 //   NEWER     1: the core has fine-grained traps and HCRX_EL2, which are left dirty too
 //   FEATURES  what PSCI_FEATURES answers about CPU_SUSPEND
 //   SUSPEND   what CPU_SUSPEND answers
+//   DOWN      1: it powers down where that is asked for, until an interrupt is pending
 //   OFF_MS    how long a core takes from CPU_OFF until it is off; until then it is on
 //   HELD      this core is on from the beginning, and stuck here; 0 for none
 //   SERROR    1: whoever calls AFFINITY_INFO gets an SError for it
@@ -199,6 +200,7 @@ call:   stp     x4, x5, [sp, #-32]!
         is      0xc4000025, sdei_complete
         is      0xc400002c, sdei_unmask
         is      0xc400002f, sdei_signal
+        is      0xc4000031, sdei_reset
 1:
         .endif
         mov     x0, #-1                 // NOT_SUPPORTED
@@ -222,7 +224,18 @@ features:
         mov     x0, #-1
         b       back
 
-suspend:
+suspend:                                // state, entry, context
+        .if     DOWN
+        tbz     x1, #16, 1f
+2:      wfi
+        mrs     x4, isr_el1
+        tst     x4, #0xc0               // an interrupt of EL1's is an FIQ here
+        b.eq    2b
+        str     x3, [x7, #CONTEXT]
+        str     x2, [x7, #ENTRY]
+        b       wait_off
+1:
+        .endif
         mov     x0, #SUSPEND
         b       back
 
@@ -298,6 +311,12 @@ sdei_register:                          // event, handler, argument
         cbnz    x4, back
         str     x2, [x7, #REGISTERED]
         str     x3, [x7, #ARGUMENT]
+        mov     x0, #0
+        b       back
+
+sdei_reset:
+        str     xzr, [x7, #REGISTERED]
+        str     xzr, [x7, #HANDLER]
         mov     x0, #0
         b       back
 

@@ -22,6 +22,7 @@ pub fn why_not_state(state: StaleState, may_offline: bool) -> Option<&'static st
         | S::CpuOffAbandoned
         | S::CpuOnInflight
         | S::CpuSuspend
+        | S::CpuSuspendPowerdown
         | S::SdeiParked => Some("only EL1 calls firmware: the image does"),
         S::CrashStopped => Some("a thread cannot mask interrupts: only the image can"),
         S::NeverStarted => Some("Linux has started every CPU"),

@@ -21,6 +21,7 @@ struct Firmware {
     off_ms: i64,
     serror: bool,
     sdei: bool,
+    down: bool,
     /// The core that is on from the beginning and that nobody controls; 0 for none.
     held: i64,
 }
@@ -33,6 +34,7 @@ const RUDE: Firmware = Firmware {
     off_ms: 1,
     serror: false,
     sdei: false,
+    down: false,
     held: 0,
 };
 
@@ -69,6 +71,7 @@ fn ended(firmware: &Firmware, states: &str) -> (i32, String, Run) {
             ("OFF_MS", firmware.off_ms),
             ("SERROR", firmware.serror.into()),
             ("SDEI", firmware.sdei.into()),
+            ("DOWN", firmware.down.into()),
             ("HELD", firmware.held),
         ],
     );
@@ -225,4 +228,18 @@ fn an_sdei_event_is_a_rung_and_a_stale_state() {
         skipped.iter().all(|why| why.contains("no SDEI")),
         "{skipped:?}"
     );
+}
+
+/// A core that CPU_SUSPEND powers down comes back as one that is started; where firmware
+/// only returns, nothing is claimed of a power-down.
+#[test]
+fn a_core_is_powered_down_by_cpu_suspend() {
+    let down = Firmware { down: true, ..RUDE };
+    let run = self::run(&down, "cpu-suspend-powerdown,spin");
+    ran(&run, StaleState::CpuSuspendPowerdown);
+    ran(&run, StaleState::Spin);
+    let (_, console, run) = ended(&RUDE, "cpu-suspend-powerdown");
+    for case in &run.cases {
+        assert_eq!(case.verdict, Verdict::Inconclusive, "{console}");
+    }
 }

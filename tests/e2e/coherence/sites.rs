@@ -277,7 +277,16 @@ pub const UNDER_TEST: [&str; 11] = [
 
 /// What is in the image but is not executed under its own name in any scenario: the
 /// symbol's beginning, and why.
-pub const ELSEWHERE: [(&str, &str); 2] = [
+pub const ELSEWHERE: [(&str, &str); 4] = [
+    (
+        "el2_stage2",
+        "waits for `tlbi vmalls12e1`, where stage 2 is asked for: TLBs are not seen",
+    ),
+    (
+        "sdei_event",
+        "as in `stale_mmu_off`, for a core that EL2 keeps in an SDEI event: machines whose firmware \
+         has that",
+    ),
     (
         "kdump_relocate",
         "is copied and runs elsewhere, where it has no name: the destination's older copies, the \

@@ -1,6 +1,6 @@
 //! What a reader should know before trusting a comparison.
 
-use stalecore_model::{run::Run, words};
+use stalecore_model::{options::PREFIX, run::Run, words};
 
 use crate::lacks::lacks;
 
@@ -29,6 +29,9 @@ pub fn warnings(base: &[Run], new: &[Run]) -> Vec<String> {
     if differ(&|run| format!("{:?}", run.plan.as_ref().map(|p| p.samples))) {
         found.push("the numbers of samples differ".into());
     }
+    if differ(&how_issued) {
+        found.push("the barriers or the second stage differ (--dsb, --stage2)".into());
+    }
     for (side, name) in [(base, "base"), (new, "new")] {
         // Builds of one side are one; of the other they are what is compared.
         if side.iter().any(|run| run.image != side[0].image) {
@@ -43,6 +46,15 @@ pub fn warnings(base: &[Run], new: &[Run]) -> Vec<String> {
         }
     }
     found
+}
+
+/// What of a run's options changes each operation.
+fn how_issued(run: &Run) -> String {
+    let options = run.plan.as_ref().and_then(|plan| plan.options.as_deref());
+    let words = options.unwrap_or_default().split(' ');
+    let wanted = ["dsb=", "stage2="].map(|key| format!("{PREFIX}{key}"));
+    let found = words.filter(|word| wanted.iter().any(|key| word.starts_with(key)));
+    found.collect::<Vec<_>>().join(" ")
 }
 
 fn of_run(name: &str, run: &Run, found: &mut Vec<String>) {
@@ -101,7 +113,12 @@ mod tests {
             text.contains("the new run has no closing record") && text.contains("hosts differ")
         );
         assert!(text.contains("the new run was made by the fabric, a model: it is no finding"));
-        assert!(!text.contains('\u{1b}'));
+        assert!(!text.contains('\u{1b}') && !text.contains("--dsb"));
+        let mut other = five();
+        other.plan.as_mut().unwrap().options =
+            Some("stalecore.ops=ic-ivau stalecore.dsb=sy".into());
+        let text = warnings(&[five()], &[other]).join("\n");
+        assert!(text.contains("(--dsb, --stage2)"), "{text}");
         let text = warnings(&[five()], &[five(), new]).join("\n");
         assert!(text.contains("new run 2 has no closing record"), "{text}");
     }

@@ -5,9 +5,9 @@ use super::{About, Core, EVERY, Erratum, Sure};
 use crate::glossary::{LineState, StaleState as State, Subject};
 
 use State::{
-    BranchSelf, CpuOff, CpuOffAbandoned, CpuOffInflight, CpuSuspend, CrashStopped, DeviceStuck,
-    IcStorm, IfetchStorm, LdxrStxr, LoadStorm, NeverStarted, Parked, PrfmStorm, Qspinlock, Spin,
-    StoreStorm, StoreStormPages, TicketLock, Wfe, WfeMasked, WfiMasked,
+    BranchSelf, CpuOff, CpuOffAbandoned, CpuOffInflight, CpuSuspend, CpuSuspendPowerdown,
+    CrashStopped, DeviceStuck, IcStorm, IfetchStorm, LdxrStxr, LoadStorm, NeverStarted, Parked,
+    PrfmStorm, Qspinlock, Spin, StoreStorm, StoreStormPages, TicketLock, Wfe, WfeMasked, WfiMasked,
 };
 use Subject::{
     DcCivac, DcCvac, DcCvau, DsbIdle, DsbSy, FlushDcacheArea, FlushIcacheRange,
@@ -84,7 +84,14 @@ const fn one(texts: &[&'static str]) -> Option<&'static str> {
 /// States in which a core waits, and may be put into retention meanwhile.
 const WAITING: [State; 4] = [Parked, WfiMasked, Wfe, WfeMasked];
 /// The ways into power-down.
-const GOING: [State; 3] = [CpuOff, CpuOffInflight, CrashStopped];
+const GOING: [State; 4] = [CpuOff, CpuOffInflight, CpuSuspendPowerdown, CrashStopped];
+/// The same, for a wake-up that cuts one short.
+const AGAIN: [State; 4] = [
+    CpuOffAbandoned,
+    CpuOffInflight,
+    CpuSuspendPowerdown,
+    CrashStopped,
+];
 /// One operation of each class.
 const EACH: [Subject; 4] = [DcCivac, IcIvau, TlbiVaae1is, FlushIcacheRange];
 /// What may be outstanding when a core powers down.
@@ -178,18 +185,18 @@ errata! {
         "maintenance that is under way may not be completed";
         "TF-A, ERRATA_X4_2740089"; Inferred;
 
-    "2326639", [Core::arm(0xd49, (0, 0))], OUTSTANDING, [CpuOffAbandoned, CpuOffInflight, CrashStopped];
+    "2326639", [Core::arm(0xd49, (0, 0))], OUTSTANDING, AGAIN;
         "powers down again after a power-down that a wake-up cut short";
         "the core deadlocks in power-down";
         "TF-A 43438ad1a"; Stated;
 
     "2291219", [Core::arm(0xd47, (2, 0)), Core::arm(0xd48, (2, 0))], OUTSTANDING,
-        [CpuOffAbandoned, CpuOffInflight, CrashStopped];
+        AGAIN;
         "powers down again after a power-down that a wake-up cut short";
         "the core deadlocks in power-down";
         "TF-A 989c798d5"; Stated;
 
-    "2313909", [Core::arm(0xd4e, (1, 0))], OUTSTANDING, [CpuOffAbandoned, CpuOffInflight, CrashStopped];
+    "2313909", [Core::arm(0xd4e, (1, 0))], OUTSTANDING, AGAIN;
         "powers down again after a power-down that a wake-up cut short";
         "the core deadlocks in power-down";
         "TF-A 795441269"; Stated;

@@ -80,6 +80,7 @@ words! {
         CpuOffAbandoned = "cpu-off-abandoned", "powered off by a CPU_OFF with a wake-up pending, tried again if firmware gave up, with --allow", OFF.gated("the core may deadlock in power-down: errata 2326639 (Neoverse N2), 2291219 (Cortex-A710, X2), 2313909 (Cortex-X3)");
         CpuOnInflight = "cpu-on-inflight", "off, and on its way up by PSCI CPU_ON while the operation runs", OFF.by_name();
         CpuSuspend = "cpu-suspend", "in PSCI CPU_SUSPEND, standby", WAITS;
+        CpuSuspendPowerdown = "cpu-suspend-powerdown", "powered down by PSCI CPU_SUSPEND, by the first such idle state of the device tree", WAITS.by_name();
         SdeiParked = "sdei-parked", "inside an SDEI event that is not completed, as newer Linux parks a CPU that it stops", BUSY.by_name();
         CrashStopped = "crash-stopped", "what ipi_cpu_crash_stop does: masked, CPU_OFF, or wfe and wfi for ever", OFF;
         NeverStarted = "never-started", "never brought up in this boot", OFF;

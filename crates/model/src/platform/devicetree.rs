@@ -98,6 +98,7 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         gic,
         psci: found.psci,
         psci_functions: found.psci_functions,
+        suspend: found.suspend,
         sdei: found.sdei,
         uart,
         memory,

@@ -165,6 +165,8 @@ pub struct Platform {
     pub psci: Option<Conduit>,
     /// The function numbers of a PSCI before 0.2, which has nothing else.
     pub psci_functions: Option<PsciFunctions>,
+    /// The power states that the idle states ask CPU_SUSPEND for, in their order.
+    pub suspend: Vec<u32>,
     /// Does firmware say that it has SDEI?
     pub sdei: bool,
     /// The console, if one is named.
@@ -243,6 +245,7 @@ pub(crate) mod tests {
             },
             psci: None,
             psci_functions: None,
+            suspend: vec![],
             sdei: false,
             uart: None,
             memory,

@@ -33,6 +33,7 @@ pub(super) struct Found {
     pub(super) gic: Option<Gic>,
     pub(super) psci: Option<Conduit>,
     pub(super) psci_functions: Option<PsciFunctions>,
+    pub(super) suspend: Vec<u32>,
     pub(super) sdei: bool,
     pub(super) uarts: Vec<(String, Uart)>,
     pub(super) memory: Vec<Region>,
@@ -153,6 +154,11 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
             found.ramoops = Some(Ramoops::of_node(node, *region));
         }
         found.reserved.extend(memory);
+    } else if is(&["arm,idle-state"]) {
+        let state = number(node, "arm,psci-suspend-param");
+        found
+            .suspend
+            .extend(state.and_then(|s| u32::try_from(s).ok()));
     } else if is(&["arm,sdei-1.0"]) {
         found.sdei = true;
     } else if is(&["arm,psci", "arm,psci-0.2", "arm,psci-1.0"]) {
