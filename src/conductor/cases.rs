@@ -8,6 +8,7 @@ use stalecore_model::{
     cpuset::CpuSet,
     fabric::holders,
     glossary::{LineState, Need, StaleState, Subject},
+    maintenance::MessageClass,
     measured::{Measured, Series},
     plan::Case,
     record::Record,
@@ -212,7 +213,12 @@ impl Run<'_> {
             stepped: first || real && self.outcomes.was_cut(case.number),
             stale: stale.len() as u32,
             cpu_off_hold: real && stuck::row(case.state).hold.is_some(),
-            interrupted: case.state == StaleState::SgiStorm,
+            // The handler's broadcast holds up nothing that would not be held up itself.
+            interrupted: case.state == StaleState::SgiStorm
+                && matches!(
+                    case.subject.sends(),
+                    None | Some(MessageClass::Dvm | MessageClass::Sync)
+                ),
             patient: matches!(effort, Effort::Trial { .. }),
             deadline_ms: self.conductor.plan.deadline_ms,
             dwell_ms: None,

@@ -54,7 +54,11 @@ impl Topology {
         let nodes = nodes(table, notes);
         // The leaf flag came with revision 2.
         let with_leaf_flag = table.revision() >= 2;
-        let parents: BTreeSet<u32> = nodes.values().map(|n| n.parent.get()).collect();
+        // One by one: collecting into a set would sort, and cost the image 3 KB.
+        let mut parents = BTreeSet::new();
+        nodes.values().for_each(|node| {
+            parents.insert(node.parent.get());
+        });
         let mut topology = Self::default();
         let mut numbers = Numbers::default();
         for (offset, node) in &nodes {
