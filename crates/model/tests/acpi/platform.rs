@@ -31,6 +31,8 @@ fn handover() -> Platform {
         }),
         psci: None,
         psci_functions: None,
+        suspend: vec![],
+        sdei: false,
         uart: None,
         memory: vec![region(0x4000_0000, 0x1000_0000)],
         reserved: vec![region(0x4100_0000, 0x1000)],
