@@ -1,6 +1,6 @@
 //! PPTT: which CPUs share a core, a cluster, a socket.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::{collections::BTreeMap, vec::Vec};
 use zerocopy::{
     FromBytes, Immutable, KnownLayout, Unaligned,
     little_endian::{U16, U32},
@@ -54,18 +54,14 @@ impl Topology {
         let nodes = nodes(table, notes);
         // The leaf flag came with revision 2.
         let with_leaf_flag = table.revision() >= 2;
-        // One by one: collecting into a set would sort, and cost the image 3 KB.
-        let mut parents = BTreeSet::new();
-        nodes.values().for_each(|node| {
-            parents.insert(node.parent.get());
-        });
+        let is_parent = |offset| nodes.values().any(|node| node.parent.get() == offset);
         let mut topology = Self::default();
         let mut numbers = Numbers::default();
         for (offset, node) in &nodes {
             let leaf = if with_leaf_flag {
                 node.is(LEAF)
             } else {
-                !parents.contains(offset)
+                !is_parent(*offset)
             };
             if !leaf || !node.is(UID_VALID) {
                 continue;
@@ -114,9 +110,9 @@ fn nodes(table: &Table<'_>, notes: &mut Notes) -> BTreeMap<u32, RawNode> {
 /// Gives small numbers to the nodes that matter.
 #[derive(Default)]
 struct Numbers {
-    sockets: BTreeMap<u32, u32>,
-    clusters: BTreeMap<u32, u32>,
-    cores: BTreeMap<u32, u32>,
+    sockets: Vec<u32>,
+    clusters: Vec<u32>,
+    cores: Vec<u32>,
 }
 
 impl Numbers {
@@ -157,7 +153,11 @@ impl Numbers {
     }
 }
 
-fn number(numbers: &mut BTreeMap<u32, u32>, node: u32) -> u32 {
-    let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-    *numbers.entry(node).or_insert(next)
+fn number(numbers: &mut Vec<u32>, node: u32) -> u32 {
+    let known = numbers.iter().position(|known| *known == node);
+    let number = known.unwrap_or_else(|| {
+        numbers.push(node);
+        numbers.len() - 1
+    });
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
