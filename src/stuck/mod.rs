@@ -4,8 +4,8 @@ mod entered;
 mod table;
 mod power;
 mod locks;
-mod loops;
 mod sgis;
+mod loops;
 mod far;
 
 pub use entered::{StaleSet, recover};
