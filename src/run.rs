@@ -4,13 +4,19 @@
 use alloc::{string::String, vec::Vec};
 
 use stalecore_model::{
-    cpuset::CpuSet, errata, exit::ExitCode, glossary::StaleState, ktap, measured::Judge,
-    options::DEFAULT_SLOWDOWN, plan::Plan,
+    cpuset::CpuSet,
+    errata,
+    exit::ExitCode,
+    glossary::StaleState,
+    ktap,
+    measured::Judge,
+    options::{Auto, DEFAULT_SLOWDOWN},
+    plan::Plan,
 };
 
 use crate::{
     board::{self, Board, describe},
-    conductor::Conductor,
+    conductor::{Conductor, witness},
     cores::{
         ask::ask,
         command::Command,
@@ -114,6 +120,7 @@ fn run() -> Result<(), String> {
     let hz = measure::frequency(counter);
     describe::machine(board, counter, hz, empty, &plan);
     notes.into_iter().for_each(report::note);
+    witness::set_up(&board.platform.witnesses, board.options.witness == Auto::On);
     let after_kexec = board.platform.kexec.is_some();
     let absent: Vec<_> = missing.into_iter().map(|m| m.told(after_kexec)).collect();
     let inherited = absent.iter().filter(|absent| absent.inherited);

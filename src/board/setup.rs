@@ -8,7 +8,7 @@ use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use spin::{Mutex, Once};
 use stalecore_model::{
     cpuset::CpuSet,
-    options::{Options, Scenario, Then},
+    options::{Auto, Options, Scenario, Then},
     plan::Plan,
     platform::{Platform, Region, Start, Uart, devicetree, earlycon},
     ramoops::{Log, Ramoops},
@@ -44,6 +44,9 @@ use crate::{
 const STACK: usize = 16 * 1024;
 /// That of the boot core and the conductor, which format records.
 const CONDUCTOR_STACK: usize = 128 * 1024;
+/// The largest region of an interconnect's registers that is mapped: more than a mesh can
+/// list.
+const MAX_WITNESS: u64 = 1 << 32;
 /// The stack of a core's exceptions: a few frames and a printed line.
 const EXCEPTION_STACK: usize = 16 * 1024;
 
@@ -151,6 +154,14 @@ impl Board {
         if options.as_ref().is_ok_and(|o| o.dsb.is_some()) {
             tables.map_patches()?;
         }
+        let wanted = |o: &Options| o.witness != Auto::Off;
+        if !options.as_ref().is_ok_and(wanted) {
+            platform.witnesses.clear();
+        }
+        platform.witnesses.retain(|found| {
+            let sound = found.region.size <= MAX_WITNESS && !found.region.overlaps(&image);
+            sound && tables.map_device(&found.region).is_ok()
+        });
         let own = MPIDR_EL1.get() & MPIDR_AFFINITY;
         let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
         let recorder = options

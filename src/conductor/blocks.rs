@@ -18,10 +18,11 @@ use super::{
     escalation::{self, Patience},
     run::Run,
     sentinel::{self, Held, Watched},
+    witness,
 };
 use crate::{
     cores::percpu::core,
-    hal::console,
+    hal::{clock, console},
     report::{self, recorder},
     stuck::StaleSet,
 };
@@ -159,6 +160,13 @@ impl Run<'_> {
             &self.conductor.inherited,
             baseline,
         )));
+        console::flush();
+        let tell = |returned| {
+            let waited_ms = held.waited_ms + clock::ms_since(held.at);
+            witness::tell(case.number, waited_ms, returned, &witness::read());
+        };
+        witness::tell(case.number, 0, false, &held.before);
+        tell(false);
         report::note(format!(
             "case {} {} {place}: climbing the release ladder",
             case.number,
@@ -175,7 +183,9 @@ impl Run<'_> {
             wait_ms: self.conductor.wait_ms,
         };
         let released = escalation::escalate(held, entered, patience, |rung| {
+            let returned = rung.released;
             report::record(&Record::Rung(RungRecord::new(case.number, rung)));
+            tell(returned);
         });
         let why = baseline.then(|| BASELINE_BLOCKED.into());
         self.finish(case, CaseRecord::blank(case, Verdict::Blocked, why));

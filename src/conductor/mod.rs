@@ -16,6 +16,7 @@ mod outcome;
 mod run;
 mod findings;
 mod sentinel;
+pub mod witness;
 
 pub use findings::fault_record;
 pub use groups::run_plan;

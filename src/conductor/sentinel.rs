@@ -13,6 +13,7 @@ use stalecore_model::{
     record::{Block, CoreState},
 };
 
+use super::witness::{self, Counts};
 use crate::{
     cores::{
         mark::{self, Seen},
@@ -41,6 +42,8 @@ pub struct Held {
     pub waited_ms: u64,
     /// When that was seen, in ticks.
     pub at: u64,
+    /// What the interconnect's counters stood at when the watch began.
+    pub before: Counts,
 }
 
 impl Held {
@@ -63,6 +66,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
         .iter()
         .map(|cpu| (cpu, core(cpu).mark.read().sequence, clock::now()))
         .collect();
+    let before = witness::read();
     let mut recorded = None;
     let mut case = mark::case();
     loop {
@@ -108,6 +112,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
                 seen,
                 waited_ms,
                 at: clock::now(),
+                before,
             });
         }
         arch::pause();

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "registers are accessed by their address")]
 
 use alloc::vec::Vec;
-use core::ptr::NonNull;
+use core::{arch::asm, ptr::NonNull};
 
 use spin::Once;
 use stalecore_model::platform::Region;
@@ -58,6 +58,42 @@ macro_rules! registers {
             unsafe { register.write_volatile(value) }
         }
     )*};
+}
+
+/// Defines how a register of one width is read where the access may take an exception.
+macro_rules! probe {
+    ($($probe:ident: $type:ty, $load:literal;)*) => {$(
+        /// Reads a register; nothing where that takes an exception.
+        #[inline(never)]
+        pub fn $probe(address: u64) -> Option<$type> {
+            let register = registers::<$type>(address);
+            let (value, read): ($type, u64);
+            // SAFETY: aligned, mapped, and none of Rust's memory: `registers`. A synchronous
+            // exception goes on behind the load, by the exception table, with `read` 0.
+            unsafe {
+                asm!(
+                    "mov {read}, #0",
+                    concat!("2: ", $load),
+                    "mov {read}, #1",
+                    "3:",
+                    ".pushsection __ex_table, \"a\"",
+                    ".balign 4",
+                    ".long (2b - .), (3b - .)",
+                    ".popsection",
+                    at = in(reg) register.as_ptr(),
+                    read = out(reg) read,
+                    value = inout(reg) 0 as $type => value,
+                    options(nostack)
+                );
+            }
+            (read == 1).then_some(value)
+        }
+    )*};
+}
+
+probe! {
+    probe_u32: u32, "ldr {value:w}, [{at}]";
+    probe_u64: u64, "ldr {value:x}, [{at}]";
 }
 
 registers! {

@@ -230,6 +230,7 @@ pub fn keep(record: &Record, json: &str, seal: Seal) -> Result<(), Full> {
         Record::Case(_)
         | Record::Block(_)
         | Record::Rung(_)
+        | Record::Witness(_)
         | Record::Fault(_)
         | Record::Bisect(_) => Kind::Record,
         Record::Machine(_)

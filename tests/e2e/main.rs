@@ -37,5 +37,6 @@ mod setup;
 mod silence;
 mod starved;
 mod terminal;
+mod witness;
 
 use stalecore_synthetic as synthetic;

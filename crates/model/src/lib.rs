@@ -60,4 +60,5 @@ pub mod syndrome;
 pub mod topology;
 pub mod uart;
 pub mod verdict;
+pub mod witness;
 pub mod words;

@@ -5,16 +5,19 @@ use maud::{Markup, html};
 use stalecore_model::{
     record::{BisectRecord, Block, Fault, Release, Rung, WAITED},
     run::Run,
+    witness::{Reading, told},
     words,
 };
 
 use super::{
-    text::{Said, counted, time},
+    text::{Said, counted, grouped, time},
     view::{View, label},
 };
 
 /// The most blocks that are shown in full; the others are a line each.
 const FULL: usize = 40;
+/// The most interconnects that are shown of one block.
+const WITNESSES: usize = 16;
 /// The most rows of cores or rungs in one block, and of faults.
 const ROWS: usize = 600;
 
@@ -96,9 +99,50 @@ fn card(view: &View<'_>, nth: usize, at: usize, block: &Block) -> Markup {
                     }
                 }
             }
+            (witnesses(&block.witness))
             (ladder(block))
             @for found in view.runs[nth].bisections.iter().filter(|b| b.n == block.n) { (culprits(found)) }
         }
+    }
+}
+
+/// What counters in the interconnect stood at, a table for each, and what moved while the
+/// operation had not returned.
+fn witnesses(readings: &[Reading]) -> Markup {
+    let first_of = |(nth, reading): &(usize, &Reading)| {
+        let mut before = readings[..*nth].iter();
+        !before.any(|other| other.at == reading.at)
+    };
+    html! {
+        @for (_, one) in readings.iter().enumerate().filter(first_of).take(WITNESSES) {
+            div.wide {
+                table.witness {
+                    thead { tr {
+                        th { "DVM in " (Said(&one.of)) " " code { (one.at) } }
+                        @for name in told(&one.of) { th { (name) } }
+                    } }
+                    tbody {
+                        @for reading in readings.iter().filter(|r| r.at == one.at).take(ROWS) {
+                            tr {
+                                td { (when(reading)) }
+                                @for (_, count) in reading.named() { td.num { (grouped(count)) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @for (first, last) in Reading::spans(readings).iter().take(WITNESSES) {
+            p { "While it had not returned: " (Said(&first.until(last))) "." }
+        }
+    }
+}
+
+fn when(reading: &Reading) -> String {
+    match (reading.waited_ms, reading.returned) {
+        (0, _) => "before its operations".into(),
+        (ms, false) => format!("not returned for {ms} ms"),
+        (ms, true) => format!("returned, at {ms} ms"),
     }
 }
 
@@ -222,6 +266,7 @@ fn fault_row(view: &View<'_>, nth: usize, fault: &Fault) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stalecore_model::record::Hex;
     use stalecore_synthetic::{self as synthetic, Shape};
 
     #[test]
@@ -238,6 +283,39 @@ mod tests {
             "a kick at EL2",
         ] {
             assert!(text.contains(part), "{part}");
+        }
+    }
+
+    #[test]
+    fn what_the_interconnect_counted_is_shown() {
+        let mut run = synthetic::run(&Shape::default());
+        let reading = |at, waited_ms, returned, count| Reading {
+            n: run.blocks[0].n,
+            of: "cmn-600".into(),
+            at: Hex(at),
+            waited_ms,
+            returned,
+            counts: vec![count, 2, 0, 41_000],
+        };
+        run.blocks[0].witness = vec![
+            reading(0x5000_0000, 0, false, 7),
+            reading(0x6000_0000, 0, false, 9),
+            reading(0x5000_0000, 2400, false, 7),
+            reading(0x5000_0000, 2700, false, 7),
+            reading(0x5000_0000, 2701, true, 8),
+        ];
+        let text = section(&View::new(&[run])).into_string();
+        for part in [
+            "DVM in cmn-600 <code>0x50000000</code>",
+            "<code>0x60000000</code>",
+            "occupancy",
+            "41,000",
+            "before its operations",
+            "not returned for 2400 ms",
+            "returned, at 2701 ms",
+            "from 2400 to 2700 ms: operations stood still at 7",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
         }
     }
 

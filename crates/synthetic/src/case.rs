@@ -167,6 +167,7 @@ pub fn block(case: &CaseRecord, shape: &Shape, stale: CpuSet, released: bool) ->
         ],
         baseline: false,
         behind: false,
+        witness: Vec::new(),
         starved: None,
     }
 }

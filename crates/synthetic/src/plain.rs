@@ -38,6 +38,7 @@ pub fn block(n: u32, op: Subject) -> Block {
         cores: vec![],
         baseline: false,
         behind: false,
+        witness: Vec::new(),
         starved: None,
         ladder: vec![],
     }

@@ -81,8 +81,55 @@ const DROPS: &str = "core::ptr::drop_in_place";
 fn readable(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     let name = format!("{:#}", rustc_demangle::demangle(&name));
-    match name.starts_with(DROPS) {
-        true => DROPS.into(),
+    if name.starts_with(DROPS) {
+        return DROPS.into();
+    }
+    match name.starts_with('<') {
+        true => without_paths(&name),
         false => name,
+    }
+}
+
+/// A method of a trait, `<alloc::vec::Vec<T> as core::fmt::Debug>::fmt`, without the paths of
+/// its types: `<Vec<T> as Debug>::fmt`. The image has no room for them.
+fn without_paths(name: &str) -> String {
+    let in_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut short = String::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| in_path(c) != in_path(first));
+        let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+        let mut segments = word.match_indices("::").filter(|(at, _)| *at > 0);
+        let its_type = segments.find(|(at, _)| word[at + 2..].starts_with(char::is_uppercase));
+        short += &word[its_type.map_or(0, |(at, _)| at + 2)..];
+        rest = after;
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_readable() {
+        for (name, short) in [
+            (
+                "<alloc::vec::Vec<T,A> as core::iter::traits::collect::Extend<T>>::extend",
+                "<Vec<T,A> as Extend<T>>::extend",
+            ),
+            (
+                "<&mut stalecore_model::a_b::C as core::fmt::Debug>::fmt::{{closure}}",
+                "<&mut C as Debug>::fmt::{{closure}}",
+            ),
+            (
+                "<T as alloc::slice::<impl [T]>::to_vec_in::ConvertVec>::to_vec",
+                "<T as alloc::slice::<impl [T]>::to_vec_in::ConvertVec>::to_vec",
+            ),
+            ("core::str::Lines::next", "core::str::Lines::next"),
+            ("core::ptr::drop_in_place<a::B>", "core::ptr::drop_in_place"),
+        ] {
+            assert_eq!(readable(name.as_bytes()), short);
+        }
     }
 }

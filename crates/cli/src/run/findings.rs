@@ -9,6 +9,7 @@ use stalecore_model::{
     hazard::{Coverage, Hazard},
     record::{BisectRecord, Block, CaseRecord, Fault, Icount, Late},
     run::Run,
+    witness::Reading,
     words,
 };
 
@@ -118,6 +119,9 @@ fn block(run: &Run, block: &Block) -> String {
             core.doing,
             core.proof
         );
+    }
+    for (first, last) in Reading::spans(&block.witness) {
+        text += &format!("  witness: {}\n", first.until(last));
     }
     for rung in &block.ladder {
         let result = if rung.released {

@@ -1,14 +1,24 @@
 //! FADT: how firmware is called.
 
 use alloc::format;
-use zerocopy::little_endian::U16;
+use zerocopy::little_endian::{U16, U32, U64};
 
 use super::{notes::Notes, table::Table};
 
+/// Where the DSDT's address is, of 64 bits and of 32.
+const X_DSDT: usize = 140;
+const DSDT: usize = 40;
 /// Where the ARM boot architecture flags are, in bytes from the table's start.
 const ARM_BOOT_ARCH: usize = 129;
 const PSCI_COMPLIANT: u16 = 1 << 0;
 const PSCI_USE_HVC: u16 = 1 << 1;
+
+/// Where the DSDT is, which no XSDT lists.
+pub(super) fn dsdt(table: &Table<'_>) -> Option<u64> {
+    let long = table.at::<U64>(X_DSDT).map(U64::get);
+    let short = || table.at::<U32>(DSDT).map(|address| address.get().into());
+    long.filter(|address| *address != 0).or_else(short)
+}
 
 /// The FADT's ARM boot architecture flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

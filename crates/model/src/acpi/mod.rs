@@ -10,6 +10,7 @@
 //! Layouts: ACPI 6.5 (chapter 5.2), Arm's GTDT and MADT structures in the same
 //! chapter, Microsoft's SPCR specification up to revision 4.
 
+mod aml;
 mod error;
 mod fadt;
 mod gtdt;
@@ -35,6 +36,8 @@ use root::Tables;
 
 use alloc::{string::String, vec::Vec};
 
+use crate::witness::Described;
+
 /// What the tables say, in the tables' own terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
@@ -51,6 +54,8 @@ pub struct Description {
     pub sdei: bool,
     /// Which CPUs belong together; `None` without a PPTT.
     pub topology: Option<Topology>,
+    /// The interconnects whose counters can be read, of the DSDT and the SSDTs.
+    pub witnesses: Vec<Described>,
     /// What was skipped or looked wrong, one sentence each.
     pub notes: Vec<String>,
 }
@@ -85,6 +90,10 @@ pub fn read<'a>(
     let sdei = tables.get(*b"SDEI", &mut notes).is_some();
     let pptt = tables.get_or_note(*b"PPTT", &mut notes);
     let topology = pptt.map(|t| Topology::read(&t, &mut notes));
+    let mut witnesses = Vec::new();
+    for table in tables.definitions() {
+        witnesses.append(&mut aml::witnesses(table.name(), table.bytes(), &mut notes));
+    }
     Ok(Description {
         madt,
         gtdt,
@@ -92,6 +101,7 @@ pub fn read<'a>(
         boot,
         sdei,
         topology,
+        witnesses,
         notes: notes.into_sentences(),
     })
 }

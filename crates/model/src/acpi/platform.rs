@@ -35,6 +35,7 @@ pub fn platform<'a>(
     let mut description = read(rsdp, memory)?;
     let mut notes = handover.notes;
     notes.append(&mut description.notes);
+    let witnesses = core::mem::take(&mut description.witnesses);
     let psci = conduit(&description, &mut notes);
     Ok(Platform {
         source: Source::Acpi,
@@ -49,6 +50,7 @@ pub fn platform<'a>(
             .as_ref()
             .and_then(super::Gtdt::watchdog)
             .map(watchdog),
+        witnesses,
         notes,
         ..handover
     })

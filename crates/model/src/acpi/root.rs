@@ -8,6 +8,7 @@ use zerocopy::{
 
 use super::{
     error::AcpiError,
+    fadt::dsdt,
     notes::Notes,
     table::{HEADER, Header, Table, is_read, name, sums_to_zero},
 };
@@ -63,6 +64,13 @@ impl<'a, 'm, M: Fn(u64, usize) -> Option<&'a [u8]>> Tables<'m, M> {
                 None => notes.add(xsdt.name(), offset, "names a table where no memory is"),
             }
         }
+        let fadt = found.iter().find(|(signature, ..)| signature == b"FACP");
+        let fadt = fadt.and_then(|f| whole(name(f.0), f.1, f.2, memory).ok());
+        if let Some(address) = fadt.and_then(|(table, _)| dsdt(&table))
+            && let Some(h) = header(address, memory)
+        {
+            found.push((h.signature, address, h.length.get()));
+        }
         let xsdt = Region {
             base: address,
             size: xsdt.bytes().len() as u64,
@@ -94,6 +102,15 @@ impl<'a, 'm, M: Fn(u64, usize) -> Option<&'a [u8]>> Tables<'m, M> {
                 None
             }
         }
+    }
+
+    /// The tables that have devices in them, where they can be read: the DSDT and SSDTs.
+    pub(super) fn definitions(&self) -> impl Iterator<Item = Table<'a>> {
+        let these = self
+            .found
+            .iter()
+            .filter(|(signature, ..)| signature[1..] == *b"SDT");
+        these.filter_map(|f| Some(whole(name(f.0), f.1, f.2, self.memory).ok()?.0))
     }
 
     /// As [`Self::get`], with a note where there is no such table.

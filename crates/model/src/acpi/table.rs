@@ -111,6 +111,8 @@ pub fn name(signature: [u8; 4]) -> &'static str {
         b"FACP" => "FADT",
         b"PPTT" => "PPTT",
         b"SDEI" => "SDEI",
+        b"DSDT" => "DSDT",
+        b"SSDT" => "SSDT",
         _ => OTHER,
     }
 }

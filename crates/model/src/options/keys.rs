@@ -61,7 +61,7 @@ pub(super) static PARSERS: [Parser; KEYS.len()] = {
     all
 };
 
-/// The words of `--sweep`.
+/// The words of `--sweep` and `--witness`.
 const SWEEP: &[(&str, Auto)] = &[("auto", Auto::Auto), ("on", Auto::On), ("off", Auto::Off)];
 /// The words of `--counter`.
 const COUNTER: &[(&str, CounterChoice)] = &[
@@ -267,6 +267,13 @@ pub const KEYS: &[Key] = &[
         "instructions are counted, one a nanosecond",
         icount
     ),
+    Key {
+        name: "witness",
+        about: "DVM counters of an Arm CMN or HiSilicon MN that firmware names, beside a block",
+        takes: "auto (unless they are in use), on or off",
+        read: |o, value| one_of(value, SWEEP).map(|witness| o.witness = witness),
+        write: |o| word(o.witness, SWEEP),
+    },
     Key {
         name: "fabric",
         about: "the model of the interconnect at EL2",

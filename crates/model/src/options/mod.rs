@@ -139,6 +139,8 @@ pub struct Options {
     pub stage2: bool,
     /// The emulator counts instructions: one is one nanosecond.
     pub icount: bool,
+    /// Are the interconnect's counters read; even if somebody else uses them?
+    pub witness: Auto,
     /// The fabric, if one is asked for.
     pub fabric: Option<FabricOptions>,
     /// Narrow the stale cores of a block down?
@@ -196,6 +198,7 @@ impl Default for Options {
             dsb: None,
             stage2: false,
             icount: false,
+            witness: Auto::Auto,
             fabric: None,
             bisect: false,
             recorder: true,

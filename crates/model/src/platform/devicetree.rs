@@ -105,6 +105,7 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         reserved,
         ramoops: found.ramoops,
         watchdog: found.watchdog,
+        witnesses: found.witnesses,
         bootargs: chosen.bootargs,
         rsdp: chosen.rsdp,
         recorder: chosen.recorder,

@@ -158,6 +158,27 @@ fn a_stride_and_the_s2500_are_named() {
 }
 
 #[test]
+fn a_mesh_that_the_tree_names_is_a_witness() {
+    assert_eq!(read(SOC).unwrap().witnesses, []);
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(SOC).unwrap());
+    let node = tree.find_node_mut("/soc/gic@200000").unwrap().clone();
+    let property =
+        |name: &str, value: Vec<u8>| dtoolkit::model::DeviceTreeProperty::new(name, value).unwrap();
+    let mut mesh = dtoolkit::model::DeviceTreeNode::new("pmu@200000").unwrap();
+    mesh.add_property(node.property("reg").unwrap().clone());
+    mesh.add_property(property("compatible", b"arm,cmn-600\0".to_vec()));
+    mesh.add_property(property(
+        "arm,root-node",
+        0x10_4000_u32.to_be_bytes().to_vec(),
+    ));
+    tree.find_node_mut("/soc").unwrap().add_child(mesh);
+    let [found] = read(&tree.to_dtb()).unwrap().witnesses[..] else {
+        panic!("not one")
+    };
+    assert_eq!((found.region.base, found.root), (0x80_3000_0000, 0x10_4000));
+}
+
+#[test]
 fn a_psci_before_0_2_has_numbers_of_its_own() {
     assert_eq!(read(VIRT_8).unwrap().psci_functions, None);
     let mut tree = DeviceTree::from_fdt(&Fdt::new(VIRT_8).unwrap());

@@ -15,7 +15,7 @@ pub use gic::{Gic, GicV3, Redistributors};
 
 pub use crate::region::Region;
 
-use crate::{kexec::Kexec, ramoops::Ramoops};
+use crate::{kexec::Kexec, ramoops::Ramoops, witness::Described};
 
 /// Where the description came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -179,6 +179,8 @@ pub struct Platform {
     pub ramoops: Option<Ramoops>,
     /// The watchdog, if there is one.
     pub watchdog: Option<Watchdog>,
+    /// The interconnects whose counters can be read.
+    pub witnesses: Vec<Described>,
     /// The boot arguments.
     pub bootargs: String,
     /// The ACPI root pointer that a loader left for us.
@@ -252,6 +254,7 @@ pub(crate) mod tests {
             reserved,
             ramoops: None,
             watchdog: None,
+            witnesses: vec![],
             bootargs: String::new(),
             rsdp: None,
             recorder: None,

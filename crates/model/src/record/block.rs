@@ -9,6 +9,7 @@ use crate::{
     hex::Hex,
     mark::{Seen, Site},
     plan::Case,
+    witness::Reading,
 };
 
 /// An operation had not returned when its deadline passed.
@@ -47,6 +48,10 @@ pub struct Block {
     /// they follow, as a record each: see [`RungRecord`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<Rung>,
+    /// What counters in the interconnect stood at before, while it had not returned, and
+    /// after each rung. On the console a record each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witness: Vec<Reading>,
     /// The host did not run a core that the operation needed: what it saw of that.
     /// Such a block is none, and its case is inconclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,6 +94,7 @@ impl Case {
             baseline: false,
             behind: false,
             ladder: Vec::new(),
+            witness: Vec::new(),
             starved: None,
         }
     }

@@ -33,6 +33,7 @@ use crate::{
     plan::Case,
     rounds::Rounds,
     topology::Topology,
+    witness::Reading,
 };
 
 /// The version of the records; a change that an older reader would misread
@@ -73,6 +74,8 @@ pub enum Record {
     Block(Block),
     /// A rung of the release ladder under the last block of its case.
     Rung(RungRecord),
+    /// What counters in the interconnect stood at beside the last block of its case.
+    Witness(Reading),
     /// An operation took an exception.
     Fault(Fault),
     /// Which stale cores a block takes.

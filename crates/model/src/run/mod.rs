@@ -15,7 +15,7 @@ use crate::glossary::Verdict;
 use crate::hazard::{Coverage, Hazard};
 use crate::record::{
     Absent, BisectRecord, Block, CaseRecord, Cores, End, Fault, GroupRecord, Icount, Machine,
-    Maker, Note, PlanRecord, Record, Resume, RungRecord,
+    Maker, Note, PlanRecord, Record, Resume,
 };
 use crate::rounds::Found;
 use crate::{cpuset::CpuSet, kdump::KdumpRecord, mark::Marks, topology::Topology};
@@ -226,7 +226,14 @@ impl Run {
             Record::Group(group) if self.restarts > 0 && self.groups.contains(&group) => true,
             Record::Group(group) => push(&mut self.groups, group),
             Record::Block(block) => push(&mut self.blocks, block),
-            Record::Rung(rung) => self.take_rung(rung),
+            Record::Rung(rung) => {
+                let block = self.last_block(rung.n);
+                block.is_some_and(|block| push(&mut block.ladder, rung.into()))
+            }
+            Record::Witness(reading) => {
+                let block = self.last_block(reading.n);
+                block.is_some_and(|block| push(&mut block.witness, reading))
+            }
             Record::Absent(absent) => push(&mut self.absent, absent),
             Record::Bisect(bisection) => push(&mut self.bisections, bisection),
             Record::Fault(fault) => push(&mut self.faults, fault),
@@ -294,13 +301,9 @@ impl Run {
         inherited.fold(CpuSet::EMPTY, |all, absent| all.union(&absent.cpus))
     }
 
-    /// A rung is added to the last block of its case.
-    fn take_rung(&mut self, rung: RungRecord) -> bool {
-        let mut blocks = self.blocks.iter_mut().rev();
-        match blocks.find(|block| block.n == rung.n) {
-            Some(block) => push(&mut block.ladder, rung.into()),
-            None => false,
-        }
+    /// What follows a block belongs to the last one of its case.
+    fn last_block(&mut self, n: u32) -> Option<&mut Block> {
+        self.blocks.iter_mut().rfind(|block| block.n == n)
     }
 
     /// There are never more cases than the glossary has combinations, whatever

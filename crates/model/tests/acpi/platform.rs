@@ -38,6 +38,7 @@ fn handover() -> Platform {
         reserved: vec![region(0x4100_0000, 0x1000)],
         ramoops: None,
         watchdog: None,
+        witnesses: vec![],
         bootargs: "stalecore.samples=3".into(),
         rsdp: Some(1),
         recorder: None,

@@ -32,6 +32,7 @@ pub fn block(change: impl FnOnce(&mut Block)) -> Block {
         cores: vec![core("1", Some("stale_spin+8")), core("2-6", None)],
         baseline: false,
         behind: false,
+        witness: Vec::new(),
         starved: None,
         ladder: vec![],
     };

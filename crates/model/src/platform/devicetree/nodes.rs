@@ -19,6 +19,7 @@ use crate::{
     },
     property::{number, text},
     ramoops::Ramoops,
+    witness::{Described, Kind},
 };
 
 /// Nodes deeper than this are passed over: real trees have a handful of levels.
@@ -40,6 +41,7 @@ pub(super) struct Found {
     pub(super) reserved: Vec<Region>,
     pub(super) ramoops: Option<Ramoops>,
     pub(super) watchdog: Option<Watchdog>,
+    pub(super) witnesses: Vec<Described>,
     pub(super) notes: Vec<String>,
 }
 
@@ -219,6 +221,18 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
         if let [control, refresh, ..] = regions(node, path)[..] {
             found.watchdog = Some(Watchdog { refresh, control });
         }
+    } else if let Some(kind) = node
+        .compatible()
+        .and_then(|mut names| names.find_map(Kind::of_compatible))
+        && let [region, ..] = regions(node, path)[..]
+    {
+        // The binding has the root's offset for CMN-600 alone, in one cell.
+        let root = number(node, "arm,root-node").and_then(|root| u32::try_from(root).ok());
+        found.witnesses.push(Described {
+            kind,
+            region,
+            root: root.unwrap_or(0).into(),
+        });
     }
 }
 

@@ -1,0 +1,86 @@
+//! The interconnect's own counters of DVM, where firmware names them: read by plain loads,
+//! and only once a block has been reported, as a load may be what does not return.
+
+use alloc::{format, vec::Vec};
+
+use spin::Once;
+use stalecore_model::{
+    platform::Region,
+    record::{Hex, Record},
+    witness::{COUNTERS, Described, Reading, Registers, Witness},
+};
+
+use crate::{hal::mmio, report};
+
+/// Registers that are mapped.
+struct Mapped(Region);
+
+impl Mapped {
+    /// Where these bytes are, if all of them are inside, and in their place.
+    fn address(&self, offset: u64, size: u64) -> Option<u64> {
+        let inside = offset <= self.0.size.checked_sub(size)?;
+        (inside && offset.is_multiple_of(size)).then_some(self.0.base + offset)
+    }
+}
+
+impl Registers for Mapped {
+    fn read(&self, offset: u64) -> Option<u64> {
+        self.address(offset, 8).and_then(mmio::probe_u64)
+    }
+
+    fn write(&self, offset: u64, value: u64) {
+        mmio::write_u64(self.0.base + offset, value);
+    }
+
+    fn read_word(&self, offset: u64) -> Option<u32> {
+        self.address(offset, 4).and_then(mmio::probe_u32)
+    }
+
+    fn write_word(&self, offset: u64, value: u32) {
+        mmio::write_u32(self.0.base + offset, value);
+    }
+}
+
+static WITNESSES: Once<Vec<(Mapped, Witness)>> = Once::new();
+
+/// What all of their counters stand at.
+pub type Counts = Vec<[u64; COUNTERS]>;
+
+/// Starts the counters of those that are described, and mapped, even those that somebody
+/// else uses if they are to be `taken`.
+pub fn set_up(described: &[Described], taken: bool) {
+    let mut all = Vec::new();
+    for described in described {
+        let mapped = Mapped(described.region);
+        let started = Witness::start(&mapped, described, taken);
+        let (what, at) = match &started {
+            Ok(_) => ("DVM counters are read", 0),
+            Err((why, at)) => (*why, *at),
+        };
+        let base = described.region.base;
+        report::note(format!("interconnect at {base:#x}: {what} ({at:#x})"));
+        all.extend(started.ok().map(|witness| (mapped, witness)));
+    }
+    WITNESSES.call_once(|| all);
+}
+
+/// Reads them.
+pub fn read() -> Counts {
+    let all = WITNESSES.get().into_iter().flatten();
+    all.map(|(mapped, witness)| witness.read(mapped)).collect()
+}
+
+/// Reports what was read beside a block.
+pub fn tell(case: usize, waited_ms: u64, returned: bool, counts: &Counts) {
+    let all = WITNESSES.get().into_iter().flatten();
+    for ((mapped, witness), counts) in all.zip(counts) {
+        report::record(&Record::Witness(Reading {
+            n: case as u32,
+            of: witness.name().into(),
+            at: Hex(mapped.0.base),
+            waited_ms,
+            returned,
+            counts: counts.to_vec(),
+        }));
+    }
+}
