@@ -84,14 +84,14 @@ fn readable(name: &[u8]) -> String {
     if name.starts_with(DROPS) {
         return DROPS.into();
     }
-    match name.starts_with('<') {
+    match name.contains('<') {
         true => without_paths(&name),
         false => name,
     }
 }
 
-/// A method of a trait, `<alloc::vec::Vec<T> as core::fmt::Debug>::fmt`, without the paths of
-/// its types: `<Vec<T> as Debug>::fmt`. The image has no room for them.
+/// A name in which types stand, `<alloc::vec::Vec<T> as core::fmt::Debug>::fmt`, without their
+/// paths: `<Vec<T> as Debug>::fmt`. The image has no room for them.
 fn without_paths(name: &str) -> String {
     let in_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut short = String::new();
@@ -127,6 +127,10 @@ mod tests {
                 "<T as alloc::slice::<impl [T]>::to_vec_in::ConvertVec>::to_vec",
             ),
             ("core::str::Lines::next", "core::str::Lines::next"),
+            (
+                "a::b::<impl a::run::Run>::blocked",
+                "a::b::<impl Run>::blocked",
+            ),
             ("core::ptr::drop_in_place<a::B>", "core::ptr::drop_in_place"),
         ] {
             assert_eq!(readable(name.as_bytes()), short);

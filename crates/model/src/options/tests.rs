@@ -108,6 +108,7 @@ fn each_key_writes_what_it_reads() {
         ("dsb", "osh"),
         ("stage2", "on"),
         ("icount", "on"),
+        ("witness", "off"),
         ("fabric", "deaf=spin"),
         ("bisect", "on"),
         ("recorder", "off"),

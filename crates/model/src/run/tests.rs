@@ -3,7 +3,7 @@ use crate::{
     glossary::{LineState, StaleState, Subject},
     histogram::Histogram,
     plan::Case,
-    record::{Hex, Release, Rung, Starved, WAITED},
+    record::{Hex, Release, Rung, RungRecord, Starved, WAITED},
 };
 use alloc::boxed::Box;
 
