@@ -21,6 +21,10 @@ const RECORD: &[u8] = b"# {\"";
 
 /// One line of a console.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one line at a time is held, and nearly all that are kept are records"
+)]
 pub enum Line {
     /// A record, and its seal where it has one.
     Record(Record, Option<Seal>),

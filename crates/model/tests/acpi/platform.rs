@@ -1,7 +1,7 @@
 //! From tables to the `Platform`.
 
 use stalecore_model::{
-    acpi::{AcpiError, platform},
+    acpi::{AcpiError, extents, platform},
     platform::{
         Conduit, Cpu, Gic, GicV3, Place, Platform, Redistributors, Region, Source, Start, Uart,
         UartKind, Watchdog, devicetree,
@@ -9,7 +9,7 @@ use stalecore_model::{
 };
 
 use crate::{
-    made::{gicc, gicd, gicr, gtdt, machine, madt, watchdog},
+    made::{gicc, gicd, gicr, gtdt, machine, madt, table, watchdog},
     memory::Memory,
 };
 
@@ -250,4 +250,28 @@ fn the_watchdog_and_the_conduit() {
     none.change(b"FACP", |t| t[129] = 0);
     let none = of(&none).unwrap();
     assert_eq!((none.psci, none.cpus[0].start), (None, Start::Pen));
+}
+
+#[test]
+fn an_interconnect_in_the_dsdt_is_a_witness() {
+    let body = b"CMN0\x08_HID\x0dARMHC700\0\x08_CRS\x11\x11\x0a\x0e\x86\x09\0\x01\0\0\0\x50\0\0\0\x10\x79\0";
+    let length = u8::try_from(body.len() + 1).unwrap();
+    let aml = [&[0x5b, 0x82, length][..], body].concat();
+    let mut fadt = vec![0; 240];
+    let at = 0x200_0000_0000_u64;
+    fadt[140 - 36..148 - 36].copy_from_slice(&at.to_le_bytes());
+    let tables = [
+        madt(&[gicc(0, 0, 1, 0), gicd(1 << 20, 3), gicr(2 << 20, 1 << 20)]),
+        table(b"FACP", 6, &fadt),
+    ];
+    let mut memory = machine(&tables);
+    memory.blocks.insert(at, table(b"DSDT", 2, &aml));
+    let found = of(&memory).unwrap().witnesses;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].region, region(0x5000_0000, 0x1000_0000));
+    let extents = extents(memory.rsdp, |a, l| memory.bytes(a, l)).unwrap();
+    assert!(
+        extents.iter().any(|extent| extent.base == at),
+        "{extents:?}"
+    );
 }
