@@ -166,13 +166,20 @@ impl Measured {
         max(&self.issue).max(max(&self.complete))
     }
 
-    /// How long an ordinary one takes: the largest of the medians.
-    fn usual(&self) -> u64 {
-        let median = |histogram: &Histogram| histogram.quantile(500).unwrap_or(0);
-        let empty = self.medians.iter().map(|medians| medians.empty).max();
-        median(&self.issue)
-            .max(median(&self.complete))
-            .max(empty.unwrap_or(0))
+    /// Raises to what is here, in ticks: what is usual, the largest of the medians, and the
+    /// longest of the empty blocks, and of all samples where these are a `control`.
+    #[inline(never)]
+    fn beside(&self, control: bool, (usual, longest): &mut (u64, u64)) {
+        for class in [&self.issue, &self.complete] {
+            *usual = (*usual).max(class.quantile(500).unwrap_or(0));
+        }
+        for medians in &self.medians {
+            *usual = (*usual).max(medians.empty);
+        }
+        *longest = (*longest).max(self.longest_empty);
+        if control {
+            *longest = (*longest).max(self.max());
+        }
     }
 
     /// The median of all samples of the issue class, 0 without any.

@@ -357,11 +357,15 @@ fn hold(value: &str) -> Result<Hold, String> {
         Some((ns, every)) => (time(ns)?, number(every, 1, u32::MAX)?),
         None => (time(times)?, 1),
     };
-    let sends = |what: Maintenance| matches!(what.class(), MessageClass::Dvm | MessageClass::Snoop);
     let only = operation
         .map(|name| operation_that(name, "sends a message", sends))
         .transpose()?;
     Ok(Hold { ns, every, only })
+}
+
+/// Does it send a message that the node answers?
+pub(super) fn sends(what: Maintenance) -> bool {
+    matches!(what.class(), MessageClass::Dvm | MessageClass::Snoop)
 }
 
 fn fault(value: &str) -> Result<Maintenance, String> {
@@ -369,25 +373,26 @@ fn fault(value: &str) -> Result<Maintenance, String> {
 }
 
 /// The operation of that name, if it is one that `does`.
+#[inline(never)]
 fn operation_that(
     name: &str,
     does: &str,
-    fits: impl Fn(Maintenance) -> bool,
+    fits: fn(Maintenance) -> bool,
 ) -> Result<Maintenance, String> {
-    let fits = |subject: &Subject| subject.maintenance().filter(|what| fits(*what));
-    let mut all = Subject::ALL.iter();
-    all.find(|subject| subject.name() == name)
-        .and_then(&fits)
-        .ok_or_else(|| {
-            let allowed = Subject::ALL
-                .iter()
-                .filter(|subject| fits(subject).is_some());
-            let allowed: Vec<_> = allowed.map(|subject| subject.name()).collect();
-            format!(
-                "'{name}' is no operation that {does}; allowed: {}",
-                allowed.join(", ")
-            )
-        })
+    let mut allowed = Vec::new();
+    for subject in Subject::ALL {
+        let Some(what) = subject.maintenance().filter(|what| fits(*what)) else {
+            continue;
+        };
+        if subject.name() == name {
+            return Ok(what);
+        }
+        allowed.push(subject.name());
+    }
+    Err(format!(
+        "'{name}' is no operation that {does}; allowed: {}",
+        allowed.join(", ")
+    ))
 }
 
 /// The text that [`FabricOptions::parse`] reads as the same options: what differs from

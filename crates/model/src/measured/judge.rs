@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::{Measured, Series, Taken};
+use super::{Series, Taken};
 use crate::{
     glossary::Verdict,
     histogram::Histogram,
@@ -78,16 +78,14 @@ impl Judge {
     fn late(&self, series: &Series<'_>, now_ms: u64) -> Option<Late> {
         let longest = series.longest()?;
         let base = series.base.as_deref()?;
-        let fresh = series.fresh.as_ref().map(|[base, done]| [&**base, done]);
-        let all = || {
-            [base, &series.done]
-                .into_iter()
-                .chain(fresh.into_iter().flatten())
-        };
-        let usual = all().map(Measured::usual).max()?;
-        let controls = [Some(base), fresh.map(|[base, _]| base)];
-        let controls = controls.into_iter().flatten().map(Measured::max);
-        let control = controls.chain(all().map(|part| part.longest_empty)).max()?;
+        let mut of = (0, 0);
+        base.beside(true, &mut of);
+        series.done.beside(false, &mut of);
+        if let Some([base, done]) = &series.fresh {
+            base.beside(true, &mut of);
+            done.beside(false, &mut of);
+        }
+        let (usual, control) = of;
         let bound = (self.hz.saturating_mul(LATE_US) / 1_000_000)
             .max(usual.saturating_mul(TIMES_USUAL))
             .max(control.saturating_mul(TIMES_LONGEST));
