@@ -92,7 +92,7 @@ fn a_block_has_what_the_interconnect_counted() {
                 if over.load(Ordering::Relaxed) {
                     break;
                 }
-                write(&mut memory, MOVES + COUNTERS, count | count * 10 << 48);
+                write(&mut memory, MOVES + COUNTERS, count | ((count * 10) << 48));
                 thread::sleep(Duration::from_millis(5));
             }
         });

@@ -77,6 +77,13 @@ pub fn fill(
 /// A function that drops a value is named after the value's type, at length.
 const DROPS: &str = "core::ptr::drop_in_place";
 
+/// Our own crates: whose image it is need not be said. It has no room for that.
+const OURS: [&str; 3] = [
+    "stalecore_image::",
+    "stalecore_model::",
+    "stalecore_routines::",
+];
+
 /// A name as in the source, without the compiler's hash.
 fn readable(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
@@ -84,10 +91,11 @@ fn readable(name: &[u8]) -> String {
     if name.starts_with(DROPS) {
         return DROPS.into();
     }
-    match name.contains('<') {
+    let name = match name.contains('<') {
         true => without_paths(&name),
         false => name,
-    }
+    };
+    OURS.iter().fold(name, |name, ours| name.replace(ours, ""))
 }
 
 /// A name in which types stand, `<alloc::vec::Vec<T> as core::fmt::Debug>::fmt`, without their
@@ -127,6 +135,7 @@ mod tests {
                 "<T as alloc::slice::<impl [T]>::to_vec_in::ConvertVec>::to_vec",
             ),
             ("core::str::Lines::next", "core::str::Lines::next"),
+            ("stalecore_image::worker::init", "worker::init"),
             (
                 "a::b::<impl a::run::Run>::blocked",
                 "a::b::<impl Run>::blocked",
