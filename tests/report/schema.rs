@@ -9,10 +9,11 @@ use stalecore_model::{
     hazard::{Coverage, Hazard, Kind, MaintenanceSite, Side},
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
-    record::{Absent, Dwell, Hex, Maker, Resume, SCHEMA, Starved},
+    record::{Absent, Dwell, Hex, Late, Maker, Resume, SCHEMA, Starved},
     rounds::{Class, Rounds},
-    run::{Boot, Run, SerialLine},
+    run::{Boot, Run, SerialLine, TcgThread},
     topology::Topology,
+    witness::Reading,
 };
 
 use crate::synthetic::{self, Shape};
@@ -88,6 +89,28 @@ fn full() -> Value {
         ran_ms: 2,
         of_ms: 2400,
     });
+    let n = run.blocks[0].n;
+    run.blocks[0].witness.push(Reading {
+        n,
+        of: "cmn-600".into(),
+        at: Hex(0x5000_0000),
+        waited_ms: 2400,
+        returned: true,
+        counts: vec![1, 2, 3, 4],
+    });
+    run.cases[0].late = Some(Late {
+        cpu: 0,
+        round: 3,
+        complete: true,
+        nth: 14,
+        operand: Hex(0x4000),
+        ticks: 200_000,
+        control: 100,
+        at_ms: 3214,
+        ago_ms: 12,
+        starved: run.blocks[0].starved.clone(),
+    });
+    run.tcg_thread = Some(TcgThread::Single);
     run.starved.push(run.blocks[0].clone());
     run.made_by = Maker::ALL.to_vec();
     run.lost = vec![[4, 4], [7, 9]];

@@ -107,7 +107,8 @@ fn without_paths(name: &str) -> String {
     while let Some(first) = rest.chars().next() {
         let end = rest.find(|c| in_path(c) != in_path(first));
         let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
-        let mut segments = word.match_indices("::").filter(|(at, _)| *at > 0);
+        // What goes on behind a bracket is no path of its own.
+        let mut segments = word.match_indices("::").filter(|_| !word.starts_with("::"));
         let its_type = segments.find(|(at, _)| word[at + 2..].starts_with(char::is_uppercase));
         short += &word[its_type.map_or(0, |(at, _)| at + 2)..];
         rest = after;
