@@ -7,8 +7,10 @@
 /// beginning of its memory (QEMU, hw/arm/boot.c).
 const DEVICE_TREE: u32 = 0x4000_0000;
 
-/// Where the instructions are: after the device tree, which has 1 MiB.
-const ENTRY: u32 = 0x4020_0000;
+/// Where the instructions are: in the last of the smallest machine's 64 MiB, as the image uses
+/// its memory from below. It must not write over them before a core has come by whose thread
+/// the host starts late.
+const ENTRY: u32 = 0x43f0_0000;
 
 /// Where the image is to be loaded, on a 2 MiB boundary.
 pub const IMAGE: u32 = 0x4040_0000;
