@@ -108,7 +108,7 @@ fn full() -> Value {
         control: 100,
         at_ms: 3214,
         ago_ms: 12,
-        starved: run.blocks[0].starved.clone(),
+        starved: run.blocks[0].starved,
     });
     run.tcg_thread = Some(TcgThread::Single);
     run.starved.push(run.blocks[0].clone());

@@ -120,11 +120,8 @@ impl Args {
         if machine.accel == Accel::Kvm {
             return Ok(None);
         }
-        let apart = tcg::Apart {
-            plugin: machine.has_plugin() || self.check_coherence.is_some(),
-            no_firmware: machine.at_el3(),
-        };
-        tcg::choose(machine.tcg_thread, options, plan, apart).map(Some)
+        let plugin = machine.has_plugin() || self.check_coherence.is_some();
+        tcg::choose(machine.tcg_thread, options, plan, plugin).map(Some)
     }
 
     /// Checks what no flag can check by itself.

@@ -34,28 +34,8 @@ const TURNS: u32 = 2;
 /// How many of the states that never wait are named.
 const NAMED: usize = 3;
 
-/// What keeps a machine from having all its CPUs in one thread.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Apart {
-    /// A plugin: what holds up one CPU must not hold up all.
-    pub plugin: bool,
-    /// No firmware, as at EL3: the other cores wait to be started in a loop, and the first
-    /// would come to its turn too late to see them start.
-    pub no_firmware: bool,
-}
-
-impl Apart {
-    /// Why, for a person.
-    const fn why(self) -> Option<&'static str> {
-        match self {
-            Self { plugin: true, .. } => Some("a plugin may hold up one alone"),
-            Self {
-                no_firmware: true, ..
-            } => Some("without firmware they do not wait to be started"),
-            _ => None,
-        }
-    }
-}
+/// Why a plugin needs a thread for each CPU.
+const PLUGIN: &str = "a plugin may hold up one alone";
 
 /// The threads, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,7 +77,7 @@ pub fn choose(
     asked: Asked,
     options: &Options,
     plan: &Plan,
-    apart: Apart,
+    plugin: bool,
 ) -> Result<Choice, String> {
     let choice = |threads, why: &str| {
         Ok(Choice {
@@ -111,9 +91,9 @@ pub fn choose(
         }
         Asked::Multi => return choice(TcgThread::Multi, "as asked"),
         Asked::Single => {
-            if let Some(why) = apart.why() {
+            if plugin {
                 return Err(format!(
-                    "--tcg-thread: single, but {why}; allowed: auto, multi"
+                    "--tcg-thread: single, but {PLUGIN}; allowed: auto, multi"
                 ));
             }
             return choice(TcgThread::Single, "as asked");
@@ -123,8 +103,8 @@ pub fn choose(
     if options.icount {
         return choice(TcgThread::Single, "instructions are counted");
     }
-    if let Some(why) = apart.why() {
-        return choice(TcgThread::Multi, why);
+    if plugin {
+        return choice(TcgThread::Multi, PLUGIN);
     }
     if plan.roles.initiators.len() > 1 {
         return choice(TcgThread::Multi, "there are several initiators");
@@ -159,14 +139,14 @@ pub fn choose(
 mod tests {
     use super::*;
 
-    fn of(asked: Asked, text: &str, apart: Apart) -> Result<Choice, String> {
+    fn of(asked: Asked, text: &str, plugin: bool) -> Result<Choice, String> {
         let options = Options::from_bootargs(text).unwrap();
         let plan = Plan::new(&options, 8).unwrap();
-        choose(asked, &options, &plan, apart)
+        choose(asked, &options, &plan, plugin)
     }
 
     fn auto(text: &str) -> (TcgThread, String) {
-        let choice = of(Asked::Auto, text, Apart::default()).unwrap();
+        let choice = of(Asked::Auto, text, false).unwrap();
         (choice.threads, choice.why)
     }
 
@@ -204,31 +184,21 @@ mod tests {
     #[test]
     fn what_must_not_be_in_one_thread_is_not() {
         let wfe = "stalecore.stale=wfe";
-        let plugin = Apart {
-            plugin: true,
-            ..Apart::default()
-        };
-        let bare = Apart {
-            no_firmware: true,
-            ..Apart::default()
-        };
-        for apart in [plugin, bare] {
-            let choice = of(Asked::Auto, wfe, apart).unwrap();
-            assert_eq!(choice.threads, TcgThread::Multi);
-            let refused = of(Asked::Single, wfe, apart).unwrap_err();
-            assert!(refused.contains("auto, multi"), "{refused}");
-        }
+        let choice = of(Asked::Auto, wfe, true).unwrap();
+        assert_eq!(choice.threads, TcgThread::Multi);
+        let refused = of(Asked::Single, wfe, true).unwrap_err();
+        assert!(refused.contains("auto, multi"), "{refused}");
     }
 
     #[test]
     fn what_is_asked_for_is_done_or_refused() {
         let busy = "stalecore.stale=spin";
-        let single = of(Asked::Single, busy, Apart::default()).unwrap();
+        let single = of(Asked::Single, busy, false).unwrap();
         assert_eq!(
             (single.threads, &*single.why),
             (TcgThread::Single, "as asked")
         );
-        let counted = of(Asked::Multi, "stalecore.icount=on", Apart::default()).unwrap_err();
+        let counted = of(Asked::Multi, "stalecore.icount=on", false).unwrap_err();
         assert!(counted.contains("auto, single"), "{counted}");
     }
 
