@@ -251,6 +251,7 @@ el2_stage2:
 // The core goes on where it was, unless that is in TPIDR_EL0 too: then it stays, as a
 // kernel parks a core, until it is released, and answers as in `stale_mmu_off`: EL2's
 // caches may be off.
+    .global sdei_event
 sdei_event:
     mrs     x2, tpidr_el0
     cmp     x2, x1

@@ -127,9 +127,9 @@ impl fmt::Display for Heal {
 
 /// A set of stale states.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
-pub struct StateSet(u32);
+pub struct StateSet(u64);
 
-const _: () = assert!(StaleState::ALL.len() <= 32);
+const _: () = assert!(StaleState::ALL.len() <= 64);
 
 impl StateSet {
     /// Is the state in the set?
