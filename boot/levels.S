@@ -151,9 +151,10 @@ from_el2:
 
     .ltorg
 
-// EL2 while no fabric is asked for: it traps nothing. One call is served, which
-// sets the fabric up, one that switches stage 2 on, those of SDEI, and two that are EL2's own
-// maintenance, by the number of their HVC; anything else that comes here is EL1's mistake and goes back to EL1.
+// EL2 while no fabric is asked for: it traps nothing. These calls are served: one that
+// sets the fabric up, one that switches stage 2 on, those of SDEI, and two that are EL2's
+// own maintenance, by the number of their HVC. Anything else that comes here is EL1's
+// mistake and goes back to EL1.
     .balign 2048
 el2_vectors:
     .rept   8

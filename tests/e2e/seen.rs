@@ -7,6 +7,7 @@ use stalecore_model::{
     ktap::Ktap,
     record::Hex,
     rounds::ROUNDS,
+    run::TcgThread,
 };
 
 use crate::{
@@ -235,6 +236,15 @@ fn without_semihosting_the_last_line_tells_the_code() {
             Some(format!("stalecore: exit {code}").as_str())
         );
     }
+}
+
+/// In one thread the other cores come to their first instruction when the image has long
+/// taken memory: what stands for firmware there must still be what it was.
+#[test]
+fn at_el3_a_core_may_come_late() {
+    let args = "--el 3 --cpus 4 --ops ic-ivau --stale wfe --samples 4 --sweep off";
+    let booted = Booted::new(args).ends(0, &[]);
+    assert_eq!(booted.run.tcg_thread, Some(TcgThread::Single));
 }
 
 #[test]
