@@ -3,7 +3,7 @@
 //! holds.
 
 use alloc::{format, string::String, vec::Vec};
-use core::sync::atomic::Ordering;
+use core::{hint::black_box, sync::atomic::Ordering};
 
 use aarch64_cpu::registers::Readable;
 use stalecore_model::{
@@ -57,6 +57,11 @@ impl Held {
 /// How many deadlines an initiator may spend between two operations: there it only has
 /// to run, but an emulator may not let it for a while.
 const BETWEEN: u64 = 4;
+
+/// Empty turns between two looks, some tens of microseconds. A look takes the line of the
+/// mark away from the initiator, and an emulator's lock with the counter: looking all the
+/// time would be in most samples, looking now and then is in one of many.
+const TURNS: u32 = 20_000;
 
 /// Watches the initiators until each has done what it was asked, or the mark of one has
 /// not moved for the deadline. The recorder is told of that: if the machine is reset
@@ -116,6 +121,10 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
             });
         }
         arch::pause();
+        // A turn is nothing that another core could see.
+        for turn in 0..TURNS {
+            black_box(turn);
+        }
     }
 }
 

@@ -33,8 +33,10 @@ impl Part {
     /// The first round.
     pub const FIRST: Self = Self::nth(0, ROUNDS);
 
-    /// At most so many samples in a round that confirms, of which there are many.
-    const TO_CONFIRM: u32 = 5;
+    /// Of the time that a round has, one that confirms has such a part, as there are many:
+    /// some 8 ms. What is as late as that needs no more than one sample in each, and what is
+    /// fast has all of a round's, so that its median is as good as that of the first ones.
+    const TO_CONFIRM: u32 = 80;
 
     /// Into how many parts the time for a class is split. A round that confirms has far
     /// less time, and a sample that takes longer than that is its only one.
@@ -51,11 +53,7 @@ impl Part {
     pub fn share(self, samples: u32) -> u32 {
         let upto = |nth: usize| u64::from(samples) * nth as u64 / self.of as u64;
         let nth = self.nth.min(self.of - 1);
-        let share = (upto(nth + 1) - upto(nth)).max(1) as u32;
-        match self.nth < self.of {
-            true => share,
-            false => share.min(Self::TO_CONFIRM),
-        }
+        (upto(nth + 1) - upto(nth)).max(1) as u32
     }
 }
 

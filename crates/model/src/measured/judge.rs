@@ -32,14 +32,21 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// The class that decides a case, in its first rounds: the complete one, unless
-    /// only the issue class shows something.
+    /// The class that decides a case, in its first rounds: the complete one, unless the
+    /// issue class shows more, by more than medians are known to. Fresh rounds judge, so
+    /// the choice finds nothing that is not there; but what a DSB costs anyway does not
+    /// hide what an operation costs.
     fn first(&self, series: &Series<'_>) -> Option<Rounds> {
         let class = |class| series.done.rounds(class, series.base.as_deref());
         let (issue, complete) = (class(Class::Issue), class(Class::Complete));
-        let shows = |rounds: &Rounds| rounds.is_candidate(self.resolution, self.threshold);
+        let shows = |rounds: &Rounds| match rounds.slowdown(self.resolution) {
+            Some((middle, _)) if middle > self.threshold => middle,
+            _ => 0,
+        };
         match (issue, complete) {
-            (Some(issue), Some(complete)) if shows(&issue) && !shows(&complete) => Some(issue),
+            (Some(issue), Some(complete)) if shows(&issue) * 15 > shows(&complete) * 16 => {
+                Some(issue)
+            }
             (issue, complete) => complete.or(issue),
         }
     }
@@ -255,6 +262,34 @@ mod tests {
         assert!(fault.is_none());
         // The histograms are of the first rounds alone.
         assert_eq!(record.complete.count(), 13 * ROUNDS as u64);
+    }
+
+    #[test]
+    fn the_class_that_shows_more_decides() {
+        let with = |issue, complete| {
+            let measured = |issue, complete| {
+                let mut measured = Box::new(Measured::default());
+                measured.issue.add_many(issue, 13);
+                measured.complete.add_many(complete, 13);
+                measured.end_round();
+                measured.set_empty(10, 20);
+                measured
+            };
+            let (done, base) = (measured(issue, complete), measured(1000, 2000));
+            let mut all = crate::measured::series(&[CASE], [done].into(), [base], None);
+            let mut series = all.next().unwrap();
+            for _ in 1..ROUNDS {
+                series.absorb(Some(measured(1000, 2000)), measured(issue, complete), true);
+            }
+            JUDGE.class([&series].into_iter())
+        };
+        assert_eq!(with(1000, 2000), Some(Class::Complete));
+        assert_eq!(with(1000, 6000), Some(Class::Complete));
+        assert_eq!(with(3000, 6000), Some(Class::Complete));
+        assert_eq!(with(3000, 5000), Some(Class::Issue));
+        assert_eq!(with(3000, 2000), Some(Class::Issue));
+        // Not beyond the threshold: nothing to confirm.
+        assert_eq!(with(1900, 2000), Some(Class::Complete));
     }
 
     /// A case and its baseline of 1000 ticks a sample, with one sample of so many ticks in
