@@ -124,7 +124,8 @@ linux linux-all: guests live
 	$$pytest tests/linux/test_crash.py > $(TARGET_DIR)/linux/crash.log 2>&1 & crash=$$!; \
 	trap 'kill $$crash; exit 2' INT TERM; \
 	$$pytest tests/linux/test_kexec.py tests/linux/test_reservation.py \
-		tests/linux/test_ramoops.py tests/linux/test_deploy.py; kexec=$$?; \
+		tests/linux/test_ramoops.py tests/linux/test_deploy.py \
+		tests/linux/test_back.py; kexec=$$?; \
 	wait $$crash; crash=$$?; cat $(TARGET_DIR)/linux/crash.log; \
 	test $$crash = 0 && exit $$kexec
 

@@ -151,10 +151,36 @@ from_el2:
 
     .ltorg
 
+// leave_for(x0: where what is started begins, x1: its end, x2: at EL2?). As the arm64 boot
+// protocol has it: MMU and caches off, all of it written back to the point of coherency.
+// Its first instructions load the registers that a kernel is given.
+    .global leave_for
+leave_for:
+    cbz     x2, 1f
+    hvc     #3                          // goes on at 2, at EL2, whose MMU is off
+1:  dsb     sy
+    ldr     x2, =SCTLR_OFF
+    msr     sctlr_el1, x2
+    isb
+2:  mrs     x2, ctr_el0
+    ubfx    x2, x2, #16, #4
+    mov     x3, #4
+    lsl     x2, x3, x2                  // data line
+    mov     x3, x0
+3:  dc      civac, x3
+    add     x3, x3, x2
+    cmp     x3, x1
+    b.lo    3b
+    dsb     sy
+    ic      iallu
+    dsb     nsh
+    isb
+    br      x0
+
 // EL2 while no fabric is asked for: it traps nothing. These calls are served: one that
-// sets the fabric up, one that switches stage 2 on, those of SDEI, and two that are EL2's
-// own maintenance, by the number of their HVC. Anything else that comes here is EL1's
-// mistake and goes back to EL1.
+// sets the fabric up, one that switches stage 2 on, those of SDEI, and by the number of
+// their HVC two that are EL2's own maintenance, and the one by which it leaves. Anything
+// else that comes here is EL1's mistake and goes back to EL1.
     .balign 2048
 el2_vectors:
     .rept   8
@@ -178,6 +204,8 @@ el2_call:
     b.eq    5f
     cmp     w4, #0x25a
     b.eq    6f
+    cmp     w4, #0x35a
+    b.eq    2b
     cmp     w4, #0x5a
     b.ne    3f
     ldr     x4, =EL2_STAGE2

@@ -7,6 +7,7 @@ use stalecore_model::exit::ExitCode;
 
 use crate::{
     board,
+    conductor::leave,
     cores::{
         command::{Command, StaleOrder},
         identity::Identity,
@@ -97,6 +98,7 @@ fn dispatch(core: &'static Core, command: u32) {
         }
         Some(Command::Conduct) => board::get().conduct(scenarios::conduct),
         Some(Command::Kdump) => kdump::play_part(core),
+        Some(Command::Leave) => leave::leave(core),
         None => {}
     }
 }

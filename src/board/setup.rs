@@ -123,7 +123,8 @@ impl Board {
         if options.as_ref().is_ok_and(|o| o.semihosting) || says_semihosting(&platform.bootargs) {
             exit::allow_semihosting();
         }
-        if options.as_ref().is_ok_and(|o| o.then == Then::Reset) {
+        let then = options.as_ref().map_or(Then::Off, |o| o.then);
+        if then != Then::Off {
             exit::reset_at_the_end();
         }
         let mut plan = options
@@ -138,6 +139,10 @@ impl Board {
         let stage2 = options.as_ref().is_ok_and(|o| o.stage2);
         if stage2 && entry_el < 2 {
             plan = Err("stage2: the image was entered at EL1; stage 2 is EL2's".into());
+        }
+        let next = platform.kexec.as_ref().and_then(|kexec| kexec.next);
+        if then == Then::Kexec && (next.is_none() || fabric.is_some() || platform.psci.is_none()) {
+            plan = Err("then: kexec needs a kernel that stalecore deploy has loaded, PSCI, and no fabric; allowed: off, reset".into());
         }
         let image = Region {
             base: layout::image_start() as u64,

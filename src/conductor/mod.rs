@@ -13,6 +13,7 @@ mod escalation;
 mod cases;
 mod effort;
 mod outcome;
+pub mod leave;
 mod run;
 mod findings;
 mod sentinel;

@@ -8,10 +8,10 @@ use stalecore_model::{
     words,
 };
 
-use super::run::Run;
+use super::{leave, run::Run};
 use crate::{
     fabric,
-    hal::{clock, console, exit},
+    hal::{clock, console},
     report,
 };
 
@@ -50,7 +50,7 @@ impl Run<'_> {
             }));
             report::again::offer();
         }
-        exit::end(exit)
+        leave::end(exit, &self.present)
     }
 }
 

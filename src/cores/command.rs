@@ -19,16 +19,19 @@ pub enum Command {
     Conduct,
     /// Play this core's part in the scenario `kdump`.
     Kdump,
+    /// Start the next kernel.
+    Leave,
 }
 
 impl Command {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Stale,
         Self::Measure,
         Self::Check,
         Self::Drain,
         Self::Conduct,
         Self::Kdump,
+        Self::Leave,
     ];
 
     /// The command of that number.

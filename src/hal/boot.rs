@@ -10,6 +10,8 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use stalecore_model::region::Region;
+
 use super::{arch, controls::SCTLR_ON_WXN};
 
 /// The call that the image's own EL3 serves: an SMCCC fast call of the OEM's
@@ -49,6 +51,7 @@ unsafe extern "C" {
     fn pen();
     fn sdei_event();
     fn enter_on_own_stacks(core: usize) -> !;
+    fn leave_for(start: u64, end: u64, by_el2: bool) -> !;
 }
 
 /// The address at which a started core enters the image.
@@ -113,6 +116,15 @@ pub unsafe fn go_on(stack: usize, entry: extern "C" fn() -> !) -> ! {
             options(noreturn)
         )
     }
+}
+
+/// Leaves this image for what was loaded at `next`, which begins with its first
+/// instructions: as the arm64 boot protocol has it, at EL2 if the image was entered there.
+pub fn leave(next: &Region, at_el2: bool) -> ! {
+    arch::daif_mask();
+    // SAFETY: nothing of this image is needed any more; it is mapped to itself, so that
+    // the code goes on with the MMU off.
+    unsafe { leave_for(next.base, next.end(), at_el2) }
 }
 
 /// Writes a line back to memory, for a core whose caches are off.

@@ -23,12 +23,22 @@ pub fn reset_at_the_end() {
     RESETS.store(true, Ordering::Relaxed);
 }
 
-/// Ends the run with a code: a final line, then semihosting, or off, or a reset.
-pub fn end(code: ExitCode) -> ! {
+/// Does an emulator wait for the code?
+pub fn is_awaited() -> bool {
+    SEMIHOSTING.load(Ordering::Relaxed)
+}
+
+/// The last line, with the code.
+pub fn say(code: ExitCode) {
     watchdog::disarm();
     println!("stalecore: exit {}", code as u8);
     console::flush();
-    if SEMIHOSTING.load(Ordering::Relaxed) {
+}
+
+/// Ends the run with a code: a final line, then semihosting, or off, or a reset.
+pub fn end(code: ExitCode) -> ! {
+    say(code);
+    if is_awaited() {
         semihosting::process::exit(i32::from(code as u8));
     }
     // If these fail, the final line has said everything.

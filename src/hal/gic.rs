@@ -186,6 +186,27 @@ pub fn init_core(index: usize, mpidr: u64) -> Result<(), &'static str> {
     }
 }
 
+/// Leaves the controller to the next kernel: no interrupt is forwarded to any core. All
+/// others must be off.
+pub fn leave(cpus: &[Cpu], mpidr: u64) {
+    match GIC.get() {
+        Some(Gic::V2 { gicd, gicc }) => {
+            gic_setup::quiet_interface_v2(&Mapped, gicc.base);
+            gic_setup::quiet_distributor(&Mapped, gicd.base);
+        }
+        Some(Gic::V3(v3)) => {
+            GicCpuInterface::enable_group1(false);
+            if let Some(frame) = redistributor(mpidr) {
+                gic_setup::redistributor(&Mapped, frame, 0);
+            }
+            for gicd in v3.distributors(cpus) {
+                gic_setup::quiet_distributor(&Mapped, gicd.base);
+            }
+        }
+        None => {}
+    }
+}
+
 /// Resets what earlier software left in this core's interface. ICC_CTLR_EL1.EOImode is
 /// UNKNOWN at a warm reset, and 1 would leave an interrupt active for ever; an active
 /// priority that was never dropped masks all that are not higher (IHI 0069, 4.8).

@@ -11,6 +11,7 @@ const VERSION: u32 = SDEI_CALLS;
 const EVENT_REGISTER: u32 = SDEI_CALLS + 1;
 const EVENT_ENABLE: u32 = SDEI_CALLS + 2;
 const PE_UNMASK: u32 = SDEI_CALLS + 0xc;
+const PE_MASK: u32 = SDEI_CALLS + 0xb;
 const EVENT_SIGNAL: u32 = SDEI_CALLS + 0xf;
 const PRIVATE_RESET: u32 = SDEI_CALLS + 0x11;
 /// The event that software signals.
@@ -45,6 +46,14 @@ pub fn init_core(request: &AtomicU32) {
         call(EVENT_REGISTER, [EVENT, boot::sdei_event_address(), word]);
         call(EVENT_ENABLE, [EVENT, 0, 0]);
         call(PE_UNMASK, [0; 3]);
+    }
+}
+
+/// Takes no events on this core any more: their handler will be gone.
+pub fn leave() {
+    if is_on() {
+        call(PE_MASK, [0; 3]);
+        call(PRIVATE_RESET, [0; 3]);
     }
 }
 

@@ -9,6 +9,7 @@ import modules
 from machine import DIST, LINUX
 
 GUEST = pathlib.Path(__file__).parent / "guest"
+CONSOLE = (stat.S_IFCHR | 0o600, b"")
 
 
 def newc(files):
@@ -57,7 +58,7 @@ def common(init):
         "tmp/empty": (0o100644, b""),
         "proc/empty": (0o100644, b""),
         "sys/empty": (0o100644, b""),
-        "dev/console": (stat.S_IFCHR | 0o600, b""),
+        "dev/console": CONSOLE,
     }
     for program in ("kexec", "makedumpfile"):
         files[f"bin/{program}"] = executable(LINUX / program)

@@ -4,6 +4,7 @@
 
 mod gather;
 mod hooks;
+mod next;
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,14 @@ pub struct Args {
         hide_default_value = true
     )]
     append: String,
+    /// With --then kexec: the kernel that is started when the run has ended [default: that of
+    /// the running one's release in /boot]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    next_kernel: Option<PathBuf>,
+    /// Its initial ramdisk [default: the same release's in /boot, if there is one and no other
+    /// kernel is named]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    next_initrd: Option<PathBuf>,
     /// Do it: load, or write the hooks
     #[arg(long, requires = "way")]
     yes: bool,
@@ -131,13 +140,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (None, Some(inside)) => inside,
         (None, None) => bail!("deploy: this command has no image inside; allowed: --image FILE"),
     };
-    let facts = gather::facts(args.root.as_deref().unwrap_or(Path::new("/")));
+    let root = args.root.as_deref().unwrap_or(Path::new("/"));
+    let facts = gather::facts(root);
+    let files = (args.next_kernel.as_deref(), args.next_initrd.as_deref());
+    let next = match (args.plan.0.then, files) {
+        (Then::Kexec, _) => Some(next::read(root, &facts.release, files)?),
+        (_, (None, None)) => None,
+        _ => bail!(
+            "--next-kernel, --next-initrd: nothing would start them; allowed: with --then kexec"
+        ),
+    };
     let command = myself();
     let ask = Ask {
         image,
         options: &args.plan.0,
         append: &args.append,
         command: &command,
+        next: next.as_ref().map(next::Files::next),
     };
     let outlook = judge(&facts, &ask);
     let Some(way) = args.way.map(Way::from) else {
@@ -216,6 +235,13 @@ fn details(deed: &Deed) -> Vec<String> {
                 image.size >> 20,
                 load.bootargs
             )];
+            lines.extend(load.next.iter().map(|next| {
+                format!(
+                    "the next kernel, its tree and ramdisk go to {:#x}, {} MiB",
+                    next.base,
+                    next.size >> 20
+                )
+            }));
             lines.extend(load.usable.iter().map(|range| {
                 format!(
                     "it writes nothing outside {:#x} to {:#x}",

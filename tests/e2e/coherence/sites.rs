@@ -277,10 +277,15 @@ pub const UNDER_TEST: [&str; 11] = [
 
 /// What is in the image but is not executed under its own name in any scenario: the
 /// symbol's beginning, and why.
-pub const ELSEWHERE: [(&str, &str); 4] = [
+pub const ELSEWHERE: [(&str, &str); 5] = [
     (
         "el2_stage2",
         "waits for `tlbi vmalls12e1`, where stage 2 is asked for: TLBs are not seen",
+    ),
+    (
+        "leave_for",
+        "the next kernel of `--then kexec`, its tree and ramdisk, which start with the caches off, \
+         from older copies: in a machine that was handed over to the image by kexec",
     ),
     (
         "sdei_event",

@@ -25,7 +25,11 @@ pub(super) fn platform(facts: &Facts, bootargs: &str) -> Result<Platform, String
         return Err("there is no /sys/firmware/fdt".into());
     };
     // With the arguments that it will have; the range of a kernel after a crash stays.
-    let tree = load::tree(tree, bootargs, None, &[])?;
+    let changes = load::Changes {
+        bootargs,
+        ..load::Changes::default()
+    };
+    let tree = load::tree(tree, &changes)?;
     let platform = devicetree::read(&tree)?;
     let uefi = platform.kexec.as_ref().is_some_and(|k| k.uefi.is_some());
     if !uefi || !platform.cpus.is_empty() {

@@ -1,11 +1,7 @@
 //! What is loaded: the image, the tree that it gets, and the first instructions, which
 //! give it that tree, each with its place.
 
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{format, string::String, vec::Vec};
 
 use dtoolkit::{
     fdt::Fdt,
@@ -18,12 +14,15 @@ use crate::{
         image::{ALIGN, ImageHeader},
         set_memory,
     },
+    kexec::NEXT,
     property::number,
     region::Region,
 };
 
 /// The largest page that Linux has: pieces begin and end with one.
 const PAGE: u64 = 64 << 10;
+/// What lies before the next kernel: its first instructions, a page, and its tree.
+const BEFORE: u64 = 2 * ALIGN;
 
 /// Bytes and where they go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,10 +33,19 @@ pub struct Piece {
     pub region: Region,
 }
 
+/// The kernel that the image is to start when its run has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Next<'a> {
+    /// A flat arm64 image.
+    pub kernel: &'a [u8],
+    /// Its initial ramdisk; empty for none.
+    pub initrd: &'a [u8],
+}
+
 /// What `kexec_load` is given.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Load {
-    /// The image, the tree, the first instructions.
+    /// The image, the tree, the first instructions; and the next kernel's, if there is one.
     pub pieces: Vec<Piece>,
     /// Where those begin.
     pub entry: u64,
@@ -45,6 +53,8 @@ pub struct Load {
     pub bootargs: String,
     /// All that may be written; empty for all.
     pub usable: Vec<Region>,
+    /// Where the next kernel goes, if there is one.
+    pub next: Option<Region>,
 }
 
 /// The part of a region that begins where an image may.
@@ -89,6 +99,24 @@ impl Load {
             entry,
             bootargs: String::new(),
             usable: Vec::new(),
+            next: None,
+        })
+    }
+
+    /// Where the next kernel goes, the lowest place in `room` beside this. Everything of
+    /// it lies in one range, which begins with its first instructions.
+    pub(super) fn beside(room: &[Region], taken: &Region, need: u64) -> Option<Region> {
+        let behind = |part: &Region| match part.overlaps(taken) {
+            true => aligned(&Region {
+                base: taken.end(),
+                size: part.end().saturating_sub(taken.end()),
+            }),
+            false => aligned(part),
+        };
+        let found = room.iter().map(behind).find(|part| part.size >= need)?;
+        Some(Region {
+            base: found.base,
+            size: need,
         })
     }
 
@@ -116,23 +144,99 @@ fn first_instructions(tree: u64, image: u64) -> Vec<u8> {
         .collect()
 }
 
-/// The tree for the image: Linux's own, with other arguments and without what was Linux's
-/// alone. `memory` replaces the tree's, `usable` is all that may be written; empty for all.
+impl Next<'_> {
+    /// How much memory it takes: first instructions and tree, kernel, ramdisk.
+    ///
+    /// # Errors
+    /// One line: it is no kernel that can be started so.
+    pub(super) fn size(&self) -> Result<u64, String> {
+        let header = ImageHeader::read(self.kernel)?;
+        let initrd = (self.initrd.len() as u64).next_multiple_of(PAGE);
+        Ok(BEFORE + self.owns(&header) + initrd)
+    }
+
+    fn owns(&self, header: &ImageHeader) -> u64 {
+        (header.text_offset + header.image_size).next_multiple_of(PAGE)
+    }
+
+    /// Its pieces in a range of [`Self::size`] bytes at a multiple of 2 MiB; `data` is
+    /// Linux's own tree, `cmdline` its arguments.
+    ///
+    /// # Errors
+    /// One line.
+    pub(super) fn pieces(
+        &self,
+        at: &Region,
+        data: &[u8],
+        cmdline: &str,
+    ) -> Result<Vec<Piece>, String> {
+        let header = ImageHeader::read(self.kernel)?;
+        let kernel_at = at.base + BEFORE + header.text_offset;
+        let initrd = Region {
+            base: at.base + BEFORE + self.owns(&header),
+            size: self.initrd.len() as u64,
+        };
+        let changes = Changes {
+            bootargs: cmdline,
+            initrd: (initrd.size > 0).then_some(initrd),
+            ..Changes::default()
+        };
+        let tree_at = at.base + PAGE;
+        let tree = tree(data, &changes)?;
+        let length = tree.len() as u64;
+        let first = first_instructions(tree_at, kernel_at);
+        let parts = [
+            (first, at.base, PAGE),
+            (tree, tree_at, length),
+            (self.kernel.to_vec(), kernel_at, header.image_size),
+            (self.initrd.to_vec(), initrd.base, initrd.size),
+        ];
+        let pieces = parts.into_iter().filter(|(bytes, ..)| !bytes.is_empty());
+        Ok(pieces
+            .map(|(bytes, base, size)| Piece {
+                bytes,
+                region: Region {
+                    base,
+                    size: size.next_multiple_of(PAGE),
+                },
+            })
+            .collect())
+    }
+}
+
+/// What a tree is given in place of what Linux's own says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Changes<'a> {
+    pub(super) bootargs: &'a str,
+    /// Memory, if not the tree's.
+    pub(super) memory: Option<&'a [Region]>,
+    /// All that may be written; empty for all.
+    pub(super) usable: &'a [Region],
+    pub(super) initrd: Option<Region>,
+    /// Where the next kernel is.
+    pub(super) next: Option<Region>,
+}
+
+/// The tree for the image or the next kernel: Linux's own, with other arguments and
+/// without what was that Linux's alone.
 ///
 /// # Errors
 /// One line.
-pub(super) fn tree(
-    data: &[u8],
-    bootargs: &str,
-    memory: Option<&[Region]>,
-    usable: &[Region],
-) -> Result<Vec<u8>, String> {
-    const LINUX: [&str; 5] = [
+pub(super) fn tree(data: &[u8], changes: &Changes<'_>) -> Result<Vec<u8>, String> {
+    let Changes {
+        bootargs,
+        memory,
+        usable,
+        initrd,
+        next,
+    } = *changes;
+    const LINUX: [&str; 6] = [
         "linux,initrd-start",
         "linux,initrd-end",
         "linux,elfcorehdr",
         "kaslr-seed",
         "rng-seed",
+        NEXT,
     ];
     let fdt = Fdt::new(data).map_err(|e| format!("/sys/firmware/fdt: {e}"))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
@@ -156,22 +260,35 @@ pub(super) fn tree(
         "linux,booted-from-kexec",
         Vec::<u8>::new(),
     ));
-    let mut ranges = Vec::new();
-    for region in usable {
-        for (value, count) in [region.base, region.size].into_iter().zip(cells) {
-            let bytes = value.to_be_bytes();
-            let from = bytes.len() - 4 * count.clamp(1, 2);
-            if bytes[..from].iter().any(|byte| *byte != 0) {
-                return Err(format!(
-                    "/sys/firmware/fdt: {value:#x} does not fit into its cells"
-                ));
+    for (name, regions) in [
+        ("linux,usable-memory-range", usable),
+        (NEXT, next.as_slice()),
+    ] {
+        let mut ranges = Vec::new();
+        for region in regions {
+            for (value, count) in [region.base, region.size].into_iter().zip(cells) {
+                let bytes = value.to_be_bytes();
+                let from = bytes.len() - 4 * count.clamp(1, 2);
+                if bytes[..from].iter().any(|byte| *byte != 0) {
+                    return Err(format!(
+                        "/sys/firmware/fdt: {value:#x} does not fit into its cells"
+                    ));
+                }
+                ranges.extend_from_slice(&bytes[from..]);
             }
-            ranges.extend_from_slice(&bytes[from..]);
+        }
+        if !ranges.is_empty() {
+            chosen.add_property(DeviceTreeProperty::new_unchecked(name, ranges));
         }
     }
-    if !ranges.is_empty() {
-        let name = "linux,usable-memory-range".to_string();
-        chosen.add_property(DeviceTreeProperty::new_unchecked(name, ranges));
+    if let Some(initrd) = initrd {
+        let ends = [
+            ("linux,initrd-start", initrd.base),
+            ("linux,initrd-end", initrd.end()),
+        ];
+        for (name, value) in ends {
+            chosen.add_property(DeviceTreeProperty::new_unchecked(name, value));
+        }
     }
     tree.root.add_child(chosen);
     let data = tree.to_dtb();

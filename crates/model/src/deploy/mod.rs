@@ -21,12 +21,12 @@ use alloc::{
 };
 
 pub use hooks::{Dumper, Edit, Hooks, KDUMP_CONF, without};
-pub use load::{Load, Piece};
+pub use load::{Load, Next, Piece};
 pub use refusal::{Refusal, Tool};
 
 use crate::{
     handover::image::ImageHeader,
-    options::Options,
+    options::{Options, Then},
     plan::Plan,
     platform::{Platform, Start},
     region::Region,
@@ -133,6 +133,8 @@ pub struct Ask<'a> {
     pub append: &'a str,
     /// How this command is called on this machine.
     pub command: &'a str,
+    /// The kernel for `--then kexec`.
+    pub next: Option<Next<'a>>,
 }
 
 /// What would be done one way.
@@ -242,6 +244,7 @@ impl Known<'_> {
         let platform = self.described()?;
         self.plan(platform)?;
         self.read_by_somebody(platform)?;
+        self.may_come_back(way, platform)?;
         if self.facts.offline > 0 {
             let cpus = words::with(self.facts.offline, "CPU", "CPUs");
             warns.push(format!(
@@ -370,6 +373,33 @@ impl Known<'_> {
         Ok(())
     }
 
+    /// Can the image start another kernel at the end?
+    fn may_come_back(&self, way: Way, platform: &Platform) -> Result<(), Refusal> {
+        if self.ask.options.then != Then::Kexec {
+            return Ok(());
+        }
+        let mend = "--then reset";
+        if way != Way::Now || self.facts.vmcore {
+            return Err(Refusal::new(
+                "--then kexec: after a crash cores and devices may still run that the next kernel knows nothing of",
+                mend,
+            ));
+        }
+        if platform.psci.is_none() || platform.psci_functions.is_some() {
+            return Err(Refusal::new(
+                "--then kexec: no PSCI from 0.2 on, by which a core is turned off and seen to be off",
+                mend,
+            ));
+        }
+        if self.ask.options.fabric.is_some() {
+            return Err(Refusal::new(
+                "--then kexec: the fabric keeps EL2",
+                format!("{mend}, or no --fabric"),
+            ));
+        }
+        Ok(())
+    }
+
     fn now(
         &self,
         header: &ImageHeader,
@@ -465,17 +495,56 @@ impl Known<'_> {
         let uefi = platform.kexec.as_ref().is_some_and(|k| k.uefi.is_some());
         // What Linux uses is what there is, whatever the tree says.
         let memory = (!uefi).then(|| self.iomem.named("System RAM"));
-        let tree = load::tree(tree, self.bootargs, memory.as_deref(), usable)
-            .map_err(|why| Refusal::new(why, "the files in /sys/firmware sent to us"))?;
-        let placed = Load::place(self.ask.image, header, tree, room).ok_or_else(|| {
+        let unread = |why: String| Refusal::new(why, "the files in /sys/firmware sent to us");
+        let no_room = |bytes: u64| {
             Refusal::new(
                 format!(
                     "no {} MiB of free memory lie at a multiple of 2 MiB",
-                    (header.image_size + TREE) >> 20
+                    bytes.div_ceil(1 << 20)
                 ),
                 "the same on a machine that has just been booted",
             )
-        })?;
+        };
+        let changes = load::Changes {
+            bootargs: self.bootargs,
+            memory: memory.as_deref(),
+            usable,
+            ..load::Changes::default()
+        };
+        let place = |tree| {
+            let placed = Load::place(self.ask.image, header, tree, room);
+            placed.ok_or_else(|| no_room(header.image_size + TREE))
+        };
+        let mut placed = place(load::tree(tree, &changes).map_err(unread)?)?;
+        if self.ask.options.then == Then::Kexec {
+            let next = self.ask.next.ok_or_else(|| {
+                Refusal::new(
+                    "--then kexec: there is no kernel to be started",
+                    "--next-kernel FILE",
+                )
+            })?;
+            let wrong = |why: String| {
+                Refusal::new(
+                    format!("--then kexec: the next kernel: {why}"),
+                    "--next-kernel FILE, of an arm64 kernel as boot/Image or gzip has it",
+                )
+            };
+            let size = next.size().map_err(wrong)?;
+            // It stays in front of all that the tree with one property more may move.
+            let taken = Region {
+                base: placed.image().base,
+                size: placed.entry + 2 * TREE - placed.image().base,
+            };
+            let at = Load::beside(room, &taken, size).ok_or_else(|| no_room(size))?;
+            let changes = load::Changes {
+                next: Some(at),
+                ..changes
+            };
+            placed = place(load::tree(tree, &changes).map_err(unread)?)?;
+            let pieces = next.pieces(&at, tree, &facts.cmdline).map_err(wrong)?;
+            placed.pieces.extend(pieces);
+            placed.next = Some(at);
+        }
         Ok(Load {
             bootargs: self.bootargs.into(),
             usable: usable.to_vec(),

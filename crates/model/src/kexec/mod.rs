@@ -25,7 +25,13 @@ pub struct Kexec {
     pub elfcorehdr: Option<Region>,
     /// UEFI's tables, where firmware is UEFI.
     pub uefi: Option<Uefi>,
+    /// The kernel to start when the run has ended ([`NEXT`]).
+    pub next: Option<Region>,
 }
+
+/// The property of `/chosen` by which `stalecore deploy` says where it has loaded another
+/// kernel: that memory begins with the first instructions, and nothing else uses it.
+pub const NEXT: &str = "stalecore,next";
 
 impl Kexec {
     /// Reads `/chosen`; `cells` are the root's `#address-cells` and `#size-cells`. `None`
@@ -55,20 +61,25 @@ impl Kexec {
             }
             None => Vec::new(),
         };
-        let elfcorehdr = chosen
-            .property("linux,elfcorehdr")
-            .and_then(|property| ranges(property.value(), cells)?.first().copied());
+        let first = |name: &str| {
+            let property = chosen.property(name)?;
+            ranges(property.value(), cells)?.first().copied()
+        };
+        let elfcorehdr = first("linux,elfcorehdr");
+        let next = first(NEXT);
         // The stalecore loader hands over a tree of its own.
         let loader = chosen.property("stalecore,uefi").is_some();
         let uefi = (!loader).then(|| uefi(chosen)).flatten();
         let booted = chosen.property("linux,booted-from-kexec").is_some();
-        if usable.is_empty() && elfcorehdr.is_none() && uefi.is_none() && !booted {
+        if usable.is_empty() && elfcorehdr.is_none() && uefi.is_none() && !booted && next.is_none()
+        {
             return Ok(None);
         }
         Ok(Some(Self {
             usable,
             elfcorehdr,
             uefi,
+            next,
         }))
     }
 

@@ -73,7 +73,11 @@ const COUNTER: &[(&str, CounterChoice)] = &[
 const AFTER_BLOCK: &[(&str, AfterBlock)] =
     &[("end", AfterBlock::End), ("reset", AfterBlock::Reset)];
 /// The words of `--then`.
-const THEN: &[(&str, Then)] = &[("off", Then::Off), ("reset", Then::Reset)];
+const THEN: &[(&str, Then)] = &[
+    ("off", Then::Off),
+    ("reset", Then::Reset),
+    ("kexec", Then::Kexec),
+];
 /// The words of `--scenario`.
 const SCENARIO: &[(&str, Scenario)] = &[("plan", Scenario::Plan), ("kdump", Scenario::Kdump)];
 
@@ -333,7 +337,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "then",
         about: "how to leave the machine when the run has ended and nobody takes its exit code",
-        takes: "off, or reset, so that what is installed boots",
+        takes: "off, reset, so that what is installed boots, or kexec: the kernel that deploy has loaded beside the image",
         read: |o, value| one_of(value, THEN).map(|then| o.then = then),
         write: |o| word(o.then, THEN),
     },

@@ -56,6 +56,8 @@ pub enum Then {
     Off,
     /// Reset, so that what was installed on it boots.
     Reset,
+    /// To the kernel that was loaded beside the image; a reset where that cannot be.
+    Kexec,
 }
 
 /// Which core watches.

@@ -55,6 +55,7 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
     let mut memory = found.memory;
     if let Some(kexec) = &chosen.kexec {
         reserved.extend(kexec.elfcorehdr);
+        reserved.extend(kexec.next);
         if !uefi {
             memory = kexec.usable_of(&memory)?;
         }

@@ -143,6 +143,18 @@ pub fn redistributor(registers: &impl Registers, frame: u64, wanted: u32) -> boo
     registers.read(own + GICD_ISENABLER) & wanted == wanted
 }
 
+/// Turns the forwarding of interrupts off, as a kernel finds it that firmware has started.
+pub fn quiet_distributor(registers: &impl Registers, gicd: u64) {
+    let ctlr = registers.read(gicd + GICD_CTLR);
+    registers.write(gicd + GICD_CTLR, ctlr & !CTLR_GROUPS);
+    cleared(registers, gicd + GICD_CTLR, CTLR_RWP);
+}
+
+/// A GICv2 core's interface signals nothing any more.
+pub fn quiet_interface_v2(registers: &impl Registers, gicc: u64) {
+    registers.write(gicc + GICC_CTLR, 0);
+}
+
 /// Turns private interrupts on (a bit each) in a GICv3 core's SGI frame or a GICv2's
 /// distributor; returns whether they are on.
 pub fn enable(registers: &impl Registers, base: u64, bits: u32) -> bool {
