@@ -43,7 +43,7 @@ SYSROOT = $(shell rustc --print sysroot)
 PLAIN_PATHS := dist/plain-paths.toml
 BUILD = $(CARGO) build --locked --release $(FLAGS)
 
-.PHONY: help run test live host-test labgrid ktap linux linux-all linux-crashes linux-live guests bench bench-triage bench-verdicts inject sweep fuzz adding schema build dist grub qemu carry
+.PHONY: help run test live host-test labgrid ktap linux linux-all linux-crashes linux-live guests bench bench-triage bench-verdicts inject sweep soak fuzz adding schema build dist grub qemu carry
 .PHONY: cargo-install install uninstall stage deb release reproduce follow deps deps-live deps-run deps-test venv clean
 .DEFAULT_GOAL := help
 
@@ -62,6 +62,7 @@ help:
 	@echo 'make bench      the speed of image and command, against a bare probe (WHAT=bring-up,...)'
 	@echo 'make inject     stall single instructions inside QEMU, and see that each is found (N=100)'
 	@echo 'make sweep      many kinds of machines, clean and with a deaf core (MINUTES=10)'
+	@echo 'make soak       random plans, faults, resets, kills, full disks, slow readers (MINUTES=60, SEED=1)'
 	@echo 'make fuzz       random bytes for everything that reads (SECONDS_EACH=60, WHAT=...)'
 	@echo 'make bench-triage  the speed of triage on 1 GiB of log, against grep'
 	@echo 'make bench-verdicts  how often slowed and compare are wrong: some 60 default plans'
@@ -140,6 +141,8 @@ inject: bench-venv build qemu
 	@$(BENCH_VENV)/bin/python tests/bench/inject
 sweep: bench-venv dist
 	@$(BENCH_VENV)/bin/python tests/bench/sweep
+soak: bench-venv build qemu
+	@$(BENCH_VENV)/bin/python tests/bench/soak
 
 fuzz: deps-build
 	@tests/fuzz/run

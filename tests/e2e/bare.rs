@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::{dist::built, fake::Ended, host};
 
 /// A file of these tests.
-fn source(name: &str) -> PathBuf {
+pub fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/e2e")
         .join(name)

@@ -32,6 +32,7 @@ mod reset;
 mod resume;
 mod saved_log;
 mod seen;
+mod semihosting;
 mod serial;
 mod setup;
 mod silence;

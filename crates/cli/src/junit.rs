@@ -27,7 +27,7 @@ pub fn write(run: &Run, path: &Path) -> Result<()> {
     let text = report(run)
         .to_string()
         .with_context(|| path.display().to_string())?;
-    whole_file::write(path, text.as_bytes())
+    whole_file::write_here(path, text.as_bytes())
 }
 
 fn report(run: &Run) -> Report {

@@ -53,7 +53,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             out.display()
         );
     }
-    write_html(&runs, &out)?;
+    // A pipe may be named by a link (/dev/stdout); nothing is lost there.
+    match fs::metadata(&out).is_ok_and(|there| !there.is_file()) {
+        true => whole_file::write(&out, stalecore_report::page(&runs).as_bytes())?,
+        false => write_html(&runs, &out)?,
+    }
     stdout::print(&format!("{}\n", out.display()))?;
     Ok(ExitCode::Expected)
 }
@@ -73,5 +77,5 @@ fn may_replace(path: &Path) -> bool {
 /// # Errors
 /// What the file system refuses, with the path.
 pub fn write_html(runs: &[Run], path: &Path) -> Result<()> {
-    whole_file::write(path, stalecore_report::page(runs).as_bytes())
+    whole_file::write_here(path, stalecore_report::page(runs).as_bytes())
 }

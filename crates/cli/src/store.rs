@@ -46,7 +46,7 @@ pub fn write(run: &Run, dir: &Path) -> Result<PathBuf> {
     let path = dir.join(FILE);
     let mut text = serde_json::to_vec(run)?;
     text.push(b'\n');
-    whole_file::write(&path, &text)?;
+    whole_file::write_here(&path, &text)?;
     Ok(path)
 }
 

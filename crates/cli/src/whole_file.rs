@@ -16,8 +16,36 @@ use anyhow::{Context, ensure};
 /// # Errors
 /// Names the file.
 pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    replace(path, bytes)
-        .map_err(without_part)
+    // Through a symbolic link, as a plain write would go.
+    let to = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    said(replace(&to, bytes), path)
+}
+
+/// The same for a file of a run's directory, which may be shared or have been sent around:
+/// never through a symbolic link.
+///
+/// # Errors
+/// Names the file, also where it is a link.
+pub fn write_here(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    no_link(path)?;
+    said(replace(path, bytes), path)
+}
+
+/// Fails where a symbolic link is. One that is put there later is replaced, or not opened.
+///
+/// # Errors
+/// Names the link.
+pub fn no_link(path: &Path) -> anyhow::Result<()> {
+    ensure!(
+        !path.is_symlink(),
+        "{} is a symbolic link, and is not written through; allowed: a file, or none",
+        path.display()
+    );
+    Ok(())
+}
+
+fn said(done: io::Result<()>, path: &Path) -> anyhow::Result<()> {
+    done.map_err(without_part)
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -30,14 +58,12 @@ fn without_part(error: io::Error) -> io::Error {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Through a symbolic link, as a plain write would go.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    if let Ok(there) = fs::metadata(&path) {
-        if !there.is_file() {
-            return fs::write(&path, bytes);
-        }
+    if let Ok(there) = fs::metadata(path) {
         // The directory may be writable although this file is not.
-        OpenOptions::new().write(true).open(&path)?;
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        if !there.is_file() {
+            return file.write_all(bytes);
+        }
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let mut part = tempfile::Builder::new()
@@ -47,7 +73,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .tempfile_in(dir.map_or(PathBuf::from("."), PathBuf::from))?;
     part.write_all(bytes)?;
     part.as_file().sync_all()?;
-    part.persist(&path)?;
+    part.persist(path)?;
     Ok(())
 }
 
@@ -85,6 +111,13 @@ mod tests {
         write(&link, b"two").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"two");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        let error = write_here(&link, b"three").unwrap_err().to_string();
+        assert!(error.contains("link is a symbolic link"), "{error}");
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        // Nor through one that was put there just now.
+        replace(&link, b"three").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!(fs::read(&link).unwrap(), b"three");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
         let error = write(&dir.path().join("no/where"), b"").unwrap_err();
         let error = format!("{error:#}");

@@ -190,7 +190,9 @@ impl MachineArgs {
             add("-icount", "shift=0");
         }
         if launch.semihosting {
-            add("-semihosting-config", "enable=on,target=native");
+            // What the image asks for goes to a debugger, and there is none: it can end
+            // the machine, but neither open a file nor run a command on the host.
+            add("-semihosting-config", "enable=on,target=gdb");
         }
         if self.accel == Accel::Kvm {
             // It begins once its CPUs are pinned.
@@ -307,7 +309,7 @@ mod tests {
             line(&[], false, true),
             "qemu -machine virt,gic-version=3,virtualization=on -accel tcg,thread=multi \
              -cpu cortex-a72 -smp 8 -m 1024M -name stalecore,debug-threads=on -nodefaults -display none -serial stdio \
-             -semihosting-config enable=on,target=native -kernel 'a b.img' \
+             -semihosting-config enable=on,target=gdb -kernel 'a b.img' \
              -append stalecore.ops=none -qmp unix:/tmp/q,server=on,wait=off"
         );
     }

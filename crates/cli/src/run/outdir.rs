@@ -2,23 +2,28 @@
 //! `report.html`.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Seek, SeekFrom},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::Deserialize;
 use stalecore_model::run::Run;
 
-use crate::{junit, report, store};
+use crate::{junit, report, store, whole_file};
 
 /// Where the numbered directories lie when none is asked for.
 const DEFAULT: &str = "stalecore-out";
 
 /// The console, byte for byte.
 pub const CONSOLE: &str = "console.log";
+
+/// All registers of a machine that fell silent.
+pub const REGISTERS: &str = "registers.txt";
 
 /// A directory that can be written to, holds nobody else's files, and belongs to
 /// this run alone while this value lives.
@@ -44,6 +49,11 @@ impl OutDir {
         let name = || format!("--out: {}", path.display());
         let lock = File::open(&path).with_context(name)?;
         lock_alone(&lock, &path)?;
+        for file in fs::read_dir(&path).with_context(name)?.flatten() {
+            if is_named_by_us(&file.file_name()) {
+                whole_file::no_link(&file.path()).context("--out")?;
+            }
+        }
         let mut files = fs::read_dir(&path).with_context(name)?;
         if let Some(file) = files.next().transpose().with_context(name)?
             && !is_ours(&path)
@@ -77,6 +87,7 @@ impl OutDir {
         let name = || path.display().to_string();
         let mut options = OpenOptions::new();
         options.create(true).write(true).truncate(false);
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         let mut file = options.open(&path).with_context(name)?;
         // Where a file system has no locks for directories (NFS), this one holds.
         lock_alone(&file, &self.path)?;
@@ -91,7 +102,9 @@ impl OutDir {
     /// Names the file.
     pub fn cut_console(&self, kept: u64) -> anyhow::Result<()> {
         let path = self.path.join(CONSOLE);
-        let file = OpenOptions::new().write(true).open(&path);
+        let mut options = OpenOptions::new();
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let file = options.write(true).open(&path);
         let cut = file.and_then(|file| file.set_len(kept));
         cut.with_context(|| path.display().to_string())
     }
@@ -137,6 +150,13 @@ fn lock_alone(file: &File, dir: &Path) -> anyhow::Result<()> {
         ),
         _ => Ok(()),
     }
+}
+
+/// May a run write a file or a directory of this name?
+fn is_named_by_us(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    [store::FILE, CONSOLE, report::FILE, junit::FILE, REGISTERS].contains(&&*name)
+        || name.starts_with("boot-")
 }
 
 /// Did a run of stalecore leave this directory?
@@ -216,6 +236,49 @@ mod tests {
         drop((first, log));
         fs::remove_file(dir.path().join(CONSOLE)).unwrap();
         open().unwrap();
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let precious = elsewhere.path().join("precious");
+        fs::write(&precious, "mine").unwrap();
+        for name in [
+            store::FILE,
+            CONSOLE,
+            report::FILE,
+            junit::FILE,
+            REGISTERS,
+            "boot-1",
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let open = || OutDir::open(Some(dir.path()));
+            let out = open().unwrap();
+            out.save(&Run::default()).unwrap();
+            let link = dir.path().join(name);
+            let _ = fs::remove_file(&link);
+            std::os::unix::fs::symlink(&precious, &link).unwrap();
+            // Put there while the run goes on.
+            let refused = [
+                out.save(&Run::default()).is_err(),
+                out.console(0).is_err(),
+                out.cut_console(0).is_err(),
+                out.draw(&Run::default()).is_err(),
+            ];
+            let expected = match name {
+                store::FILE => [true, false, false, false],
+                CONSOLE => [false, true, true, false],
+                report::FILE | junit::FILE => [false, false, false, true],
+                _ => [false; 4],
+            };
+            assert_eq!(refused, expected, "{name}");
+            drop(out);
+            // Found there before it begins.
+            let error = format!("{:#}", open().err().unwrap());
+            assert!(error.contains("is a symbolic link"), "{error}");
+            assert_eq!(fs::read(&precious).unwrap(), b"mine", "{name}");
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! did not run: the first two fields of `/proc/PID/task/TID/schedstat`
 //! (Documentation/scheduler/sched-stats.rst, `CONFIG_SCHED_INFO`). The second grows only
 //! when a wait is over; a wait that still lasts is known by the thread's state, `R` in
-//! `/proc/PID/task/TID/stat`, while the first does not grow.
+//! `/proc/PID/task/TID/stat`, while the first does not grow. One that was stopped (Ctrl-Z,
+//! SIGSTOP, a debugger), `T` or `t`, does not run either, and nobody counts for how long.
 
 use std::{
     collections::VecDeque,
@@ -56,7 +57,7 @@ struct Times {
 }
 
 /// What one look at a thread shows: its times since it began, and whether it runs or
-/// is ready to.
+/// the host keeps it from that.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Look {
     times: Times,
@@ -88,10 +89,11 @@ impl Look {
     }
 }
 
-/// Is the state `R`? It stands behind the name, which may hold anything.
+/// Would it go on if the host let it: is the state `R`, or that of one that was stopped? It
+/// stands behind the name, which may hold anything.
 fn is_ready(stat: &str) -> bool {
     let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-    state.is_some_and(|state| state.starts_with('R'))
+    state.is_some_and(|state| state.starts_with(['R', 'T', 't']))
 }
 
 impl Times {
@@ -371,6 +373,7 @@ mod tests {
             assert_eq!(then.until(next, of), between);
         }
         assert!(is_ready("12 (CPU 0/TCG) R 1 2") && !is_ready("12 (a) R b) S 1"));
+        assert!(is_ready("12 (CPU 0/TCG) T 1 2") && is_ready("12 (CPU 0/TCG) t 1 2"));
     }
 
     #[test]

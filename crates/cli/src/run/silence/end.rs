@@ -1,7 +1,7 @@
 //! The machine is given up: what can still be learned from it.
 
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -16,16 +16,14 @@ use stalecore_model::{
 use super::{Held, Lookout, Names, PATIENCE, Sight, places, registers};
 use crate::{
     flatten,
-    run::{qmp::Qmp, watch::Stop},
+    run::{outdir::REGISTERS, qmp::Qmp, watch::Stop},
+    whole_file,
 };
 
 /// How often a mark is looked at before the end, and the longest that it must stand
 /// still then.
 const GLANCE: Duration = Duration::from_millis(200);
 const LAST_LOOK: Duration = Duration::from_secs(5);
-
-/// The file with all registers, in the directory of the run.
-const REGISTERS: &str = "registers.txt";
 
 /// How many bytes of the image in memory say how large it is.
 const HEADER: usize = 64;
@@ -124,11 +122,11 @@ impl Lookout<'_> {
             }
         }
         let file = self.out.join(REGISTERS);
-        match fs::write(&file, dump.replace('\r', "")) {
+        match whole_file::write_here(&file, dump.replace('\r', "").as_bytes()) {
             Ok(()) => run.notes.push(format!(
                 "host: the registers of all cores are in {REGISTERS}"
             )),
-            Err(error) => run.notes.push(format!("host: {}: {error}", file.display())),
+            Err(error) => run.notes.push(format!("host: {error:#}")),
         }
         if let Some(core) = &mut self.core {
             core.save(&mut qmp);
