@@ -128,6 +128,11 @@ fn run() -> Result<(), String> {
     if !inherited.is_empty() {
         report::note("cores that are stale since before this boot are so in the baseline too: only a run of a fresh boot of this machine, by compare, can tell whether they slow anything".into());
     }
+    let mut disturbed = CpuSet::EMPTY;
+    if board.options.disturb_inherited && !inherited.is_empty() {
+        disturbed = inherited;
+        report::note("disturb-inherited: where nothing else releases an operation, inherited cores are interrupted, and run the earlier kernel's handler in its memory".into());
+    }
     report::absent(absent.into_iter());
     // Not earlier: until now the image has used maintenance of its own.
     fabric::inherit(&inherited);
@@ -155,6 +160,7 @@ fn run() -> Result<(), String> {
         left,
         present,
         inherited,
+        disturbed,
         counts_instructions: board.options.icount,
         boot_cpu: board.boot_cpu,
         started: board.started(),

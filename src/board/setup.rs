@@ -142,7 +142,7 @@ impl Board {
         }
         let next = platform.kexec.as_ref().and_then(|kexec| kexec.next);
         if then == Then::Kexec && (next.is_none() || fabric.is_some() || platform.psci.is_none()) {
-            plan = Err("then: kexec needs a kernel that stalecore deploy has loaded, PSCI, and no fabric; allowed: off, reset".into());
+            plan = Err("then: kexec needs a kernel that deploy has loaded, PSCI and no fabric; allowed: off, reset".into());
         }
         let image = Region {
             base: layout::image_start() as u64,

@@ -182,11 +182,12 @@ impl Run<'_> {
             deadline_ms: self.conductor.plan.deadline_ms,
             wait_ms: self.conductor.wait_ms,
         };
-        let released = escalation::escalate(held, entered, patience, |rung| {
-            let returned = rung.released;
-            report::record(&Record::Rung(RungRecord::new(case.number, rung)));
-            tell(returned);
-        });
+        let released =
+            escalation::escalate(held, entered, &self.conductor.disturbed, patience, |rung| {
+                let returned = rung.released;
+                report::record(&Record::Rung(RungRecord::new(case.number, rung)));
+                tell(returned);
+            });
         let why = baseline.then(|| BASELINE_BLOCKED.into());
         self.finish(case, CaseRecord::blank(case, Verdict::Blocked, why));
         self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
@@ -216,7 +217,8 @@ impl Run<'_> {
             deadline_ms: self.conductor.plan.deadline_ms,
             wait_ms: None,
         };
-        let released = escalation::escalate(held, entered, patience, |_| ());
+        let released =
+            escalation::escalate(held, entered, &self.conductor.disturbed, patience, |_| ());
         self.ended = !(released || self.forces_completion(held)) || !self.comes_back();
     }
 

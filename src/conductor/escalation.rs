@@ -6,15 +6,16 @@
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{
+    cpuset::CpuSet,
     fabric,
-    record::{MOMENT, Rung, WAITED},
+    record::{INHERITED_SDEI, INHERITED_SGI, MOMENT, Rung, WAITED},
 };
 
 use super::sentinel::Held;
 use crate::{
     cores::{mark, percpu::core, start},
     fabric as at_el2,
-    hal::{arch, clock, sdei, watchdog},
+    hal::{arch, clock, gic, sdei, watchdog},
     report,
     stuck::{self, Release, StaleSet},
 };
@@ -33,13 +34,15 @@ pub struct Patience {
     pub wait_ms: Option<u32>,
 }
 
-/// Climbs one rung after another until the held operation's mark moves. Did it? `tried`
+/// Climbs one rung after another until the held operation's mark moves, at last for the
+/// `disturbed` cores, which an earlier kernel left stuck. Did it? `tried`
 /// is told of each rung before the next: a rung may hold up the core that climbs, as an
 /// interrupt is sent behind a barrier, and firmware, which is asked last, does
 /// maintenance of its own.
 pub fn escalate(
     held: &Held,
     entered: &mut StaleSet,
+    disturbed: &CpuSet,
     patience: Patience,
     mut tried: impl FnMut(Rung),
 ) -> bool {
@@ -72,6 +75,26 @@ pub fn escalate(
         }
         at_el2::release(*rung, &entered.cpus);
         if moves(rung.name(), start, timeout_ms) {
+            return true;
+        }
+    }
+    for (rung, name, has) in [
+        (fabric::Rung::Sgi, INHERITED_SGI, gic::reaches_strangers()),
+        (fabric::Rung::Sdei, INHERITED_SDEI, sdei::is_on()),
+    ] {
+        if disturbed.is_empty() || !has {
+            continue;
+        }
+        let start = clock::now();
+        for cpu in disturbed.iter() {
+            let core = core(cpu);
+            match rung {
+                fabric::Rung::Sgi => core.call(),
+                _ => sdei::signal(core.cpu.mpidr),
+            }
+        }
+        at_el2::release(rung, disturbed);
+        if moves(name, start, timeout_ms) {
             return true;
         }
     }

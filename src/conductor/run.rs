@@ -35,6 +35,8 @@ pub struct Conductor {
     pub present: CpuSet,
     /// The cores that were stuck before this boot, beside each case.
     pub inherited: CpuSet,
+    /// Those of them that may be interrupted, when nothing else releases an operation.
+    pub disturbed: CpuSet,
     /// Does the emulator count instructions, all cores sharing one thread?
     pub counts_instructions: bool,
     /// The core that booted: it was started, whatever the plan wants.

@@ -41,7 +41,7 @@ impl Missing {
             cpus: CpuSet::one(self.cpu),
             why: match inherited {
                 Some(mpidr) => format!(
-                    "stale since before this boot (inherited): MPIDR {mpidr:#x}, PSCI AFFINITY_INFO: on, {}; the kernel before has left it so, and nothing touches it",
+                    "stale since before this boot (inherited): MPIDR {mpidr:#x}, PSCI AFFINITY_INFO: on, {}; the kernel before has left it so, and only --disturb-inherited touches it",
                     self.why
                 ),
                 None => self.why,

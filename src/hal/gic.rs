@@ -275,6 +275,12 @@ pub fn send(targets: impl IntoIterator<Item = (usize, u64)>, interrupt: IntId) {
     arch::isb();
 }
 
+/// Can cores be interrupted that are not in the image's hands? A GICv2 numbers cores in a
+/// way that only a core itself can tell.
+pub fn reaches_strangers() -> bool {
+    matches!(GIC.get(), Some(Gic::V3(_)))
+}
+
 fn signal(index: usize, mpidr: u64, interrupt: IntId) {
     match GIC.get() {
         Some(Gic::V2 { gicd, .. }) => {

@@ -71,3 +71,19 @@ def test_an_inherited_core_that_is_deaf_is_found(machines, tmp_path):
     suspects = [c for block in run["blocks"] for c in block["cores"] if c["role"] == "inherited"]
     assert suspects
     assert [absent["inherited"] for absent in run["absent"]] == [True]
+
+
+@pytest.mark.skipif("6.1" not in KERNELS, reason="one kernel is enough")
+def test_an_inherited_core_is_disturbed_only_where_that_was_asked_for(machines, tmp_path):
+    machine = machines("6.1", "nvhe", False, "crashkernel=256M")
+    plan = f"{PLAN} stalecore.fabric=deaf=inherited,heal=sgi stalecore.disturb-inherited=on"
+    with machine.start() as guest:
+        guest.ask(f"kexec -p -u; kexec -p /stalecore.img --append='{plan}' && hang 2 spin; crash 0")
+        code = guest.host(tmp_path / "run", 240)
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert code == 4
+    (first, *others) = run["blocks"]
+    assert not others, "it answers from then on"
+    ladder = [(rung["rung"], rung["released"]) for rung in first["ladder"]]
+    assert ladder[-1] == ("inherited-sgi", True) and len(ladder) > 2, ladder
+    assert any(note.startswith("disturb-inherited: ") for note in run["notes"])

@@ -72,6 +72,7 @@ pub fn narrow(options: &mut Options) -> Result<LeftOut, String> {
             options.dwell_ms.as_ref().is_some_and(|ms| !ms.is_empty()),
         ),
         ("trace", options.trace),
+        ("disturb-inherited", options.disturb_inherited),
         ("then", options.then != Then::Off),
         ("ramoops", options.ramoops),
     ];

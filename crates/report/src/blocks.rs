@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 use stalecore_model::{
-    record::{BisectRecord, Block, Fault, Release, Rung, WAITED},
+    record::{BisectRecord, Block, Fault, INHERITED_SDEI, INHERITED_SGI, Release, Rung, WAITED},
     run::Run,
     witness::{Reading, told},
     words,
@@ -180,6 +180,8 @@ fn ladder(block: &Block) -> Markup {
         "sdei" => Some("an event of firmware's, taken even when masked"),
         "el2" => Some("a kick at EL2, taken even when masked"),
         "psci" => Some("power control"),
+        INHERITED_SGI => Some("an interrupt to the cores that were stuck before this boot"),
+        INHERITED_SDEI => Some("an event of firmware's to the cores that were stuck before"),
         // Of threads: `stalecore live`.
         "signal" => Some("a signal to the stale threads"),
         "online" => Some("the CPUs back online"),

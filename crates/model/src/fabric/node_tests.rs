@@ -149,6 +149,22 @@ fn with_early_completion_it_is_the_dsb_that_hangs() {
 }
 
 #[test]
+fn a_core_from_before_this_boot_answers_only_once_a_rung_was_for_it() {
+    let fabric = fabric("deaf=inherited,heal=sgi", 4);
+    let presence = Presence::new();
+    presence.inherit(3);
+    presence.enter(2, StaleState::Spin);
+    let mut ticket = fabric.post(0, Maintenance::IcIvau, 0, 0, &presence);
+    // The ladder is for the stale cores.
+    for rung in Rung::ALL {
+        fabric.release(*rung, &CpuSet::one(2), 1, &presence);
+    }
+    assert_eq!(fabric.poll(&mut ticket, 2, &presence), Progress::Waiting);
+    assert!(fabric.release(Rung::Sgi, &CpuSet::one(3), 3, &presence));
+    assert_eq!(fabric.poll(&mut ticket, 3, &presence), Progress::Done);
+}
+
+#[test]
 fn a_core_that_answers_by_itself_does_so_when_its_time_is_over() {
     let fabric = fabric("deaf=spin,heal=5us", 4);
     let presence = Presence::new();

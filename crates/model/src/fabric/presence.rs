@@ -12,8 +12,8 @@ use super::CORES;
 /// This bit says that a rung of the release ladder has made the core answer.
 const HEALED: u8 = 0x80;
 
-/// Stands for a core that was stuck before this boot. It is in none of our states, and no
-/// rung reaches it.
+/// Stands for a core that was stuck before this boot. It is in none of our states, and a
+/// rung reaches it only if that was asked for.
 const INHERITED: u8 = 0x7f;
 
 const _: () = assert!(StaleState::ALL.len() < INHERITED as usize);
@@ -130,6 +130,8 @@ mod tests {
         presence.inherit(78);
         assert!(presence.is_inherited(78) && !presence.is_inherited(77));
         assert_eq!(presence.read(78), (None, false));
+        presence.heal(78);
+        assert!(presence.read(78).1);
         presence.leave(77);
         assert_eq!(presence.read(77), (None, false));
     }

@@ -334,6 +334,11 @@ pub const KEYS: &[Key] = &[
         read: |o, value| one_of(value, AFTER_BLOCK).map(|after| o.after_block = after),
         write: |o| word(o.after_block, AFTER_BLOCK),
     },
+    switch!(
+        "disturb-inherited",
+        "when nothing else releases an operation, interrupt the cores that an earlier kernel left stuck too: its handler runs there, in its memory",
+        disturb_inherited
+    ),
     Key {
         name: "then",
         about: "how to leave the machine when the run has ended and nobody takes its exit code",

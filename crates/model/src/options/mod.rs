@@ -157,6 +157,9 @@ pub struct Options {
     pub dwell_ms: Option<Vec<u32>>,
     /// What follows a block that nothing releases.
     pub after_block: AfterBlock,
+    /// Are cores that an earlier kernel left stuck interrupted, when nothing else releases
+    /// an operation?
+    pub disturb_inherited: bool,
     /// How the machine is left.
     pub then: Then,
     /// Is the console's log kept in Linux's ramoops memory too?
@@ -207,6 +210,7 @@ impl Default for Options {
             wait_ms: None,
             dwell_ms: None,
             after_block: AfterBlock::End,
+            disturb_inherited: false,
             then: Then::Off,
             ramoops: false,
             ask: false,

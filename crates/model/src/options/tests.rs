@@ -115,6 +115,7 @@ fn each_key_writes_what_it_reads() {
         ("wait", "9ms"),
         ("dwell", "0ms,9ms"),
         ("after-block", "reset"),
+        ("disturb-inherited", "on"),
         ("then", "reset"),
         ("ramoops", "on"),
         ("ask", "on"),

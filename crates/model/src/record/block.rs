@@ -223,6 +223,12 @@ const PLAIN: u64 = 100;
 /// The rung that does nothing: what returns under it was let go by nobody.
 pub const WAITED: &str = "wait";
 
+/// The rungs for cores that an earlier kernel left stuck, with `disturb-inherited`: an
+/// interrupt, and an event that firmware delivers.
+pub const INHERITED_SGI: &str = "inherited-sgi";
+/// The second.
+pub const INHERITED_SDEI: &str = "inherited-sdei";
+
 /// A rung is the cause if the mark moved within this part of the time that it had
 /// stood still.
 pub const MOMENT: u64 = 8;

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::hex::Hex;
 pub use block::{
-    Absent, BASELINE_BLOCKED, BisectRecord, Block, CoreState, Fault, MOMENT, Release, Rung,
-    RungRecord, Starved, WAITED,
+    Absent, BASELINE_BLOCKED, BisectRecord, Block, CoreState, Fault, INHERITED_SDEI, INHERITED_SGI,
+    MOMENT, Release, Rung, RungRecord, Starved, WAITED,
 };
 pub use kept::{Kept, KeptBlock, KeptCase};
 pub use late::Late;
