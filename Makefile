@@ -126,7 +126,7 @@ linux linux-all: guests live
 	trap 'kill $$crash; exit 2' INT TERM; \
 	$$pytest tests/linux/test_kexec.py tests/linux/test_reservation.py \
 		tests/linux/test_ramoops.py tests/linux/test_deploy.py \
-		tests/linux/test_back.py; kexec=$$?; \
+		tests/linux/test_back.py tests/linux/test_hooks.py; kexec=$$?; \
 	wait $$crash; crash=$$?; cat $(TARGET_DIR)/linux/crash.log; \
 	test $$crash = 0 && exit $$kexec
 
