@@ -37,7 +37,7 @@ use crate::{
     },
     measure::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, Buffers, code_of},
     report::{self, recorder},
-    stuck::{self, FAR_SIZE, SCRATCH_SIZE},
+    stuck::{self, FAR_CODE, FAR_SIZE, SCRATCH_SIZE},
 };
 
 /// The program's stack of a core.
@@ -395,7 +395,7 @@ fn build(
         areas.push(area);
     }
     let far = arena.pages(tables, FAR_SIZE, true)?;
-    tables.map_code_view(far.start(), FAR_SIZE)?;
+    tables.map_code_view(far.start(), FAR_CODE)?;
     let stage2 = match stage2 {
         true => Some(arena.pages(tables, fabric::stage2::ROOM, false)?),
         false => None,

@@ -233,7 +233,7 @@ impl Run<'_> {
             .filter(|cpu| !core(*cpu).mailbox.is_done())
             .collect();
         loop {
-            match sentinel::watch(&initiators, self.conductor.plan.deadline_ms) {
+            match self.watch(&initiators) {
                 Watched::Returned => return true,
                 // The next operation of the same case: released too.
                 Watched::Held(held) if self.forces_completion(&held) => {}

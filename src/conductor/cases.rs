@@ -115,7 +115,7 @@ impl Run<'_> {
             }
             // Only the empty block: the core is not run. Nothing to do but wait for it.
             let plan = &self.conductor.plan;
-            at_rest(&plan.roles.initiators, 10 * plan.deadline_ms)?;
+            self.at_rest(&plan.roles.initiators, 10 * plan.deadline_ms)?;
             return Ok(None);
         }
         let mut found = found.into_iter();
@@ -259,7 +259,7 @@ impl Run<'_> {
             (Some(watcher), Some(ms)) => doze(watcher, begun, u64::from(ms) + DOZES_ON_MS),
             _ => {}
         }
-        let watched = sentinel::watch(&others, self.conductor.plan.deadline_ms);
+        let watched = self.watch(&others);
         let (returned, held) = match watched {
             Watched::Returned => (orders.len(), None),
             Watched::Held(held) => {
@@ -379,15 +379,24 @@ impl Run<'_> {
             self.finish(case, record);
         }
     }
-}
 
-/// Waits until the initiators have done what they were asked, none of it an operation.
-fn at_rest(initiators: &CpuSet, deadline_ms: u32) -> Result<(), String> {
-    match sentinel::watch(initiators, deadline_ms) {
-        Watched::Returned => Ok(()),
-        Watched::Held(held) => Err(format!(
-            "CPU {} has not gone on in an empty timed block",
-            held.cpu
-        )),
+    /// Watches these initiators as the sentinel, each for the plan's deadline.
+    pub(super) fn watch(&self, initiators: &CpuSet) -> Watched {
+        self.watch_for(initiators, self.conductor.plan.deadline_ms)
+    }
+
+    fn watch_for(&self, initiators: &CpuSet, deadline_ms: u32) -> Watched {
+        sentinel::watch(initiators, deadline_ms, self.conductor.counts_instructions)
+    }
+
+    /// Waits until the initiators have done what they were asked, none of it an operation.
+    fn at_rest(&self, initiators: &CpuSet, deadline_ms: u32) -> Result<(), String> {
+        match self.watch_for(initiators, deadline_ms) {
+            Watched::Returned => Ok(()),
+            Watched::Held(held) => Err(format!(
+                "CPU {} has not gone on in an empty timed block",
+                held.cpu
+            )),
+        }
     }
 }

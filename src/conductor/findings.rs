@@ -37,6 +37,7 @@ pub fn collect(initiators: &CpuSet, nth: usize, started: u64) -> Measured {
             all.fault.get_or_insert((cpu, registers, results.returned));
         }
         all.cut |= results.cut;
+        all.missed |= results.missed;
         if results.unseen {
             all.unseen.get_or_insert(cpu);
         }

@@ -140,8 +140,8 @@ impl Run<'_> {
         {
             return Some(why.into());
         }
-        if group.state == StaleState::NeverStarted && group.line.needs_stale_core() {
-            return Some("a core that was never started cannot have touched the lines".into());
+        if group.state.powered_off() && group.line.needs_stale_core() {
+            return Some("a core that is off has no lines: nothing is left in its caches".into());
         }
         None
     }

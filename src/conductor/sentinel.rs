@@ -65,13 +65,15 @@ const TURNS: u32 = 20_000;
 
 /// Watches the initiators until each has done what it was asked, or the mark of one has
 /// not moved for the deadline. The recorder is told of that: if the machine is reset
-/// before anything is reported, it was a block.
-pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
+/// before anything is reported, it was a block. Where all cores run `in_turn`, as with
+/// instructions counted, a look is in nothing, and empty turns would be everybody's.
+pub fn watch(initiators: &CpuSet, deadline_ms: u32, in_turn: bool) -> Watched {
     let mut watched: Vec<(usize, u64, u64)> = initiators
         .iter()
         .map(|cpu| (cpu, core(cpu).mark.read().sequence, clock::now()))
         .collect();
     let before = witness::read();
+    let turns = if in_turn { 0 } else { TURNS };
     let mut recorded = None;
     let mut case = mark::case();
     loop {
@@ -122,7 +124,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32) -> Watched {
         }
         arch::pause();
         // A turn is nothing that another core could see.
-        for turn in 0..TURNS {
+        for turn in 0..turns {
             black_box(turn);
         }
     }

@@ -130,6 +130,8 @@ pub struct Results {
     pub depths: usize,
     /// The time for a class or the sweep was over before all was done.
     pub cut: bool,
+    /// The state that passes had passed before the first sample.
+    pub missed: bool,
     /// ESR, FAR and ELR of a fault that ended it.
     pub fault: Option<[u64; 3]>,
     /// What a routine returned, if not 0.
@@ -155,6 +157,7 @@ impl Results {
             }; DEPTHS.len()],
             depths: 0,
             cut: false,
+            missed: false,
             fault: None,
             returned: 0,
             unseen: false,

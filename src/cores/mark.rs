@@ -79,8 +79,9 @@ impl Mark {
     /// Writes that the operation has returned.
     #[inline(always)]
     pub fn after(&self) {
-        // Byte 1 of the site is the phase; lines being prepared do not count.
-        if self.site.load(Ordering::Relaxed).to_le_bytes()[1] != Phase::Prepare as u8 {
+        // Byte 1 of the site is the phase.
+        let phase = self.site.load(Ordering::Relaxed).to_le_bytes()[1];
+        if phase != Phase::Prepare as u8 && phase != Phase::Drain as u8 {
             let returned = self.returned.load(Ordering::Relaxed) + 1;
             self.returned.store(returned, Ordering::Relaxed);
         }

@@ -184,6 +184,14 @@ impl Measurement<'_> {
         self.core.mark.after();
     }
 
+    /// Waits for what samples before have posted: one operation by itself is the unit, and
+    /// what is posted back to back is the sweep's.
+    pub(super) fn drain(&self, address: usize) {
+        self.before(Phase::Drain, address);
+        arch::dsb_sy();
+        self.core.mark.after();
+    }
+
     /// A class begins: counts what returns from here, and lets EL2 see the
     /// barriers of what is about to run, if there is a fabric.
     pub(super) fn watch(&self, functions: &[usize]) {

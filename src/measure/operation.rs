@@ -19,6 +19,8 @@ const PASS: usize = 64;
 /// Samples that are discarded at the beginning of each class, and of each round's.
 const WARM_UP: usize = 4;
 const WARM_UP_OF_ROUND: usize = 2;
+/// Samples between two looks at whether a state that passes has passed.
+const WHILE_IT_LASTS: usize = 16;
 /// Depths beyond this one are left out without a word where there is no time for them.
 const DEEP_ENOUGH: u32 = 64;
 /// Repeats of each depth of the sweep; the median of them is kept.
@@ -33,13 +35,14 @@ impl Measurement<'_> {
         // A line that a stale core touched is in that state once: each class
         // has its own half of them.
         let limit = if self.order.line.needs_stale_core() {
-            half
+            half / self.order.batch as usize
         } else {
             usize::MAX
         };
         let samples = (self.order.samples as usize).min(limit).min(self.most());
         if self.order.cpu_off_hold {
             stuck::begin();
+            results.missed = stuck::have_passed();
         }
         let batched = probe.depth.as_ref().filter(|_| self.order.batch > 1);
         let in_batches = batched.map(|depth| depth[counter] as usize);
@@ -115,8 +118,9 @@ impl Measurement<'_> {
             Class::Complete => Phase::Complete,
         };
         let time = self.time();
-        // A batch takes as many lines; leave room for them after the last.
-        let room = self.order.batch as usize;
+        // A batch takes as many lines, none of which one before has had.
+        let batch = self.order.batch as usize;
+        let most = (self.lines() / 2 / batch).clamp(1, PASS);
         let warm_up = match self.order.parts {
             _ if self.order.line.needs_stale_core() => 0,
             0 | 1 => WARM_UP,
@@ -124,20 +128,30 @@ impl Measurement<'_> {
         };
         let mut taken = 0;
         let mut measured = 0;
-        while taken < warm_up + samples && !self.over() {
-            let pass = (warm_up + samples - taken).min(PASS).min(self.lines() / 2);
-            self.prepare(first, first + pass + room);
+        let mut wanted = warm_up + samples;
+        while !self.over() {
+            if taken == wanted {
+                // What passes is measured until it has passed.
+                let lasts = class != Class::Issue && self.order.cpu_off_hold;
+                if !lasts || time.enough.has_passed() || stuck::have_passed() {
+                    return;
+                }
+                wanted += WHILE_IT_LASTS;
+            }
+            let pass = (wanted - taken).min(most);
+            self.prepare(first, first + pass * batch);
             for index in 0..pass {
                 let at = if self.order.line.needs_stale_core() {
-                    first + taken + index
+                    first + (taken + index) * batch
                 } else {
-                    first + index
+                    first + index * batch
                 };
                 if time.is_over(measured, self.fewest()) {
-                    results.cut = true;
+                    results.cut |= measured < samples;
                     return;
                 }
                 let operand = self.operand_of_sample(at);
+                self.drain(operand);
                 self.before(phase, operand);
                 let ticks = block(operand);
                 self.core.mark.after();

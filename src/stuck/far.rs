@@ -1,6 +1,7 @@
 //! Memory that is far from every core: lines that nothing has touched since boot, handed
 //! out one after another for accesses that must miss every cache without maintenance of
-//! their own; and a ring of jumps that is larger than a core's first-level caches.
+//! their own; a ring of jumps that is larger than a core's first-level caches; and what
+//! storms of loads and stores go over, which all cores share.
 
 use core::{
     ops::Range,
@@ -8,7 +9,7 @@ use core::{
 };
 
 use spin::Once;
-use stalecore_routines::kernel;
+use stalecore_routines::{kernel, stuck::STORM_SIZE};
 
 use crate::hal::{arena::Pages, memory::executable};
 
@@ -22,8 +23,10 @@ const STEP: usize = 1229;
 /// Bytes from one jump of the ring to the next, and of the ring.
 const JUMP: usize = 64;
 const RING: usize = 512 * 1024;
+/// Bytes of lines and ring, which are executed.
+pub const FAR_CODE: usize = LINES * APART + RING;
 /// Bytes of all of it.
-pub const FAR_SIZE: usize = LINES * APART + RING;
+pub const FAR_SIZE: usize = FAR_CODE + STORM_SIZE;
 
 /// `br x16`: what a line begins with.
 const BACK: u64 = 0xd61f_0200;
@@ -44,6 +47,7 @@ const fn branch(by: isize) -> u64 {
 pub fn set_up(pages: Pages) {
     let start = pages.start();
     let (lines, ring) = pages.words().split_at(LINES * APART / size_of::<u64>());
+    let ring = &ring[..RING / size_of::<u64>()];
     let fill = |words: &[AtomicU64], apart: usize, value: u64| {
         for word in words.iter().step_by(apart / size_of::<u64>()) {
             word.store(value, Ordering::Relaxed);
@@ -57,8 +61,8 @@ pub fn set_up(pages: Pages) {
         Ordering::Relaxed,
     );
     let view = executable(start);
-    kernel::caches_clean_inval_pou(view, view + FAR_SIZE);
-    kernel::dcache_clean_inval_poc(start, start + FAR_SIZE);
+    kernel::caches_clean_inval_pou(view, view + FAR_CODE);
+    kernel::dcache_clean_inval_poc(start, start + FAR_CODE);
     FAR.call_once(|| Far {
         start,
         next: AtomicUsize::new(0),
@@ -72,6 +76,11 @@ pub fn next_line() -> usize {
         let nth = far.next.fetch_add(1, Ordering::Relaxed);
         far.start + nth.wrapping_mul(STEP) % LINES * APART
     })
+}
+
+/// Where storms of loads and stores go: [`STORM_SIZE`] bytes.
+pub fn storm() -> usize {
+    FAR.get().map_or(0, |far| far.start + FAR_CODE)
 }
 
 /// The jumps of the ring, where they can be executed.

@@ -98,6 +98,16 @@ pub fn park(core: &Core) {
     stay(core, assembly!(stale_park_loop), core.scratch);
 }
 
+/// Stores over more than the core's first cache, which all cores share.
+pub fn store_storm(core: &Core) {
+    open(core, assembly!(stale_store_storm), far::storm());
+}
+
+/// Loads from there.
+pub fn load_storm(core: &Core) {
+    open(core, assembly!(stale_load_storm), far::storm());
+}
+
 /// Jumps round a ring that is larger than the core's first-level caches.
 pub fn ifetch_storm(core: &Core) {
     open(core, assembly!(stale_ifetch_storm), far::ring().start);

@@ -9,9 +9,11 @@ mod loops;
 mod far;
 
 pub use entered::{StaleSet, recover};
-pub use far::{FAR_SIZE, next_line, set_up as set_up_far};
+pub use far::{FAR_CODE, FAR_SIZE, next_line, set_up as set_up_far};
 pub use locks::hold_qspinlock;
 pub use loops::{SCRATCH_SIZE, aim_at, contains};
-pub use power::{begin, crash_stopped, may_power_down, refused, set_power_states, stood_by};
+pub use power::{
+    begin, crash_stopped, have_passed, may_power_down, refused, set_power_states, stood_by,
+};
 pub use sgis::interrupt;
 pub use table::{Proof, Release, enter, row, takes_interrupts};

@@ -125,6 +125,16 @@ pub fn begin() {
     }
 }
 
+/// Have the cores in a state that passes come through it: are those on their way into
+/// CPU_OFF off, and those on their way up there?
+pub fn have_passed() -> bool {
+    percpu::all().iter().all(|core| match core.state() {
+        Some(StaleState::CpuOffInflight) => psci::is_off(core.cpu.mpidr),
+        Some(StaleState::CpuOnInflight) => core.is_online(),
+        _ => true,
+    })
+}
+
 /// How often CPU_OFF is tried with a wake-up pending.
 const TRIES: usize = 16;
 

@@ -13,8 +13,8 @@ use super::{
         release_ticket_lock, ticket_lock,
     },
     loops::{
-        self, Loop, SPIN, assembly, device_stuck, fault_loop, ifetch_storm, parked, prfm_storm,
-        wfi_masked,
+        self, Loop, SPIN, assembly, device_stuck, fault_loop, ifetch_storm, load_storm, parked,
+        prfm_storm, store_storm, wfi_masked,
     },
     power::{
         cpu_off, cpu_off_abandoned, cpu_off_inflight, cpu_suspend, cpu_suspend_powerdown,
@@ -145,10 +145,10 @@ const ROWS: &[Row] = &[
     ),
     lock(S::Qspinlock, qspinlock, hold_qspinlock, release_qspinlock),
     own(S::LockHolder, lock_holder, Interrupt),
-    open(S::StoreStorm, assembly!(stale_store_storm)),
+    own(S::StoreStorm, store_storm, Interrupt),
     open(S::StoreStormPages, assembly!(stale_store_storm_pages)),
     own(S::PrfmStorm, prfm_storm, Interrupt),
-    open(S::LoadStorm, assembly!(stale_load_storm)),
+    own(S::LoadStorm, load_storm, Interrupt),
     own(S::IfetchStorm, ifetch_storm, Interrupt),
     open(S::DcStorm, assembly!(stale_dc_storm)),
     open(S::IcStorm, assembly!(stale_ic_storm)),

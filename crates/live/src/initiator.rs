@@ -206,6 +206,13 @@ impl Measurement<'_> {
         self.after(Phase::Prepare);
     }
 
+    /// Waits for what samples before have posted.
+    fn drain(&self, address: usize) {
+        self.before(Phase::Drain, address);
+        instructions::dsb_sy();
+        self.after(Phase::Drain);
+    }
+
     fn operation(&self, probe: &Probe, results: &mut Results) {
         let counter = COUNTER as usize;
         let half = self.lines() / 2;
@@ -255,34 +262,40 @@ impl Measurement<'_> {
         let half = self.lines() / 2;
         let samples = self.order.samples as usize;
         // A line that a stale core touched is in that state once.
-        let samples = if once { samples.min(half) } else { samples };
+        let samples = if once {
+            samples.min(half / self.order.batch as usize)
+        } else {
+            samples
+        };
         let mut warm_up = if once { 0 } else { WARM_UP };
-        let room = self.order.batch as usize;
+        // A batch takes as many lines, none of which one before has had.
+        let batch = self.order.batch as usize;
         let is_over = self.deadline();
         let mut values = [0; PASS];
-        let mut pass = PASS.min(half);
+        let mut pass = (half / batch).clamp(1, PASS);
         let (mut measured, mut used) = (0, 0);
         while measured < samples {
-            if is_over(measured) || once && used >= half {
+            if is_over(measured) || once && used + batch > half {
                 results.cut = true;
                 break;
             }
             let wanted = (warm_up + samples - measured).min(pass);
             let from = if once { first + used } else { first };
             let wanted = if once {
-                wanted.min(half - used)
+                wanted.min((half - used) / batch)
             } else {
                 wanted
             };
-            self.prepare(from, from + wanted + room);
+            self.prepare(from, from + wanted * batch);
             let switches = os::switches();
             for (index, value) in values[..wanted].iter_mut().enumerate() {
-                let operand = self.operand(from + index);
+                let operand = self.operand(from + index * batch);
+                self.drain(operand);
                 self.before(phase, operand);
                 *value = block(operand);
                 self.after(phase);
             }
-            used += wanted;
+            used += wanted * batch;
             results.taken += wanted as u64;
             if os::switches() != switches {
                 results.dropped += wanted as u64;
@@ -297,7 +310,7 @@ impl Measurement<'_> {
                     ticks: *ticks,
                     class,
                     nth: histogram.count() as u32,
-                    operand: self.operand(from + index) as u64,
+                    operand: self.operand(from + index * batch) as u64,
                 });
             }
             measured += wanted - warm;

@@ -32,7 +32,7 @@ impl Mark {
     /// Writes that it has returned.
     #[inline(always)]
     pub fn after(&self, phase: Phase) {
-        if phase != Phase::Prepare {
+        if !phase.is_between() {
             let returned = self.returned.load(Ordering::Relaxed) + 1;
             self.returned.store(returned, Ordering::Relaxed);
         }

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use stalecore_routines::stuck::{self, Loop, SCRATCH_SIZE};
+use stalecore_routines::stuck::{self, Loop, STORM_SIZE};
 
 use crate::{far, mark::Mark, os};
 
@@ -55,7 +55,7 @@ impl Status {
     /// # Errors
     /// There is no memory.
     pub fn new(cpu: usize, target: usize) -> io::Result<&'static Self> {
-        let scratch = os::memory(SCRATCH_SIZE, false)?;
+        let scratch = os::memory(STORM_SIZE, false)?;
         Ok(Box::leak(Box::new(Self {
             cpu,
             mark: Mark::default(),

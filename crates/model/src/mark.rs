@@ -34,11 +34,13 @@ pub enum Phase {
     Check,
     /// A single operation, after nobody has done anything for a while.
     Dwell,
+    /// The DSB in front of a timed block: none of what was posted before is in it.
+    Drain,
 }
 
 impl Phase {
     /// Every phase, by number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Prepare,
         Self::Issue,
         Self::Complete,
@@ -47,7 +49,14 @@ impl Phase {
         Self::Step,
         Self::Check,
         Self::Dwell,
+        Self::Drain,
     ];
+
+    /// Is it no operation under test, so that none of these has returned behind it?
+    #[inline(always)]
+    pub const fn is_between(self) -> bool {
+        matches!(self, Self::Prepare | Self::Drain)
+    }
 
     /// The phase in words, for where no routine and offset is known.
     pub const fn about(self) -> &'static str {
@@ -60,6 +69,7 @@ impl Phase {
             Self::Step => "routine, step by step",
             Self::Check => "functional check",
             Self::Dwell => "timed block, after a dwell",
+            Self::Drain => "the DSB behind what was posted before, in front of a timed block",
         }
     }
 }
@@ -85,7 +95,10 @@ impl Site {
             subject,
             phase,
             offset: 0,
-            instruction: subject,
+            instruction: match phase {
+                Phase::Drain => Subject::DsbSy,
+                _ => subject,
+            },
         }
     }
 

@@ -69,6 +69,8 @@ pub struct Measured {
     pub unseen: Option<usize>,
     /// The time for some of it was over before all was done.
     pub cut: bool,
+    /// In each round the state that passes had passed before the first sample.
+    pub missed: bool,
     /// What was missing, if nothing could be measured.
     lacks: Option<String>,
     /// CPU, what its code had to return and what it did.
@@ -206,6 +208,7 @@ impl Measured {
         self.issue.merge(&more.issue);
         self.complete.merge(&more.complete);
         self.cut |= more.cut;
+        self.missed &= more.missed;
         self.fault = self.fault.or(more.fault);
         self.stale_code = self.stale_code.or(more.stale_code);
         for (known, more) in self.initiators.iter_mut().zip(more.initiators) {

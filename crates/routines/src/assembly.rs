@@ -25,9 +25,11 @@ global_asm!(
 global_asm!(
     crate::stuck_macros!(),
     ".set SCRATCH_SIZE, {scratch}",
+    ".set STORM_SIZE, {storm}",
     include_str!("stuck.S"),
     ".purgem stuck",
     ".purgem end_stuck",
     ".purgem answer",
     scratch = const crate::stuck::SCRATCH_SIZE,
+    storm = const crate::stuck::STORM_SIZE,
 );

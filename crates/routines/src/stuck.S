@@ -62,7 +62,7 @@ stale_loops:
     mov     x3, #0
 1:  str     x3, [x2, x3]
     add     x3, x3, #64
-    and     x3, x3, #(SCRATCH_SIZE - 1)
+    and     x3, x3, #(STORM_SIZE - 1)
     b       1b
     end_stuck stale_store_storm
 
@@ -89,7 +89,7 @@ stale_loops:
     mov     x3, #0
 1:  ldr     x4, [x2, x3]
     add     x3, x3, #64
-    and     x3, x3, #(SCRATCH_SIZE - 1)
+    and     x3, x3, #(STORM_SIZE - 1)
     b       1b
     end_stuck stale_load_storm
 

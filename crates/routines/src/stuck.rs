@@ -8,8 +8,12 @@ use core::{
     sync::atomic::{AtomicU32, AtomicU64},
 };
 
-/// Bytes that each stuck one has for its storms.
+/// Bytes that each stuck one has for its storms of maintenance.
 pub const SCRATCH_SIZE: usize = 16 * 1024;
+
+/// Bytes that storms of loads and stores go over: several times a core's first cache, so
+/// that each access leaves it.
+pub const STORM_SIZE: usize = 512 * 1024;
 
 /// The word that is polled, the word that is answered, and an address of its own.
 pub type Loop = unsafe extern "C" fn(&AtomicU32, &AtomicU64, usize);

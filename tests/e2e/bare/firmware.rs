@@ -153,10 +153,7 @@ fn a_core_that_firmware_does_not_suspend_is_not_called_suspended() {
 /// then.
 #[test]
 fn a_core_on_its_way_off_is_waited_for() {
-    let slow = Firmware {
-        off_ms: 300,
-        ..RUDE
-    };
+    let slow = Firmware { off_ms: 60, ..RUDE };
     let run = run(&slow, "cpu-off,crash-stopped,cpu-off-inflight,spin");
     for state in [
         StaleState::CpuOff,
@@ -166,6 +163,13 @@ fn a_core_on_its_way_off_is_waited_for() {
     ] {
         ran(&run, state);
     }
+    // While they are on their way the operations go on.
+    let complete = |state| {
+        let of = run.cases.iter().filter(move |case| case.state == state);
+        of.map(|case| case.complete.count()).min()
+    };
+    let (passing, stays) = (StaleState::CpuOffInflight, StaleState::CpuOff);
+    assert!(complete(passing) > complete(stays), "{:?}", run.cases);
     assert!(run.absent.is_empty(), "{:?}", run.absent);
 }
 

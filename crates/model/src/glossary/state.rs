@@ -63,10 +63,10 @@ words! {
         TicketLock = "ticket-lock", "waiting for a ticket lock whose owner never releases it", BUSY;
         Qspinlock = "qspinlock", "the MCS queue slow path: ldaxr and wfe on the predecessor", WAITS;
         LockHolder = "lock-holder", "stuck while holding a lock", BUSY;
-        StoreStorm = "store-storm", "a stream of stores", BUSY;
+        StoreStorm = "store-storm", "a stream of stores over 512 KiB, more than a first-level cache", BUSY;
         StoreStormPages = "store-storm-pages", "a stream of stores that cross from one page to the next, as in CVE-2025-10263", BUSY.by_name();
         PrfmStorm = "prfm-storm", "a stream of prefetches for store of the initiators' lines", BUSY.by_name();
-        LoadStorm = "load-storm", "a stream of loads", BUSY;
+        LoadStorm = "load-storm", "a stream of loads over 512 KiB, more than a first-level cache", BUSY;
         IfetchStorm = "ifetch-storm", "a stream of jumps over many instruction lines", BUSY;
         DcStorm = "dc-storm", "its own stream of dc civac and dsb", BUSY;
         IcStorm = "ic-storm", "its own stream of ic ivau and dsb", BUSY;

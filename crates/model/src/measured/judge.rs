@@ -177,6 +177,9 @@ impl Judge {
             (Verdict::Incoherent, Some(why))
         } else if let Some(doubt) = doubt {
             (Verdict::Inconclusive, Some(doubt))
+        } else if done.missed {
+            let why = format!("{} had passed before the first operation", case.state);
+            (Verdict::Inconclusive, Some(why))
         } else if let Some(cpu) = done.unseen {
             let why = format!(
                 "the step-by-step pass on CPU {cpu} saw no operation: a block here would have no place"
@@ -353,6 +356,10 @@ mod tests {
         };
         let taken = Some((3, [1, 2, 3], -14));
         assert_eq!(verdict(&|d| d.fault = taken), (Verdict::Faulted, true));
+        assert_eq!(
+            verdict(&|d| d.missed = true),
+            (Verdict::Inconclusive, false)
+        );
         let older = Some((3, 8, 7));
         assert_eq!(
             verdict(&|d| d.stale_code = older),
