@@ -36,18 +36,23 @@ def initrd(tmp_path_factory):
     return scratch / "initrd"
 
 
+def handed_over(plan):
+    """The row of a guest that is handed over, to come back."""
+    return (
+        "release=$(uname -r)\n"
+        "ln -s /vmlinuz /boot/vmlinuz-$release\n"
+        "ln -s /boot/back /boot/initrd.img-$release\n"
+        'echo "WENT WITH: $(cat /proc/cmdline)"\n'
+        f"stalecore deploy now --then kexec --start {plan}"
+    )
+
+
 @pytest.mark.parametrize("level,firmware", [("el1", "tree"), ("nvhe", "acpi")])
 def test_linux_comes_back(level, firmware, initrd, tmp_path):
     machine = Machine(tmp_path, initrd, KERNEL, level, firmware == "acpi", "some=word")
     try:
         with machine.start() as guest:
-            guest.ask(
-                "release=$(uname -r)\n"
-                "ln -s /vmlinuz /boot/vmlinuz-$release\n"
-                "ln -s /boot/back /boot/initrd.img-$release\n"
-                'echo "WENT WITH: $(cat /proc/cmdline)"\n'
-                f"stalecore deploy now --then kexec --start {PLAN}"
-            )
+            guest.ask(handed_over(PLAN))
             code = guest.host(tmp_path / "run", 200)
             back = guest.read(b"BACK HAS ENDED", seconds=100)
             log = guest.log.decode(errors="replace")
@@ -60,3 +65,22 @@ def test_linux_comes_back(level, firmware, initrd, tmp_path):
     entered = "EL2" if level == "nvhe" else "EL1"
     assert log.count(f"All CPU(s) started at {entered}") >= 2, log[-6000:]
     assert not re.search("WARNING|unexpected|BUG:", log[log.index("exit 0") :]), log[-6000:]
+
+
+@pytest.mark.parametrize("held", [0, 1], ids=["who-would-start-it", "another"])
+def test_with_a_core_that_hangs_the_machine_is_reset(held, initrd, tmp_path):
+    plan = "--ops selftest-hang --stale spin --stale-cpus 2 --deadline-ms 300"
+    plan += f" --initiators {held}"
+    machine = Machine(tmp_path, initrd, KERNEL)
+    try:
+        with machine.start() as guest:
+            guest.ask(handed_over(plan))
+            code = guest.host(tmp_path / "run", 200)
+            guest.drain(30)
+            log = guest.log.decode(errors="replace")
+    finally:
+        machine.remove()
+    assert code == 4, log[-3000:]
+    # With -no-reboot the reset is the end.
+    assert guest.qemu.poll() == 0 and "BACK WITH" not in log, log[-3000:]
+    assert f"stalecore: no kexec: CPU {held} is not off; a reset instead\r" in log
