@@ -37,6 +37,7 @@ pub mod maintenance;
 pub mod mark;
 pub mod measured;
 pub mod options;
+pub mod order;
 pub mod outcomes;
 pub mod part;
 pub mod plan;

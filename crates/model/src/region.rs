@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::order;
+
 /// A range of physical addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct Region {
@@ -35,7 +37,7 @@ impl Region {
     /// Sorts regions, joins those that touch or overlap, and drops empty ones.
     pub fn joined(mut regions: Vec<Self>) -> Vec<Self> {
         regions.retain(|r| r.size > 0);
-        regions.sort_unstable();
+        order::sort(&mut regions);
         let mut joined: Vec<Self> = Vec::new();
         for region in regions {
             match joined.last_mut() {

@@ -5,6 +5,7 @@ use alloc::{format, string::String, vec::Vec};
 use super::{AcpiError, Description, Gicd, Spcr, Watchdog, read};
 use crate::{
     cpuset::MAX_CPUS,
+    order,
     platform::{
         self, Conduit, Cpu, Gic, GicV3, Platform, Redistributors, Region, Source, Start, Uart,
         gic::{FRAMES, is_ftc663},
@@ -178,7 +179,7 @@ fn redistributors(description: &Description) -> Vec<Redistributors> {
     }
     let enabled = madt.gicc.iter().filter(|c| c.enabled && c.gicr != 0);
     let mut bases: Vec<u64> = enabled.map(|c| c.gicr).collect();
-    bases.sort_unstable();
+    order::sort(&mut bases);
     bases.dedup();
     let single = |base| Redistributors {
         region: Region { base, size: FRAMES },

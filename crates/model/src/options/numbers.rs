@@ -7,6 +7,8 @@ use alloc::{
 };
 use core::fmt;
 
+use crate::order;
+
 /// More cases than any plan has.
 const LARGEST: u32 = 100_000;
 
@@ -47,7 +49,7 @@ impl CaseNumbers {
     }
 
     fn of_ranges(mut ranges: Vec<[u32; 2]>) -> Self {
-        ranges.sort_unstable();
+        order::sort(&mut ranges);
         let mut joined: Vec<[u32; 2]> = Vec::new();
         for [first, last] in ranges {
             match joined.last_mut() {
