@@ -23,6 +23,23 @@
     b       1b
     end_stuck stale_tlbi_storm
 
+// x2: pages of the core's own. One more store goes to pages of which an initiator takes the
+// second away: until it is back, that store faults and is tried again.
+    stuck   stale_store_storm_seam
+    mov     x5, #SEAM
+    add     x5, x5, #(4096 - 4)
+    mov     w4, #0
+1:  mov     x3, #(4096 - 4)
+2:  str     x3, [x2, x3]
+    add     x3, x3, #4096
+    cmp     x3, #(SCRATCH_SIZE - 4096)
+    b.lo    2b
+    add     w4, w4, #1
+    orr     x6, x4, x4, lsl #32
+    str     x6, [x5]
+    b       1b
+    end_stuck stale_store_storm_seam
+
 // x2: a device's register. EL2 holds the load up, for as long as it is watched.
     stuck   stale_device_stuck
 1:  ldr     w3, [x2]

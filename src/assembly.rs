@@ -12,6 +12,7 @@ use crate::{
         boot::{EL2_INSTALL, EL2_STAGE2, EL3_WRITE, SDEI_CALLS, SDEI_EVENT_COMPLETE},
         controls,
         frame::Frame,
+        memory::SEAM,
     },
     run, stuck, worker,
 };
@@ -50,6 +51,7 @@ global_asm!(
     ".set CORE_AFFINITY, {core_affinity}",
     ".set FRAME_SIZE, {frame}",
     ".set SCRATCH_SIZE, {scratch}",
+    ".set SEAM, {seam}",
     include_str!("../boot/entry.S"),
     include_str!("../boot/levels.S"),
     include_str!("../boot/vectors.S"),
@@ -88,6 +90,7 @@ global_asm!(
     core_affinity = const offset_of!(Core, affinity),
     frame = const size_of::<Frame>(),
     scratch = const stuck::SCRATCH_SIZE,
+    seam = const SEAM,
     primary_main = sym run::primary_main,
     secondary_main = sym worker::secondary_main,
     boot_core_main = sym run::boot_core_main,

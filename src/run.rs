@@ -120,7 +120,6 @@ fn run() -> Result<(), String> {
     let hz = measure::frequency(counter);
     describe::machine(board, counter, hz, empty, &plan);
     notes.into_iter().for_each(report::note);
-    witness::set_up(&board.platform.witnesses, board.options.witness == Auto::On);
     let after_kexec = board.platform.kexec.is_some();
     let absent: Vec<_> = missing.into_iter().map(|m| m.told(after_kexec)).collect();
     let inherited = absent.iter().filter(|absent| absent.inherited);
@@ -138,6 +137,8 @@ fn run() -> Result<(), String> {
     fabric::inherit(&inherited);
     describe::oddities(&silent);
     describe::arm_watchdog(board, &plan);
+    // A load may be what does not return.
+    witness::set_up(&board.platform.witnesses, board.options.witness == Auto::On);
     if board.options.icount {
         measure::instructions(counter);
     }

@@ -32,10 +32,10 @@ use crate::{
         console::{self, Console},
         controls::MPIDR_AFFINITY,
         exit, gic, layout,
-        memory::Tables,
+        memory::{Seam, Tables},
         psci, sdei,
     },
-    measure::{AREA_SIZE, AREAS, Areas, BUFFER_SIZE, Buffers, code_of},
+    measure::{self, AREA_SIZE, AREAS, Areas, BUFFER_SIZE, Buffers, SEAM_SIZE, code_of},
     report::{self, recorder},
     stuck::{self, FAR_CODE, FAR_SIZE, SCRATCH_SIZE},
 };
@@ -167,6 +167,12 @@ impl Board {
             let sound = found.region.size <= MAX_WITNESS && !found.region.overlaps(&image);
             sound && tables.map_device(&found.region).is_ok()
         });
+        if let Some(at) = options.as_ref().ok().and_then(|o| o.device_stuck_at) {
+            match tables.map_stranger(&platform, at) {
+                Ok(()) => stuck::load_from(at),
+                Err(why) => plan = Err(why),
+            }
+        }
         let own = MPIDR_EL1.get() & MPIDR_AFFINITY;
         let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
         let recorder = options
@@ -201,6 +207,7 @@ impl Board {
             far,
             conductor_stack,
             stage2,
+            seam: (pages, seam),
         } = built?;
         stage2.into_iter().for_each(fabric::stage2::set_up);
         uncached.into_iter().for_each(recorder::set_up);
@@ -209,6 +216,7 @@ impl Board {
         }
         let buffers = areas.into_iter().map(Buffers::new).collect();
         stuck::set_up_far(far);
+        measure::set_up_seam(pages, seam);
         let boot_cpu = boot_cpu.ok_or_else(|| {
             format!(
                 "this core's MPIDR {own:#x} is not among the {} described",
@@ -332,6 +340,7 @@ struct Built {
     far: Pages,
     conductor_stack: Pages,
     stage2: Option<Pages>,
+    seam: (Pages, Seam),
 }
 
 /// Takes memory for the cores' stacks, the initiators' areas, what is far, and the table
@@ -357,6 +366,7 @@ fn build(
         + 3 * guarded(CONDUCTOR_STACK)
         + roles.initiators.len() * guarded(AREA_SIZE)
         + guarded(FAR_SIZE)
+        + SEAM_SIZE
         + if stage2 { fabric::stage2::ROOM } else { 0 }
         + PAGE;
     let mut arena = Arena::take(platform, size, taken)?;
@@ -396,6 +406,11 @@ fn build(
     }
     let far = arena.pages(tables, FAR_SIZE, true)?;
     tables.map_code_view(far.start(), FAR_CODE)?;
+    let seam = arena.pages(tables, SEAM_SIZE, false)?;
+    let seam = {
+        let mapped = tables.map_seam(seam.start())?;
+        (seam, mapped)
+    };
     let stage2 = match stage2 {
         true => Some(arena.pages(tables, fabric::stage2::ROOM, false)?),
         false => None,
@@ -406,5 +421,6 @@ fn build(
         far,
         conductor_stack,
         stage2,
+        seam,
     })
 }

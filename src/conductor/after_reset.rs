@@ -63,7 +63,10 @@ impl Run<'_> {
     /// What a reset proves about the case that it hit.
     fn judge_lost(&self, case: &Case, flight: &Flight) -> (Verdict, String) {
         if self.was_told(case) {
-            let why = "it had been reported when the machine was reset".to_string();
+            let left = self.conductor.left.as_ref();
+            let begun = left.and_then(|left| left.begun.as_deref());
+            let why = "it had been reported when the machine was reset".to_string()
+                + &recorder::last_of_all(begun);
             return (Verdict::Blocked, why);
         }
         let left = self.conductor.left.as_ref();

@@ -161,12 +161,7 @@ impl Run<'_> {
             baseline,
         )));
         console::flush();
-        let tell = |returned| {
-            let waited_ms = held.waited_ms + clock::ms_since(held.at);
-            witness::tell(case.number, waited_ms, returned, &witness::read());
-        };
-        witness::tell(case.number, 0, false, &held.before);
-        tell(false);
+        witness::tell(case.number, &held.before);
         report::note(format!(
             "case {} {} {place}: climbing the release ladder",
             case.number,
@@ -186,7 +181,10 @@ impl Run<'_> {
             escalation::escalate(held, entered, &self.conductor.disturbed, patience, |rung| {
                 let returned = rung.released;
                 report::record(&Record::Rung(RungRecord::new(case.number, rung)));
-                tell(returned);
+                // Not sooner: it may be a load that does not return, and the rung is out.
+                witness::read_beside(case.number, returned, || {
+                    held.waited_ms + clock::ms_since(held.at)
+                });
             });
         let why = baseline.then(|| BASELINE_BLOCKED.into());
         self.finish(case, CaseRecord::blank(case, Verdict::Blocked, why));

@@ -20,6 +20,7 @@ use super::{
     findings,
     run::Run,
     sentinel::{self, Held, Watched},
+    witness,
 };
 use crate::{
     board,
@@ -200,6 +201,8 @@ impl Run<'_> {
             case: case.number,
             subject: case.subject,
             line: case.line,
+            state: case.state,
+            looks: real && self.conductor.plan.roles.initiators.len() == 1,
             samples,
             parts,
             only: match effort {
@@ -251,6 +254,8 @@ impl Run<'_> {
         let jobs = || initiators.iter().filter_map(|cpu| core(cpu).job.get());
         jobs().for_each(|job| job.put(orders.iter().copied()));
         let others: CpuSet = initiators.iter().filter(|cpu| Some(*cpu) != own).collect();
+        // While nothing is in flight that could hold a load up.
+        let before = witness::read();
         let begun = clock::now();
         ask(&others, Command::Measure, |_| 0);
         let dwell_ms = orders.first().and_then(|order| order.dwell_ms);
@@ -266,7 +271,7 @@ impl Run<'_> {
                 jobs().for_each(Job::stop);
                 // A core held up behind its last operation has not come back either.
                 let done = jobs().map(Job::done).min().unwrap_or(0);
-                (done.min(orders.len() - 1), Some(held))
+                (done.min(orders.len() - 1), Some(Held { before, ..held }))
             }
         };
         if held.is_none() {
@@ -354,7 +359,8 @@ impl Run<'_> {
             return Ok(None); // nobody knows whose code is newest
         }
         let newest = areas.newest();
-        let here: CpuSet = stale.iter().filter(|cpu| core(*cpu).is_online()).collect();
+        let here = stale.intersection(&self.present);
+        let here: CpuSet = here.iter().filter(|cpu| core(*cpu).is_online()).collect();
         ask(&here, Command::Check, |_| {
             initiator | usize::from(newest) << 16
         });
@@ -368,13 +374,19 @@ impl Run<'_> {
     /// Judges cases that returned.
     pub(super) fn judge(&mut self, series: Vec<Series<'_>>) {
         for series in series {
-            let case = series.case;
+            let (case, looks) = (series.case, series.done.looks);
             let batch = batch_of(case.subject, self.conductor.counter);
             let now_ms = clock::ms_since(self.conductor.started);
             let (record, fault) = self.conductor.judge.record(series, batch, now_ms);
             if let Some((cpu, registers, returned)) = fault {
                 let fault = findings::fault_record(case, case.subject, cpu, registers, returned);
                 report::record(&Record::Fault(fault));
+            }
+            if looks > 0 {
+                report::note(format!(
+                    "case {}: looked {looks} times for a store to a page behind its {} and DSB",
+                    case.number, case.subject
+                ));
             }
             self.finish(case, record);
         }

@@ -44,6 +44,10 @@ pub fn collect(initiators: &CpuSet, nth: usize, started: u64) -> Measured {
         if let Some((expected, seen)) = results.stale_code {
             all.stale_code.get_or_insert((cpu, expected, seen));
         }
+        all.looks += results.looks;
+        if let Some(page) = results.stale_store {
+            all.stale_store.get_or_insert((cpu, page as u64));
+        }
     }
     all.end_round();
     all

@@ -126,8 +126,12 @@ impl Run<'_> {
         {
             return Some("PSCI has no AFFINITY_INFO: nothing tells that a core is off".into());
         }
-        if group.state == StaleState::DeviceStuck && !fabric::is_on() {
-            return Some("only EL2 stages a device that does not answer: --fabric".into());
+        if group.state == StaleState::DeviceStuck && !fabric::is_on() && stuck::device().is_none() {
+            return Some(
+                "nothing here is known not to answer: --device-stuck-at ADDRESS names a register \
+                 that is, or --fabric has EL2 play one"
+                    .into(),
+            );
         }
         if group.state == StaleState::SdeiParked && !sdei::is_on() {
             return Some("this machine's firmware has no SDEI for the image".into());
@@ -226,6 +230,7 @@ impl Run<'_> {
         series: &mut Vec<Series<'a>>,
     ) -> Result<usize, String> {
         let of = self.conductor.plan.roles.stale.len();
+        let row = stuck::row(group.state);
         let mut entered = match StaleSet::enter(stale, group.state, group.line, of) {
             Ok(entered) => entered,
             Err(why) => {
@@ -255,6 +260,16 @@ impl Run<'_> {
             self.skip(cases, &format!("PSCI CPU_SUSPEND: {error}"));
             return Ok(cases.len());
         }
+        let unanswered = row.proof == Proof::Unanswered;
+        if unanswered && let Some(came) = stuck::answered() {
+            entered.release()?;
+            let at = stuck::device().unwrap_or(0);
+            self.skip(
+                cases,
+                &format!("a load from {at:#x} {came}: nothing is stuck there"),
+            );
+            return Ok(cases.len());
+        }
         self.set_lines(group.line, stale);
         let mut visit = self.visit(cases, stale, Effort::Case(Part::FIRST))?;
         if group.state == StaleState::NeverStarted {
@@ -281,7 +296,8 @@ impl Run<'_> {
         if let Some(lost) = lost {
             if block.is_none() {
                 self.go_on_without(stale, &lost)?;
-                doubt = Some(lost);
+                // Nothing releases a load that is not answered.
+                doubt = doubt.or((!unanswered).then_some(lost));
             } else {
                 self.lost_after_block(&lost);
             }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     hal::clock,
-    stuck::{self, StaleSet},
+    stuck::{self, Proof, StaleSet},
 };
 
 impl Run<'_> {
@@ -32,8 +32,11 @@ impl Run<'_> {
         group: &Group,
         series: &mut Vec<Series<'_>>,
     ) -> Result<(), String> {
-        // A core is started but once in a boot.
-        if group.state == StaleState::NeverStarted {
+        // A core is started but once in a boot, and does not come back from a load that is not
+        // answered.
+        if group.state == StaleState::NeverStarted
+            || stuck::row(group.state).proof == Proof::Unanswered
+        {
             return Ok(());
         }
         let clean: Vec<usize> = (0..series.len())

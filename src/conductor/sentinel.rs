@@ -13,7 +13,7 @@ use stalecore_model::{
     record::{Block, CoreState},
 };
 
-use super::witness::{self, Counts};
+use super::witness::Counts;
 use crate::{
     cores::{
         mark::{self, Seen},
@@ -42,7 +42,7 @@ pub struct Held {
     pub waited_ms: u64,
     /// When that was seen, in ticks.
     pub at: u64,
-    /// What the interconnect's counters stood at when the watch began.
+    /// What the interconnect's counters stood at before anything was asked.
     pub before: Counts,
 }
 
@@ -72,7 +72,6 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32, in_turn: bool) -> Watched {
         .iter()
         .map(|cpu| (cpu, core(cpu).mark.read().sequence, clock::now()))
         .collect();
-    let before = witness::read();
     let turns = if in_turn { 0 } else { TURNS };
     let mut recorded = None;
     let mut case = mark::case();
@@ -119,7 +118,7 @@ pub fn watch(initiators: &CpuSet, deadline_ms: u32, in_turn: bool) -> Watched {
                 seen,
                 waited_ms,
                 at: clock::now(),
-                before,
+                before: Counts::new(),
             });
         }
         arch::pause();
@@ -252,6 +251,7 @@ fn proof(state: StaleState) -> &'static str {
         Proof::Interrupt => "took an interrupt there before the case",
         Proof::Answer => "answered there before the case",
         Proof::Gone => "had called firmware and not come back before the case",
+        Proof::Unanswered => "had begun its load and not come back before the case",
         Proof::AffinityInfo => "AFFINITY_INFO said OFF before the case",
     }
 }

@@ -1,5 +1,6 @@
 //! The interconnect's own counters of DVM, where firmware names them: read by plain loads,
-//! and only once a block has been reported, as a load may be what does not return.
+//! and beside a block only once its record and the first rung's are out, as a load may be
+//! what does not return.
 
 use alloc::{format, vec::Vec};
 
@@ -52,35 +53,63 @@ pub fn set_up(described: &[Described], taken: bool) {
     let mut all = Vec::new();
     for described in described {
         let mapped = Mapped(described.region);
+        let base = described.region.base;
+        report::about_to(&format!("looking for DVM counters at {base:#x}"));
         let started = Witness::start(&mapped, described, taken);
         let (what, at) = match &started {
             Ok(_) => ("DVM counters are read", 0),
             Err((why, at)) => (*why, *at),
         };
-        let base = described.region.base;
         report::note(format!("interconnect at {base:#x}: {what} ({at:#x})"));
         all.extend(started.ok().map(|witness| (mapped, witness)));
     }
     WITNESSES.call_once(|| all);
 }
 
-/// Reads them.
-pub fn read() -> Counts {
-    let all = WITNESSES.get().into_iter().flatten();
-    all.map(|(mapped, witness)| witness.read(mapped)).collect()
+fn all() -> impl Iterator<Item = &'static (Mapped, Witness)> {
+    WITNESSES.get().into_iter().flatten()
 }
 
-/// Reports what was read beside a block.
-pub fn tell(case: usize, waited_ms: u64, returned: bool, counts: &Counts) {
-    let all = WITNESSES.get().into_iter().flatten();
-    for ((mapped, witness), counts) in all.zip(counts) {
-        report::record(&Record::Witness(Reading {
-            n: case as u32,
-            of: witness.name().into(),
-            at: Hex(mapped.0.base),
-            waited_ms,
-            returned,
-            counts: counts.to_vec(),
-        }));
+/// Reads them. Only while nothing is in flight.
+pub fn read() -> Counts {
+    all()
+        .map(|(mapped, witness)| witness.read(mapped))
+        .collect()
+}
+
+/// Reads each beside a block, and reports it; what is read is said before, as it may be the
+/// last that is. `waited_ms` says how long the operation had not returned.
+pub fn read_beside(case: usize, returned: bool, waited_ms: impl Fn() -> u64) {
+    for one in all() {
+        let base = one.0.0.base;
+        report::about_to(&format!(
+            "case {case}: reading the DVM counters of the interconnect at {base:#x}"
+        ));
+        let counts = one.1.read(&one.0);
+        told(case, waited_ms(), returned, one, &counts);
     }
+}
+
+/// Reports what was read before the case.
+pub fn tell(case: usize, counts: &Counts) {
+    for (one, counts) in all().zip(counts) {
+        told(case, 0, false, one, counts);
+    }
+}
+
+fn told(
+    case: usize,
+    waited_ms: u64,
+    returned: bool,
+    (mapped, witness): &(Mapped, Witness),
+    counts: &[u64; COUNTERS],
+) {
+    report::record(&Record::Witness(Reading {
+        n: case as u32,
+        of: witness.name().into(),
+        at: Hex(mapped.0.base),
+        waited_ms,
+        returned,
+        counts: counts.to_vec(),
+    }));
 }

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use spin::{Mutex, MutexGuard};
 use stalecore_model::{
-    glossary::{LineState, Subject},
+    glossary::{LineState, StaleState, Subject},
     histogram::Histogram,
     measured::Sample,
     record::{DEPTHS, Depth},
@@ -34,6 +34,8 @@ pub struct Order {
     pub subject: Subject,
     /// What the caches hold.
     pub line: LineState,
+    /// How the stale cores are stuck.
+    pub state: StaleState,
     /// Samples per class.
     pub samples: u32,
     /// In how many parts a case takes its samples: this order is one of them, with its
@@ -55,6 +57,8 @@ pub struct Order {
     pub cpu_off_hold: bool,
     /// Leave interrupts open.
     pub interrupted: bool,
+    /// Look for what comes behind a DSB that must not: only one initiator may.
+    pub looks: bool,
     /// Take the longer time for all samples.
     pub patient: bool,
     /// After so many milliseconds without a new mark the sentinel calls an
@@ -141,6 +145,11 @@ pub struct Results {
     pub unseen: bool,
     /// The functional check: what the code had to return, and what it did.
     pub stale_code: Option<(u16, u16)>,
+    /// How often it was looked for a store to a page that had been taken away, and the page
+    /// to which one came.
+    pub looks: u32,
+    /// That page.
+    pub stale_store: Option<usize>,
 }
 
 impl Results {
@@ -162,6 +171,8 @@ impl Results {
             returned: 0,
             unseen: false,
             stale_code: None,
+            looks: 0,
+            stale_store: None,
         }
     }
 
@@ -197,5 +208,7 @@ impl Results {
         self.returned = 0;
         self.unseen = false;
         self.stale_code = None;
+        self.looks = 0;
+        self.stale_store = None;
     }
 }

@@ -119,7 +119,10 @@ fn maintenance(core: &Core, shared: &Shared, frame: &mut Frame, what: Maintenanc
             reflect(frame, trap::INJECTED_ESR_EL1, address)
         }
         _ => {
-            execute(what, address);
+            // But not a storm's.
+            if core.state().is_some() || !shared.model.loses(what) {
+                execute(what, address);
+            }
             skip(frame);
         }
     }

@@ -11,7 +11,7 @@ use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec}
 use core::{
     cell::RefCell,
     slice,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use aarch64_paging::{
@@ -26,6 +26,10 @@ use super::{arch, boot, layout, mmio};
 
 /// Where the executable view of a buffer is, above its own address.
 pub const EXECUTE_OFFSET: usize = 1 << 46;
+
+/// Where two pages lie side by side of which the second can be taken away, and another
+/// mapped there, while it is in use.
+pub const SEAM: usize = 1 << 45;
 
 /// The executable view of a buffer at `address`.
 pub const fn executable(address: usize) -> usize {
@@ -202,6 +206,28 @@ impl Tables {
         self.map_at(start + EXECUTE_OFFSET, start, size, CODE)
     }
 
+    /// Maps the first two of these pages at [`SEAM`], each by a descriptor of its own.
+    ///
+    /// # Errors
+    /// The mapping crate's.
+    pub fn map_seam(&mut self, pages: usize) -> Result<Seam, String> {
+        for at in [0, PAGE_SIZE] {
+            self.map_at(SEAM + at, pages + at, PAGE_SIZE, DATA)?;
+        }
+        let behind = SEAM + PAGE_SIZE;
+        let mut table = self.el1.root_address().0;
+        for level in 0..3 {
+            let entry = table + 8 * (behind >> (39 - 9 * level) & 511);
+            // SAFETY: an entry of a table of this mapping, in the heap, which is mapped to
+            // itself.
+            table = unsafe { (entry as *const u64).read_volatile() } as usize & ADDRESS;
+        }
+        Ok(Seam {
+            descriptor: table + 8 * ((behind / PAGE_SIZE) & 511),
+            asid: self.asid,
+        })
+    }
+
     /// Maps the image's code once more, writable, [`EXECUTE_OFFSET`] above itself, for
     /// [`patch`].
     ///
@@ -239,6 +265,17 @@ impl Tables {
             size: size as u64,
         });
         Ok(())
+    }
+
+    /// Maps the page of a register that a stale core is to load from and nobody drives.
+    ///
+    /// # Errors
+    /// What it is, or the mapping crate's.
+    pub fn map_stranger(&mut self, platform: &Platform, at: u64) -> Result<(), String> {
+        let page = platform.stranger(at, &self.devices).map_err(|what| {
+            format!("device-stuck-at: {at:#x} is {what}; allowed: a register of another device")
+        })?;
+        self.map_device(&page)
     }
 
     /// Maps the registers of everything on the platform that the image drives, and
@@ -295,6 +332,61 @@ impl Tables {
         }
         let el2 = self.el2.map(|el2| Box::leak(Box::new(el2)));
         el2.map(|el2| el2.root_address().0 as u64)
+    }
+}
+
+/// The bits of a descriptor that are an address.
+const ADDRESS: usize = 0xffff_ffff_f000;
+
+/// Where the translation of the second page at [`SEAM`] is, in tables to be used.
+pub struct Seam {
+    descriptor: usize,
+    asid: usize,
+}
+
+/// The translation of the second page at [`SEAM`], in the tables in use.
+pub struct Behind {
+    descriptor: &'static AtomicU64,
+    attributes: u64,
+    /// Of the tables.
+    pub asid: usize,
+}
+
+impl Seam {
+    /// Takes it into use; its tables must be in use.
+    pub fn open(self) -> Behind {
+        pin(self.asid);
+        // SAFETY: the last descriptor of the walk in tables that are in use and stay; but
+        // for the MMU nobody else reads or writes it.
+        let descriptor = unsafe { AtomicU64::from_ptr(self.descriptor as *mut u64) };
+        Behind {
+            attributes: descriptor.load(Ordering::Relaxed) & !(ADDRESS as u64),
+            descriptor,
+            asid: self.asid,
+        }
+    }
+}
+
+impl Behind {
+    /// The page that it leads to.
+    pub fn page(&self) -> usize {
+        self.descriptor.load(Ordering::Relaxed) as usize & ADDRESS
+    }
+
+    /// Makes it lead nowhere. What TLBs hold of it has to be dropped.
+    pub fn take_away(&self) {
+        self.set(0);
+    }
+
+    /// Makes it lead to a page of the seam's, once no TLB holds another.
+    pub fn lead_to(&self, page: usize) {
+        self.set(page as u64 & ADDRESS as u64 | self.attributes);
+    }
+
+    fn set(&self, descriptor: u64) {
+        self.descriptor.store(descriptor, Ordering::Release);
+        arch::dsb_ishst();
+        arch::isb();
     }
 }
 

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use stalecore_model::{
-    glossary::{LineState, Operand, Subject},
+    glossary::{LineState, Operand, StaleState, Subject},
     maintenance::MessageClass,
     plan::ClassTime,
 };
@@ -135,6 +135,10 @@ impl Measurement<'_> {
     pub(super) fn operand_of_sample(&self, index: usize) -> usize {
         match self.order.subject {
             Subject::IfetchCold => executable(stuck::next_line()),
+            // The very lines that the storm prefetches.
+            Subject::Stxr if self.order.state == StaleState::PrfmStorm => {
+                self.area.data + index * self.areas.line() % stuck::SCRATCH_SIZE
+            }
             subject => match subject.operand() {
                 // Behind what a fetch finds there.
                 Operand::Far => stuck::next_line() + size_of::<u64>(),

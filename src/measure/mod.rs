@@ -9,9 +9,11 @@ mod measurement;
 mod areas;
 mod buffers;
 mod barriers;
+mod seam;
 
 pub use areas::{AREAS, Areas, check_newest, mend, touch};
 pub use barriers::put as put_barrier;
 pub use buffers::{AREA_SIZE, BUFFER_SIZE, Buffers, code_of};
 pub use calibrate::{counter, frequency, instructions};
 pub use initiator::run_orders;
+pub use seam::{SEAM_SIZE, set_up as set_up_seam};

@@ -2,6 +2,7 @@
 
 use stalecore_model::{
     glossary::Operand,
+    order,
     record::{DEPTHS, Depth},
     rounds::Class,
 };
@@ -72,6 +73,11 @@ impl Measurement<'_> {
                     None => complete(operand),
                 },
             );
+        }
+        if let Some(complete) = &probe.complete
+            && !self.over()
+        {
+            self.look_behind(complete[counter], results);
         }
         if self.order.sweep && !self.over() {
             self.sweep(probe, results);
@@ -206,7 +212,7 @@ impl Measurement<'_> {
                 return;
             }
             let median = |ticks: &mut [u64]| {
-                ticks.sort_unstable();
+                order::sort(ticks);
                 ticks[ticks.len() / 2]
             };
             results.sweep[nth] = Depth {

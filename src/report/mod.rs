@@ -16,7 +16,11 @@ use stalecore_model::{
     recorder::Trial,
 };
 
-use crate::hal::{clock, console::println, watchdog};
+use crate::hal::{
+    clock,
+    console::{self, println},
+    watchdog,
+};
 
 /// Is the image to wait for a debugger at the moments that are worth a look?
 static PAUSES: AtomicBool = AtomicBool::new(false);
@@ -98,6 +102,14 @@ pub fn boxed<T>(kind: impl Fn(Box<T>) -> Record, value: T) {
 /// Keeps a trial of a search for culprits in the flight recorder.
 pub fn keep_trial(trial: &Trial) {
     note_if_full(recorder::keep_trial(trial));
+}
+
+/// Says what is about to be done, where that may not return: on the console for whoever
+/// watches, and in the flight recorder for the next boot.
+pub fn about_to(text: &str) {
+    println!("# {text}");
+    console::flush();
+    note_if_full(recorder::keep_step(text));
 }
 
 fn note_if_full(room: Result<(), recorder::Full>) {

@@ -55,6 +55,8 @@ pub struct Left {
     pub blocks: Vec<KeptBlock>,
     /// What was in flight.
     pub flight: Option<Flight>,
+    /// What was about to be done, with nothing recorded since.
+    pub begun: Option<String>,
     /// CNTVCT_EL0 at entry of the boot that began the plan.
     pub first_entered: Option<u64>,
 }
@@ -133,6 +135,12 @@ pub fn begin(
     Ok(left)
 }
 
+/// What was about to be done before a reset, if anything was, in words.
+#[inline(never)]
+pub fn last_of_all(begun: Option<&str>) -> String {
+    begun.map_or_else(String::new, |begun| format!(" (last of all: {begun})"))
+}
+
 /// Reads what is there; if the run does not go on with it, says why.
 fn left(
     bytes: &mut [u8],
@@ -156,9 +164,10 @@ fn left(
         return Ok(None);
     }
     if log.idle_boots() >= MOST_IDLE_BOOTS {
+        let begun = last_of_all(log.begun());
         recorder.append(Kind::End, "");
         return Err(format!(
-            "the machine was reset {MOST_IDLE_BOOTS} times in a row before any case had ended; the next boot begins the plan again"
+            "the machine was reset {MOST_IDLE_BOOTS} times in a row before any case had ended{begun}; the next boot begins the plan again"
         ));
     }
     if let Some(damage) = log.damage() {
@@ -170,6 +179,7 @@ fn left(
         bisected: Vec::new(),
         blocks: Vec::new(),
         flight: log.flight(),
+        begun: log.begun().map(String::from),
         first_entered: log.first_entered(),
     };
     for (kind, text) in log.entries() {
@@ -184,7 +194,7 @@ fn left(
                 Some(Kept::Block(block)) => left.blocks.push(block),
                 None => {}
             },
-            Kind::Context | Kind::Trial | Kind::End | Kind::Saved => {}
+            Kind::Context | Kind::Trial | Kind::Step | Kind::End | Kind::Saved => {}
         }
     }
     Ok(Some(left))
@@ -260,6 +270,14 @@ pub fn keep(record: &Record, json: &str, seal: Seal) -> Result<(), Full> {
 /// The recorder is full.
 pub fn keep_trial(trial: &Trial) -> Result<(), Full> {
     append(Kind::Trial, &trial.to_text())
+}
+
+/// Keeps what is about to be done.
+///
+/// # Errors
+/// The recorder is full.
+pub fn keep_step(text: &str) -> Result<(), Full> {
+    append(Kind::Step, text)
 }
 
 /// The trials of a case that an earlier boot has left.

@@ -9,7 +9,10 @@ use stalecore_model::{
     glossary::{LineState, StaleState},
 };
 
-use super::table::{self, Proof, Release};
+use super::{
+    loops,
+    table::{self, Proof, Release},
+};
 use crate::{
     cores::{
         ask::{ask, wait_for},
@@ -24,6 +27,9 @@ use crate::{
 /// How long after AFFINITY_INFO says so a core is really off: milliseconds at most,
 /// according to power controllers' manuals.
 const OFF_MS: u64 = 5;
+/// After how long a device that has not answered a load does not answer: milliseconds. Bus
+/// timeouts are shorter.
+const UNANSWERED_MS: u64 = 200;
 
 /// Cores in a stale state, and what holds them there.
 pub struct StaleSet {
@@ -141,6 +147,11 @@ impl StaleSet {
                 clock::wait_ms(OFF_MS, || false);
                 Vec::new()
             }
+            // Whether it has is seen before the operations: `answered`.
+            Proof::Unanswered => {
+                clock::wait_ms(UNANSWERED_MS, || loops::answered().is_some());
+                Vec::new()
+            }
             Proof::AffinityInfo => {
                 if psci::is_available() {
                     wait_for(
@@ -199,8 +210,10 @@ impl StaleSet {
 
     /// Those that are no longer where they were put, by what they say themselves.
     fn left(&self) -> CpuSet {
-        if table::row(self.state).proof == Proof::AffinityInfo {
-            return CpuSet::EMPTY;
+        match table::row(self.state).proof {
+            Proof::AffinityInfo => return CpuSet::EMPTY,
+            Proof::Unanswered if loops::answered().is_some() => return self.cpus,
+            _ => {}
         }
         let gone = table::row(self.state).proof == Proof::Gone;
         let here = |cpu: &usize| {

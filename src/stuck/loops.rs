@@ -11,7 +11,7 @@ use super::far;
 use crate::{
     cores::percpu::{Core, RELEASE},
     fabric,
-    hal::{arch, gic, layout},
+    hal::{arch, gic, layout, mmio},
 };
 
 /// The loop of that name in `boot/stale.S`, or of those that any exception level may execute.
@@ -130,9 +130,42 @@ pub fn prfm_storm(core: &Core) {
     );
 }
 
-/// Loads from a device that does not answer. EL2 plays the device: it holds the first
-/// instruction up until the core is released.
+/// The register to load from that is known not to answer, and whether it has.
+static DEVICE: AtomicU64 = AtomicU64::new(0);
+static ANSWERED: AtomicU32 = AtomicU32::new(NOT_YET);
+const NOT_YET: u32 = 0;
+const LOADED: u32 = 1;
+const FAULTED: u32 = 2;
+
+/// From now on [`device_stuck`] loads from here, which is mapped.
+pub fn load_from(at: u64) {
+    DEVICE.store(at, Ordering::Relaxed);
+}
+
+/// The register to load from, if the user has named one.
+pub fn device() -> Option<u64> {
+    Some(DEVICE.load(Ordering::Relaxed)).filter(|at| *at != 0)
+}
+
+/// What came of a load from it that has come back.
+pub fn answered() -> Option<&'static str> {
+    match ANSWERED.load(Ordering::Acquire) {
+        NOT_YET => None,
+        LOADED => Some("is answered"),
+        _ => Some("takes an exception"),
+    }
+}
+
+/// Loads from a device that does not answer: the user's, or else EL2 plays the device and
+/// holds the first instruction up until the core is released.
 pub fn device_stuck(core: &Core) {
+    if let Some(at) = device() {
+        arch::irq_open();
+        let came = mmio::probe_u32(at).map_or(FAULTED, |_| LOADED);
+        ANSWERED.store(came, Ordering::Release);
+        parked(core);
+        return;
+    }
     let load = assembly!(stale_device_stuck);
     fabric::watch_at(load as usize);
     open(core, load, gic::identification().unwrap_or(core.scratch));

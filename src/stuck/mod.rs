@@ -11,7 +11,7 @@ mod far;
 pub use entered::{StaleSet, recover};
 pub use far::{FAR_CODE, FAR_SIZE, next_line, set_up as set_up_far};
 pub use locks::hold_qspinlock;
-pub use loops::{SCRATCH_SIZE, aim_at, contains};
+pub use loops::{SCRATCH_SIZE, aim_at, answered, contains, device, load_from};
 pub use power::{
     begin, crash_stopped, have_passed, may_power_down, refused, set_power_states, stood_by,
 };

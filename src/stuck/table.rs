@@ -39,6 +39,8 @@ pub enum Proof {
     AffinityInfo,
     /// It has called firmware, and has not come back.
     Gone,
+    /// Its load has not come back.
+    Unanswered,
 }
 
 /// How a stale core is released.
@@ -146,7 +148,7 @@ const ROWS: &[Row] = &[
     lock(S::Qspinlock, qspinlock, hold_qspinlock, release_qspinlock),
     own(S::LockHolder, lock_holder, Interrupt),
     own(S::StoreStorm, store_storm, Interrupt),
-    open(S::StoreStormPages, assembly!(stale_store_storm_pages)),
+    open(S::StoreStormPages, assembly!(stale_store_storm_seam)),
     own(S::PrfmStorm, prfm_storm, Interrupt),
     own(S::LoadStorm, load_storm, Interrupt),
     own(S::IfetchStorm, ifetch_storm, Interrupt),
@@ -189,8 +191,14 @@ const _: () = {
 
 /// The row of a state.
 pub fn row(state: StaleState) -> &'static Row {
-    &ROWS[state as usize]
+    match state {
+        S::DeviceStuck if loops::device().is_some() => &AT_DEVICE,
+        _ => &ROWS[state as usize],
+    }
 }
+
+/// The row of `device-stuck` at a device of the user's.
+static AT_DEVICE: Row = own(S::DeviceStuck, device_stuck, Proof::Unanswered);
 
 /// Does a core that is stuck this way take interrupts, and go back?
 pub fn takes_interrupts(state: StaleState) -> bool {

@@ -14,6 +14,26 @@ use stalecore_model::{
 
 use crate::dist::Booted;
 
+/// A TLBI that returns, as its DSB does, before it has had its effect: stores go on to a page
+/// that was taken away. Where it has, none does.
+#[test]
+fn a_tlbi_that_returns_too_early_is_incoherent() {
+    let args = "--cpus 3 --stale store-storm-pages --ops tlbi-vaae1is,tlbi-vmalle1is --samples 8 \
+                --sweep off --fabric";
+    let booted = Booted::new(&format!("{args} lose=tlbi-vaae1is")).ends(5, &["tlbi-vaae1is"]);
+    let verdicts: Vec<_> = booted.run.cases.iter().map(|case| case.verdict).collect();
+    assert_eq!(verdicts[0], Verdict::Incoherent, "{verdicts:?}");
+    assert_ne!(verdicts[1], Verdict::Incoherent, "{verdicts:?}");
+    let why = booted.run.cases[0].why.as_deref().unwrap_or_default();
+    assert!(
+        why.contains("a store still came to the page at 0x"),
+        "{why}"
+    );
+    let booted = Booted::new(&format!("{args} early-comp=on")).ends(0, &[]);
+    let looked = booted.run.notes.iter().filter(|n| n.contains("looked "));
+    assert_eq!(looked.count(), 2, "{:?}", booted.run.notes);
+}
+
 #[test]
 fn a_deaf_core_is_found_and_named() {
     let booted = Booted::new("--fabric deaf=spin --stale spin --ops ic-ivau --deadline-ms 1000")

@@ -90,6 +90,19 @@ fn the_states_that_come_by_name() {
         ),
         "{found:?}"
     );
+    // A device that answers a load, and an address at which nothing does: nobody is stuck.
+    for (at, why) in [
+        ("0x9010000", "is answered"),
+        ("0xa100000", "takes an exception"),
+    ] {
+        let args = format!(
+            "--cpus 3 --stale device-stuck --allow device-stuck --device-stuck-at {at} --ops ic-ivau"
+        );
+        let case = Booted::new(&args).ends(6, &[]).run.cases.remove(0);
+        assert_eq!(case.verdict, Verdict::Skipped);
+        let told = case.why.unwrap_or_default();
+        assert!(told.contains(at) && told.contains(why), "{told}");
+    }
     // Where nothing turns cores off, there is nothing to bring up.
     let booted = Booted::new("--el 3 --ops ic-ivau --stale cpu-on-inflight").ends(6, &[]);
     let case = &booted.run.cases[0];

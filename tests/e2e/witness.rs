@@ -119,9 +119,9 @@ fn a_block_has_what_the_interconnect_counted() {
         let all = block.witness.iter();
         all.filter(|reading| reading.at.0 == base).collect()
     };
-    // Before the case, with the block, after each rung.
+    // Before the case, and after each rung: not before the first was climbed.
     let (still, moves) = (of(STILL), of(MOVES));
-    assert_eq!(still.len(), 2 + block.ladder.len());
+    assert_eq!(still.len(), 1 + block.ladder.len());
     assert_eq!(still[0].waited_ms, 0);
     assert!(still[1].waited_ms >= 1000, "{still:?}");
     assert!(still.iter().all(|reading| reading.counts == [5, 2, 0, 17]));
@@ -130,6 +130,16 @@ fn a_block_has_what_the_interconnect_counted() {
     };
     assert!(moves.windows(2).all(rising), "{moves:?}");
     assert!(booted.report().contains("DVM in cmn-600"));
+    // What is read is said before, and the first rung has been climbed by then.
+    let console = booted.console();
+    let at = |text: &str| {
+        console
+            .find(text)
+            .unwrap_or_else(|| panic!("{text}: {console}"))
+    };
+    let reading = "reading the DVM counters of the interconnect at 0x70000000";
+    assert!(at("\"block\"") < at("\"rung\"") && at("\"rung\"") < at(reading));
+    assert_eq!(console.matches(reading).count(), block.ladder.len());
 }
 
 fn on(command: &mut Command, tree: &Path, memory: &Path) {

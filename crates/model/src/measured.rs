@@ -75,6 +75,10 @@ pub struct Measured {
     lacks: Option<String>,
     /// CPU, what its code had to return and what it did.
     pub stale_code: Option<(usize, u16, u16)>,
+    /// How often it was looked for a store to a page that had been taken away.
+    pub looks: u32,
+    /// CPU and the page to which one came.
+    pub stale_store: Option<(usize, u64)>,
 }
 
 /// The medians of one round, in ticks.
@@ -193,6 +197,7 @@ impl Measured {
     pub const fn is_clean(&self) -> bool {
         self.fault.is_none()
             && self.stale_code.is_none()
+            && self.stale_store.is_none()
             && self.unseen.is_none()
             && self.lacks.is_none()
     }
@@ -211,6 +216,8 @@ impl Measured {
         self.missed &= more.missed;
         self.fault = self.fault.or(more.fault);
         self.stale_code = self.stale_code.or(more.stale_code);
+        self.stale_store = self.stale_store.or(more.stale_store);
+        self.looks += more.looks;
         for (known, more) in self.initiators.iter_mut().zip(more.initiators) {
             known.count += more.count;
             known.max = known.max.max(more.max);
@@ -281,6 +288,8 @@ impl Series<'_> {
         // A round that is to confirm a time may find something worse.
         self.done.fault = self.done.fault.or(done.fault);
         self.done.stale_code = self.done.stale_code.or(done.stale_code);
+        self.done.stale_store = self.done.stale_store.or(done.stale_store);
+        self.done.looks += done.looks;
         let Some(base) = base else { return };
         match &mut self.fresh {
             Some([known_base, known]) => {

@@ -91,6 +91,11 @@ impl Plan {
         }
         let roles = Roles::assign(options, cpus, present)?;
         gated(options)?;
+        if options.device_stuck_at.is_some() && options.fabric.is_some() {
+            return Err(
+                "device-stuck-at: with a fabric EL2 plays the device; allowed: one of them".into(),
+            );
+        }
         if options.scenario == Scenario::Kdump {
             return Self::crash(options, roles, cpus);
         }
@@ -109,6 +114,13 @@ impl Plan {
             .iter()
             .partition(|state| **state == StaleState::NeverStarted);
         states.extend(others);
+        // Nothing releases its cores.
+        if options.device_stuck_at.is_some()
+            && let Some(at) = states.iter().position(|s| *s == StaleState::DeviceStuck)
+        {
+            let last = states.remove(at);
+            states.push(last);
+        }
         let (last, first): (Vec<Subject>, Vec<Subject>) = options
             .ops
             .iter()

@@ -42,7 +42,8 @@ fn matrix(deaf: Option<usize>) {
             .collect()
     };
     // `parked` is every case's control: what is deaf there blocks baselines. A core that
-    // comes up answers once it is up. For the last two QEMU's own firmware lacks the calls.
+    // comes up answers once it is up. For the last two QEMU's own firmware lacks the calls:
+    // bare/firmware.rs has their rows.
     let states = |by_default: bool| -> Vec<&str> {
         let all = StaleState::ALL
             .iter()

@@ -254,25 +254,21 @@ errata! {
         "prefetches a line for a store that it never makes";
         "a store exclusive to that line, by another core, may fail again and again";
         "TF-A, ERRATA_A78_AE_2376748"; Stated;
-        lacks "a store exclusive to the very line: stxr takes lines of its own";
 
     "2376738", [Core::arm(0xd49, (0, 3))], [Stxr, DcCivac], [PrfmStorm];
         "prefetches a line for a store that it never makes";
         "a store exclusive to that line, by another core, may fail again and again";
         "TF-A, ERRATA_N2_2376738"; Inferred;
-        lacks "a store exclusive to the very line: stxr takes lines of its own";
 
     "2294912", [Core::arm(0xd40, (1, 2))], [Stxr, DcCivac], [PrfmStorm];
         "prefetches a line for a store that it never makes";
         "a store exclusive to that line, by another core, may fail again and again";
         "TF-A, ERRATA_V1_2294912"; Inferred;
-        lacks "a store exclusive to the very line: stxr takes lines of its own";
 
     "2719105", [Core::arm(0xd4f, (0, 1))], [Stxr, DcCivac], [PrfmStorm];
         "prefetches a line for a store that it never makes";
         "a store exclusive to that line, by another core, may fail again and again";
         "TF-A, ERRATA_V2_2719105"; Inferred;
-        lacks "a store exclusive to the very line: stxr takes lines of its own";
 
     "A72 exclusives", [Core::arm(0xd08, EVERY)], EACH, [LdxrStxr, TicketLock, Qspinlock];
         "is between LDXR and STXR, where snoops are to be answered late";
@@ -294,7 +290,7 @@ errata! {
         "has a store under way that crosses from one page to the next";
         "the TLBI and its DSB complete before the store has";
         "Arm, CVE-2025-10263; TF-A TFV-17, which names more cores"; Stated;
-        lacks "a look at where the store ends; revisions";
+        lacks "the revisions that have it: every one is taken";
 
     "S2500 kdump", [Core::of(0x70, 0x663, [(0, 0), EVERY])],
         [IcIvau, FlushIcacheRangeSize, MachineKexec],

@@ -88,6 +88,11 @@ impl Fabric {
         self.begin_held(core, state, now, held_until, presence)
     }
 
+    /// Is this operation to return without having done anything?
+    pub fn loses(&self, what: Maintenance) -> bool {
+        self.options.lose == Some(what)
+    }
+
     /// For how many ticks this operation is held by itself.
     fn held(&self, core: usize, what: Maintenance, presence: &Presence) -> u64 {
         let Some(hold) = &self.options.hold else {

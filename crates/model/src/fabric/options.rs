@@ -9,6 +9,7 @@
 //!        | "delay=" NUMBER ( "ns" | "us" | "ms" | "s" )
 //!        | "hold=" NUMBER ( "ns" | "us" | "ms" | "s" ) [ "/" NUMBER ] [ "@" OPERATION ]
 //!        | "fault=" OPERATION
+//!        | "lose=" OPERATION            a TLBI that returns and does nothing
 //!        | "heal=" ( "sev" | "unlock" | "sgi" | "sdei" | "el2" | "psci" | "never"
 //!                  | NUMBER ( "ns" | "us" | "ms" | "s" ) )
 //! ```
@@ -43,7 +44,7 @@ pub const DEFAULT_DEPTH: u8 = 4;
 pub const MAX_DELAY_NS: u64 = 10_000_000_000;
 
 const KEYS: &str = "deaf=STATE[+STATE…][@CPULIST], to=dvm|snoop|both|all, depth=N, \
-                    early-comp=on|off, delay=TIME, hold=TIME[/N][@OPERATION], fault=OPERATION, \
+                    early-comp=on|off, delay=TIME, hold=TIME[/N][@OPERATION], fault=OPERATION, lose=TLBI, \
                     heal=sev|unlock|sgi|sdei|el2|psci|never|TIME";
 
 /// Defines an enum of the words that one key takes.
@@ -208,6 +209,9 @@ pub struct FabricOptions {
     pub hold: Option<Hold>,
     /// The operation that faults; one for which [`Maintenance::can_fault`].
     pub fault: Option<Maintenance>,
+    /// The TLB maintenance that returns, as its DSB does, before it has had its effect: it
+    /// never has any.
+    pub lose: Option<Maintenance>,
     /// What makes a deaf core answer, if anything does.
     pub heal: Option<Heal>,
 }
@@ -222,6 +226,7 @@ impl Default for FabricOptions {
             delay_ns: 0,
             hold: None,
             fault: None,
+            lose: None,
             heal: None,
         }
     }
@@ -256,6 +261,7 @@ impl FabricOptions {
             "delay" => self.delay_ns = time(value)?,
             "hold" => self.hold = Some(hold(value)?),
             "fault" => self.fault = Some(fault(value)?),
+            "lose" => self.lose = Some(lose(value)?),
             "heal" if value == "never" => self.heal = None,
             "heal" if value.starts_with(|c: char| c.is_ascii_digit()) => {
                 self.heal = Some(Heal::After(time(value)?));
@@ -372,6 +378,12 @@ fn fault(value: &str) -> Result<Maintenance, String> {
     operation_that(value, "can fault", Maintenance::can_fault)
 }
 
+fn lose(value: &str) -> Result<Maintenance, String> {
+    // What is broadcast, and is no instruction cache's, which cannot fault either.
+    let tlbi = |what: Maintenance| what.name().starts_with("tlbi") && sends(what);
+    operation_that(value, "drops other cores' translations", tlbi)
+}
+
 /// The operation of that name, if it is one that `does`.
 #[inline(never)]
 fn operation_that(
@@ -425,6 +437,9 @@ impl fmt::Display for FabricOptions {
         }
         if let Some(subject) = self.fault.and_then(Subject::of) {
             items.push(format!("fault={subject}"));
+        }
+        if let Some(subject) = self.lose.and_then(Subject::of) {
+            items.push(format!("lose={subject}"));
         }
         if let Some(heal) = self.heal {
             items.push(format!("heal={heal}"));

@@ -91,6 +91,8 @@ fn each_mistake_names_itself_and_what_is_allowed() {
             "fault=tlbi-vmalle1is",
             ["can fault", "dc-cvac, dc-ivac, ic-ivau"],
         ),
+        ("lose=ic-ivau", ["'ic-ivau'", "allowed: tlbi-v"]),
+        ("lose=tlbi-vmalle1", ["other cores'", "tlbi-vmalle1is"]),
         ("heal=hope", ["heal: 'hope'", "psci, never"]),
         ("heal=11s", ["heal: '11s'", "up to 10s"]),
         ("depth=2,depth=3", ["'depth' is given twice", "once"]),
@@ -153,13 +155,17 @@ fn options() -> impl Strategy<Value = FabricOptions> {
         delay,
         prop::option::of(hold),
         prop::option::of(fault),
+        prop::option::of(prop::sample::select(vec![
+            Maintenance::TlbiVaae1is,
+            Maintenance::TlbiVmalle1is,
+        ])),
         prop::option::of(prop_oneof![
             prop::sample::select(Rung::ALL).prop_map(Heal::By),
             (0..=MAX_DELAY_NS).prop_map(Heal::After),
         ]),
     )
         .prop_map(
-            |(deaf, to, depth, early_comp, delay_ns, hold, fault, heal)| FabricOptions {
+            |(deaf, to, depth, early_comp, delay_ns, hold, fault, lose, heal)| FabricOptions {
                 deaf,
                 to,
                 depth,
@@ -167,6 +173,7 @@ fn options() -> impl Strategy<Value = FabricOptions> {
                 delay_ns,
                 hold,
                 fault,
+                lose,
                 heal,
             },
         )
@@ -179,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn never_panics(text in "((deaf|to|depth|delay|hold|heal|fault)=)?[a-z0-9@+,=./-]{0,24}") {
+    fn never_panics(text in "((deaf|to|depth|delay|hold|heal|fault|lose)=)?[a-z0-9@+,=./-]{0,24}") {
         let _ = FabricOptions::parse(&text);
     }
 }

@@ -72,7 +72,7 @@ words! {
         IcStorm = "ic-storm", "its own stream of ic ivau and dsb", BUSY;
         TlbiStorm = "tlbi-storm", "its own stream of tlbi vaae1is and dsb", BUSY;
         SgiStorm = "sgi-storm", "a stream of interrupts to the initiators, whose handler broadcasts an ic ivau of its own, as in i.MX6 ERR003720", BUSY.by_name();
-        DeviceStuck = "device-stuck", "in a load from a device that does not answer: takes no interrupt; EL2 stages it (--fabric), with --allow", WAITS.gated("only a reset ends a load that is never answered, as where DSU erratum 798953 loses the answer");
+        DeviceStuck = "device-stuck", "in a load from a device that does not answer: takes no interrupt; EL2 stages it (--fabric), or a device that is known for it (--device-stuck-at), with --allow", WAITS.gated("only a reset ends a load that is never answered, as where DSU erratum 798953 loses the answer");
         FaultLoop = "fault-loop", "re-entering a synchronous exception", BUSY;
         MmuOff = "mmu-off", "MMU and caches off, polling in assembly", BUSY;
         CpuOff = "cpu-off", "powered off by PSCI CPU_OFF", OFF;

@@ -175,6 +175,12 @@ impl Judge {
                 "CPU {cpu} executed code of generation {seen}, {expected} had been written"
             );
             (Verdict::Incoherent, Some(why))
+        } else if let Some((cpu, page)) = done.stale_store {
+            let why = format!(
+                "behind the TLBI and the DSB of CPU {cpu} a store still came to the page at {page:#x}, \
+                 which had been taken away"
+            );
+            (Verdict::Incoherent, Some(why))
         } else if let Some(doubt) = doubt {
             (Verdict::Inconclusive, Some(doubt))
         } else if done.missed {
@@ -363,6 +369,10 @@ mod tests {
         let older = Some((3, 8, 7));
         assert_eq!(
             verdict(&|d| d.stale_code = older),
+            (Verdict::Incoherent, false)
+        );
+        assert_eq!(
+            verdict(&|d| d.stale_store = Some((0, 0x5000))),
             (Verdict::Incoherent, false)
         );
         assert_eq!(

@@ -9,7 +9,7 @@ use alloc::{
 
 use super::{
     AfterBlock, Auto, CaseNumbers, CounterChoice, Options, Preset, Scenario, Sentinel, Then,
-    values::{list, names, number, one_of, ratio, switch, time, word},
+    values::{address, list, names, number, one_of, ratio, switch, time, word},
 };
 use crate::{
     cpuset::CpuSet,
@@ -153,6 +153,13 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
         write: |o| (!o.allow.is_empty()).then(|| names(&o.allow)),
+    },
+    Key {
+        name: "device-stuck-at",
+        about: "a register that is known not to answer, which device-stuck loads from without a fabric",
+        takes: "its address, like 0x9010000",
+        read: |o, value| address(value).map(|at| o.device_stuck_at = Some(at)),
+        write: |o| o.device_stuck_at.map(|at| format!("{at:#x}")),
     },
     Key {
         name: "stale-cpus",

@@ -115,6 +115,8 @@ pub struct Options {
     pub stale: Vec<StaleState>,
     /// Those that may cost the machine and are allowed to.
     pub allow: Vec<StaleState>,
+    /// A device that is known not to answer, by the address of a register, for `device-stuck`.
+    pub device_stuck_at: Option<u64>,
     /// The stale cores, if named.
     pub stale_cpus: Option<CpuSet>,
     /// The cores that run the operations.
@@ -190,6 +192,7 @@ impl Default for Options {
             ops: Subject::default_set().collect(),
             stale: StaleState::default_set().collect(),
             allow: Vec::new(),
+            device_stuck_at: None,
             stale_cpus: None,
             initiators: CpuSet::one(0),
             lines: [LineState::DirtyHere].to_vec(),

@@ -28,6 +28,22 @@ fn each_mistake_names_itself_and_what_is_allowed() {
         ("stalecore.preset=none", ["'none'", "first-light, kdump"]),
         ("stalecore.wait=0s", ["'0s'", "1ms to 86400s"]),
         ("stalecore.dwell=1s,2h", ["'2h'", "0ms to 3600s"]),
+        (
+            "stalecore.device-stuck-at=4096",
+            ["'4096'", "like 0x9010000"],
+        ),
+        (
+            "stalecore.device-stuck-at=0x9010002",
+            ["0x9010002", "a multiple of 4"],
+        ),
+        (
+            "stalecore.device-stuck-at=0x1000000000000",
+            ["0x1", "below"],
+        ),
+        (
+            "stalecore.device-stuck-at=0x0",
+            ["'0x0'", "a multiple of 4"],
+        ),
         ("stalecore.kernel=5.4", ["'5.4'", "5.10, 5.16"]),
         ("stalecore.watchdog-thresh=0", ["'0'", "10ms to 60s"]),
         ("stalecore.watchdog-thresh=+1s", ["'+1s'", "10ms to 60s"]),
@@ -95,6 +111,7 @@ fn each_key_writes_what_it_reads() {
         ("ops", "ic-ivau,dsb-sy"),
         ("stale", "spin"),
         ("allow", "device-stuck,cpu-off-abandoned"),
+        ("device-stuck-at", "0x9010000"),
         ("stale-cpus", "1-3"),
         ("initiators", "2"),
         ("lines", "cold,shared"),

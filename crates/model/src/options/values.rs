@@ -37,6 +37,17 @@ pub(crate) fn number(value: &str, low: u32, high: u32) -> Result<u32, String> {
     }
 }
 
+/// Reads the address of a register of 32 bits.
+pub(super) fn address(value: &str) -> Result<u64, String> {
+    let digits = value.strip_prefix("0x").filter(|d| !d.starts_with('+'));
+    match digits.map(|digits| u64::from_str_radix(digits, 16)) {
+        Some(Ok(at)) if at.is_multiple_of(4) && (1..1 << 48).contains(&at) => Ok(at),
+        _ => Err(format!(
+            "'{value}' is not allowed; allowed: a multiple of 4 like 0x9010000, below 0x1000000000000"
+        )),
+    }
+}
+
 /// Reads a time like `200ms`, `10s`, or `10` for seconds, in milliseconds.
 pub(super) fn time(value: &str, low_ms: u32, high_ms: u32) -> Result<u32, String> {
     let (digits, unit) = match value.strip_suffix("ms") {

@@ -199,6 +199,26 @@ impl Platform {
         self.memory.iter().map(|r| r.size).sum::<u64>() >> 20
     }
 
+    /// The page of a device at this address, if it is neither memory nor among what the image
+    /// drives itself.
+    ///
+    /// # Errors
+    /// What it is.
+    pub fn stranger(&self, at: u64, driven: &[Region]) -> Result<Region, &'static str> {
+        let page = Region {
+            base: at & !0xfff,
+            size: 0x1000,
+        };
+        let among = |regions: &[Region]| regions.iter().any(|region| region.overlaps(&page));
+        if among(&self.memory) || among(&self.reserved) {
+            return Err("memory");
+        }
+        if among(driven) {
+            return Err("a device that the image drives itself");
+        }
+        Ok(page)
+    }
+
     /// The lowest range of `size` bytes at a multiple of `align` (a power of
     /// two) that is memory and overlaps neither what is reserved nor `taken`.
     pub fn find_free(&self, size: u64, align: u64, taken: &[Region]) -> Option<Region> {
@@ -282,6 +302,23 @@ pub(crate) mod tests {
         let machine = machine(vec![region(u64::MAX - 0x2fff, 0x2fff)], vec![]);
         assert_eq!(machine.find_free(0x4000, 0x1000, &[]), None);
         assert!(machine.find_free(0x1000, 0x1000, &[]).is_some());
+    }
+
+    #[test]
+    fn a_device_of_nobody_s_is_neither_memory_nor_driven() {
+        let memory = vec![region(0x4000_0000, 0x1000_0000)];
+        let machine = machine(memory, vec![region(0x5000_0100, 0x10)]);
+        let driven = [region(0x900_0000, 0x1000)];
+        let of = |at| machine.stranger(at, &driven);
+        assert_eq!(of(0x901_0004), Ok(region(0x901_0000, 0x1000)));
+        assert_eq!(of(0x4000_0000), Err("memory"));
+        assert_eq!(of(0x4fff_fffc), Err("memory"));
+        assert_eq!(
+            of(0x5000_0ffc),
+            Err("memory"),
+            "what is reserved is no device"
+        );
+        assert!(of(0x900_0018).unwrap_err().contains("drives itself"));
     }
 
     proptest! {

@@ -112,7 +112,7 @@ impl<'a> Log<'a> {
     pub fn idle_boots(&self) -> u32 {
         self.entries().fold(0, |idle, (kind, _)| match kind {
             Kind::Boot => idle + 1,
-            Kind::Context | Kind::Saved => idle,
+            Kind::Context | Kind::Step | Kind::Saved => idle,
             Kind::Record | Kind::Trial | Kind::End => 0,
         })
     }
@@ -123,7 +123,7 @@ impl<'a> Log<'a> {
         self.entries().fold(flight, |worth, (kind, _)| match kind {
             Kind::Saved => flight,
             Kind::Record | Kind::Trial | Kind::End => true,
-            Kind::Boot | Kind::Context => worth,
+            Kind::Boot | Kind::Context | Kind::Step => worth,
         })
     }
 
@@ -139,6 +139,7 @@ impl<'a> Log<'a> {
                 Kind::Boot => say("stalecore: boot"),
                 Kind::Context | Kind::Record => say(&format!("# {words}")),
                 Kind::Trial => say(&format!("stalecore: trial: case {words}")),
+                Kind::Step => say(&format!("stalecore: about to do: {words}")),
                 Kind::End => say("stalecore: the run has ended in order"),
                 Kind::Saved => {}
             }
@@ -161,6 +162,20 @@ impl<'a> Log<'a> {
             ));
         }
         text
+    }
+
+    /// What was about to be done, if nothing was recorded since: it may be what did not
+    /// return.
+    pub fn begun(&self) -> Option<&'a str> {
+        let mut before = None;
+        for (kind, text) in self.entries() {
+            match kind {
+                Kind::Step => before = Some(text),
+                Kind::Boot | Kind::Saved => {}
+                Kind::Context | Kind::Record | Kind::Trial | Kind::End => before = None,
+            }
+        }
+        before
     }
 
     /// The trials of the search for a case's culprits, oldest first: one that

@@ -61,6 +61,8 @@ pub enum Kind {
     Record,
     /// A trial of a search for culprits: see [`Trial`].
     Trial,
+    /// What is about to be done, and may not return. In words.
+    Step,
     /// The run has ended in order. No text, unless all records are kept.
     End,
     /// What is before this has been written to a file. No text.
@@ -74,6 +76,7 @@ impl Kind {
             Self::Context => b'c',
             Self::Record => b'r',
             Self::Trial => b't',
+            Self::Step => b'a',
             Self::End => b'e',
             Self::Saved => b's',
         }
@@ -85,6 +88,7 @@ impl Kind {
             Self::Context,
             Self::Record,
             Self::Trial,
+            Self::Step,
             Self::End,
             Self::Saved,
         ]

@@ -239,6 +239,28 @@ fn a_file_is_written_once_for_what_was_found() {
 }
 
 #[test]
+fn what_was_about_to_be_done_last_is_known() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "stale=spin", nothing).unwrap();
+    recorder.append(Kind::Boot, "");
+    assert_eq!(recorder.log().begun(), None);
+    recorder.append(Kind::Step, "a load");
+    assert_eq!(recorder.log().begun(), Some("a load"));
+    // The next boot goes on, and has found nothing yet.
+    recorder.append(Kind::Boot, "");
+    assert_eq!(recorder.log().begun(), Some("a load"));
+    assert_eq!(recorder.log().idle_boots(), 2);
+    let text = recorder.log().to_text();
+    assert!(
+        text.contains("\nstalecore: about to do: a load\n"),
+        "{text}"
+    );
+    // It returned.
+    recorder.append(Kind::Record, "{\"witness\":1}");
+    assert_eq!(recorder.log().begun(), None);
+}
+
+#[test]
 fn a_loader_looks_in_the_middle_first() {
     let region = |base, size| Region { base, size };
     let mib = 1 << 20;
