@@ -377,6 +377,9 @@ impl Run<'_> {
             let (case, looks) = (series.case, series.done.looks);
             let batch = batch_of(case.subject, self.conductor.counter);
             let now_ms = clock::ms_since(self.conductor.started);
+            if let Some(clock) = series.clock() {
+                self.outcomes.clock(clock);
+            }
             let (record, fault) = self.conductor.judge.record(series, batch, now_ms);
             if let Some((cpu, registers, returned)) = fault {
                 let fault = findings::fault_record(case, case.subject, cpu, registers, returned);

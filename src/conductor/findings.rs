@@ -37,6 +37,9 @@ pub fn collect(initiators: &CpuSet, nth: usize, started: u64) -> Measured {
             all.fault.get_or_insert((cpu, registers, results.returned));
         }
         all.cut |= results.cut;
+        if let Some((cycles, ticks)) = results.clock {
+            all.khz = clock::khz(cycles, ticks);
+        }
         all.missed |= results.missed;
         if results.unseen {
             all.unseen.get_or_insert(cpu);

@@ -134,6 +134,8 @@ pub struct Results {
     pub depths: usize,
     /// The time for a class or the sweep was over before all was done.
     pub cut: bool,
+    /// Cycles and ticks of CNTVCT_EL0 that all of it took, where samples are cycles.
+    pub clock: Option<(u64, u64)>,
     /// The state that passes had passed before the first sample.
     pub missed: bool,
     /// ESR, FAR and ELR of a fault that ended it.
@@ -166,6 +168,7 @@ impl Results {
             }; DEPTHS.len()],
             depths: 0,
             cut: false,
+            clock: None,
             missed: false,
             fault: None,
             returned: 0,

@@ -54,6 +54,11 @@ pub fn ms_since(start: u64) -> u64 {
     us_since(start) / 1000
 }
 
+/// This core's clock in kHz, by its cycles in so many ticks of CNTVCT_EL0.
+pub fn khz(cycles: u64, ticks: u64) -> Option<u64> {
+    clock::khz(cycles, ticks, frequency())
+}
+
 /// Milliseconds between two readings of CNTVCT_EL0.
 pub fn ms_between(start: u64, end: u64) -> u64 {
     clock::microseconds(clock::elapsed(start, end), frequency()) / 1000

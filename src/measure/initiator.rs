@@ -5,7 +5,7 @@
 use core::sync::atomic::Ordering;
 
 use stalecore_model::glossary::Subject;
-use stalecore_routines::probe;
+use stalecore_routines::{counter::Counter, probe};
 
 use super::{areas::AREAS, measurement::Measurement};
 use crate::{
@@ -36,6 +36,7 @@ pub fn run_orders(core: &Core) {
             core.interruptible.store(true, Ordering::Relaxed);
             arch::irq_open();
         }
+        let begun = [arch::cntvct(), order.counter.now()];
         match (order.subject, probe::of(order.subject)) {
             (Subject::SelftestHang, _) => run.hang(),
             (Subject::SelftestSlow, _) => run.slow(results),
@@ -45,6 +46,10 @@ pub fn run_orders(core: &Core) {
                 None => run.operation(probe, results),
             },
             (_, None) => run.routine(results),
+        }
+        if order.counter == Counter::Pmccntr && order.dwell_ms.is_none() {
+            let cycles = order.counter.now().wrapping_sub(begun[1]);
+            results.clock = Some((cycles, arch::cntvct().wrapping_sub(begun[0])));
         }
         arch::irq_mask();
         core.interruptible.store(false, Ordering::Relaxed);

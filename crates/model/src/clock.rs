@@ -35,9 +35,26 @@ pub fn microseconds(ticks: u64, hz: u64) -> u64 {
     u64::try_from(us).unwrap_or(u64::MAX)
 }
 
+/// Fewer ticks do not tell a core's clock.
+const FEWEST_TICKS: u64 = 64;
+
+/// A core's clock in kHz, by how many cycles it has done in so many ticks of a counter of
+/// `hz`; `None` where these are too few.
+pub fn khz(cycles: u64, ticks: u64, hz: u64) -> Option<u64> {
+    let khz = u128::from(cycles) * u128::from(hz) / 1000 / u128::from(ticks.max(1));
+    (ticks >= FEWEST_TICKS).then(|| u64::try_from(khz).unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_core_s_clock() {
+        assert_eq!(khz(2_600_000, 100_000, 100_000_000), Some(2_600_000));
+        assert_eq!(khz(26, 1, 100_000_000), None);
+        assert_eq!(khz(u64::MAX, 64, u64::MAX), Some(u64::MAX));
+    }
 
     /// A counter that a read may get wrong.
     fn reads(values: &[u64]) -> u64 {

@@ -11,7 +11,7 @@ use crate::{
     histogram::Histogram,
     plan::Case,
     record::{Depth, InitiatorRecord},
-    rounds::{Class, Rounds},
+    rounds::{Class, Rounds, risen},
 };
 
 /// An exception that an operation took: the CPU, its syndrome, address and place, and
@@ -49,6 +49,8 @@ pub struct Longest {
 pub struct Measured {
     /// The medians of each round.
     medians: Vec<Medians>,
+    /// The initiator's clock in this round, in kHz, where samples are cycles of it.
+    pub khz: Option<u64>,
     /// The longest sample.
     longest: Option<Longest>,
     /// How long the longest of the empty blocks beside it took.
@@ -88,6 +90,8 @@ struct Medians {
     complete: Option<u64>,
     /// The empty block beside it.
     empty: u64,
+    /// The core's clock, in kHz.
+    khz: Option<u64>,
 }
 
 impl Measured {
@@ -105,7 +109,15 @@ impl Measured {
             issue: self.issue.quantile(500),
             complete: self.complete.quantile(500),
             empty: 0,
+            khz: self.khz,
         });
+    }
+
+    /// The core's clock in the round in the middle, in kHz.
+    fn clock(&self) -> Option<u64> {
+        let mut all: Vec<u64> = self.medians.iter().filter_map(|m| m.khz).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied()
     }
 
     /// Adds what was measured once behind a dwell of `ms` milliseconds.
@@ -237,7 +249,10 @@ impl Measured {
                 continue;
             };
             let base = base.medians.get(nth)?;
-            rounds.push(Some(median(base)?), median(case)?, (base.empty, case.empty));
+            // What takes as long as before takes more cycles of a clock that is faster.
+            let clock = base.khz.zip(case.khz).unwrap_or((1, 1));
+            let of_base = risen(median(base)?, clock);
+            rounds.push(Some(of_base), median(case)?, (base.empty, case.empty));
         }
         (!rounds.case.is_empty()).then_some(rounds)
     }
@@ -259,6 +274,12 @@ pub struct Series<'a> {
 }
 
 impl Series<'_> {
+    /// The initiator's clock in the baseline and in the case, in kHz, where samples are
+    /// cycles of it: the median of the first rounds.
+    pub fn clock(&self) -> Option<(u64, u64)> {
+        self.base.as_ref()?.clock().zip(self.done.clock())
+    }
+
     /// Did it return, do what it should, and was every core where it should be?
     pub const fn is_clean(&self) -> bool {
         self.done.is_clean() && self.doubt.is_none()

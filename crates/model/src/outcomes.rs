@@ -28,7 +28,12 @@ pub struct Outcomes {
     pub confirming_ms: u64,
     /// How many cases were left unconfirmed because of that.
     pub unconfirmed: usize,
+    /// The initiator's clock in a baseline and its case, where they were furthest apart.
+    clock: Option<(u64, u64)>,
 }
+
+/// A clock is steady that moves by less than this part.
+const STEADY: u64 = 10;
 
 impl Outcomes {
     /// Those of a run that has not begun. `strict` says whether a slowed case counts
@@ -42,6 +47,7 @@ impl Outcomes {
             late: Vec::new(),
             confirming_ms: 0,
             unconfirmed: 0,
+            clock: None,
         }
     }
 
@@ -70,6 +76,14 @@ impl Outcomes {
     pub fn cut(&mut self, number: usize) {
         if !self.was_cut(number) {
             self.cut.push(number);
+        }
+    }
+
+    /// The initiator's clock in the baseline of a case and in itself, in kHz.
+    pub fn clock(&mut self, clock: (u64, u64)) {
+        let apart = |(base, case): (u64, u64)| base.abs_diff(case) * STEADY / base.max(1);
+        if apart(clock) > self.clock.map_or(0, apart) {
+            self.clock = Some(clock);
         }
     }
 
@@ -148,7 +162,15 @@ impl Outcomes {
                 self.confirming_ms
             )
         });
-        cut.into_iter().chain(unconfirmed)
+        let moved = self.clock.map(|(base, case)| {
+            format!(
+                "the initiator's clock was not steady: {} MHz with every other core parked, {} \
+                 MHz beside stale ones; what takes more cycles because of that is not slowed",
+                base / 1000,
+                case / 1000
+            )
+        });
+        cut.into_iter().chain(unconfirmed).chain(moved)
     }
 
     /// Writes the tree; `by` says what makes the outcome of a case, where it is not the
@@ -246,6 +268,15 @@ mod tests {
         let notes: Vec<_> = outcomes.notes().collect();
         assert!(notes[0].starts_with("case 7 took so long"), "{notes:?}");
         assert!(notes[1].starts_with("1 case beyond the threshold was left"));
+        outcomes.clock((2_600_000, 2_450_000));
+        assert_eq!(outcomes.notes().count(), 2);
+        outcomes.clock((2_000_000, 2_600_000));
+        outcomes.clock((2_600_000, 2_300_000));
+        let clock = outcomes.notes().last().unwrap();
+        assert!(
+            clock.contains("2000 MHz with") && clock.contains("2600 MHz beside"),
+            "{clock}"
+        );
         outcomes.cut(9);
         outcomes.unconfirmed = 2;
         let notes: Vec<_> = outcomes.notes().collect();

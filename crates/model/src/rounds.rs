@@ -95,10 +95,7 @@ impl Rounds {
     /// the baseline's is not the operation's.
     pub fn push(&mut self, base: Option<u64>, case: u64, empty: (u64, u64)) {
         if let Some(base) = base {
-            let (before, after) = (u128::from(empty.0.max(1)), u128::from(empty.1));
-            let scaled = u128::from(base) * after.max(before) / before;
-            let scaled = u64::try_from(scaled).unwrap_or(u64::MAX);
-            self.base.push(histogram::rounded(scaled));
+            self.base.push(histogram::rounded(risen(base, empty)));
         }
         self.case.push(histogram::rounded(case));
     }
@@ -159,6 +156,13 @@ impl Rounds {
             Found::Same
         }
     }
+}
+
+/// A baseline, as much later as something else became from before to after, if it did.
+pub fn risen(base: u64, (before, after): (u64, u64)) -> u64 {
+    let (before, after) = (u128::from(before.max(1)), u128::from(after));
+    let risen = u128::from(base) * after.max(before) / before;
+    u64::try_from(risen).unwrap_or(u64::MAX)
 }
 
 /// n over k.

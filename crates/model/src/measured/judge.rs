@@ -274,6 +274,31 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_runs_faster_makes_no_operation_slow() {
+        let at = |khz, ticks| {
+            let mut round = Box::new(Measured::default());
+            round.khz = Some(khz);
+            round.complete.add_many(ticks, 13);
+            round.end_round();
+            round.set_empty(10, 20);
+            round
+        };
+        let is_candidate = |khz| {
+            let (done, base) = ([at(khz, 3000)].into(), [at(1_000_000, 1000)]);
+            let mut all = crate::measured::series(&[CASE], done, base, None);
+            let mut series = all.next().unwrap();
+            for _ in 1..ROUNDS {
+                series.absorb(Some(at(1_000_000, 1000)), at(khz, 3000), true);
+            }
+            assert_eq!(series.clock(), Some((1_000_000, khz)));
+            JUDGE.is_candidate(&series)
+        };
+        assert!(is_candidate(1_000_000) && is_candidate(900_000));
+        // As many cycles more as there are more of them in the same time.
+        assert!(!is_candidate(3_000_000) && !is_candidate(1_600_000));
+    }
+
+    #[test]
     fn the_class_that_shows_more_decides() {
         let with = |issue, complete| {
             let measured = |issue, complete| {
