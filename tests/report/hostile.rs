@@ -2,9 +2,12 @@
 
 use std::{fs, path::Path, process::Output};
 
-use serde::Deserialize;
-use serde_json::{Value, json};
-use stalecore_model::run::Run;
+use serde_json::Value;
+use stalecore_model::{
+    console::steers,
+    record::{Note, Record, SEALED},
+    run::Run,
+};
 
 use crate::{
     setup::{errors, report, run_of, stalecore},
@@ -14,42 +17,6 @@ use crate::{
 /// What a page, a table or a terminal must never carry through.
 const HOSTILE: &str = "</td></script><script>evil()</script><img src=x onerror=evil()> \
                        \" onmouseover=\"evil() 'x' &amp; \u{1b}[2J\u{202e}\u{0}";
-
-/// Puts a hostile text wherever a run takes any text at all, and says how often. It finds
-/// those fields by trying: a field that is a word of the glossary, a register or a
-/// histogram refuses the text.
-fn poisoned(run: &Run) -> (Run, usize) {
-    fn strings(value: &Value, path: &str, found: &mut Vec<String>) {
-        match value {
-            Value::String(_) => found.push(path.into()),
-            Value::Array(list) => {
-                for (n, item) in list.iter().enumerate() {
-                    strings(item, &format!("{path}/{n}"), found);
-                }
-            }
-            Value::Object(map) => {
-                for (key, item) in map {
-                    strings(item, &format!("{path}/{key}"), found);
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut value = serde_json::to_value(run).expect("JSON");
-    let mut paths = Vec::new();
-    strings(&value, "", &mut paths);
-    let mut count = 0;
-    for path in paths {
-        let place = value.pointer_mut(&path).expect("it was there");
-        let before = std::mem::replace(place, json!(HOSTILE));
-        if Run::deserialize(&value).is_ok() {
-            count += 1;
-        } else {
-            *value.pointer_mut(&path).expect("it was there") = before;
-        }
-    }
-    (serde_json::from_value(value).expect("a run"), count)
-}
 
 fn hostile_run() -> Run {
     let mut run = synthetic::run(&Shape {
@@ -63,7 +30,7 @@ fn hostile_run() -> Run {
     for case in &mut run.cases {
         case.why = Some("why".into());
     }
-    let (run, count) = poisoned(&run);
+    let (run, count) = synthetic::poisoned(&run, HOSTILE);
     assert!(count > 30, "only {count} texts");
     run
 }
@@ -105,6 +72,96 @@ fn foreign_text_stays_off_the_terminal() {
         .expect("started");
     for bytes in [&done.stdout, &done.stderr] {
         assert!(!bytes.contains(&0x1b), "{}", errors(&done));
+    }
+}
+
+/// Every command that prints something of a run, a log or a name, given nothing that is
+/// harmless.
+#[test]
+fn no_command_lets_anything_steer_the_terminal() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // As a file name: CSI in one byte of Latin-1 too, a reordering mark.
+    let named = |what: &str| {
+        let path = dir
+            .path()
+            .join(format!("{what}\u{1b}[2J\u{9b}31m\u{202e}\n\u{7}"));
+        fs::create_dir(&path).expect("a directory");
+        path
+    };
+    let (base, new, none) = (named("base"), named("new"), named("none"));
+    let mut run = hostile_run();
+    write(&run, &base);
+    run.host.push('2');
+    write(&run, &new);
+    // A console whose records have the texts as JSON escapes.
+    let text = HOSTILE.replace('\0', "");
+    let (poisoned, _) = synthetic::poisoned(&run, &text);
+    let mut machine = poisoned.machine.expect("a machine");
+    machine.schema = SEALED - 1;
+    let mut records = vec![Record::Machine(Box::new(machine))];
+    records.push(Record::Note(Note { text: text.clone() }));
+    let cases = poisoned.cases.into_iter();
+    records.extend(cases.map(|case| Record::Case(Box::new(case))));
+    records.extend(poisoned.blocks.into_iter().map(Record::Block));
+    let lines = records.iter().map(|record| {
+        let json = record.to_json().expect("JSON");
+        format!("# {json}\n")
+    });
+    let console: String = lines.collect();
+    let log = none.join("board\u{1b}]0;x\u{7}.log");
+    fs::write(&log, console).expect("a log");
+    // A kernel's log with the texts in names of tasks and modules.
+    let crash = none.join("crash\u{1b}c.log");
+    let kernel = include_str!("../triage/soft-lockup-4.18-stopped.log");
+    let kernel = kernel
+        .replace("kworker", &text)
+        .replace("Comm: ", &format!("Comm: {text}"))
+        .replace("Hardware name: ", &format!("Hardware name: {text}"));
+    fs::write(&crash, kernel).expect("a log");
+    let out = none.join("out");
+    let words = |words: &[&str], paths: &[&Path]| -> Vec<std::ffi::OsString> {
+        let words = words.iter().map(Into::into);
+        words.chain(paths.iter().map(Into::into)).collect()
+    };
+    let missing = none.join("missing\u{1b}[31m");
+    for words in [
+        words(&["report"], &[&base]),
+        words(&["report"], &[&missing]),
+        words(&["report"], &[&log]),
+        words(&["compare"], &[&base, &new]),
+        words(&["compare", "--all", "--noise"], &[&base, &new]),
+        words(&["compare", "--json"], &[&base, &new]),
+        words(&["compare"], &[&base, &missing]),
+        words(&["triage"], &[&crash]),
+        words(&["triage", "--json"], &[&crash]),
+        words(&["triage", "--expect", "saved"], &[&crash]),
+        words(&["triage"], &[&missing]),
+        words(&["triage"], &[&none]),
+        words(&["read", "-v", "--all-states", "--out"], &[&out, &log]),
+        words(&["read", "--json", "--out"], &[&out, &log]),
+        words(&["read", "--out"], &[&base, &missing]),
+        words(&["read", "--out"], &[&none, &log]),
+        words(&["run", "--list", "--image"], &[&missing]),
+        words(&["run", "--image"], &[&missing]),
+        words(&["run", "--image"], &[&log]),
+        words(&["run", "--resume"], &[&base]),
+        words(&["run", "--qemu"], &[&missing]),
+        words(&["list", "\u{1b}[2J"], &[]),
+        words(&["\u{1b}[2J"], &[]),
+        words(&["flatten"], &[&log, &missing]),
+        words(&["deploy", "--image"], &[&missing]),
+    ] {
+        let done = stalecore()
+            .current_dir(dir.path())
+            .args(&words)
+            .output()
+            .expect("started");
+        for bytes in [&done.stdout, &done.stderr] {
+            let text = std::str::from_utf8(bytes).expect("UTF-8");
+            let steering = text.find(|c| c != '\n' && c != '\t' && steers(c));
+            let around = steering.map(|at| &text[..at]);
+            assert_eq!(around, None, "{words:?}: {text:?}");
+        }
     }
 }
 

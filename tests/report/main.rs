@@ -4,6 +4,7 @@
 mod browser;
 mod hostile;
 mod limits;
+mod markup;
 mod schema;
 mod setup;
 

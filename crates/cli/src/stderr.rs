@@ -3,9 +3,11 @@
 
 use std::io::{self, Write};
 
-/// Says one line.
+use crate::stdout::plain;
+
+/// Says one line, without anything in it that would steer the terminal.
 pub fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", plain(line));
 }
 
 /// Says what went wrong, or may have.

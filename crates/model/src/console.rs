@@ -93,15 +93,20 @@ pub fn printable(bytes: &[u8]) -> String {
         .chars()
         .map(|c| match c {
             '\t' => ' ',
-            // Controls, and the marks that reorder or hide text.
-            c if c.is_control() => char::REPLACEMENT_CHARACTER,
-            '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => char::REPLACEMENT_CHARACTER,
+            c if steers(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         })
         .collect()
+}
+
+/// Would this character steer a terminal: a control, or a mark that reorders or hides text?
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}')
 }
 
 /// Cuts a stream of bytes into lines, keeping at most one line in memory.

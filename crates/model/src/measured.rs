@@ -2,6 +2,8 @@
 //! made from that: the same wherever it was measured.
 
 mod judge;
+#[cfg(test)]
+mod tests;
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 

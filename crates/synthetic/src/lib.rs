@@ -6,10 +6,12 @@
 
 mod case;
 mod machine;
+mod poisoned;
 pub mod plain;
 mod samples;
 
 pub use machine::machine;
+pub use poisoned::poisoned;
 pub use samples::{histogram, random};
 
 use rand::Rng;

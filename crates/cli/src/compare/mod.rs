@@ -100,7 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         value["schema"] = json!(2);
         value["exit"] = json!(code as u8);
         value["warnings"] = json!(warnings);
-        stdout::print(&format!("{value:#}\n"))?;
+        stdout::print_json(&format!("{value:#}\n"))?;
     } else {
         for warning in warnings {
             stderr::complain(&warning);

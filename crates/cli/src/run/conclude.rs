@@ -1,10 +1,7 @@
 //! What is made from a console that was read to its end, whoever wrote it: the
 //! judgement, the files, the words on the screen.
 
-use std::{
-    collections::HashSet,
-    io::{IsTerminal, stdout},
-};
+use std::collections::HashSet;
 
 use stalecore_model::{console::printable, exit::ExitCode, run::Run, words};
 
@@ -17,7 +14,7 @@ use super::{
     session::Session,
     show,
 };
-use crate::{colour, report, stderr, stdout};
+use crate::{report, stderr, stdout};
 
 /// Far more than there are combinations.
 const MOST_CASES: u32 = 100_000;
@@ -67,14 +64,11 @@ pub fn conclude(
         // It is one boot of several.
     } else if asked.json {
         // For a program, which would not notice what is missing.
-        let shown = stdout::print(&format!("{}\n", serde_json::to_string(&run)?));
+        let shown = stdout::print_json(&format!("{}\n", serde_json::to_string(&run)?));
         problems.extend(shown.err().map(|error| format!("{error:#}")));
     } else if clean || !nothing {
-        let mut text = show::text(&run, show::width(), asked.all_states);
-        if colour::wanted(stdout().is_terminal()) {
-            text = colour::coloured(&text);
-        }
-        let shown = stdout::print(&text);
+        let text = show::text(&run, show::width(), asked.all_states);
+        let shown = stdout::print_coloured(&text);
         if let Err(error) = shown {
             stderr::complain(&format!("{error:#}"));
         }

@@ -4,7 +4,7 @@
 use stalecore_model::{exit::ExitCode, run::Run, words};
 
 use super::{Args, answer, begin, interrupt, judge::Judgement, outdir::OutDir, session, show};
-use crate::{colour, report, stderr, stdout, store};
+use crate::{report, stderr, stdout, store};
 
 /// Runs the plan in so many boots. Where one cannot be judged, or is broken off, those
 /// behind it are not begun.
@@ -55,13 +55,10 @@ pub fn run(mut args: Args, times: usize) -> anyhow::Result<ExitCode> {
     out.save(&run)?;
     let drawn = out.draw(&run);
     if args.output.json {
-        stdout::print(&format!("{}\n", serde_json::to_string(&run)?))?;
+        stdout::print_json(&format!("{}\n", serde_json::to_string(&run)?))?;
     } else {
-        let mut text = show::text(&run, show::width(), args.output.all_states);
-        if colour::wanted(std::io::IsTerminal::is_terminal(&std::io::stdout())) {
-            text = colour::coloured(&text);
-        }
-        if let Err(error) = stdout::print(&text) {
+        let text = show::text(&run, show::width(), args.output.all_states);
+        if let Err(error) = stdout::print_coloured(&text) {
             stderr::complain(&format!("{error:#}"));
         }
     }

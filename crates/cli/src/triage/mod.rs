@@ -18,7 +18,7 @@ use flate2::read::MultiGzDecoder;
 use stalecore_model::exit::ExitCode;
 use stalecore_triage::{Expect, Failure, Tally, write_json, write_words};
 
-use crate::stderr;
+use crate::{stderr, stdout};
 
 /// How many bytes of a file tell what it is.
 const PEEKED: u64 = 512;
@@ -58,11 +58,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let file = File::open(&args.log).with_context(|| format!("cannot open {name}"))?;
         unpacked(Box::new(file), &name)?
     };
-    let out = BufWriter::new(Reading {
-        out: io::stdout().lock(),
-        to_its_end: args.expect.is_some() || args.junit.is_some(),
-        closed: false,
-    });
+    let out = stdout::Lines::new(
+        BufWriter::new(Reading {
+            out: io::stdout().lock(),
+            to_its_end: args.expect.is_some() || args.junit.is_some(),
+            closed: false,
+        }),
+        args.json,
+    );
     let result = if args.json {
         write_json(log, &name, out)
     } else {
