@@ -5,11 +5,11 @@ mod initiator;
 mod operation;
 mod routine;
 mod call;
+mod seam;
 mod measurement;
 mod areas;
 mod buffers;
 mod barriers;
-mod seam;
 
 pub use areas::{AREAS, Areas, check_newest, mend, touch};
 pub use barriers::put as put_barrier;
