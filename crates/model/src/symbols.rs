@@ -2,9 +2,9 @@
 //! board with nobody to ask. `stalecore flatten` builds it from the ELF file
 //! into a section that the linker script reserves.
 //!
-//! Layout, little endian: the magic `stsy`, the number of symbols, then for
-//! each in ascending order its offset from the image's start and the offset of
-//! its name from the table's start; the names, each once, with its length in
+//! Layout, little endian: the magic `stsy`, the number of symbols; each one's offset from
+//! the image's start, ascending, four bytes; how many pairs of bytes behind the first name
+//! its own is, two bytes; the names, each once and in an even place, with its length in
 //! front as one byte.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
@@ -25,7 +25,7 @@ impl<'a> Symbols<'a> {
             return None;
         }
         let count = usize::try_from(word(table, 4)?).ok()?;
-        table.get(..8 + count.checked_mul(8)?)?;
+        table.get(..names_at(count)?)?;
         Some(Self { table, count })
     }
 
@@ -39,7 +39,7 @@ impl<'a> Symbols<'a> {
     /// next one: its size, the padding behind it included. The last has none.
     pub fn find_with_room(&self, offset: u64) -> Option<(&'a str, u64, Option<u64>)> {
         let offset = u32::try_from(offset).ok()?;
-        let at = |index: usize| word(self.table, 8 + index * 8);
+        let at = |index: usize| word(self.table, 8 + index * 4);
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -50,7 +50,9 @@ impl<'a> Symbols<'a> {
             }
         }
         let index = low.checked_sub(1)?;
-        let name = usize::try_from(word(self.table, 8 + index * 8 + 4)?).ok()?;
+        let pairs = self.table.get(8 + self.count * 4 + index * 2..)?;
+        let pairs = u16::from_le_bytes(*pairs.first_chunk()?);
+        let name = names_at(self.count)? + 2 * usize::from(pairs);
         let length = usize::from(*self.table.get(name)?);
         let name = self.table.get(name + 1..name + 1 + length)?;
         let start = at(index)?;
@@ -65,6 +67,11 @@ impl<'a> Symbols<'a> {
             room,
         ))
     }
+}
+
+/// Where the names of so many symbols begin.
+fn names_at(count: usize) -> Option<usize> {
+    count.checked_mul(4 + 2)?.checked_add(8)
 }
 
 fn word(table: &[u8], at: usize) -> Option<u32> {
@@ -84,12 +91,12 @@ fn word(table: &[u8], at: usize) -> Option<u32> {
 pub fn build(mut symbols: Vec<(u32, String)>, capacity: usize) -> Result<Vec<u8>, usize> {
     symbols.sort_by_key(|(offset, _)| *offset);
     symbols.dedup_by_key(|(offset, _)| *offset);
-    let mut names = Vec::new();
+    let mut names: Vec<u8> = Vec::new();
+    let mut places: Vec<usize> = Vec::new();
     let mut kept = BTreeMap::new();
     let mut table = Vec::new();
     table.extend(MAGIC);
-    table.extend(word_of(symbols.len())?);
-    let names_at = 8 + symbols.len() * 8;
+    table.extend((symbols.len() as u32).to_le_bytes());
     for (offset, name) in &symbols {
         let mut end = name.len().min(255);
         while !name.is_char_boundary(end) {
@@ -97,25 +104,22 @@ pub fn build(mut symbols: Vec<(u32, String)>, capacity: usize) -> Result<Vec<u8>
         }
         // Generic code stands many times under one name.
         let at = *kept.entry(&name[..end]).or_insert_with(|| {
-            let at = names_at + names.len();
+            names.resize(names.len().next_multiple_of(2), 0);
+            let at = names.len();
             names.push(end as u8);
             names.extend(&name.as_bytes()[..end]);
             at
         });
         table.extend(offset.to_le_bytes());
-        table.extend(word_of(at)?);
+        places.push(at);
     }
+    let needed = table.len() + 2 * places.len() + names.len();
+    if needed > capacity.min(2 * usize::from(u16::MAX)) {
+        return Err(needed);
+    }
+    table.extend(places.iter().flat_map(|at| ((at / 2) as u16).to_le_bytes()));
     table.extend(names);
-    if table.len() > capacity {
-        return Err(table.len());
-    }
     Ok(table)
-}
-
-fn word_of(value: usize) -> Result<[u8; 4], usize> {
-    u32::try_from(value)
-        .map(u32::to_le_bytes)
-        .map_err(|_| usize::MAX)
 }
 
 #[cfg(test)]
@@ -165,7 +169,7 @@ mod tests {
 
     #[test]
     fn too_many_names_are_refused_with_what_they_need() {
-        assert_eq!(build(vec![(0, "x".repeat(100))], 50), Err(8 + 8 + 101));
+        assert_eq!(build(vec![(0, "x".repeat(100))], 50), Err(8 + 6 + 101));
     }
 
     proptest! {
