@@ -383,6 +383,7 @@ impl Behind {
         self.set(page as u64 & ADDRESS as u64 | self.attributes);
     }
 
+    #[inline(never)]
     fn set(&self, descriptor: u64) {
         self.descriptor.store(descriptor, Ordering::Release);
         arch::dsb_ishst();

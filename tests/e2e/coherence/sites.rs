@@ -306,4 +306,8 @@ pub const ELSEWHERE: [(&str, &str); 5] = [
 
 /// The beginnings of the symbols that wait for page tables, which are walked through the
 /// caches: whether such code has a name of its own is the compiler's choice.
-pub const TABLE_WALKS: [&str; 2] = ["stalecore_image::hal::memory::Tables", "aarch64_paging"];
+pub const TABLE_WALKS: [&str; 3] = [
+    "stalecore_image::hal::memory::Tables",
+    "stalecore_image::hal::memory::Behind",
+    "aarch64_paging",
+];
