@@ -42,7 +42,7 @@ impl Measurement<'_> {
         };
         let samples = (self.order.samples as usize).min(limit).min(self.most());
         if self.order.cpu_off_hold {
-            stuck::begin();
+            stuck::go_off();
             results.missed = stuck::have_passed();
         }
         let batched = probe.depth.as_ref().filter(|_| self.order.batch > 1);
@@ -81,6 +81,10 @@ impl Measurement<'_> {
         }
         if self.order.sweep && !self.over() {
             self.sweep(probe, results);
+        }
+        if self.order.cpu_off_hold {
+            // Those that are left where there were fewer samples than cores.
+            stuck::begin();
         }
     }
 
@@ -157,6 +161,9 @@ impl Measurement<'_> {
                     return;
                 }
                 let operand = self.operand_of_sample(at);
+                if self.order.cpu_off_hold {
+                    stuck::start_next();
+                }
                 self.drain(operand);
                 self.before(phase, operand);
                 let ticks = block(operand);

@@ -1,6 +1,6 @@
 //! Cores that PSCI turns off or suspends, and the kernel's crash stop.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use aarch64_cpu::registers::{TPIDR_EL0, Writeable};
 use smccc::psci::error::Error;
@@ -106,23 +106,47 @@ pub fn hold_cpu_off() {
 /// Are cores that are off to be started once the operations begin?
 static CPU_ON_HOLD: AtomicBool = AtomicBool::new(false);
 
+/// The first core that [`start_next`] has not started.
+static NEXT_ON: AtomicUsize = AtomicUsize::new(0);
+
 /// From now on [`begin`] starts the cores that are off.
 pub fn hold_cpu_on() {
+    NEXT_ON.store(0, Ordering::Relaxed);
     CPU_ON_HOLD.store(true, Ordering::Release);
 }
 
-/// The operations begin: sends the cores that wait before CPU_OFF into it, or has
-/// firmware start those that are off. Its answer does not matter: whether they come up
-/// is seen later.
-pub fn begin() {
-    CPU_OFF_HOLD.store(false, Ordering::Release);
-    arch::sev();
-    if CPU_ON_HOLD.swap(false, Ordering::AcqRel) {
-        let off = |core: &&Core| core.state() == Some(StaleState::CpuOnInflight);
-        for core in percpu::all().iter().filter(off) {
+/// Has firmware start the next of the cores that are off and held so, one for each
+/// operation: all at once they are up before the first. Its answer does not matter:
+/// whether they come up is seen later. Was there one?
+pub fn start_next() -> bool {
+    if !CPU_ON_HOLD.load(Ordering::Acquire) {
+        return false;
+    }
+    let mut left = percpu::all().iter().skip(NEXT_ON.load(Ordering::Relaxed));
+    match left.find(|core| core.state() == Some(StaleState::CpuOnInflight)) {
+        Some(core) => {
+            NEXT_ON.store(core.index + 1, Ordering::Relaxed);
             let _ = start::start(core);
+            true
+        }
+        None => {
+            CPU_ON_HOLD.store(false, Ordering::Release);
+            false
         }
     }
+}
+
+/// The operations begin: sends the cores that wait before CPU_OFF into it, or has
+/// firmware start those that are off.
+pub fn begin() {
+    go_off();
+    while start_next() {}
+}
+
+/// Sends the cores that wait before CPU_OFF into it.
+pub fn go_off() {
+    CPU_OFF_HOLD.store(false, Ordering::Release);
+    arch::sev();
 }
 
 /// Have the cores in a state that passes come through it: are those on their way into
