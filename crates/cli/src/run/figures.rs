@@ -1,6 +1,7 @@
 //! Figures for people: a time with its unit, a slow-down, and both of a case.
 
 use stalecore_model::{
+    glossary::Verdict,
     histogram::Histogram,
     options::Milli,
     record::{CaseRecord, Machine},
@@ -60,9 +61,14 @@ pub fn slowdown(case: &CaseRecord, machine: Option<&Machine>) -> Option<Milli> {
     case.slowdown(resolution)
 }
 
-/// Between what it lies, some 95 % sure, where the record has the rounds.
+/// Between what it lies, some 95 % sure, where the record has the rounds, and these say it:
+/// what was slowed behind a dwell has none.
 pub fn interval(case: &CaseRecord, machine: Option<&Machine>) -> Option<(Milli, Milli)> {
     let resolution = machine.map_or(0, |machine| verdict::resolution(&machine.empty));
+    let dwell = case.behind_dwell(resolution);
+    if case.verdict == Verdict::Slowed && dwell.is_some() && dwell == case.slowdown(resolution) {
+        return None;
+    }
     let rounds = case.rounds.as_ref()?;
     rounds.slowdown(resolution).map(|(_, interval)| interval)
 }
@@ -79,6 +85,40 @@ pub fn between(low: Milli, high: Milli) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stalecore_model::{
+        glossary::{LineState, StaleState, Subject},
+        plan::Case,
+        record::Dwell,
+        rounds::{Class, Rounds},
+    };
+
+    #[test]
+    fn what_was_slowed_behind_a_dwell_has_no_interval_of_rounds() {
+        let case = Case {
+            number: 1,
+            subject: Subject::IcIvau,
+            state: StaleState::Spin,
+            line: LineState::DirtyHere,
+        };
+        let mut record = CaseRecord::blank(&case, Verdict::Slowed, None);
+        let mut rounds = Rounds::new(Class::Complete);
+        (0..5).for_each(|_| rounds.push(Some(1000), 1000, (1, 1)));
+        record.rounds = Some(rounds);
+        assert!(interval(&record, None).is_some());
+        let samples = |ticks| {
+            let mut all = Histogram::new();
+            all.add_many(ticks, 3);
+            all
+        };
+        record.dwell.push(Dwell {
+            ms: 50,
+            samples: samples(74_000),
+            baseline: samples(1000),
+        });
+        assert_eq!(interval(&record, None), None);
+        record.verdict = Verdict::Completed;
+        assert!(interval(&record, None).is_some());
+    }
 
     #[test]
     fn three_figures() {
