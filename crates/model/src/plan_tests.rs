@@ -249,7 +249,7 @@ fn a_dwell_is_before_operations_alone() {
     for other in [Subject::FlushIcacheRange, Subject::Sgi] {
         assert!(asked.dwell.before(other).is_empty());
     }
-    assert_eq!(asked.dwell.all_ms(&asked.groups), 2 * 3 * 2 * 11_000);
+    assert_eq!(asked.dwell.all_ms(&asked.groups), 2 * 5 * 2 * 11_000);
     assert_eq!(asked.dwell.longest_ms(), 10_000);
 }
 

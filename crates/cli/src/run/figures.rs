@@ -107,7 +107,7 @@ mod tests {
         assert!(interval(&record, None).is_some());
         let samples = |ticks| {
             let mut all = Histogram::new();
-            all.add_many(ticks, 3);
+            all.add_many(ticks, 5);
             all
         };
         record.dwell.push(Dwell {

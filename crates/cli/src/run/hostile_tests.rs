@@ -166,9 +166,11 @@ proptest! {
             befall(&mut lines, mishap);
         }
         let run = read(&lines.join(&b'\n'));
-        // What can be written can be read, and is the same.
-        let kept = serde_json::to_vec(&run).unwrap();
-        prop_assert_eq!(&store::parse(&kept).unwrap(), &run);
+        // What can be written can be read, and is written the same. A histogram that was
+        // damaged may be finer than one that is written.
+        let kept = serde_json::to_string(&run).unwrap();
+        let again = store::parse(kept.as_bytes()).unwrap();
+        prop_assert_eq!(serde_json::to_string(&again).unwrap(), kept);
         judge::judge(&run, &judge::Ending::new(Stop::Closed), None);
         for width in [40, 80] {
             for line in show::text(&run, width, true).lines() {

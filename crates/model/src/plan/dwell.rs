@@ -23,7 +23,7 @@ pub struct Dwelling {
 
 impl Dwelling {
     /// Samples of each length that was asked for.
-    const SAMPLES: u32 = 3;
+    const SAMPLES: u32 = 5;
     /// If none was asked for: one sample of a short one.
     const SHORT_MS: u32 = 50;
 
