@@ -207,6 +207,8 @@ impl Results {
         self.longest = None;
         self.depths = 0;
         self.cut = false;
+        self.missed = false;
+        self.clock = None;
         self.fault = None;
         self.returned = 0;
         self.unseen = false;
