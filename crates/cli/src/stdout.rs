@@ -20,7 +20,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// The same, with its verdicts in colour where that is wanted.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_coloured(text: &str) -> anyhow::Result<()> {
     let text = plain(text);
     match colour::wanted(io::stdout().is_terminal()) {
@@ -32,7 +32,7 @@ pub fn print_coloured(text: &str) -> anyhow::Result<()> {
 /// Writes JSON: what would steer a terminal is escaped there, so that it means the same.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(text: &str) -> anyhow::Result<()> {
     write(&escaped(text))
 }
@@ -59,7 +59,7 @@ fn escaped(json: &str) -> String {
     out
 }
 
-/// Passes on whole lines of text or JSON, as [`print`] and [`print_json`] do.
+/// Passes on whole lines of text or JSON, as [`print()`] and [`print_json`] do.
 pub struct Lines<W: Write> {
     out: W,
     json: bool,
