@@ -147,10 +147,9 @@ pub struct Results {
     pub unseen: bool,
     /// The functional check: what the code had to return, and what it did.
     pub stale_code: Option<(u16, u16)>,
-    /// How often it was looked for a store to a page that had been taken away, and the page
-    /// to which one came.
+    /// How often it was looked for a store to a page that had been taken away.
     pub looks: u32,
-    /// That page.
+    /// The page to which one came.
     pub stale_store: Option<usize>,
 }
 

@@ -59,15 +59,20 @@ def test_linux_hands_over(kernel, level, firmware, how, hung, machines, tmp_path
     assert code == 0
 
 
+def with_a_deaf_core(machines, tmp_path, options):
+    """What came of PLAN beside a core that hung before and does not answer the fabric."""
+    machine = machines("6.1", "nvhe", False, "crashkernel=256M")
+    with machine.start() as guest:
+        load = f"kexec -p -u; kexec -p /stalecore.img --append='{PLAN} {options}'"
+        guest.ask(f"{load} && hang 2 spin; crash 0")
+        code = guest.host(tmp_path / "run", 240)
+    assert code == 4
+    return json.loads((tmp_path / "run" / "run.json").read_text())
+
+
 @pytest.mark.skipif("6.1" not in KERNELS, reason="one kernel is enough")
 def test_an_inherited_core_that_is_deaf_is_found(machines, tmp_path):
-    machine = machines("6.1", "nvhe", False, "crashkernel=256M")
-    plan = f"{PLAN} stalecore.fabric=deaf=inherited"
-    with machine.start() as guest:
-        guest.ask(f"kexec -p -u; kexec -p /stalecore.img --append='{plan}' && hang 2 spin; crash 0")
-        code = guest.host(tmp_path / "run", 240)
-    run = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert code == 4
+    run = with_a_deaf_core(machines, tmp_path, "stalecore.fabric=deaf=inherited")
     suspects = [c for block in run["blocks"] for c in block["cores"] if c["role"] == "inherited"]
     assert suspects
     assert [absent["inherited"] for absent in run["absent"]] == [True]
@@ -75,13 +80,8 @@ def test_an_inherited_core_that_is_deaf_is_found(machines, tmp_path):
 
 @pytest.mark.skipif("6.1" not in KERNELS, reason="one kernel is enough")
 def test_an_inherited_core_is_disturbed_only_where_that_was_asked_for(machines, tmp_path):
-    machine = machines("6.1", "nvhe", False, "crashkernel=256M")
-    plan = f"{PLAN} stalecore.fabric=deaf=inherited,heal=sgi stalecore.disturb-inherited=on"
-    with machine.start() as guest:
-        guest.ask(f"kexec -p -u; kexec -p /stalecore.img --append='{plan}' && hang 2 spin; crash 0")
-        code = guest.host(tmp_path / "run", 240)
-    run = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert code == 4
+    options = "stalecore.fabric=deaf=inherited,heal=sgi stalecore.disturb-inherited=on"
+    run = with_a_deaf_core(machines, tmp_path, options)
     (first, *others) = run["blocks"]
     assert not others, "it answers from then on"
     ladder = [(rung["rung"], rung["released"]) for rung in first["ladder"]]

@@ -296,6 +296,15 @@ mod tests {
             Site::of(Subject::IcIvau, Phase::Complete).place(),
             "ic ivau (timed block, complete class)"
         );
+        // What does not return there is the DSB, for what was posted before.
+        let drain = Site::of(Subject::IcIvau, Phase::Drain);
+        assert_eq!(drain.instruction, Subject::DsbSy);
+        assert!(drain.phase.is_between() && !Phase::Complete.is_between());
+        assert!(
+            drain.place().starts_with("ic ivau (the DSB behind"),
+            "{}",
+            drain.place()
+        );
     }
 
     #[test]

@@ -170,7 +170,8 @@ proptest! {
         // damaged may be finer than one that is written.
         let kept = serde_json::to_string(&run).unwrap();
         let again = store::parse(kept.as_bytes()).unwrap();
-        prop_assert_eq!(serde_json::to_string(&again).unwrap(), kept);
+        prop_assert_eq!(serde_json::to_string(&again).unwrap(), &*kept);
+        prop_assert_eq!(store::parse(kept.as_bytes()).unwrap(), again);
         judge::judge(&run, &judge::Ending::new(Stop::Closed), None);
         for width in [40, 80] {
             for line in show::text(&run, width, true).lines() {
