@@ -5,6 +5,7 @@
 mod gather;
 mod hooks;
 mod next;
+mod unpack;
 
 use std::path::{Path, PathBuf};
 
