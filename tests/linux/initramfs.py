@@ -49,6 +49,13 @@ def libraries(program):
     return needed.union(*(libraries(LINUX / "lib" / name) for name in needed))
 
 
+def command(scratch):
+    """The command for aarch64 Linux, as a file of the guest's."""
+    stripped = scratch / "stalecore"
+    modules.tool("strip", "-o", stripped, DIST / "aarch64-linux/stalecore")
+    return {"bin/stalecore": executable(stripped)}
+
+
 def common(init):
     """The script that runs first, Debian's programs, and the image."""
     files = {

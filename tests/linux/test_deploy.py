@@ -7,8 +7,7 @@ import os
 import pytest
 
 import initramfs
-import modules
-from machine import DIST, Machine
+from machine import Machine
 
 KERNEL = os.environ["KERNELS"].split()[-1]
 PLAN = "--ops ic-ivau,dc-civac --stale spin,wfe --samples 64"
@@ -18,10 +17,7 @@ PLAN = "--ops ic-ivau,dc-civac --stale spin,wfe --samples 64"
 def initrd(tmp_path_factory):
     """As for the other rows, and the command for aarch64 Linux."""
     scratch = tmp_path_factory.mktemp("deploy")
-    stripped = scratch / "stalecore"
-    command = DIST / "aarch64-linux/stalecore"
-    modules.tool("strip", "-o", stripped, command)
-    more = initramfs.newc({"bin/stalecore": initramfs.executable(stripped)})
+    more = initramfs.newc(initramfs.command(scratch))
     (scratch / "initrd").write_bytes(initramfs.first(KERNEL) + more)
     return scratch / "initrd"
 

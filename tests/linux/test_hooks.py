@@ -8,8 +8,7 @@ import os
 import pytest
 
 import initramfs
-import modules
-from machine import DIST, LINUX, Machine
+from machine import LINUX, Machine
 
 KERNELS = os.environ["KERNELS"].split()
 KERNEL = "6.1" if "6.1" in KERNELS else KERNELS[-1]
@@ -33,10 +32,8 @@ def dumper(name):
 
 @pytest.mark.parametrize("name", ["kdump-tools", "kdump-utils"])
 def test_the_dump_is_saved_first(name, tmp_path):
-    stripped = tmp_path / "stalecore"
-    modules.tool("strip", "-o", stripped, DIST / "aarch64-linux/stalecore")
     more = {
-        "bin/stalecore": initramfs.executable(stripped),
+        **initramfs.command(tmp_path),
         "dumped": initramfs.executable(initramfs.GUEST / "dumped"),
         **dumper(name),
     }
