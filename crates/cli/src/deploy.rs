@@ -5,6 +5,7 @@
 mod gather;
 mod hooks;
 mod next;
+mod saved;
 mod unpack;
 
 use std::path::{Path, PathBuf};
@@ -62,6 +63,10 @@ pub struct Args {
     /// Remove the hooks that --yes has written
     #[arg(long, conflicts_with_all = ["way", "yes", "start"])]
     undo: bool,
+    /// Only look whether a dump was saved below this directory since this kernel booted, and
+    /// is whole: for the hook of kdump-tools
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with_all = ["way", "yes", "start", "undo"])]
+    saved: Option<PathBuf>,
     /// Look at the files of a machine below this directory, and change nothing
     #[arg(long, value_name = "DIR", hide = true, conflicts_with_all = ["yes", "start", "undo"])]
     root: Option<PathBuf>,
@@ -122,6 +127,9 @@ impl FromArgMatches for Away {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.undo {
         return hooks::undo();
+    }
+    if let Some(folder) = &args.saved {
+        return saved::look(folder).context("deploy: --saved");
     }
     let here = cfg!(all(target_arch = "aarch64", target_os = "linux"));
     ensure!(

@@ -133,6 +133,11 @@ impl Ramoops {
         Ok(())
     }
 
+    /// Bytes of the console's zone.
+    pub const fn console(&self) -> u64 {
+        self.console
+    }
+
     /// Is there a zone for the console?
     const fn has_console(&self) -> bool {
         holds_text(self.console)

@@ -111,6 +111,8 @@ pub fn facts(root: &Path) -> Facts {
         cpus: root.cpus("present"),
         offline: root.cpus("offline"),
         ramoops: ramoops(&root),
+        ramoops_loaded: root.has("sys/module/ramoops"),
+        pstore: root.word("sys/module/pstore/parameters/backend"),
         watchdogs: watchdogs(&root),
         vmcore: root.has("proc/vmcore"),
         dumper: dumper(&root),

@@ -94,6 +94,7 @@ pub(super) fn hooks(facts: &Facts, ask: &Ask<'_>) -> Result<Hooks, Refusal> {
         words.push(format!("--append={append}"));
     }
     let command = shell::quoted(&words);
+    let look = shell::quoted(&[ask.command, "deploy", "--saved"].map(String::from));
     let edit = |path, text, executable| Edit {
         path,
         text,
@@ -113,7 +114,7 @@ pub(super) fn hooks(facts: &Facts, ask: &Ask<'_>) -> Result<Hooks, Refusal> {
                 edit(
                     SCRIPT,
                     format!(
-                        "#!/bin/sh\n# Written by stalecore deploy. Runs in the kernel after a crash, with the settings\n# of /etc/default/kdump-tools: saves the dump as that does, and then, if it was saved,\n# starts the harness, which ends with a reset.\nif kdump-config savecore; then\n\t{command}\nelif [ -n \"$KDUMP_FAIL_CMD\" ]; then\n\teval \"$KDUMP_FAIL_CMD\"\nfi\nreboot -f\n"
+                        "#!/bin/sh\n# Written by stalecore deploy. Runs in the kernel after a crash, with the settings\n# of /etc/default/kdump-tools: saves the dump as that does, and then, if it was saved,\n# starts the harness, which ends with a reset. savecore may call a dump saved that has\n# broken off (of makedumpfile in a pipe it asks only the last program), so one that is on\n# this machine is looked at.\nif kdump-config savecore &&\n\t{{ [ -n \"$SSH$NFS$FTP\" ] || {look} \"${{KDUMP_COREDIR:-/var/crash}}\"; }}; then\n\t{command}\nelif [ -n \"$KDUMP_FAIL_CMD\" ]; then\n\teval \"$KDUMP_FAIL_CMD\"\nfi\nreboot -f\n"
                     ),
                     true,
                 ),

@@ -6,10 +6,12 @@
 //! Sources: Linux's `kexec_load(2)`, Documentation/arch/arm64/booting.rst,
 //! Documentation/admin-guide/kdump/kdump.rst, `security/lockdown`.
 
+mod dump;
 mod firmware;
 mod hooks;
 mod iomem;
 mod load;
+mod logs;
 mod refusal;
 mod sight;
 
@@ -20,6 +22,7 @@ use alloc::{
     vec::Vec,
 };
 
+pub use dump::{DUMP_ENDS, dump};
 pub use hooks::{Dumper, Edit, Hooks, KDUMP_CONF, without};
 pub use load::{Load, Next, Piece};
 pub use refusal::{Refusal, Tool};
@@ -112,6 +115,10 @@ pub struct Facts {
     pub offline: usize,
     /// The parameters of the module ramoops, as `name=value`.
     pub ramoops: Vec<String>,
+    /// Is that module there at all?
+    pub ramoops_loaded: bool,
+    /// What keeps Linux's logs over a reset: `/sys/module/pstore/parameters/backend`.
+    pub pstore: String,
     /// Watchdogs that run: the name, and the seconds that they allow.
     pub watchdogs: Vec<(String, u32)>,
     /// `/proc/vmcore` is there: this is the kernel that runs after a crash.
@@ -181,7 +188,8 @@ pub fn judge(facts: &Facts, ask: &Ask<'_>) -> Outlook {
     let platform = firmware::platform(facts, &bootargs);
     let mut machine = sight::machine(facts, &iomem);
     if let Ok(platform) = &platform {
-        machine.extend(sight::described(platform));
+        let ramoops = logs::named(&bootargs, platform).ok().flatten();
+        machine.extend(sight::described(platform, ramoops, facts));
     }
     let one = |way| {
         let known = Known {
@@ -243,7 +251,7 @@ impl Known<'_> {
         }
         let platform = self.described()?;
         self.plan(platform)?;
-        self.read_by_somebody(platform)?;
+        self.read_by_somebody(platform, warns)?;
         self.may_come_back(way, platform)?;
         if self.facts.offline > 0 {
             let cpus = words::with(self.facts.offline, "CPU", "CPUs");
@@ -348,21 +356,17 @@ impl Known<'_> {
     }
 
     /// Somebody must be able to read the answer.
-    fn read_by_somebody(&self, platform: &Platform) -> Result<(), Refusal> {
-        use crate::{platform::earlycon, ramoops::Ramoops};
+    fn read_by_somebody(
+        &self,
+        platform: &Platform,
+        warns: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        use crate::platform::earlycon;
         let wrong = |why: String| Refusal::new(why, "the word corrected, in --append");
         let named = earlycon::console(self.bootargs).map_err(wrong)?;
         if self.ask.options.ramoops {
-            let region = Ramoops::of_bootargs(self.bootargs).map_err(wrong)?;
-            let Some(region) = region.or(platform.ramoops) else {
-                return Err(Refusal::new(
-                    "ramoops: nothing says where it is",
-                    "--append 'ramoops.mem_address=0x… ramoops.mem_size=1M ramoops.console_size=512K', of memory that Linux was told to leave alone",
-                ));
-            };
-            return region
-                .check()
-                .map_err(|why| Refusal::new(why, "a region as docs/boards/README.md has it"));
+            let found = logs::named(self.bootargs, platform).map_err(wrong)?;
+            return logs::check(found, self.facts, self.iomem, warns);
         }
         if platform.uart.is_none() && named.is_none() {
             return Err(Refusal::new(

@@ -7,6 +7,7 @@ use alloc::{
 use core::fmt;
 
 use super::{Facts, Way};
+use crate::shell;
 
 /// Why not, and the one thing to do about it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,13 +46,16 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// The command that gives the kernel one more word.
+    /// The command that gives the kernel one more word, or several.
     pub(super) fn kernel_word(self, word: &str) -> String {
         match self {
             Self::UpdateGrub => format!(
                 "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT {word}\"' > /etc/default/grub.d/stalecore.cfg && update-grub && reboot"
             ),
-            Self::Grubby => format!("grubby --update-kernel=ALL --args={word} && reboot"),
+            Self::Grubby => format!(
+                "grubby --update-kernel=ALL --args={} && reboot",
+                shell::quoted(&[word.to_string()])
+            ),
             Self::Unknown => {
                 format!("a reboot with {word} on the kernel's command line")
             }

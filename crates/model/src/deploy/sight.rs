@@ -2,8 +2,8 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::{Facts, iomem::Iomem};
-use crate::{platform::Platform, words};
+use super::{Facts, iomem::Iomem, logs};
+use crate::{platform::Platform, ramoops::Ramoops, words};
 
 /// What Linux says.
 pub(super) fn machine(facts: &Facts, iomem: &Iomem) -> Vec<String> {
@@ -52,7 +52,11 @@ pub(super) fn machine(facts: &Facts, iomem: &Iomem) -> Vec<String> {
 }
 
 /// What the image will find.
-pub(super) fn described(platform: &Platform) -> Vec<String> {
+pub(super) fn described(
+    platform: &Platform,
+    ramoops: Option<Ramoops>,
+    facts: &Facts,
+) -> Vec<String> {
     let mut lines = Vec::new();
     let conduit = match platform.psci {
         Some(conduit) => format!("PSCI by {}", conduit.name()),
@@ -71,13 +75,16 @@ pub(super) fn described(platform: &Platform) -> Vec<String> {
         ),
         None => "console: none that the image can drive".into(),
     });
-    if let Some(ramoops) = &platform.ramoops {
-        let region = ramoops.region;
-        lines.push(format!(
+    match (ramoops, logs::other(facts)) {
+        (Some(Ramoops { region, .. }), _) => lines.push(format!(
             "ramoops: {} KiB at {:#x}",
             region.size >> 10,
             region.base
-        ));
+        )),
+        (None, Some(name)) => lines.push(format!(
+            "ramoops: none; Linux keeps its logs by {name}, to which the image cannot write"
+        )),
+        (None, None) => {}
     }
     lines.extend(platform.notes.iter().cloned());
     lines
