@@ -55,6 +55,26 @@ fn virt_with_gicv3() {
 }
 
 #[test]
+fn nothing_is_put_where_linux_keeps_its_logs() {
+    let args = "quiet ramoops.mem_address=0x60000000 ramoops.mem_size=2M";
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(VIRT_8).unwrap());
+    let chosen = tree.root.child_mut("chosen").unwrap();
+    chosen.add_property(dtoolkit::model::DeviceTreeProperty::new_unchecked(
+        "bootargs", args,
+    ));
+    let machine = read(&tree.to_dtb()).unwrap();
+    let kept = Region {
+        base: 0x6000_0000,
+        size: 2 << 20,
+    };
+    // The middle of memory is where the flight recorder would go.
+    let recorder = crate::recorder::place(&machine, &[]).unwrap();
+    assert!(!recorder.overlaps(&kept), "{recorder:?}");
+    let before = crate::recorder::place(&read(VIRT_8).unwrap(), &[]).unwrap();
+    assert!(before.overlaps(&kept), "{before:?}");
+}
+
+#[test]
 fn the_conduit_is_read_not_assumed() {
     assert_eq!(read(VIRT_8_SMC).unwrap().psci, Some(Conduit::Smc));
 }
