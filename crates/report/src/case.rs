@@ -11,7 +11,7 @@ use stalecore_model::{
     histogram::Histogram,
     record::{CaseRecord, Dwell, InitiatorRecord},
     rounds::Found,
-    run::Run,
+    run::{AWAKE, Run},
 };
 
 use super::{
@@ -182,6 +182,15 @@ fn rounds(out: &mut String, run: &Run, case: &CaseRecord) {
         Some(Found::Earlier) => ", earlier (not confirmed)",
         _ => "",
     });
+    if let Some((middle, (low, high))) = run.against_awake(case) {
+        let _ = write!(
+            out,
+            "; against cores that are only awake ({AWAKE}) {} ({} to {})",
+            ratio(middle),
+            ratio(low),
+            ratio(high)
+        );
+    }
 }
 
 /// The table of percentiles; its rows' swatches are the plots' legend.

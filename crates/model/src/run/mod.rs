@@ -1,6 +1,7 @@
 //! A whole run as the host keeps it: `run.json`.
 
 mod asked;
+mod awake;
 mod boots;
 mod meant;
 mod resumed;
@@ -19,6 +20,7 @@ use crate::record::{
 };
 use crate::rounds::Found;
 use crate::{cpuset::CpuSet, kdump::KdumpRecord, mark::Marks, topology::Topology};
+pub use awake::AWAKE;
 pub use boots::Boot;
 pub use tcg::TcgThread;
 pub use unread::Unread;

@@ -6,7 +6,7 @@ use stalecore_model::{
     maintenance::MessageClass,
     record::{Block, CaseRecord, Fault, Maker},
     rounds::Found,
-    run::Run,
+    run::{AWAKE, Run},
     words,
 };
 
@@ -306,12 +306,29 @@ impl<'a> Part<'a> {
             let factor = factor.map_or(String::new(), |f| format!(" ({})", figures::factor(f)));
             format!("{} under {}{factor}", case.op, case.state)
         });
-        match (returned, slowed) {
+        let text = match (returned, slowed) {
             (1, _) => format!("{than}: {worst}"),
             (_, 1) => format!("1 of them {than}: {worst}"),
             (all, n) if all == n => format!("{than}, the worst {worst}"),
             (_, n) => format!("{n} of them {than}, the worst {worst}"),
-        }
+        };
+        text + &self.as_beside_awake()
+    }
+
+    /// How many of those that are late are so beside any cores that are awake.
+    fn as_beside_awake(&self) -> String {
+        let late = self.asked.iter().filter(|c| c.verdict == Verdict::Slowed);
+        let (all, so) = late.fold((0, 0), |(all, so), case| {
+            (all + 1, so + usize::from(self.run.as_beside_awake(case)))
+        });
+        let which = match (all, so) {
+            (_, 0) => return String::new(),
+            (1, _) => "which is",
+            (all, so) if all == so => "all of which are",
+            (_, 1) => "of which 1 is",
+            (_, so) => &format!("of which {so} are"),
+        };
+        format!(", {which} no later than beside cores that are only awake ({AWAKE})")
     }
 
     /// Does a slowed case count against the exit code?

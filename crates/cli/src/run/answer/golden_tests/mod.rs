@@ -12,6 +12,7 @@ use stalecore_model::{
     histogram::Histogram,
     kdump::{KdumpRecord, Step},
     record::{Block, End, Hex, Late, Maker, PlanRecord, Record, Rung},
+    rounds::{Class, Rounds},
     run::{Run, SerialLine},
 };
 
@@ -28,7 +29,7 @@ use crate::{
     },
 };
 
-use StaleState::{CpuOff, Parked, Spin, Wfe};
+use StaleState::{BranchSelf, CpuOff, Parked, Spin, TicketLock, Wfe};
 use Subject::{
     DcCivac, IcIvau, IfetchCold, LdrCold, LdrDevice, PsciVersion, SelftestHang, SelftestSlow,
     SelftestUnseen,

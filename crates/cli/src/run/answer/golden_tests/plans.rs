@@ -28,6 +28,19 @@ pub fn of_cases() -> Vec<(&'static str, Run)> {
             }
         })
     };
+    // Each case in five rounds, so many times as late as its baseline.
+    let rounds = |cases: &[Told], late: &[u64]| {
+        with(run(cases), |run| {
+            run.machine = Some(synthetic::machine(8, samples(12)));
+            for (case, late) in run.cases.iter_mut().zip(late) {
+                let mut rounds = Rounds::new(Class::Complete);
+                for _ in 0..5 {
+                    rounds.push(Some(1024), 1024 * late, (16, 16));
+                }
+                case.rounds = Some(rounds);
+            }
+        })
+    };
     let one_block = || {
         with(run(&[held(Spin)]), |run| {
             run.blocks = vec![block(1, IcIvau)]
@@ -58,6 +71,25 @@ pub fn of_cases() -> Vec<(&'static str, Run)> {
             late(&[fine(Spin), slow(Wfe)], &[200_000_000, 300_000_000]),
         ),
         ("one of two slowed", run(&[slow(Spin), fine(Wfe)])),
+        (
+            "one slowed, but not against cores that are awake",
+            rounds(&[fine(Spin), slow(Wfe)], &[2, 3]),
+        ),
+        (
+            "two slowed, one of them not against cores that are awake",
+            rounds(&[fine(Spin), slow(Wfe), slow(BranchSelf)], &[2, 3, 9]),
+        ),
+        (
+            "all slowed but spin, none against cores that are awake",
+            rounds(&[fine(Spin), slow(Wfe), slow(BranchSelf)], &[2, 3, 4]),
+        ),
+        (
+            "some of several slowed, but not against cores that are awake",
+            rounds(
+                &[fine(Spin), slow(Wfe), slow(BranchSelf), slow(TicketLock)],
+                &[2, 3, 4, 9],
+            ),
+        ),
         (
             "two of three slowed",
             run(&[slow(Spin), slow(Wfe), fine(CpuOff)]),
