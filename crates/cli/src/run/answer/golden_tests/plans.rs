@@ -81,13 +81,13 @@ pub fn of_cases() -> Vec<(&'static str, Run)> {
         ),
         (
             "all slowed but spin, none against cores that are awake",
-            rounds(&[fine(Spin), slow(Wfe), slow(BranchSelf)], &[2, 3, 4]),
+            rounds(&[fine(Spin), slow(Wfe), slow(BranchSelf)], &[2, 3, 3]),
         ),
         (
             "some of several slowed, but not against cores that are awake",
             rounds(
                 &[fine(Spin), slow(Wfe), slow(BranchSelf), slow(TicketLock)],
-                &[2, 3, 4, 9],
+                &[2, 3, 3, 9],
             ),
         ),
         (
