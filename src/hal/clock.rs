@@ -11,17 +11,25 @@ use super::arch;
 pub struct Deadline {
     start: u64,
     ms: u64,
+    /// The same in ticks: a look at a deadline stands beside each sample, and a division
+    /// of 128 bits does not belong there.
+    ticks: u64,
 }
 
 impl Deadline {
     /// `ms` milliseconds from now.
     pub fn after_ms(ms: u64) -> Self {
-        Self { start: now(), ms }
+        let ticks = ms.saturating_mul(frequency()).div_ceil(1000);
+        Self {
+            start: now(),
+            ms,
+            ticks,
+        }
     }
 
     /// Is it over?
     pub fn has_passed(&self) -> bool {
-        ms_since(self.start) >= self.ms
+        clock::elapsed(self.start, now()) >= self.ticks
     }
 
     /// How long it was.

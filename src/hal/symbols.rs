@@ -2,17 +2,17 @@
 
 use core::fmt;
 
-use stalecore_model::symbols::Symbols;
+use stalecore_model::symbols::{Name, Symbols};
 
 use super::layout;
 
 /// The symbol that an address lies in, and how many bytes into it.
-pub fn find(address: u64) -> Option<(&'static str, u64)> {
+pub fn find(address: u64) -> Option<(Name<'static>, u64)> {
     find_with_room(address).map(|(name, offset, _)| (name, offset))
 }
 
 /// As [`find`], and how far the next symbol is from it.
-pub fn find_with_room(address: u64) -> Option<(&'static str, u64, Option<u64>)> {
+pub fn find_with_room(address: u64) -> Option<(Name<'static>, u64, Option<u64>)> {
     let image = layout::image_start() as u64..layout::image_end() as u64;
     if !image.contains(&address) {
         return None;

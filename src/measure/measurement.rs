@@ -40,8 +40,12 @@ pub(super) struct Time {
 impl Time {
     /// Is it over, with so many measured, of which `fewest` are wanted?
     pub(super) fn is_over(&self, measured: usize, fewest: usize) -> bool {
-        measured > 0
-            && (measured >= fewest && self.enough.has_passed() || self.longest.has_passed())
+        // What is enough is never longer than the longest.
+        let end = match measured >= fewest {
+            true => &self.enough,
+            false => &self.longest,
+        };
+        measured > 0 && end.has_passed()
     }
 }
 

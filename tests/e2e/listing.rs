@@ -124,7 +124,7 @@ fn the_routines_are_the_report_s_to_the_instruction() {
 #[test]
 fn the_place_of_the_hang_is_named_as_in_the_report() {
     let image = std::fs::read(built("stalecore.img")).unwrap();
-    let table = image.windows(4).enumerate().filter(|(_, w)| w == b"stsy");
+    let table = image.windows(4).enumerate().filter(|(_, w)| w == b"sym2");
     let tables: Vec<_> = table
         .filter_map(|(at, _)| Symbols::read(&image[at..]))
         .collect();
@@ -133,7 +133,8 @@ fn the_place_of_the_hang_is_named_as_in_the_report() {
         assert!(
             tables
                 .iter()
-                .any(|t| t.find(start + offset) == Some((symbol, offset))),
+                .filter_map(|table| table.find(start + offset))
+                .any(|(name, at)| name.to_string() == symbol && at == offset),
             "{symbol}+{offset}"
         );
     }

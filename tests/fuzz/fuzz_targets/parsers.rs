@@ -150,7 +150,8 @@ fn elf(bytes: &[u8]) {
 fn symbols(bytes: &[u8]) {
     if let Some(symbols) = Symbols::read(bytes) {
         for offset in [0, 1, 0x1000, u64::MAX] {
-            let _ = symbols.find_with_room(offset);
+            let found = symbols.find_with_room(offset);
+            let _ = found.map(|(name, ..)| name.to_string());
         }
     }
 }

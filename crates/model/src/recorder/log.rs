@@ -7,7 +7,7 @@ use alloc::{
 };
 
 use super::{
-    CRC, ENTRY_HEAD, FLIGHTS, Flight, HEADER, JOURNAL, Kind, MAGIC, PLAN, Trial, VERSION, half,
+    CRC, ENTRY_HEAD, FLIGHTS, Flight, HEADER, JOURNAL, Kind, MAGIC, PLAN, Trial, VERSION, check, half,
     word,
 };
 
@@ -83,15 +83,11 @@ impl<'a> Log<'a> {
             .iter()
             .filter_map(|slot| {
                 let end = slot + Flight::WORDS * 8;
-                let sum = CRC.checksum(self.bytes.get(*slot..end)?);
-                if half(self.bytes, end)? != sum {
-                    return None;
-                }
                 let mut words = [0; Flight::WORDS];
                 for (nth, value) in words.iter_mut().enumerate() {
                     *value = word(self.bytes, slot + nth * 8)?;
                 }
-                Some(words)
+                (word(self.bytes, end)? == check(&words)).then_some(words)
             })
             .max_by_key(|words| words[0])
     }

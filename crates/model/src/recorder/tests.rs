@@ -322,7 +322,7 @@ proptest! {
             }
             Step::Fly(_) => FLIGHTS.iter().flat_map(|slot| {
                 let sum = slot + Flight::WORDS * 8;
-                sum..sum + 4
+                sum..sum + 8
             }).collect(),
         };
         let payload: Vec<usize> = changed.into_iter().filter(|at| !valid.contains(at)).collect();
