@@ -40,16 +40,19 @@ use crate::{
     stuck::{self, FAR_CODE, FAR_SIZE, SCRATCH_SIZE},
 };
 
-/// The program's stack of a core.
-const STACK: usize = 16 * 1024;
-/// That of the boot core and the conductor, which format records.
-const CONDUCTOR_STACK: usize = 128 * 1024;
+/// A core's stack of the program, and its stack of exceptions: a few frames and a printed
+/// line. What is used of each stack: "Memory" in docs/performance.md.
+const STACK: usize = 8 * 1024;
+/// The same of an initiator, which measures, and whose watchdog finds the lockup in the
+/// scenario `kdump`.
+const INITIATOR_STACK: usize = 16 * 1024;
+/// The program's stack of a core that describes the machine.
+const TALKER_STACK: usize = 128 * 1024;
+/// The stack of the core that conducts the run, while it does.
+const CONDUCTOR_STACK: usize = 256 * 1024;
 /// The largest region of an interconnect's registers that is mapped: more than a mesh can
 /// list.
 const MAX_WITNESS: u64 = 1 << 32;
-/// The stack of a core's exceptions: a few frames and a printed line.
-const EXCEPTION_STACK: usize = 16 * 1024;
-
 /// Everything known and set up.
 pub struct Board {
     /// What firmware says.
@@ -359,12 +362,10 @@ fn build(
     let cpus = platform.cpus.len();
     let guarded = |size: usize| size + PAGE;
     let size = cpus
-        * (guarded(STACK)
-            + guarded(EXCEPTION_STACK)
-            + SCRATCH_SIZE
-            + if with_el2 { guarded(EL2_STACK) } else { 0 })
-        + 3 * guarded(CONDUCTOR_STACK)
-        + roles.initiators.len() * guarded(AREA_SIZE)
+        * (2 * guarded(STACK) + SCRATCH_SIZE + if with_el2 { guarded(EL2_STACK) } else { 0 })
+        + 2 * (guarded(TALKER_STACK) + guarded(INITIATOR_STACK))
+        + guarded(CONDUCTOR_STACK)
+        + roles.initiators.len() * (2 * guarded(INITIATOR_STACK) + guarded(AREA_SIZE))
         + guarded(FAR_SIZE)
         + SEAM_SIZE
         + if stage2 { fabric::stage2::ROOM } else { 0 }
@@ -373,12 +374,16 @@ fn build(
     let mut cores = Vec::with_capacity(cpus);
     for (index, cpu) in platform.cpus.iter().enumerate() {
         let talks = index == roles.conductor() || Some(index) == boot_cpu;
-        let stack = if talks { CONDUCTOR_STACK } else { STACK };
+        let (stack, exceptions) = match (talks, roles.initiators.contains(index)) {
+            (true, _) => (TALKER_STACK, INITIATOR_STACK),
+            (false, true) => (INITIATOR_STACK, INITIATOR_STACK),
+            (false, false) => (STACK, STACK),
+        };
         // An overflow of the exceptions' stack goes on below the guard page, frame by
         // frame, and is then reported: what lies there nobody needs.
         let scratch = arena.pages(tables, SCRATCH_SIZE, false)?.start();
         let guard = arena.end_of_used();
-        let exceptions = arena.pages(tables, EXCEPTION_STACK, true)?.range();
+        let exceptions = arena.pages(tables, exceptions, true)?.range();
         let thread = arena.pages(tables, stack, true)?.range();
         let el2_stack = if with_el2 {
             arena.pages(tables, EL2_STACK, true)?.range().end

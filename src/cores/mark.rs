@@ -65,7 +65,13 @@ impl Mark {
     /// Writes what comes next.
     #[inline(always)]
     pub fn before(&self, site: Site, address: usize) {
-        self.site.store(site.pack(), Ordering::Relaxed);
+        self.before_packed(site.pack(), address);
+    }
+
+    /// The same, of a site that was packed before.
+    #[inline(always)]
+    pub fn before_packed(&self, site: u64, address: usize) {
+        self.site.store(site, Ordering::Relaxed);
         self.address.store(address as u64, Ordering::Relaxed);
         let next = self.sequence.load(Ordering::Relaxed) + 1;
         self.sequence.store(next, Ordering::Release);

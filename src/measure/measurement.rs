@@ -49,6 +49,20 @@ impl Time {
     }
 }
 
+/// Addresses one after the other; behind the last comes the first again.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    first: usize,
+    step: usize,
+    count: usize,
+}
+
+impl Row {
+    pub(super) const fn at(&self, index: usize) -> usize {
+        self.first + index % self.count * self.step
+    }
+}
+
 /// An order being carried out on this core.
 pub(super) struct Measurement<'a> {
     pub(super) core: &'a Core,
@@ -60,9 +74,18 @@ pub(super) struct Measurement<'a> {
 
 impl Measurement<'_> {
     pub(super) fn before(&self, phase: Phase, address: usize) {
-        self.core
-            .mark
-            .before(Site::of(self.order.subject, phase), address);
+        self.at_site(self.site(phase), address);
+    }
+
+    /// What the mark says in a phase; the same for all samples of a class.
+    pub(super) fn site(&self, phase: Phase) -> u64 {
+        Site::of(self.order.subject, phase).pack()
+    }
+
+    /// As [`Self::before`], for a site at hand.
+    #[inline(always)]
+    pub(super) fn at_site(&self, site: u64, address: usize) {
+        self.core.mark.before_packed(site, address);
         recorder::follow(self.core);
     }
 
@@ -112,17 +135,26 @@ impl Measurement<'_> {
         }
     }
 
-    /// The operand for line `index`.
-    pub(super) const fn operand(&self, index: usize) -> usize {
-        let index = index % self.lines();
-        match self.order.subject.operand() {
-            Operand::Unmapped => self.core.unmapped,
-            Operand::Page => (self.area.data / PAGE + index) | self.page_size(),
-            Operand::Code => self.area.code + index * self.areas.line(),
+    /// The operands, one for each line or page.
+    fn row(&self) -> Row {
+        let (first, step) = match self.order.subject.operand() {
+            Operand::Unmapped => (self.core.unmapped, 0),
+            Operand::Page => ((self.area.data / PAGE) | self.page_size(), 1),
+            Operand::Code => (self.area.code, self.areas.line()),
             Operand::Far | Operand::Device | Operand::Data | Operand::Nothing => {
-                self.area.data + index * self.areas.line()
+                (self.area.data, self.areas.line())
             }
+        };
+        Row {
+            first,
+            step,
+            count: self.lines(),
         }
+    }
+
+    /// The operand for line `index`.
+    pub(super) fn operand(&self, index: usize) -> usize {
+        self.row().at(index)
     }
 
     /// What else stands in the register of maintenance of a page: of a range, that pages
@@ -134,22 +166,40 @@ impl Measurement<'_> {
         }
     }
 
-    /// The same, where each sample has its own: the word of a far line, which for a
-    /// fetch is the first, or a device's register.
-    pub(super) fn operand_of_sample(&self, index: usize) -> usize {
+    /// The operands of samples; `None` where each has one that no other had: see
+    /// [`Self::far`].
+    pub(super) fn row_of_samples(&self) -> Option<Row> {
+        let row = self.row();
+        match (self.order.subject, self.order.subject.operand()) {
+            // The very lines that the storm prefetches.
+            (Subject::Stxr, _) if self.order.state == StaleState::PrfmStorm => Some(Row {
+                count: stuck::SCRATCH_SIZE / self.areas.line(),
+                ..row
+            }),
+            (_, Operand::Far) | (Subject::IfetchCold, _) => None,
+            (_, Operand::Device) => Some(Row {
+                first: gic::identification().unwrap_or(self.area.data),
+                step: 0,
+                ..row
+            }),
+            _ => Some(row),
+        }
+    }
+
+    /// The word of the next far line, which for a fetch is the first.
+    #[inline(never)]
+    pub(super) fn far(&self) -> usize {
         match self.order.subject {
             Subject::IfetchCold => executable(stuck::next_line()),
-            // The very lines that the storm prefetches.
-            Subject::Stxr if self.order.state == StaleState::PrfmStorm => {
-                self.area.data + index * self.areas.line() % stuck::SCRATCH_SIZE
-            }
-            subject => match subject.operand() {
-                // Behind what a fetch finds there.
-                Operand::Far => stuck::next_line() + size_of::<u64>(),
-                Operand::Device => gic::identification().unwrap_or(self.area.data),
-                _ => self.operand(index),
-            },
+            // Behind what a fetch finds there.
+            _ => stuck::next_line() + size_of::<u64>(),
         }
+    }
+
+    /// The operand of a sample.
+    pub(super) fn operand_of_sample(&self, index: usize) -> usize {
+        self.row_of_samples()
+            .map_or_else(|| self.far(), |row| row.at(index))
     }
 
     /// The most samples of a class: of what is no maintenance a few are enough.
@@ -176,11 +226,13 @@ impl Measurement<'_> {
         } else {
             self.area.data
         };
-        let lines = (from..to).map(|i| base + (i % self.lines()) * self.areas.line());
-        self.before(
-            Phase::Prepare,
-            base + (from % self.lines()) * self.areas.line(),
-        );
+        let row = Row {
+            first: base,
+            step: self.areas.line(),
+            count: self.lines(),
+        };
+        let lines = (from..to).map(|index| row.at(index));
+        self.before(Phase::Prepare, row.at(from));
         match self.order.line {
             LineState::Cold => lines.for_each(arch::dc_civac),
             LineState::DirtyHere => lines.for_each(|line| self.own.dirty(line)),
@@ -193,9 +245,10 @@ impl Measurement<'_> {
     }
 
     /// Waits for what samples before have posted: one operation by itself is the unit, and
-    /// what is posted back to back is the sweep's.
-    pub(super) fn drain(&self, address: usize) {
-        self.before(Phase::Drain, address);
+    /// what is posted back to back is the sweep's. `site` is that of [`Phase::Drain`].
+    #[inline(never)]
+    pub(super) fn drain(&self, site: u64, address: usize) {
+        self.at_site(site, address);
         arch::dsb_sy();
         self.core.mark.after();
     }

@@ -136,6 +136,11 @@ impl Measurement<'_> {
             0 | 1 => WARM_UP,
             _ => WARM_UP_OF_ROUND,
         };
+        // What is the same for all samples is not found out beside each.
+        let [drain, site] = [Phase::Drain, phase].map(|phase| self.site(phase));
+        let row = self.row_of_samples();
+        let fewest = self.fewest();
+        let once = self.order.line.needs_stale_core();
         let mut taken = 0;
         let mut measured = 0;
         let mut wanted = warm_up + samples;
@@ -151,21 +156,24 @@ impl Measurement<'_> {
             let pass = (wanted - taken).min(most);
             self.prepare(first, first + pass * batch);
             for index in 0..pass {
-                let at = if self.order.line.needs_stale_core() {
+                let at = if once {
                     first + (taken + index) * batch
                 } else {
                     first + index * batch
                 };
-                if time.is_over(measured, self.fewest()) {
+                if time.is_over(measured, fewest) {
                     results.cut |= measured < samples;
                     return;
                 }
-                let operand = self.operand_of_sample(at);
+                let operand = match &row {
+                    Some(row) => row.at(at),
+                    None => self.far(),
+                };
                 if self.order.cpu_off_hold {
                     stuck::start_next();
                 }
-                self.drain(operand);
-                self.before(phase, operand);
+                self.drain(drain, operand);
+                self.at_site(site, operand);
                 let ticks = block(operand);
                 self.core.mark.after();
                 if self.over() {

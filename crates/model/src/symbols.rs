@@ -251,11 +251,7 @@ fn pack(names: &mut [Vec<u8>]) -> Vec<[u8; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{
-        format,
-        string::ToString,
-        vec,
-    };
+    use alloc::{format, string::ToString, vec};
     use proptest::prelude::*;
 
     /// What is found, its name in full.

@@ -7,8 +7,8 @@ use alloc::{
 };
 
 use super::{
-    CRC, ENTRY_HEAD, FLIGHTS, Flight, HEADER, JOURNAL, Kind, MAGIC, PLAN, Trial, VERSION, check, half,
-    word,
+    CRC, ENTRY_HEAD, FLIGHTS, Flight, HEADER, JOURNAL, Kind, MAGIC, PLAN, Trial, VERSION, check,
+    half, word,
 };
 
 /// What a region holds, read only.
