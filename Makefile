@@ -63,7 +63,7 @@ help:
 	@echo 'make inject     stall single instructions inside QEMU, and see that each is found (N=100)'
 	@echo 'make sweep      many kinds of machines, clean and with a deaf core (MINUTES=10)'
 	@echo 'make soak       random plans, faults, resets, kills, full disks, slow readers (MINUTES=60, SEED=1)'
-	@echo 'make fuzz       random bytes for everything that reads (SECONDS_EACH=60, WHAT=...)'
+	@echo 'make fuzz       random bytes for everything that reads (SECONDS_EACH=60, WHAT=..., JOBS=1)'
 	@echo 'make bench-triage  the speed of triage on 1 GiB of log, against grep'
 	@echo 'make bench-verdicts  how often slowed and compare are wrong: some 60 default plans'
 	@echo 'make build      leave stalecore, stalecore.elf, stalecore.img in dist/'

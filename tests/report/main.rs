@@ -1,6 +1,7 @@
 //! What is made from a run: the page in a browser, the schema of run.json, hostile files,
 //! and how much time and memory it takes.
 
+mod bait;
 mod browser;
 mod hostile;
 mod limits;

@@ -24,10 +24,15 @@ pub const FILE: &str = "junit.xml";
 /// # Errors
 /// What the file system refuses, with the path.
 pub fn write(run: &Run, path: &Path) -> Result<()> {
-    let text = report(run)
-        .to_string()
-        .with_context(|| path.display().to_string())?;
+    let text = document(run).with_context(|| path.display().to_string())?;
     whole_file::write_here(path, text.as_bytes())
+}
+
+/// The library leaves out control characters; these two are no XML either.
+fn document(run: &Run) -> Result<String> {
+    Ok(report(run)
+        .to_string()?
+        .replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
 fn report(run: &Run) -> Report {
@@ -161,9 +166,11 @@ fn the_run_itself(run: &Run) -> TestSuite {
 mod tests {
     use super::*;
     use crate::synthetic::{self, Shape};
+    use proptest::prelude::*;
+    use quick_xml::{Reader, XmlVersion, events::Event};
 
     fn text(run: &Run) -> String {
-        report(run).to_string().unwrap()
+        document(run).unwrap()
     }
 
     fn whole() -> Run {
@@ -236,5 +243,72 @@ mod tests {
         let text = text(&run);
         assert_eq!(text.matches("<testcase ").count(), 3001);
         assert!(!text.contains('\u{0}') && !text.contains('\u{8}') && !text.contains('\u{1b}'));
+    }
+
+    /// The elements of a document in their order, each with the names of its attributes:
+    /// as a parser reads them, who takes nothing that is not XML.
+    fn skeleton(text: &str) -> Vec<String> {
+        let mut reader = Reader::from_str(text);
+        let config = reader.config_mut();
+        config.expand_empty_elements = true;
+        (config.check_end_names, config.check_comments) = (true, true);
+        let (mut found, mut depth) = (Vec::new(), 0);
+        let all = |text: &str| assert!(text.chars().all(is_xml), "{text:?}");
+        loop {
+            match reader.read_event().expect("XML") {
+                Event::Start(element) => {
+                    depth += 1;
+                    let mut line = format!("{depth} {:?}", element.name());
+                    for attribute in element.attributes() {
+                        let attribute = attribute.expect("an attribute");
+                        let value = attribute
+                            .normalized_value(XmlVersion::Implicit1_0)
+                            .expect("its value");
+                        all(&value);
+                        line += &format!(" {:?}", attribute.key);
+                    }
+                    found.push(line);
+                }
+                Event::End(_) => depth -= 1,
+                Event::Text(text) => all(&text.decode().expect("text")),
+                Event::GeneralRef(name) => assert!(
+                    name.is_char_ref() || XML.contains(&&*name.decode().expect("a name")),
+                    "{name:?}"
+                ),
+                Event::Decl(_) => {}
+                Event::Eof => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(depth, 0);
+        found
+    }
+
+    /// What a document may name without saying what it is.
+    const XML: [&str; 5] = ["lt", "gt", "amp", "quot", "apos"];
+
+    /// May this stand in a document at all (XML 1.0, 2.2)?
+    fn is_xml(c: char) -> bool {
+        matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn texts_are_no_markup(
+            pieces in prop::collection::vec(prop::sample::select(synthetic::MARKUP), 1..12),
+        ) {
+            let text = pieces.concat();
+            let mut run = synthetic::run(&Shape { cases: 8, samples: 32, ..Shape::default() });
+            for (case, verdict) in run.cases.iter_mut().zip(Verdict::ALL) {
+                (case.verdict, case.why) = (*verdict, Some("why".into()));
+            }
+            let [hostile, harmless] = [&*text, "x"].map(|text| {
+                let (poisoned, many) = synthetic::poisoned(&run, text);
+                assert!(many > 20, "{many} texts");
+                skeleton(&super::tests::text(&poisoned))
+            });
+            prop_assert_eq!(hostile, harmless);
+        }
     }
 }

@@ -11,7 +11,7 @@ pub mod plain;
 mod samples;
 
 pub use machine::machine;
-pub use poisoned::poisoned;
+pub use poisoned::{MARKUP, poisoned};
 pub use samples::{histogram, random};
 
 use rand::Rng;

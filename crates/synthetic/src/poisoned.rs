@@ -3,6 +3,42 @@
 use serde_json::{Value, json};
 use stalecore_model::run::Run;
 
+/// Pieces of text that are markup, or break it, in a page or in XML.
+pub const MARKUP: &[&str] = &[
+    "<",
+    ">",
+    "\"",
+    "'",
+    "&",
+    "&lt;",
+    "&#60;",
+    "]]>",
+    "<![CDATA[",
+    "<!--",
+    "-->",
+    "</td>",
+    "</script>",
+    "<script>evil()</script>",
+    "<img src=x onerror=evil()>",
+    "</svg>",
+    "<svg",
+    " onload=evil() ",
+    "javascript:evil()",
+    "</style>",
+    "<?x ?>",
+    "=",
+    "/",
+    "`",
+    "\u{0}",
+    "\u{1b}",
+    "\u{85}",
+    "\u{202e}",
+    "\u{fffe}",
+    "\n",
+    "x",
+    " ",
+];
+
 /// Puts a text wherever a run takes any text at all, and says how often. It finds those
 /// fields by trying: a field that is a word of the glossary, a register or a histogram
 /// refuses the text.

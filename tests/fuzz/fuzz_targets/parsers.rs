@@ -3,8 +3,9 @@
 
 #![no_main]
 
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
+use crc::{CRC_32_ISO_HDLC, Crc};
 use libfuzzer_sys::fuzz_target;
 use stalecore_model::{
     acpi,
@@ -13,7 +14,7 @@ use stalecore_model::{
     plan::Plan,
     platform::devicetree,
     reader::Reader,
-    recorder::Recorder,
+    recorder::{Kind, Recorder},
     run::Run,
     symbols::Symbols,
 };
@@ -126,11 +127,61 @@ fn kernel_log(bytes: &[u8]) {
     serde_json::from_slice::<serde_json::Value>(&json).expect("JSON");
 }
 
+/// As they are, and once more with each checksum right: nobody guesses those.
 fn recorder(bytes: &[u8]) {
-    let mut bytes = bytes.to_vec();
-    if let Ok(Some(recorder)) = Recorder::resume(&mut bytes, || ()) {
-        let _ = recorder.log().entries().count();
+    for mut bytes in [bytes.to_vec(), repaired(bytes.to_vec())] {
+        if let Ok(Some(mut recorder)) = Recorder::resume(&mut bytes, || ()) {
+            let log = recorder.log();
+            let _ = (log.to_text(), log.begun(), log.flight(), log.trials(1));
+            let _ = (log.first_entered(), log.idle_boots(), log.is_worth_saving());
+            let before = log.entries().count();
+            let flight = log.flight();
+            recorder.set_in_flight(flight.as_ref());
+            let more = recorder.append(Kind::Step, "more");
+            assert_eq!(recorder.log().entries().count(), before + usize::from(more));
+        }
     }
+}
+
+/// A region with its magic, version and checksums set right, as far as it goes.
+fn repaired(mut bytes: Vec<u8>) -> Vec<u8> {
+    const PLAN: usize = 256;
+    const JOURNAL: usize = 4096;
+    if bytes.len() < JOURNAL + 8 {
+        return bytes;
+    }
+    let crc = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+    let half = |bytes: &[u8], at: usize| {
+        let bytes = bytes.get(at..at + 4)?.first_chunk()?;
+        Some(u32::from_le_bytes(*bytes) as usize)
+    };
+    let seal = |bytes: &mut [u8], over: Range<usize>, at: usize| {
+        let sum = crc.checksum(&bytes[over]);
+        bytes[at..at + 4].copy_from_slice(&sum.to_le_bytes());
+    };
+    bytes[..8].copy_from_slice(b"stalerec");
+    bytes[8..12].copy_from_slice(&3_u32.to_le_bytes());
+    let plan = half(&bytes, 12).unwrap_or(0).min(JOURNAL - PLAN);
+    seal(&mut bytes, PLAN..PLAN + plan, 16);
+    seal(&mut bytes, 0..24, 24);
+    for slot in [64, 160] {
+        let words = bytes[slot..slot + 64].chunks_exact(8);
+        let sum = words.fold(u64::from_le_bytes(*b"stalerec"), |sum, word| {
+            let word = u64::from_le_bytes(*word.first_chunk().expect("eight"));
+            (sum.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        bytes[slot + 64..slot + 72].copy_from_slice(&sum.to_le_bytes());
+    }
+    let mut at = JOURNAL;
+    while let Some(length) = half(&bytes, at).filter(|length| *length > 0) {
+        let body = at + 8..at + 8 + length;
+        if body.end > bytes.len() {
+            break;
+        }
+        seal(&mut bytes, body.clone(), at + 4);
+        at = body.end.next_multiple_of(8);
+    }
+    bytes
 }
 
 fn saved_log(bytes: &[u8]) {

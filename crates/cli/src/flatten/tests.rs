@@ -57,3 +57,12 @@ fn each_mistake_is_named() {
     let error = check(&image(0x100, 0x80)).unwrap_err().to_string();
     assert!(error.contains("0x80"), "{error}");
 }
+
+#[test]
+fn the_fuzzer_s_seed_is_an_image_with_names() {
+    let seed = include_bytes!("../../../../tests/fuzz/seeds/elf/image").to_vec();
+    let flat = flat(&seed).unwrap();
+    let names = stalecore_model::symbols::Symbols::read(&flat[0xc0..]).unwrap();
+    let (name, behind) = names.find(0x44).unwrap();
+    assert_eq!((&*name.to_string(), behind), ("flush_icache_range", 4));
+}

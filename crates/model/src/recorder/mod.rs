@@ -383,7 +383,8 @@ impl<'a> Recorder<'a> {
 
     /// Writes what is in flight, or that nothing is.
     pub fn set_in_flight(&mut self, flight: Option<&Flight>) {
-        self.flights += 1;
+        // The count comes from memory, which may hold anything.
+        self.flights = self.flights.wrapping_add(1);
         let slot = FLIGHTS[(self.flights % 2) as usize];
         let words = Flight::words(flight, self.flights);
         for (nth, value) in words.iter().enumerate() {

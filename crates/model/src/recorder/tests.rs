@@ -68,6 +68,20 @@ fn what_was_written_is_read_and_gone_on_with() {
     assert_eq!(recorder.log().flight(), None);
 }
 
+/// Found by `make fuzz`: a checksum can be right where nothing else is.
+#[test]
+fn a_count_of_flights_that_is_at_its_end_goes_on() {
+    let mut bytes = vec![0; SIZE];
+    Recorder::create(&mut bytes, "", nothing).unwrap();
+    let slot = FLIGHTS[0];
+    bytes[slot..slot + 64].fill(0xff);
+    let sum = check(&[u64::MAX; Flight::WORDS]);
+    bytes[slot + 64..slot + 72].copy_from_slice(&sum.to_le_bytes());
+    let mut recorder = Recorder::resume(&mut bytes, nothing).unwrap().unwrap();
+    recorder.set_in_flight(Some(&flight(7, 41)));
+    assert_eq!(recorder.log().flight(), Some(flight(7, 41)));
+}
+
 /// A boot that took a second, then one in which the counter went on.
 fn reset(entered_ms: u64) -> Reset {
     Reset {
