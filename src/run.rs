@@ -143,7 +143,7 @@ fn run() -> Result<(), String> {
         measure::instructions(counter);
     }
     let conductor = roles.conductor();
-    let family = plan.len();
+    let (family, deadline_ms) = (plan.len(), plan.deadline_ms);
     scenarios::install(Conductor {
         plan,
         samples: board.options.samples,
@@ -154,6 +154,7 @@ fn run() -> Result<(), String> {
             threshold: board.options.max_slowdown.unwrap_or(DEFAULT_SLOWDOWN),
             family,
             hz,
+            deadline_ms,
         },
         bisect: board.options.bisect,
         wait_ms: board.options.wait_ms,

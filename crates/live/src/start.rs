@@ -213,6 +213,7 @@ fn run(config: Config, tell: Tell, flight: Flight) -> Result<ExitCode, String> {
             threshold,
             family: plan.len(),
             hz,
+            deadline_ms: plan.deadline_ms,
         },
         plan: &plan,
         options: &options,

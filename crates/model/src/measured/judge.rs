@@ -4,7 +4,7 @@ use alloc::format;
 
 use super::{Series, Taken};
 use crate::{
-    glossary::Verdict,
+    glossary::{Kind, Verdict},
     histogram::Histogram,
     options::Milli,
     record::{CaseRecord, Dwell, Hex, Late},
@@ -29,6 +29,8 @@ pub struct Judge {
     pub family: usize,
     /// The counter's frequency in Hz.
     pub hz: u64,
+    /// How long a mark may stand still before its operation is `blocked`.
+    pub deadline_ms: u32,
 }
 
 impl Judge {
@@ -110,6 +112,17 @@ impl Judge {
         })
     }
 
+    /// How long the longest sample took, in milliseconds, if that is longer than the
+    /// deadline: then its mark stood still for as long, and yet the sentinel has told of
+    /// no block. A routine's sample is many operations, each with a mark of its own.
+    fn outlasted(&self, series: &Series<'_>) -> Option<u64> {
+        let longest = series.longest()?.sample.ticks;
+        let ms = u128::from(longest) * 1000 / u128::from(self.hz.max(1));
+        let one = series.case.subject.kind() == Kind::Operation;
+        let ms = u64::try_from(ms).unwrap_or(u64::MAX);
+        (one && ms > u64::from(self.deadline_ms)).then_some(ms)
+    }
+
     /// The record of a case that returned, `batch` operations in a timed block, and the
     /// fault that it took, if it took one. It is made `now_ms` after the run began.
     pub fn record(
@@ -119,6 +132,7 @@ impl Judge {
         now_ms: u64,
     ) -> (CaseRecord, Option<Taken>) {
         let late = self.late(&series, now_ms);
+        let outlasted = self.outlasted(&series);
         // Fewer rounds sufficed to see that nothing is certain, but say less.
         let fresh = self
             .fresh(&series)
@@ -183,6 +197,14 @@ impl Judge {
             (Verdict::Incoherent, Some(why))
         } else if let Some(doubt) = doubt {
             (Verdict::Inconclusive, Some(doubt))
+        } else if let Some(ms) = outlasted {
+            record.late = late;
+            let why = format!(
+                "one sample took {ms} ms, longer than the deadline of {} ms, and the sentinel has not \
+                 seen it: it did not run then, or there was none",
+                self.deadline_ms
+            );
+            (Verdict::Inconclusive, Some(why))
         } else if done.missed {
             let why = format!("{} had passed before the first operation", case.state);
             (Verdict::Inconclusive, Some(why))
@@ -231,6 +253,7 @@ mod tests {
         threshold: DEFAULT_SLOWDOWN,
         family: 1,
         hz: 1_000_000_000,
+        deadline_ms: 1000,
     };
 
     /// A round of which each sample took so long.
@@ -375,6 +398,23 @@ mod tests {
         let mut alone = one_of(1000, 200_000_000);
         alone.base = None;
         assert!(JUDGE.record(alone, 1, 1000).0.late.is_none());
+    }
+
+    #[test]
+    fn what_outlasts_the_deadline_unseen_is_not_fine() {
+        let of = |ms: u64| JUDGE.record(one_of(1000, ms * 1_000_000), 1, 1000).0;
+        assert_eq!(of(999).verdict, Verdict::Completed);
+        let unseen = of(1386);
+        assert_eq!(unseen.verdict, Verdict::Inconclusive);
+        assert!(unseen.why.unwrap().starts_with("one sample took 1386 ms"));
+        assert_eq!(unseen.late.unwrap().cpu, 3);
+        let mut routine = one_of(1000, 1_386_000_000);
+        let case = Case {
+            subject: Subject::FlushIcacheRange,
+            ..CASE
+        };
+        routine.case = &case;
+        assert_eq!(JUDGE.record(routine, 1, 0).0.verdict, Verdict::Completed);
     }
 
     #[test]
