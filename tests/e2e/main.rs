@@ -14,6 +14,7 @@ mod dist;
 mod errata;
 mod fabric;
 mod fake;
+mod fences;
 mod host;
 mod input;
 mod install;
