@@ -85,6 +85,11 @@ fn collect(folder: &Path, deep: u32, found: &mut Vec<(SystemTime, PathBuf)>) {
 mod tests {
     use super::*;
 
+    fn stamp(path: &Path, saved: SystemTime) {
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(saved).unwrap();
+    }
+
     #[test]
     fn the_newest_dump_since_the_boot_counts() {
         let folder = tempfile::tempdir().unwrap();
@@ -95,23 +100,13 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, bytes).unwrap();
             let saved = booted + Duration::from_secs(seconds);
-            File::options()
-                .write(true)
-                .open(&path)
-                .unwrap()
-                .set_modified(saved)
-                .unwrap();
+            stamp(&path, saved);
         };
         assert!(said().unwrap_err().contains("no dump was saved below"));
         save("202611270000/dump.202611270000", b"\x7fELF", 0);
         let earlier = booted - Duration::from_secs(9);
         let old = folder.path().join("202611270000/dump.202611270000");
-        File::options()
-            .write(true)
-            .open(&old)
-            .unwrap()
-            .set_modified(earlier)
-            .unwrap();
+        stamp(&old, earlier);
         assert!(said().unwrap_err().contains("since this kernel booted"));
         // Not its log, and nothing that is still being written.
         save("202611270106/dmesg.202611270106", b"[0.0]", 8);

@@ -30,8 +30,8 @@ impl Run {
         Some((ratio(middle, awake), (ratio(low, most), ratio(high, least))))
     }
 
-    /// Is it certain that a case is no later than beside cores that are awake, by the
-    /// plan's threshold?
+    /// Is it certain that a case is not later than the plan's threshold against cores that
+    /// are awake?
     pub fn as_beside_awake(&self, case: &CaseRecord) -> bool {
         let threshold = self.plan.as_ref().map(|plan| plan.threshold);
         let high = self.against_awake(case).map(|(_, (_, high))| high);

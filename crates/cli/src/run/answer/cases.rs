@@ -315,7 +315,7 @@ impl<'a> Part<'a> {
         text + &self.as_beside_awake()
     }
 
-    /// How many of those that are late are so beside any cores that are awake.
+    /// How many of those that are late are not so against cores that are only awake.
     fn as_beside_awake(&self) -> String {
         let late = self.asked.iter().filter(|c| c.verdict == Verdict::Slowed);
         let (all, so) = late.fold((0, 0), |(all, so), case| {
@@ -328,7 +328,9 @@ impl<'a> Part<'a> {
             (_, 1) => "of which 1 is",
             (_, so) => &format!("of which {so} are"),
         };
-        format!(", {which} no later than beside cores that are only awake ({AWAKE})")
+        let than = self.run.plan.as_ref().map_or(0, |plan| plan.threshold);
+        let than = figures::factor(than);
+        format!(", {which} not later than {than} against cores that are only awake ({AWAKE})")
     }
 
     /// Does a slowed case count against the exit code?
