@@ -143,7 +143,7 @@ fn run() -> Result<(), String> {
         measure::instructions(counter);
     }
     let conductor = roles.conductor();
-    let (family, deadline_ms) = (plan.len(), plan.deadline_ms);
+    let (family, deadline_ms) = (plan.family, plan.deadline_ms);
     scenarios::install(Conductor {
         plan,
         samples: board.options.samples,

@@ -27,6 +27,7 @@ mod mishaps;
 mod odd_machines;
 mod ramoops;
 mod outputs;
+mod parts;
 mod readme;
 mod repeat;
 mod reset;

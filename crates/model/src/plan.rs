@@ -61,6 +61,9 @@ pub struct Plan {
     pub dwell: Dwelling,
     /// The errata that it stages; none unless they were asked for.
     pub errata: Vec<&'static Erratum>,
+    /// How many cases it has, with those that are left to other boots: what is certain is
+    /// so among all of them.
+    pub family: usize,
 }
 
 impl Plan {
@@ -176,6 +179,7 @@ impl Plan {
             deadline_ms,
             dwell: Dwelling::of(options),
             errata: errata.unwrap_or_default(),
+            family: number,
         })
     }
 
@@ -217,6 +221,7 @@ impl Plan {
             deadline_ms: options.deadline_ms.unwrap_or(default_deadline_ms(cpus)),
             dwell: Dwelling::default(),
             errata: Vec::new(),
+            family: 1,
         })
     }
 

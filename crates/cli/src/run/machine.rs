@@ -160,7 +160,15 @@ impl MachineArgs {
         }
         let accel = match launch.threads {
             None => self.accel.name().into(),
-            Some(threads) => format!("{},thread={}", self.accel.name(), threads.name()),
+            Some(threads) => format!(
+                "{},thread={}",
+                self.accel.name(),
+                match threads {
+                    TcgThread::Single => "single",
+                    // Of a run that is split, a boot has one or the other.
+                    TcgThread::Multi | TcgThread::Split => "multi",
+                }
+            ),
         };
         let mut words: Vec<OsString> = [
             "-machine",

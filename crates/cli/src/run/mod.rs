@@ -22,6 +22,7 @@ pub mod limits;
 mod machine;
 pub mod outdir;
 pub mod pace;
+mod parts;
 pub mod progress;
 mod qemu;
 mod qmp;
@@ -49,9 +50,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use stalecore_model::{
-    console::printable, cpuset::CpuSet, exit::ExitCode, plan::Plan, run::Run, shell, words,
-};
+use stalecore_model::{console::printable, exit::ExitCode, plan::Plan, run::Run, shell, words};
 
 pub use args::{Args, OutputArgs, PlanArgs, seconds};
 use coherence::Checker;
@@ -61,6 +60,7 @@ use limits::Limits;
 use machine::{Accel, Launch};
 use outdir::OutDir;
 use pace::Pace;
+use parts::Part;
 use progress::Progress;
 use qemu::Qemu;
 use resume::{Earlier, Resume};
@@ -102,34 +102,89 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs, or goes on with what an earlier run lacks.
-fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
+fn begin(args: &Args, mut earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
     let machine = &args.machine;
     let mut options = args.options();
     let deadline_ms = tcg::deadline_ms(machine.tcg_thread, &options, machine.cpus);
     let deadline_ms = deadline_ms.map_err(|e| anyhow!(e))?;
     options.deadline_ms = options.deadline_ms.or(deadline_ms);
-    let all = CpuSet::first(machine.cpus);
-    let plan = Plan::among(&options, machine.cpus, &all, &machine.known())
-        .map_err(|e| anyhow!(args::as_flag(&e)))?;
+    let plan = parts::plan(args, &options).map_err(|e| anyhow!(args::as_flag(&e)))?;
     args.check().map_err(|e| anyhow!(e))?;
-    let threads = args.threads(&options, &plan).map_err(|e| anyhow!(e))?;
-    let boot = args.boot.patience(machine.cpus) / FIRMWARE_SHARE;
-    let pace = Pace::of(&options, &plan, machine.cpus, boot);
+    let firmware = args.boot.patience(machine.cpus) / FIRMWARE_SHARE;
+    let whole = Part::whole(args, options, plan, firmware).map_err(|e| anyhow!(e))?;
     if args.list {
         let text = match args.output.json {
-            true => dry::json(&plan),
-            false => dry::text(&plan, &pace, machine.cpus, show::width()),
+            true => dry::json(&whole.plan),
+            false => dry::text(&whole.plan, &whole.pace, machine.cpus, show::width()),
         };
         stdout::print(&text)?;
         return Ok(ExitCode::Expected);
     }
+    let (pace, cases) = (whole.pace, whole.plan.len());
+    let (first, last) = whole.split(args, firmware).map_err(|e| anyhow!(e))?;
+    let (begins, mut out) = (Instant::now(), None);
+    if let Some(part) = first {
+        let booted = boot(args, &part, &pace, earlier.take(), None, begins)?;
+        if !booted.is_over(&part.plan) {
+            return booted.conclude(args);
+        }
+        let before = Earlier::part(booted.session.run, cases, &booted.out)?;
+        (earlier, out) = (Some(before), Some(booted.out));
+    }
+    boot(args, &last, &pace, earlier, out, begins)?.conclude(args)
+}
+
+/// A machine that has run and ended.
+struct Booted {
+    session: Session,
+    ending: Ending,
+    core: Option<CoreFile>,
+    out: OutDir,
+}
+
+impl Booted {
+    /// Did all go well, so that nothing of it need be told before a further boot?
+    fn is_over(&self, plan: &Plan) -> bool {
+        let run = &self.session.run;
+        run.end.is_some()
+            && run.missing(plan).next().is_none()
+            && judge::judge(run, &self.ending, None).problem.is_none()
+            && self.session.log_failed.is_none()
+            && !interrupt::asked()
+    }
+
+    fn conclude(self, args: &Args) -> anyhow::Result<ExitCode> {
+        let core = self.core.as_ref();
+        conclude::conclude(self.session, &self.ending, core, &self.out, &args.output)
+    }
+}
+
+/// Boots one part of a run, of which all takes `pace` and began at `begins`, and joins what
+/// it finds with what an earlier one has.
+fn boot(
+    args: &Args,
+    part: &Part,
+    pace: &Pace,
+    earlier: Option<Earlier>,
+    out: Option<OutDir>,
+    begins: Instant,
+) -> anyhow::Result<Booted> {
+    let Part {
+        options,
+        plan,
+        threads,
+        ..
+    } = part;
+    let machine = &args.machine;
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
+    // What earlier boots have left of it.
+    let timeout = timeout.map(|all| all.saturating_sub(begins.elapsed()));
     let mut firmware = args.boot.patience(machine.cpus);
     if args.check_coherence.is_some() {
         // Each access is looked at: everything takes several times as long.
         firmware = 4 * firmware + Duration::from_secs(60);
     }
-    let limits = Limits::of(&options, &plan, machine.cpus, firmware, timeout);
+    let limits = Limits::of(options, plan, machine.cpus, firmware, timeout);
     let scratch = Scratch::new().context("temporary directory")?;
     let monitor = scratch.path().join("qmp");
     let bootargs = options.to_bootargs();
@@ -158,7 +213,8 @@ fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
     if let Some(earlier) = &earlier {
         earlier.booted(&image)?;
     }
-    let out = OutDir::open(args.output.out.as_deref())?;
+    let further = out.is_some();
+    let out = out.map_or_else(|| OutDir::open(args.output.out.as_deref()), Ok)?;
     let run = Run {
         image,
         machine_command: machine::as_text(&qemu.program, &words),
@@ -177,16 +233,22 @@ fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
         }
         Some(earlier) => out.console(earlier.run.console_bytes)?,
     };
-    let begins = args.boot.begins();
+    let doing = args.boot.begins();
     let verbose = args.output.verbose;
-    let progress = Progress::new(args.output.quiet, verbose, begins, pace);
+    let progress = Progress::new(args.output.quiet, verbose, doing, part.pace);
     let mut session = Session::new(run, log, progress);
     interrupt::install()?;
     if !args.output.quiet {
         stderr::say(&shell::quoted(&session.run.machine_command));
-        let time = pace.whole().map(pace::about).unwrap_or_default();
-        stderr::say(&format!("{}, about {time}", pace.size()));
-        if let Some(choice) = &threads {
+        if !further {
+            let time = pace.whole().map(pace::about).unwrap_or_default();
+            stderr::say(&format!("{}, about {time}", pace.size()));
+        }
+        if part.pace.cases() < pace.cases() {
+            let nth = if further { 2 } else { 1 };
+            stderr::say(&format!("boot {nth} of 2: {}", part.pace.size()));
+        }
+        if let Some(choice) = threads {
             let (how, why) = (choice.threads.words(), &choice.why);
             stderr::say(&format!("QEMU runs {how}: {why}"));
         }
@@ -195,8 +257,8 @@ fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
         monitor: &monitor,
         scratch: scratch.path(),
         out: out.path(),
-        options: &options,
-        plan: &plan,
+        options,
+        plan,
         cpus: machine.cpus,
         marks: BTreeMap::new(),
         core,
@@ -216,7 +278,13 @@ fn begin(args: &Args, earlier: Option<Earlier>) -> anyhow::Result<ExitCode> {
     if let Some(earlier) = earlier {
         earlier.join(&mut session, &out)?;
     }
-    conclude::conclude(session, &ending, lookout.core.as_ref(), &out, &args.output)
+    let core = lookout.core;
+    Ok(Booted {
+        session,
+        ending,
+        core,
+        out,
+    })
 }
 
 /// The machine, about to be started.

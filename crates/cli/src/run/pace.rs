@@ -57,6 +57,11 @@ impl Pace {
         (self.case > Duration::ZERO).then(|| self.boot + self.case * self.cases)
     }
 
+    /// Do its cases take far longer than to boot once more?
+    pub fn is_mostly_cases(&self) -> bool {
+        self.case * self.cases > 3 * self.boot
+    }
+
     /// What is left after `done` cases that took `took`; `None` where nothing is
     /// known yet.
     pub fn left(&self, done: u32, took: Duration) -> Option<Duration> {

@@ -39,12 +39,14 @@ const OWN: &[&str] = &[
 /// The most bytes that are read of a console that a killed run left.
 const LARGEST_CONSOLE: u64 = 64 << 20;
 
-/// A run that was broken off.
+/// A run that was broken off, or whose first part has been run.
 pub struct Earlier {
     /// Its directory.
     pub dir: PathBuf,
     /// What it found.
     pub run: Run,
+    /// Was it to end there?
+    planned: bool,
 }
 
 /// What there is to resume.
@@ -133,7 +135,14 @@ pub fn begin(dir: &Path, asked: Args) -> anyhow::Result<Resume> {
         ..asked.output
     };
     let dir = dir.to_path_buf();
-    Ok(Resume::On(Box::new(args), Box::new(Earlier { dir, run })))
+    Ok(Resume::On(
+        Box::new(args),
+        Box::new(Earlier {
+            dir,
+            run,
+            planned: false,
+        }),
+    ))
 }
 
 /// What words say to a command.
@@ -212,6 +221,25 @@ pub fn from_console(dir: &Path, run: &mut Run) {
 }
 
 impl Earlier {
+    /// What one boot has found of so many cases, which further boots go on with. It is
+    /// saved, so that it can be resumed if the host goes down.
+    ///
+    /// # Errors
+    /// It cannot be saved.
+    pub fn part(mut run: Run, cases: usize, out: &OutDir) -> anyhow::Result<Self> {
+        if let Some(plan) = &mut run.plan {
+            plan.cases = u32::try_from(cases).unwrap_or(u32::MAX);
+        }
+        // The run has not ended.
+        run.end = None;
+        out.save(&run)?;
+        Ok(Self {
+            dir: out.path().to_path_buf(),
+            run,
+            planned: true,
+        })
+    }
+
     /// Checks that this is the image that the run began with.
     ///
     /// # Errors
@@ -244,7 +272,11 @@ impl Earlier {
     pub fn join(self, session: &mut Session, out: &OutDir) -> anyhow::Result<()> {
         let before = (self.run.cases.len(), self.run.console_bytes);
         let later = std::mem::take(&mut session.run);
-        match self.run.resumed(later) {
+        let joined = match self.planned {
+            true => self.run.joined(later),
+            false => self.run.resumed(later),
+        };
+        match joined {
             Ok(whole) => session.run = whole,
             Err(error) => {
                 out.cut_console(before.1)?;

@@ -116,8 +116,13 @@ pub fn choose(
         }
     }
     if busy.is_empty() {
-        return choice(TcgThread::Single, "every stale state of the plan waits");
+        return choice(TcgThread::Single, "every stale state waits");
     }
+    choice(TcgThread::Multi, &do_not_wait(&busy))
+}
+
+/// Why the states of a plan need a thread for each CPU.
+fn do_not_wait(busy: &[StaleState]) -> String {
     let more = busy.len().saturating_sub(NAMED);
     let mut names: Vec<String> = busy.iter().take(NAMED).map(ToString::to_string).collect();
     if more > 0 {
@@ -128,11 +133,7 @@ pub fn choose(
         [] => last.to_string(),
         first => format!("{} and {last}", first.join(", ")),
     };
-    let verb = match busy.len() {
-        1 => "does",
-        _ => "do",
-    };
-    choice(TcgThread::Multi, &format!("{named} {verb} not wait"))
+    format!("{named} {} not wait", words::with(busy.len(), "does", "do"))
 }
 
 #[cfg(test)]

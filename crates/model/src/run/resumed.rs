@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String};
 
-use super::Run;
+use super::{Run, TcgThread};
 use crate::{
     histogram::Histogram,
     plan::Plan,
@@ -26,13 +26,33 @@ impl Run {
     /// the two are not one run.
     pub fn resumed(mut self, later: Self) -> Result<Self, String> {
         self.same_as(&later)?;
+        let (before, after) = (self.cases.len(), later.cases.len());
+        if let Some(begins) = later.cases.first().filter(|_| before > 0) {
+            self.notes.push(format!(
+                "host: the run was broken off after {}, and resumed with case {}: {} ran in \
+                 another boot, with {} of its own",
+                words::cases(before),
+                begins.n,
+                words::cases(after),
+                words::with(after, "a baseline", "baselines"),
+            ));
+        }
+        self.joined(later)
+    }
+
+    /// This run, of a part of a plan, and the one that ran another part in a further boot,
+    /// as one run.
+    ///
+    /// # Errors
+    /// One line: the later run was on another machine, or by another plan, so that
+    /// the two are not one run.
+    pub fn joined(mut self, later: Self) -> Result<Self, String> {
+        self.same_as(&later)?;
         // What was in flight when it was broken off has run again.
         let done = |n: u32| self.cases.iter().any(|case| case.n == n);
         self.blocks.retain(|block| done(block.n));
         self.faults.retain(|fault| done(fault.n));
         self.bisections.retain(|found| done(found.n));
-        let (before, after) = (self.cases.len(), later.cases.len());
-        let begins = later.cases.first().map(|case| case.n);
         let mut end = later.end;
         for (verdict, n) in end.iter_mut().flat_map(|end| &mut end.verdicts) {
             let here = self.cases.iter().filter(|case| case.verdict == *verdict);
@@ -46,19 +66,11 @@ impl Run {
                 }
             }
         }
-        if let Some(begins) = begins.filter(|_| before > 0) {
-            self.notes.push(format!(
-                "host: the run was broken off after {}, and resumed with case {begins}: {} ran in \
-                 another boot, with {} of its own",
-                words::cases(before),
-                words::cases(after),
-                words::with(after, "a baseline", "baselines"),
-            ));
-        }
         self.notes.extend(later.notes);
-        self.tcg_thread = self
-            .tcg_thread
-            .filter(|_| self.tcg_thread == later.tcg_thread);
+        if self.tcg_thread != later.tcg_thread {
+            let known = self.tcg_thread.and(later.tcg_thread);
+            self.tcg_thread = known.map(|_| TcgThread::Split);
+        }
         self.machine_command = later.machine_command;
         self.elapsed_ms += later.elapsed_ms;
         self.console_bytes += later.console_bytes;
@@ -81,7 +93,9 @@ impl Run {
             self.made_also_by(maker);
         }
         self.groups.extend(later.groups);
+        self.groups.sort_by_key(|group| group.first);
         self.cases.extend(later.cases);
+        self.cases.sort_by_key(|case| case.n);
         self.blocks.extend(later.blocks);
         self.faults.extend(later.faults);
         self.bisections.extend(later.bisections);
@@ -203,6 +217,24 @@ mod tests {
             "{:?}",
             whole.notes
         );
+    }
+
+    #[test]
+    fn parts_in_other_threads_are_told_in_the_plans_order() {
+        let part = |numbers: &[usize], threads| Run {
+            tcg_thread: threads,
+            ..run(numbers, Verdict::Completed, true)
+        };
+        let waits = || part(&[3, 4], Some(TcgThread::Single));
+        let busy = part(&[1, 2], Some(TcgThread::Multi));
+        let whole = waits().joined(busy).unwrap();
+        let numbers: Vec<_> = whole.cases.iter().map(|case| case.n).collect();
+        assert_eq!(numbers, [1, 2, 3, 4]);
+        assert_eq!(whole.tcg_thread, Some(TcgThread::Split));
+        assert!(whole.notes.is_empty(), "{:?}", whole.notes);
+        let of = |later| waits().joined(part(&[1], later)).unwrap().tcg_thread;
+        assert_eq!(of(Some(TcgThread::Single)), Some(TcgThread::Single));
+        assert_eq!(of(None), None);
     }
 
     #[test]

@@ -12,22 +12,20 @@ pub enum TcgThread {
     Single,
     /// One for each.
     Multi,
+    /// Two boots: one thread for all in that of the states that wait, and one for each in
+    /// that of the others.
+    Split,
 }
 
 impl TcgThread {
-    /// Its name in QEMU's words.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Single => "single",
-            Self::Multi => "multi",
-        }
-    }
-
-    /// The same in a person's.
+    /// How it ran.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Single => "all CPUs in one thread, in turn",
             Self::Multi => "each CPU in a thread of its own",
+            Self::Split => {
+                "all CPUs in one thread where the stale state waits, else each in its own"
+            }
         }
     }
 }
