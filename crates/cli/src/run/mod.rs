@@ -176,9 +176,11 @@ fn boot(
         ..
     } = part;
     let machine = &args.machine;
+    let further = out.is_some();
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
-    // What earlier boots have left of it.
-    let timeout = timeout.map(|all| all.saturating_sub(begins.elapsed()));
+    // What an earlier boot has left of it.
+    let spent = further.then(|| begins.elapsed()).unwrap_or_default();
+    let timeout = timeout.map(|all| all.saturating_sub(spent));
     let mut firmware = args.boot.patience(machine.cpus);
     if args.check_coherence.is_some() {
         // Each access is looked at: everything takes several times as long.
@@ -213,7 +215,6 @@ fn boot(
     if let Some(earlier) = &earlier {
         earlier.booted(&image)?;
     }
-    let further = out.is_some();
     let out = out.map_or_else(|| OutDir::open(args.output.out.as_deref()), Ok)?;
     let run = Run {
         image,

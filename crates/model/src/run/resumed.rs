@@ -1,6 +1,6 @@
 //! A run that was broken off, and the one that continued it, as one.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use super::{Run, TcgThread};
 use crate::{
@@ -66,7 +66,14 @@ impl Run {
                 }
             }
         }
-        self.notes.extend(later.notes);
+        // What each boot says again.
+        let known = |note: &String| self.notes.contains(note);
+        let new: Vec<_> = later
+            .notes
+            .into_iter()
+            .filter(|note| !known(note))
+            .collect();
+        self.notes.extend(new);
         if self.tcg_thread != later.tcg_thread {
             let known = self.tcg_thread.and(later.tcg_thread);
             self.tcg_thread = known.map(|_| TcgThread::Split);
@@ -167,7 +174,7 @@ mod tests {
         options::Options,
         record::{CaseRecord, End},
     };
-    use alloc::{string::ToString, vec, vec::Vec};
+    use alloc::{string::ToString, vec};
 
     fn plan() -> Plan {
         let options =
@@ -223,6 +230,7 @@ mod tests {
     fn parts_in_other_threads_are_told_in_the_plans_order() {
         let part = |numbers: &[usize], threads| Run {
             tcg_thread: threads,
+            notes: vec!["said in each".to_string()],
             ..run(numbers, Verdict::Completed, true)
         };
         let waits = || part(&[3, 4], Some(TcgThread::Single));
@@ -231,7 +239,7 @@ mod tests {
         let numbers: Vec<_> = whole.cases.iter().map(|case| case.n).collect();
         assert_eq!(numbers, [1, 2, 3, 4]);
         assert_eq!(whole.tcg_thread, Some(TcgThread::Split));
-        assert!(whole.notes.is_empty(), "{:?}", whole.notes);
+        assert_eq!(whole.notes, ["said in each"]);
         let of = |later| waits().joined(part(&[1], later)).unwrap().tcg_thread;
         assert_eq!(of(Some(TcgThread::Single)), Some(TcgThread::Single));
         assert_eq!(of(None), None);
