@@ -1,16 +1,18 @@
-//! A plugin for QEMU that stalls one instruction for some time: the n-th timed `ic ivau`
-//! (one that follows a read of the counter), on the thread of the CPU that executes it. To
+//! A plugin for QEMU that stalls instructions for some time: the n-th timed `ic ivau` (one
+//! that follows a read of the counter), on the thread of the CPU that executes it. To
 //! the host's kernel that thread sleeps; to the machine the instruction does not return.
 //! It shares nothing with what is to find that.
 //!
-//! Arguments choose otherwise: `nth=`, `ms=`, `word=` (the instruction, in hexadecimal,
-//! without a register), `cpu=` (only there), `out=` (a file that is told, once it has
-//! stalled: CPU, address, milliseconds). With `count=FILE` it stalls nothing, and the file
-//! is told how many instructions were executed.
+//! Arguments choose others: `stall=WORD/CPU/NTH/MS` (the instruction, in hexadecimal,
+//! without a register; only there), or `…/BESIDE`, a CPU that is kept from running
+//! meanwhile and for a while after; any number of these. With `out=FILE` a line is added to that for each,
+//! once it is over: what was stalled and what the other CPUs were executing, as JSON. With
+//! `count=FILE` it stalls nothing, and the file is told how many instructions were executed.
 
 use std::{
     ffi::{CStr, c_char, c_int, c_uint, c_void},
     fs,
+    io::Write,
     sync::{
         OnceLock,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -18,6 +20,9 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+#[cfg(not(user))]
+mod cpus;
 
 type OnBlock = extern "C" fn(u64, *mut c_void);
 type OnExecute = extern "C" fn(c_uint, *mut c_void);
@@ -56,12 +61,59 @@ pub static qemu_plugin_version: c_int = if cfg!(user) { 1 } else { 4 };
 const IC_IVAU: u32 = 0xd50b_7520;
 const REGISTER: u32 = 0x1f;
 
-/// What to stall.
-struct Wanted {
+/// What is stalled where nothing else is asked for: of which execution, how long.
+const NTH: u32 = if cfg!(user) { 100_000 } else { 150 };
+const TIME: Duration = Duration::from_secs(6);
+
+/// The callback reads registers.
+const READS_REGISTERS: c_int = 1;
+
+/// An execution to stall.
+struct Stall {
+    word: u32,
+    /// Only there.
+    cpu: Option<c_uint>,
     nth: u32,
     time: Duration,
-    word: u32,
-    cpu: Option<c_uint>,
+    /// Who is kept from running meanwhile.
+    #[cfg(not(user))]
+    beside: Option<c_uint>,
+    /// Executions so far.
+    count: AtomicU32,
+}
+
+impl Stall {
+    /// Reads `d50b7520/0/150/6000`, or with another CPU behind that.
+    fn of(text: &str) -> Self {
+        let words: Vec<&str> = text.split('/').collect();
+        let number = |nth: usize| words[nth].parse::<u32>().expect("a number");
+        Self {
+            word: u32::from_str_radix(words[0], 16).expect("a word") & !REGISTER,
+            cpu: Some(number(1)),
+            nth: number(2),
+            time: Duration::from_millis(number(3).into()),
+            #[cfg(not(user))]
+            beside: (words.len() > 4).then(|| number(4)),
+            count: AtomicU32::new(0),
+        }
+    }
+
+    const fn first() -> Self {
+        Self {
+            word: IC_IVAU,
+            cpu: None,
+            nth: NTH,
+            time: TIME,
+            #[cfg(not(user))]
+            beside: None,
+            count: AtomicU32::new(0),
+        }
+    }
+}
+
+/// What is wanted.
+struct Wanted {
+    stalls: Vec<Stall>,
     out: Option<String>,
     count: Option<String>,
 }
@@ -70,19 +122,19 @@ static WANTED: OnceLock<Wanted> = OnceLock::new();
 
 impl Wanted {
     fn of(words: &[String]) -> Self {
-        let value = |key: &str| {
-            let mut found = words.iter().filter_map(|word| word.split_once('='));
-            found.find(|(k, _)| *k == key).map(|(_, value)| value)
+        let values = |key: &'static str| {
+            let words = words.iter().filter_map(|word| word.split_once('='));
+            words.filter_map(move |(k, value)| (k == key).then_some(value))
         };
-        let number = |key| value(key).map(|text| text.parse::<u64>().expect("a number"));
-        let word = value("word").map(|text| u32::from_str_radix(text, 16).expect("a word"));
+        let value = |key| values(key).next().map(String::from);
+        let mut stalls: Vec<Stall> = values("stall").map(Stall::of).collect();
+        if stalls.is_empty() {
+            stalls.push(Stall::first());
+        }
         Self {
-            nth: number("nth").map_or(if cfg!(user) { 100_000 } else { 150 }, |n| n as u32),
-            time: Duration::from_millis(number("ms").unwrap_or(6000)),
-            word: word.unwrap_or(IC_IVAU) & !REGISTER,
-            cpu: number("cpu").map(|n| n as c_uint),
-            out: value("out").map(String::from),
-            count: value("count").map(String::from),
+            stalls,
+            out: value("out"),
+            count: value("count"),
         }
     }
 }
@@ -90,7 +142,6 @@ impl Wanted {
 /// Instructions of a block with a timed one, at most: barriers behind it.
 const SHORT: usize = if cfg!(user) { 4 } else { 3 };
 
-static COUNT: AtomicU32 = AtomicU32::new(0);
 static INSTRUCTIONS: AtomicU64 = AtomicU64::new(0);
 
 #[unsafe(no_mangle)]
@@ -113,6 +164,8 @@ pub extern "C" fn qemu_plugin_install(
             qemu_plugin_register_vcpu_tb_trans_cb(id, counted);
             qemu_plugin_register_atexit_cb(id, over, std::ptr::null_mut());
         } else {
+            #[cfg(not(user))]
+            cpus::begin(id);
             qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
         }
     }
@@ -139,42 +192,85 @@ extern "C" fn over(_id: u64, _data: *mut c_void) {
     }
 }
 
-extern "C" fn translated(_id: u64, block: *mut c_void) {
+/// The word of an instruction.
+///
+/// # Safety
+/// QEMU gave it in the callback that runs.
+unsafe fn word_of(instruction: *const c_void) -> u32 {
     let mut word = 0_u32;
-    // A read of the counter and an `isb` end a block, so what is timed alone begins
-    // one that is short; the harness's own loops are longer.
-    // SAFETY: QEMU gave this block, which has an instruction and lives as long as this
-    // call; there is room for the four bytes that are asked for; the data of the
-    // callback is an address in the machine, which is not followed here.
+    // SAFETY: there is room for the four bytes that are asked for; every instruction has
+    // as many.
     unsafe {
-        let instruction = qemu_plugin_tb_get_insn(block, 0);
         #[cfg(not(user))]
         qemu_plugin_insn_data(instruction, (&raw mut word).cast(), size_of::<u32>());
         #[cfg(user)]
         (&raw mut word).write(qemu_plugin_insn_data(instruction).read_unaligned());
+    }
+    word
+}
+
+extern "C" fn translated(_id: u64, block: *mut c_void) {
+    let Some(wanted) = WANTED.get() else { return };
+    #[cfg(not(user))]
+    cpus::follow(block);
+    // A read of the counter and an `isb` end a block, so what is timed alone begins
+    // one that is short; the harness's own loops are longer.
+    // SAFETY: QEMU gave this block, which has an instruction and lives as long as this
+    // call; the data of the callback is an address in the machine, which is not followed
+    // here, or a number.
+    unsafe {
+        let instruction = qemu_plugin_tb_get_insn(block, 0);
+        let word = word_of(instruction);
         let short = qemu_plugin_tb_n_insns(block) <= SHORT;
-        if short
-            && WANTED
-                .get()
-                .is_some_and(|wanted| wanted.word == word & !REGISTER)
-        {
-            let at = qemu_plugin_insn_vaddr(instruction) as *mut c_void;
-            qemu_plugin_register_vcpu_insn_exec_cb(instruction, executed, 0, at);
+        let mut words = wanted.stalls.iter().map(|stall| stall.word);
+        if short && words.any(|one| one == word & !REGISTER) {
+            let at = qemu_plugin_insn_vaddr(instruction);
+            let flags = if cfg!(user) { 0 } else { READS_REGISTERS };
+            let place = Box::leak(Box::new(Place { at, word }));
+            let place: *mut Place = place;
+            qemu_plugin_register_vcpu_insn_exec_cb(instruction, executed, flags, place.cast());
         }
     }
 }
 
-extern "C" fn executed(cpu: c_uint, at: *mut c_void) {
+/// An instruction that may be stalled.
+struct Place {
+    at: u64,
+    word: u32,
+}
+
+extern "C" fn executed(cpu: c_uint, place: *mut c_void) {
     let Some(wanted) = WANTED.get() else { return };
-    if wanted.cpu.is_some_and(|only| only != cpu) {
-        return;
-    }
-    if COUNT.fetch_add(1, Ordering::Relaxed) + 1 == wanted.nth {
+    // SAFETY: it is one that `translated` has made, which nobody changes or frees.
+    let place = unsafe { &*place.cast::<Place>() };
+    #[cfg(not(user))]
+    let in_a_row = cpus::in_a_row(cpu, place.at);
+    let here = wanted.stalls.iter().filter(|stall| {
+        stall.word == place.word & !REGISTER && stall.cpu.is_none_or(|only| only == cpu)
+    });
+    for stall in here {
+        if stall.count.fetch_add(1, Ordering::Relaxed) + 1 != stall.nth {
+            continue;
+        }
+        #[cfg(not(user))]
+        let seen = cpus::seen(cpu, place, in_a_row);
+        #[cfg(user)]
+        let seen = String::new();
         let begin = Instant::now();
-        thread::sleep(wanted.time);
+        #[cfg(not(user))]
+        cpus::keep_from_running(stall.beside);
+        thread::sleep(stall.time);
+        let ms = begin.elapsed().as_millis();
+        #[cfg(not(user))]
+        cpus::let_run(stall.beside);
         if let Some(out) = &wanted.out {
-            let ms = begin.elapsed().as_millis();
-            fs::write(out, format!("{cpu} {:#x} {ms}\n", at as usize)).expect("the file");
+            let (at, nth, word) = (place.at, stall.nth, stall.word);
+            let line = format!(
+                "{{\"cpu\":{cpu},\"word\":\"{word:x}\",\"nth\":{nth},\"at\":{at},\"ms\":{ms}{seen}}}\n"
+            );
+            let file = fs::OpenOptions::new().create(true).append(true).open(out);
+            let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+            written.expect("the file of what was stalled");
         }
     }
 }
