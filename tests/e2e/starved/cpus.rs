@@ -186,7 +186,10 @@ pub fn keep_from_running(cpu: Option<c_uint>) {
     unsafe { qemu_plugin_u64_set(boards.kept, cpu, 1) }
     let begun = Instant::now();
     while !STANDS.load(Ordering::Acquire) {
-        assert!(begun.elapsed() < UNTIL_IT_STANDS, "CPU {cpu} does not stand");
+        assert!(
+            begun.elapsed() < UNTIL_IT_STANDS,
+            "CPU {cpu} does not stand"
+        );
         thread::sleep(Duration::from_millis(1));
     }
 }
