@@ -86,8 +86,13 @@ impl Board {
     pub fn set_up(tree: Option<&'static Tree>, entry_el: u64) -> Result<&'static Self, String> {
         let bytes = tree.ok_or("no device tree")?.bytes();
         clock::set_frequency();
-        let named = earlycon::console(&devicetree::bootargs(bytes));
-        let described = devicetree::read(bytes).and_then(acpi::complete);
+        let tree = devicetree::Tree::new(bytes);
+        let bootargs = tree
+            .as_ref()
+            .map_or_else(|_| String::new(), |tree| tree.bootargs());
+        let named = earlycon::console(&bootargs);
+        let described = tree.and_then(|tree| tree.platform());
+        let described = described.and_then(acpi::complete);
         let mut platform = match (described, &named) {
             (Ok(platform), _) => platform,
             (Err(error), Ok(Some(uart))) => {

@@ -179,6 +179,7 @@ impl Results {
     }
 
     /// Takes in a sample, which has just ended.
+    #[inline(always)]
     pub fn add(&mut self, class: Class, ticks: u64, operand: usize) {
         let histogram = match class {
             Class::Issue => &mut self.issue,

@@ -85,12 +85,15 @@ impl Mark {
     /// Writes that the operation has returned.
     #[inline(always)]
     pub fn after(&self) {
-        // Byte 1 of the site is the phase.
-        let phase = self.site.load(Ordering::Relaxed).to_le_bytes()[1];
-        if phase != Phase::Prepare as u8 && phase != Phase::Drain as u8 {
-            let returned = self.returned.load(Ordering::Relaxed) + 1;
-            self.returned.store(returned, Ordering::Relaxed);
-        }
+        let returned = self.returned.load(Ordering::Relaxed) + 1;
+        self.returned.store(returned, Ordering::Relaxed);
+        self.after_between();
+    }
+
+    /// Writes that what is no operation under test has returned:
+    /// [`Phase::is_between`].
+    #[inline(always)]
+    pub fn after_between(&self) {
         let next = self.sequence.load(Ordering::Relaxed) + 1;
         self.sequence.store(next, Ordering::Release);
     }
@@ -134,6 +137,17 @@ impl Mark {
             let next = self.sequence.load(Ordering::Relaxed) + 2;
             self.sequence.store(next, Ordering::Release);
         }
+    }
+
+    /// What the mark says, as it is in memory, by plain loads.
+    #[inline(always)]
+    pub fn words(&self) -> [u64; MARK_SIZE / 8] {
+        [
+            self.sequence.load(Ordering::Acquire),
+            self.site.load(Ordering::Relaxed),
+            self.address.load(Ordering::Relaxed),
+            self.returned.load(Ordering::Relaxed),
+        ]
     }
 
     /// Reads the mark, by plain loads.

@@ -178,7 +178,13 @@ fn start_by_psci(cpus: CpuSet) -> Vec<Missing> {
     loop {
         watchdog::refresh();
         waiting.retain_mut(|starting| {
-            if core(starting.cpu).is_online() {
+            let core = core(starting.cpu);
+            if core.is_online() {
+                // At once: until it has taken its first interrupt it looks for orders by
+                // itself, and what emulates it has no time for those that still come up.
+                if core.polls() {
+                    core.call();
+                }
                 return false;
             }
             match starting.ask() {
@@ -294,10 +300,8 @@ pub fn unknown(cpus: &CpuSet) -> Vec<Missing> {
 /// Waits until cores that are up have taken an interrupt; returns those that take none.
 /// Those look for their orders by themselves, woken by events.
 pub fn without_interrupts(cpus: &CpuSet) -> CpuSet {
-    let silent = || -> CpuSet {
-        let polls = |cpu: &usize| core(*cpu).polls();
-        cpus.iter().filter(polls).collect()
-    };
+    let polls = |cpu: &usize| core(*cpu).polls();
+    let silent = || -> CpuSet { cpus.iter().filter(polls).collect() };
     let calls = || super::percpu::call(silent().iter().map(core));
     calls();
     let mut called = clock::now();
@@ -311,7 +315,7 @@ pub fn without_interrupts(cpus: &CpuSet) -> CpuSet {
             calls();
             called = clock::now();
         }
-        silent().is_empty()
+        !cpus.iter().any(|cpu| polls(&cpu))
     });
     silent()
 }

@@ -108,11 +108,17 @@ impl Pages {
         let words = self.size / size_of::<AtomicU64>();
         // SAFETY: whole pages, which the arena handed out once, out of memory in
         // which nothing else is; the tables in use map them as data, and stay.
-        let words = unsafe { slice::from_raw_parts(self.start as *const AtomicU64, words) };
-        for word in words {
-            word.store(0, Ordering::Relaxed);
-        }
-        words
+        unsafe { (self.start as *mut u64).write_bytes(0, words) };
+        self.words_as_found()
+    }
+
+    /// The same, with what firmware or a boot before has left in them.
+    pub fn words_as_found(self) -> &'static [AtomicU64] {
+        pin(self.asid);
+        let words = self.size / size_of::<AtomicU64>();
+        // SAFETY: as in `words`. Any content is valid, and firmware's memory is no
+        // memory of Rust's that was never written.
+        unsafe { slice::from_raw_parts(self.start as *const AtomicU64, words) }
     }
 
     /// Takes them into use as a stack and continues at `entry` on it; their tables must

@@ -210,9 +210,7 @@ impl Console {
         let hz = clock::frequency();
         loop {
             let device = &self.device;
-            let next = self
-                .drain
-                .next(byte, clock::now(), hz, || device.has_room());
+            let next = self.drain.next(byte, clock::now, hz, || device.has_room());
             match next {
                 Next::Wait => arch::pause(),
                 Next::Write => break self.device.write(byte),

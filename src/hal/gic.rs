@@ -37,6 +37,9 @@ const GICD_IIDR: u64 = 8;
 
 static GIC: Once<Gic> = Once::new();
 
+/// A GICv3's redistributors, as all cores look for their own among them: read once.
+static FRAMES: Once<Vec<(u64, Frame)>> = Once::new();
+
 /// GICv2 numbers cores by its own interfaces: the bit of each core.
 static V2_TARGETS: [AtomicU8; 8] = [const { AtomicU8::new(0) }; 8];
 
@@ -138,6 +141,9 @@ pub fn init_distributor(gic: &Gic, cpus: &[Cpu], at_el3: bool) {
             .for_each(|gicd| gic_setup::distributor_v3(&Mapped, gicd.base)),
         Gic::V2 { gicd, .. } => gic_setup::distributor_v2(&Mapped, gicd.base),
     }
+    if let Gic::V3(v3) = gic {
+        FRAMES.call_once(|| v3.frames(look));
+    }
     GIC.call_once(|| gic.clone());
 }
 
@@ -228,7 +234,7 @@ fn quiet_interface() {
 /// The address of the redistributor of the core of this MPIDR.
 fn redistributor(mpidr: u64) -> Option<u64> {
     match GIC.get() {
-        Some(Gic::V3(v3)) => v3.redistributor(mpidr, look),
+        Some(Gic::V3(v3)) => v3.redistributor(FRAMES.get()?, mpidr),
         _ => None,
     }
 }

@@ -30,6 +30,8 @@ const WCS_WS1: u32 = 1 << 2;
 
 static ARMED: Once<Watchdog> = Once::new();
 static HAS_RESET: AtomicBool = AtomicBool::new(false);
+/// Ticks of CNTVCT_EL0 between two refreshes.
+static PERIOD: AtomicU64 = AtomicU64::new(0);
 /// CNTVCT_EL0 at the last refresh.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
@@ -48,16 +50,20 @@ pub fn arm(watchdog: &Watchdog, stage_ms: u64) -> u64 {
     let ticks = u32::try_from(stage_ms.saturating_mul(hz) / 1000).unwrap_or(u32::MAX);
     write(watchdog.control.base + WOR, ticks);
     write(watchdog.control.base + WCS, 1);
+    PERIOD.store(REFRESH_MS * hz / 1000, Ordering::Relaxed);
     ARMED.call_once(|| *watchdog);
     LAST.store(clock::now(), Ordering::Relaxed);
     u64::from(ticks) * 1000 / hz
 }
 
-/// Tells it that the run is still being conducted.
+/// Tells it that the run is still being conducted. Done beside each sample where nobody
+/// watches.
 pub fn refresh() {
     let Some(watchdog) = ARMED.get() else { return };
-    if clock::ms_since(LAST.load(Ordering::Relaxed)) >= REFRESH_MS {
-        LAST.store(clock::now(), Ordering::Relaxed);
+    let now = clock::now();
+    let passed = now.saturating_sub(LAST.load(Ordering::Relaxed));
+    if passed >= PERIOD.load(Ordering::Relaxed) {
+        LAST.store(now, Ordering::Relaxed);
         write(watchdog.refresh.base + WRR, 1);
     }
 }

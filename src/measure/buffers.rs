@@ -54,8 +54,9 @@ impl Buffers {
         let words = pages.words();
         assert!(size_of_val(words) == AREA_SIZE, "an area");
         let own = Self { area, words };
-        for at in (0..BUFFER_SIZE).step_by(size_of::<u64>()) {
-            own.write_function(at, 0);
+        let (start, _) = code_of(0);
+        for word in &words[start / size_of::<u64>()..][..BUFFER_SIZE / size_of::<u64>()] {
+            code::write_function(word, 0);
         }
         // The executable view has been there for a while, so what was in memory
         // before may have been fetched.
@@ -72,11 +73,13 @@ impl Buffers {
     }
 
     /// The word at an address of the buffers.
+    #[inline(always)]
     fn word(&self, address: usize) -> &AtomicU64 {
         &self.words[address.wrapping_sub(self.area.data) / size_of::<u64>()]
     }
 
     /// What is there.
+    #[inline(always)]
     pub fn load(&self, address: usize) -> u64 {
         self.word(address).load(Ordering::Relaxed)
     }
@@ -87,6 +90,7 @@ impl Buffers {
     }
 
     /// Modifies a line without changing what is in it.
+    #[inline(always)]
     pub fn dirty(&self, address: usize) {
         let word = self.word(address);
         word.store(word.load(Ordering::Relaxed), Ordering::Relaxed);

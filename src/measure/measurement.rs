@@ -39,6 +39,7 @@ pub(super) struct Time {
 
 impl Time {
     /// Is it over, with so many measured, of which `fewest` are wanted?
+    #[inline(always)]
     pub(super) fn is_over(&self, measured: usize, fewest: usize) -> bool {
         // What is enough is never longer than the longest.
         let end = match measured >= fewest {
@@ -58,8 +59,24 @@ pub(super) struct Row {
 }
 
 impl Row {
+    #[inline(always)]
     pub(super) const fn at(&self, index: usize) -> usize {
         self.first + index % self.count * self.step
+    }
+
+    /// Does `each` with `count` of them from `index` on: what is beside each sample does
+    /// not divide.
+    #[inline(always)]
+    fn for_each(&self, index: usize, count: usize, mut each: impl FnMut(usize)) {
+        let end = self.first + self.count * self.step;
+        let mut at = self.at(index);
+        for _ in 0..count {
+            each(at);
+            at += self.step;
+            if at == end {
+                at = self.first;
+            }
+        }
     }
 }
 
@@ -231,17 +248,17 @@ impl Measurement<'_> {
             step: self.areas.line(),
             count: self.lines(),
         };
-        let lines = (from..to).map(|index| row.at(index));
+        let count = to - from;
         self.before(Phase::Prepare, row.at(from));
         match self.order.line {
-            LineState::Cold => lines.for_each(arch::dc_civac),
-            LineState::DirtyHere => lines.for_each(|line| self.own.dirty(line)),
-            LineState::Shared => lines.for_each(|line| self.own.read(line)),
+            LineState::Cold => row.for_each(from, count, arch::dc_civac),
+            LineState::DirtyHere => row.for_each(from, count, |line| self.own.dirty(line)),
+            LineState::Shared => row.for_each(from, count, |line| self.own.read(line)),
             LineState::DirtyThere | LineState::ExecutedThere => {}
         }
         // Dirty lines are in the cache by then, and no longer in a store buffer.
         arch::dsb_sy();
-        self.core.mark.after();
+        self.core.mark.after_between();
     }
 
     /// Waits for what samples before have posted: one operation by itself is the unit, and
@@ -250,7 +267,7 @@ impl Measurement<'_> {
     pub(super) fn drain(&self, site: u64, address: usize) {
         self.at_site(site, address);
         arch::dsb_sy();
-        self.core.mark.after();
+        self.core.mark.after_between();
     }
 
     /// A class begins: counts what returns from here, and lets EL2 see the

@@ -121,7 +121,7 @@ impl Measurement<'_> {
             }
         }
         arch::dsb_sy();
-        self.core.mark.after();
+        self.core.mark.after_between();
     }
 
     /// Writes a new generation of code, for routines that make it visible, and for

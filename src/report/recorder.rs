@@ -331,9 +331,19 @@ pub fn clear_in_flight() {
 #[inline(always)]
 pub fn follow(core: &Core) {
     if ALONE.load(Ordering::Relaxed) {
-        set_in_flight(core.index, core.mark.read());
-        watchdog::refresh();
+        follow_alone(core);
     }
+}
+
+#[inline(never)]
+fn follow_alone(core: &Core) {
+    if let Some(mut recorder) = RECORDER.try_lock()
+        && let Some(recorder) = recorder.as_mut()
+    {
+        let cpu = core.index as u32;
+        recorder.follow(mark::case(), cpu, core.mark.words(), clock::now());
+    }
+    watchdog::refresh();
 }
 
 fn write_flight(flight: Option<&Flight>) {

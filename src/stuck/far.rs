@@ -46,7 +46,10 @@ const fn branch(by: isize) -> u64 {
 /// Fills it, and cleans it to memory. Only while every core answers: it broadcasts.
 pub fn set_up(pages: Pages) {
     let start = pages.start();
-    let (lines, ring) = pages.words().split_at(LINES * APART / size_of::<u64>());
+    // Of each line the first word counts, and of what storms go over none.
+    let (lines, ring) = pages
+        .words_as_found()
+        .split_at(LINES * APART / size_of::<u64>());
     let ring = &ring[..RING / size_of::<u64>()];
     let fill = |words: &[AtomicU64], apart: usize, value: u64| {
         for word in words.iter().step_by(apart / size_of::<u64>()) {
@@ -61,8 +64,8 @@ pub fn set_up(pages: Pages) {
         Ordering::Relaxed,
     );
     let view = executable(start);
-    kernel::caches_clean_inval_pou(view, view + FAR_CODE);
     kernel::dcache_clean_inval_poc(start, start + FAR_CODE);
+    kernel::icache_inval_pou(view, view + FAR_CODE);
     FAR.call_once(|| Far {
         start,
         next: AtomicUsize::new(0),

@@ -11,6 +11,7 @@ const NEAR: u64 = 32;
 const TRIES: u32 = 50;
 
 /// The counter's value: the second of two reads in a row that agree.
+#[inline(always)]
 pub fn believed(mut read: impl FnMut() -> u64) -> u64 {
     let mut first = read();
     for _ in 0..TRIES {

@@ -30,6 +30,7 @@ impl Default for Histogram {
 }
 
 /// The bucket that a value falls into.
+#[inline(always)]
 pub(crate) const fn bucket_of(value: u64) -> usize {
     let top = 63 - (value | 1).leading_zeros();
     if top < SUB_BITS {
@@ -86,11 +87,13 @@ impl Histogram {
     }
 
     /// Adds one sample.
+    #[inline(always)]
     pub fn add(&mut self, value: u64) {
         self.add_many(value, 1);
     }
 
     /// Adds `times` samples of one value.
+    #[inline(always)]
     pub fn add_many(&mut self, value: u64, times: u32) {
         if times == 0 {
             return;
@@ -104,8 +107,11 @@ impl Histogram {
 
     /// Adds all samples of another histogram.
     pub fn merge(&mut self, other: &Self) {
-        for (slot, more) in self.counts.iter_mut().zip(other.counts) {
-            *slot = slot.saturating_add(more);
+        if other.count == 0 {
+            return;
+        }
+        for (slot, more) in self.counts.iter_mut().zip(&other.counts) {
+            *slot = slot.saturating_add(*more);
         }
         self.count += other.count;
         self.min = self.min.min(other.min);

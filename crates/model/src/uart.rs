@@ -83,13 +83,23 @@ impl Drain {
         }
     }
 
-    /// Decides on `byte`: `now` and `hz` are the counter's, `has_room` looks at the
-    /// line's status. Called again with the same byte after [`Next::Wait`].
-    pub fn next(&mut self, byte: u8, now: u64, hz: u64, has_room: impl FnOnce() -> bool) -> Next {
-        let passed =
-            |since: u64, ms: u64| now.saturating_sub(since) >= hz.saturating_mul(ms) / 1000;
+    /// Decides on `byte`: `now` reads the counter, of frequency `hz`, and is not asked where
+    /// the line drains; `has_room` looks at the line's status. Called again with the same
+    /// byte after [`Next::Wait`].
+    #[inline]
+    pub fn next(
+        &mut self,
+        byte: u8,
+        now: impl FnOnce() -> u64,
+        hz: u64,
+        has_room: impl FnOnce() -> bool,
+    ) -> Next {
+        let passed = |now: u64, since: u64, ms: u64| {
+            now.saturating_sub(since) >= hz.saturating_mul(ms) / 1000
+        };
         if let Some(looked) = self.given_up {
-            if self.at_start && passed(looked, RETRY_MS) {
+            let now = now();
+            if self.at_start && passed(now, looked, RETRY_MS) {
                 self.given_up = Some(now);
                 if has_room() {
                     let lost = self.lost;
@@ -105,8 +115,9 @@ impl Drain {
             self.at_start = byte == b'\n';
             return Next::Write;
         }
+        let now = now();
         let since = *self.waiting.get_or_insert(now);
-        if !passed(since, ROOM_MS) {
+        if !passed(now, since, ROOM_MS) {
             return Next::Wait;
         }
         self.waiting = None;
@@ -182,7 +193,7 @@ mod tests {
         let (mut out, mut lost) = (String::new(), 0);
         for byte in text.bytes() {
             loop {
-                match drain.next(byte, *now, HZ, || room(*now)) {
+                match drain.next(byte, || *now, HZ, || room(*now)) {
                     Next::Wait => *now += MS,
                     Next::Drop => break,
                     Next::Write => {

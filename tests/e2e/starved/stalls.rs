@@ -7,14 +7,16 @@
 //! without a register; only there), or `…/BESIDE`, a CPU that is kept from running
 //! meanwhile and for a while after; any number of these. With `out=FILE` a line is added to that for each,
 //! once it is over: what was stalled and what the other CPUs were executing, as JSON. With
-//! `count=FILE` it stalls nothing, and the file is told how many instructions were executed.
+//! `count=FILE` it stalls nothing, and the file is told how many instructions were executed;
+//! with `blocks=FILE` also where: a line for each block, its address and how many of its
+//! instructions.
 
 use std::{
     ffi::{CStr, c_char, c_int, c_uint, c_void},
     fs,
     io::Write,
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     thread,
@@ -116,6 +118,7 @@ struct Wanted {
     stalls: Vec<Stall>,
     out: Option<String>,
     count: Option<String>,
+    blocks: Option<String>,
 }
 
 static WANTED: OnceLock<Wanted> = OnceLock::new();
@@ -135,6 +138,7 @@ impl Wanted {
             stalls,
             out: value("out"),
             count: value("count"),
+            blocks: value("blocks"),
         }
     }
 }
@@ -143,6 +147,15 @@ impl Wanted {
 const SHORT: usize = if cfg!(user) { 4 } else { 3 };
 
 static INSTRUCTIONS: AtomicU64 = AtomicU64::new(0);
+
+/// A block, as it was translated.
+struct Block {
+    at: u64,
+    many: u64,
+    executed: AtomicU64,
+}
+
+static BLOCKS: Mutex<Vec<&'static Block>> = Mutex::new(Vec::new());
 
 #[unsafe(no_mangle)]
 pub extern "C" fn qemu_plugin_install(
@@ -160,7 +173,7 @@ pub extern "C" fn qemu_plugin_install(
     let wanted = WANTED.get_or_init(|| Wanted::of(&words));
     // SAFETY: QEMU gave this number, and the callbacks are functions.
     unsafe {
-        if wanted.count.is_some() {
+        if wanted.count.is_some() || wanted.blocks.is_some() {
             qemu_plugin_register_vcpu_tb_trans_cb(id, counted);
             qemu_plugin_register_atexit_cb(id, over, std::ptr::null_mut());
         } else {
@@ -173,15 +186,24 @@ pub extern "C" fn qemu_plugin_install(
 }
 
 extern "C" fn counted(_id: u64, block: *mut c_void) {
-    // SAFETY: QEMU gave this block; the data is a number and no address.
+    // SAFETY: QEMU gave this block, which has an instruction; the data is never freed.
     unsafe {
-        let many = qemu_plugin_tb_n_insns(block);
-        qemu_plugin_register_vcpu_tb_exec_cb(block, add, 0, many as *mut c_void);
+        let own: &'static Block = Box::leak(Box::new(Block {
+            at: qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, 0)),
+            many: qemu_plugin_tb_n_insns(block) as u64,
+            executed: AtomicU64::new(0),
+        }));
+        BLOCKS.lock().expect("nobody panics with it").push(own);
+        let data = std::ptr::from_ref(own).cast_mut().cast();
+        qemu_plugin_register_vcpu_tb_exec_cb(block, add, 0, data);
     }
 }
 
-extern "C" fn add(_cpu: c_uint, many: *mut c_void) {
-    INSTRUCTIONS.fetch_add(many as u64, Ordering::Relaxed);
+extern "C" fn add(_cpu: c_uint, block: *mut c_void) {
+    // SAFETY: `counted` passed a block, which is never freed.
+    let block = unsafe { &*block.cast::<Block>() };
+    INSTRUCTIONS.fetch_add(block.many, Ordering::Relaxed);
+    block.executed.fetch_add(block.many, Ordering::Relaxed);
 }
 
 extern "C" fn over(_id: u64, _data: *mut c_void) {
@@ -189,6 +211,15 @@ extern "C" fn over(_id: u64, _data: *mut c_void) {
     let many = INSTRUCTIONS.load(Ordering::Relaxed);
     if let Some(file) = file {
         fs::write(file, format!("{many}\n")).expect("the file of the count");
+    }
+    if let Some(file) = WANTED.get().and_then(|wanted| wanted.blocks.as_ref()) {
+        let blocks = BLOCKS.lock().expect("nobody panics with it");
+        let line = |block: &&Block| {
+            let executed = block.executed.load(Ordering::Relaxed);
+            format!("{:#x} {executed}\n", block.at)
+        };
+        let text: String = blocks.iter().map(line).collect();
+        fs::write(file, text).expect("the file of the blocks");
     }
 }
 

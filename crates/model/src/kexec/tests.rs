@@ -114,8 +114,9 @@ fn a_range_that_cannot_be_read_is_refused() {
     // The arguments, which name the console for the error, are read nevertheless.
     let arguments = ("bootargs", b"earlycon=pl011,1\0".to_vec());
     let wrong = tree(&[(name, vec![]), arguments], &[]);
-    assert_eq!(devicetree::bootargs(&wrong), "earlycon=pl011,1");
-    assert_eq!(devicetree::bootargs(&[]), "");
+    let named = devicetree::Tree::new(&wrong).unwrap().bootargs();
+    assert_eq!(named, "earlycon=pl011,1");
+    assert!(devicetree::Tree::new(&[]).is_err());
     for (value, what) in [
         (vec![], "has 0 bytes"),
         (vec![0; 8], "has 8 bytes"),

@@ -18,12 +18,44 @@ use super::{
 use crate::{cpuset::MAX_CPUS, kexec::Kexec, property::text, ramoops::Ramoops};
 use nodes::Found;
 
+/// A device tree, whole in itself.
+pub struct Tree<'a>(Fdt<'a>);
+
+impl<'a> Tree<'a> {
+    /// Looks through it once.
+    ///
+    /// # Errors
+    /// One line: this is not a device tree.
+    pub fn new(data: &'a [u8]) -> Result<Self, String> {
+        let tree = Fdt::new(data).map_err(|e| format!("device tree: {e}"))?;
+        Ok(Self(tree))
+    }
+
+    /// Only the boot arguments, of a tree that may lack something: they can name the console
+    /// for the error.
+    pub fn bootargs(&self) -> String {
+        let chosen = self.0.root().child("chosen");
+        chosen.map_or_else(String::new, |chosen| chosen::bootargs(&chosen))
+    }
+
+    /// The machine that it describes.
+    ///
+    /// # Errors
+    /// One line: the tree lacks something that the harness needs.
+    pub fn platform(&self) -> Result<Platform, String> {
+        platform(self.0)
+    }
+}
+
 /// Reads a device tree.
 ///
 /// # Errors
-/// One line: this is not a device tree, or the tree lacks something that the harness needs.
+/// As [`Tree::new`] and [`Tree::platform`].
 pub fn read(data: &[u8]) -> Result<Platform, String> {
-    let fdt = Fdt::new(data).map_err(|e| format!("device tree: {e}"))?;
+    Tree::new(data)?.platform()
+}
+
+fn platform(fdt: Fdt<'_>) -> Result<Platform, String> {
     let root = fdt.root();
     let mut found = Found::of(root);
     if let Some(map) = root.child("cpus").and_then(|cpus| cpus.child("cpu-map")) {
@@ -116,14 +148,6 @@ pub fn read(data: &[u8]) -> Result<Platform, String> {
         kexec: chosen.kexec,
         notes: found.notes,
     })
-}
-
-/// Only the boot arguments, of a tree that may be wrong elsewhere: they can name the console
-/// for the error.
-pub fn bootargs(data: &[u8]) -> String {
-    let tree = Fdt::new(data).ok();
-    let chosen = tree.as_ref().and_then(|fdt| fdt.root().child("chosen"));
-    chosen.map_or_else(String::new, |chosen| chosen::bootargs(&chosen))
 }
 
 /// Removes the cores that firmware holds at a word in memory that must not be written.

@@ -89,15 +89,47 @@ impl Frame {
 }
 
 impl GicV3 {
-    /// The address of the redistributor of the core of this MPIDR. `look` reads
-    /// the registers of the frame at an address; it is asked for nothing outside
-    /// [`Self::gicr`].
-    pub fn redistributor(&self, mpidr: u64, look: impl Fn(u64) -> Frame) -> Option<u64> {
+    /// Every redistributor: its address, and what it says. `look` reads the registers of
+    /// the frame at an address; it is asked for nothing outside [`Self::gicr`].
+    pub fn frames(&self, look: impl Fn(u64) -> Frame) -> Vec<(u64, Frame)> {
+        let mut found = Vec::new();
+        for redistributors in &self.gicr {
+            let region = redistributors.region;
+            let mut next = Some(region.base);
+            // Only what is described is mapped: the walk stops at the region's end even if
+            // no frame says that it is the last.
+            while let Some(at) = next
+                && at
+                    .checked_add(FRAMES)
+                    .is_some_and(|end| end <= region.end())
+            {
+                let frame = look(at);
+                if !frame.is_one() {
+                    break;
+                }
+                found.push((at, frame));
+                if redistributors.single || frame.typer & TYPER_LAST != 0 {
+                    break;
+                }
+                next = at.checked_add(self.step(frame));
+            }
+        }
+        found
+    }
+
+    /// The address of the redistributor of the core of this MPIDR, of [`Self::frames`].
+    pub fn redistributor(&self, frames: &[(u64, Frame)], mpidr: u64) -> Option<u64> {
+        let first = |wanted: &dyn Fn(u64, Frame) -> bool| {
+            let mut frames = frames.iter();
+            frames
+                .find(|(at, frame)| wanted(*at, *frame))
+                .map(|(at, _)| *at)
+        };
         if self.by_socket {
             // The frames of two sockets may say the same: only the address tells
             // them apart.
             let socket = mpidr >> 16 & (SOCKETS - 1);
-            let found = self.walk(&look, |at, frame| {
+            let found = first(&|at, frame| {
                 at >> SOCKET_SHIFT & (SOCKETS - 1) == socket
                     && frame.mpidr() & AFF_1_0 == mpidr & AFF_1_0
             });
@@ -107,35 +139,7 @@ impl GicV3 {
                 return found;
             }
         }
-        self.walk(&look, |_, frame| frame.mpidr() == mpidr)
-    }
-
-    /// The first redistributor that is `wanted`, by its address and registers.
-    fn walk(
-        &self,
-        look: &impl Fn(u64) -> Frame,
-        wanted: impl Fn(u64, Frame) -> bool,
-    ) -> Option<u64> {
-        self.gicr.iter().find_map(|redistributors| {
-            let region = redistributors.region;
-            let mut at = region.base;
-            // Only what is described is mapped: the walk stops at the region's end even if
-            // no frame says that it is the last.
-            while at.checked_add(FRAMES)? <= region.end() {
-                let frame = look(at);
-                if !frame.is_one() {
-                    break;
-                }
-                if wanted(at, frame) {
-                    return Some(at);
-                }
-                if redistributors.single || frame.typer & TYPER_LAST != 0 {
-                    break;
-                }
-                at = at.checked_add(self.step(frame))?;
-            }
-            None
-        })
+        first(&|_, frame| frame.mpidr() == mpidr)
     }
 
     fn step(&self, frame: Frame) -> u64 {

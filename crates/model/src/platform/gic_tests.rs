@@ -34,7 +34,7 @@ impl Machine {
     }
 
     fn find(&self, gic: &GicV3, mpidr: u64) -> Option<u64> {
-        gic.redistributor(mpidr, |at| self.look(at))
+        gic.redistributor(&gic.frames(|at| self.look(at)), mpidr)
     }
 }
 

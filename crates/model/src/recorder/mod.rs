@@ -24,6 +24,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 pub use log::{Entries, Log};
 
 use crc::{CRC_32_ISO_HDLC, Crc};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
     clock,
@@ -45,6 +46,9 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 const HEADER: usize = 28;
 const FLIGHTS: [usize; 2] = [64, 160];
+/// A flight is written by whole words, each in one piece.
+const WORD: usize = size_of::<u64>();
+const _: () = assert!(FLIGHTS[0].is_multiple_of(WORD) && FLIGHTS[1].is_multiple_of(WORD));
 const PLAN: usize = 256;
 const JOURNAL: usize = 4096;
 /// Length and checksum.
@@ -160,19 +164,21 @@ impl Flight {
     /// Number of a case, and of words in a slot: what is checked, and the check.
     const WORDS: usize = 8;
 
-    fn words(flight: Option<&Self>, nth: u64) -> [u64; Self::WORDS] {
-        flight.map_or([nth, 0, 0, 0, 0, 0, 0, 0], |flight| {
-            [
-                nth,
-                u64::from(flight.case) | u64::from(flight.cpu) << 32,
-                flight.seen.sequence,
-                flight.seen.site.map_or(u64::MAX, Site::pack),
-                flight.seen.address,
-                flight.seen.returned,
-                flight.still_ms,
-                flight.at,
-            ]
-        })
+    const fn who(case: u32, cpu: u32) -> u64 {
+        case as u64 | (cpu as u64) << 32
+    }
+
+    /// All but the first word, which counts flights.
+    fn words(&self) -> [u64; Self::WORDS - 1] {
+        [
+            Self::who(self.case, self.cpu),
+            self.seen.sequence,
+            self.seen.site.map_or(u64::MAX, Site::pack),
+            self.seen.address,
+            self.seen.returned,
+            self.still_ms,
+            self.at,
+        ]
     }
 
     fn from_words(
@@ -260,6 +266,17 @@ pub enum AfterReset {
     Inconclusive(String),
 }
 
+/// A flight in memory.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Slot {
+    words: [u64; Flight::WORDS],
+    check: u64,
+}
+
+const _: () = assert!(FLIGHTS[0] + size_of::<Slot>() <= FLIGHTS[1]);
+const _: () = assert!(FLIGHTS[1] + size_of::<Slot>() <= PLAN);
+
 /// A region in use.
 #[derive(Debug)]
 pub struct Recorder<'a> {
@@ -280,8 +297,9 @@ impl<'a> Recorder<'a> {
     /// Begins a new log in `bytes`; what was there is lost.
     ///
     /// # Errors
-    /// The plan is longer than there is room for.
+    /// The plan is longer than there is room for, or no word lies where words do.
     pub fn create(bytes: &'a mut [u8], plan: &str, barrier: fn()) -> Result<Self, String> {
+        check_alignment(bytes)?;
         let room = JOURNAL - PLAN;
         if plan.len() > room || bytes.len() < 2 * JOURNAL {
             return Err(format!(
@@ -320,8 +338,9 @@ impl<'a> Recorder<'a> {
     /// where there is none.
     ///
     /// # Errors
-    /// As [`Log::read`].
+    /// As [`Log::read`], or no word lies where words do.
     pub fn resume(bytes: &'a mut [u8], barrier: fn()) -> Result<Option<Self>, String> {
+        check_alignment(bytes)?;
         let Some(log) = Log::read(bytes)? else {
             return Ok(None);
         };
@@ -383,16 +402,41 @@ impl<'a> Recorder<'a> {
 
     /// Writes what is in flight, or that nothing is.
     pub fn set_in_flight(&mut self, flight: Option<&Flight>) {
+        self.put_flight(flight.map_or([0; Flight::WORDS - 1], Flight::words));
+    }
+
+    /// Writes that an operation of `cpu` is in flight as the words of its mark say
+    /// (sequence, site, address, returned), at `at` by CNTVCT_EL0. This stands beside each
+    /// sample where nobody watches the mark.
+    #[inline(always)]
+    pub fn follow(&mut self, case: u32, cpu: u32, mark: [u64; 4], at: u64) {
+        let [sequence, site, address, returned] = mark;
+        let who = Flight::who(case, cpu);
+        self.put_flight([who, sequence, site, address, returned, 0, at]);
+    }
+
+    #[inline(always)]
+    fn put_flight(&mut self, [a, b, c, d, e, f, g]: [u64; Flight::WORDS - 1]) {
         // The count comes from memory, which may hold anything.
         self.flights = self.flights.wrapping_add(1);
-        let slot = FLIGHTS[(self.flights % 2) as usize];
-        let words = Flight::words(flight, self.flights);
-        for (nth, value) in words.iter().enumerate() {
-            self.put_word(slot + nth * 8, *value);
+        let words = [self.flights, a, b, c, d, e, f, g];
+        let slot = match self.flights % 2 {
+            0 => FLIGHTS[0],
+            _ => FLIGHTS[1],
+        };
+        let barrier = self.barrier;
+        let place = self.bytes.get_mut(slot..slot + size_of::<Slot>());
+        // There is room, and it is aligned: whoever made this has seen to it.
+        if let Some(Ok(slot)) = place.map(Slot::mut_from_bytes) {
+            let sum = check(&words);
+            slot.words = match cfg!(target_endian = "little") {
+                true => words,
+                false => words.map(u64::to_le),
+            };
+            order(barrier);
+            slot.check = sum.to_le();
+            order(barrier);
         }
-        self.order();
-        self.put_word(slot + Flight::WORDS * 8, check(&words));
-        self.order();
     }
 
     fn put(&mut self, at: usize, bytes: &[u8]) {
@@ -401,16 +445,26 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn put_word(&mut self, at: usize, value: u64) {
-        let place = self.bytes.get_mut(at..);
-        if let Some(place) = place.and_then(|bytes| bytes.first_chunk_mut()) {
-            *place = value.to_le_bytes();
-        }
-    }
-
     fn order(&self) {
-        compiler_fence(Ordering::SeqCst);
-        (self.barrier)();
+        order(self.barrier);
+    }
+}
+
+/// Orders the stores before against those after: of the compiler, then of the core.
+#[inline(always)]
+fn order(barrier: fn()) {
+    compiler_fence(Ordering::SeqCst);
+    barrier();
+}
+
+/// Flights are written by words.
+fn check_alignment(bytes: &[u8]) -> Result<(), String> {
+    match bytes.as_ptr().addr() % WORD {
+        0 => Ok(()),
+        _ => Err(format!(
+            "the flight recorder is at {:p}, between two words",
+            bytes.as_ptr()
+        )),
     }
 }
 
@@ -454,10 +508,19 @@ pub fn candidates(free: &[Region]) -> Vec<u64> {
 
 /// The checksum of a flight, in a few instructions for each word: whatever changes in one
 /// word changes it, as each step can be undone.
-fn check(words: &[u64]) -> u64 {
-    words.iter().fold(MAGIC, |sum, word| {
-        (sum.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
+#[inline(always)]
+fn check(words: &[u64; Flight::WORDS]) -> u64 {
+    let step =
+        |sum: u64, word: u64| (sum.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // One after the other, as a loop costs as much again.
+    let [a, b, c, d, e, f, g, h] = *words;
+    step(
+        step(
+            step(step(step(step(step(step(MAGIC, a), b), c), d), e), f),
+            g,
+        ),
+        h,
+    )
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u64> {

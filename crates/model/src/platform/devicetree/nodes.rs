@@ -56,13 +56,35 @@ impl Found {
 
 /// A node on the way down: its name, and how addresses below it become addresses above it;
 /// with no ranges, they do not.
-struct Bus {
-    name: String,
+struct Bus<'a> {
+    name: &'a str,
     ranges: Vec<(u64, u64, u64)>,
     identity: bool,
 }
 
-fn walk(node: FdtNode<'_>, path: &mut Vec<Bus>, found: &mut Found) {
+impl<'a> Bus<'a> {
+    fn of(node: &FdtNode<'a>, is_root: bool) -> Self {
+        let ranges = node.property("ranges");
+        let identity = is_root || ranges.is_some_and(|p| p.value().is_empty());
+        let ranges = node.ranges().ok().flatten().map(|ranges| {
+            let each = ranges.filter_map(|r| {
+                Some((
+                    r.child_bus_address().ok()?,
+                    r.parent_bus_address().ok()?,
+                    r.length().ok()?,
+                ))
+            });
+            each.collect()
+        });
+        Self {
+            name: node.name(),
+            ranges: ranges.unwrap_or_default(),
+            identity,
+        }
+    }
+}
+
+fn walk<'a>(node: FdtNode<'a>, path: &mut Vec<Bus<'a>>, found: &mut Found) {
     if path.len() > MAX_DEPTH {
         return;
     }
@@ -73,40 +95,20 @@ fn walk(node: FdtNode<'_>, path: &mut Vec<Bus>, found: &mut Found) {
     if !okay {
         return;
     }
-    for child in node.children() {
-        let identity = path.is_empty()
-            || node
-                .property("ranges")
-                .is_some_and(|p| p.value().is_empty());
-        let ranges = node
-            .ranges()
-            .ok()
-            .flatten()
-            .map(|ranges| {
-                ranges
-                    .filter_map(|r| {
-                        Some((
-                            r.child_bus_address().ok()?,
-                            r.parent_bus_address().ok()?,
-                            r.length().ok()?,
-                        ))
-                    })
-                    .collect()
-            })
-            .unwrap_or_default();
-        path.push(Bus {
-            name: node.name().to_string(),
-            ranges,
-            identity,
-        });
-        walk(child, path, found);
-        path.pop();
+    let mut children = node.children().peekable();
+    if children.peek().is_none() {
+        return;
     }
+    path.push(Bus::of(&node, path.is_empty()));
+    for child in children {
+        walk(child, path, found);
+    }
+    path.pop();
 }
 
 /// The node's `reg` entries as physical addresses; entries that no bus above
 /// passes on are left out.
-fn regions(node: &FdtNode<'_>, path: &[Bus]) -> Vec<Region> {
+fn regions(node: &FdtNode<'_>, path: &[Bus<'_>]) -> Vec<Region> {
     let Ok(Some(entries)) = node.reg() else {
         return Vec::new();
     };
@@ -129,15 +131,14 @@ fn regions(node: &FdtNode<'_>, path: &[Bus]) -> Vec<Region> {
         .collect()
 }
 
-fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
-    let is = |names: &[&str]| {
-        node.compatible()
-            .is_some_and(|mut c| c.any(|n| names.contains(&n)))
-    };
+fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus<'_>], found: &mut Found) {
+    // Looked up once, as there are many names to compare it with.
+    let compatible: Vec<&str> = node.compatible().into_iter().flatten().collect();
+    let is = |names: &[&str]| compatible.iter().any(|name| names.contains(name));
     let device_type = node
         .property("device_type")
         .and_then(|p| p.value_as::<&str>().ok());
-    let parent = path.last().map_or("", |bus| bus.name.as_str());
+    let parent = path.last().map_or("", |bus| bus.name);
 
     if device_type == Some("cpu") || (parent == "cpus" && node.name_without_address() == "cpu") {
         visit_cpu(node, okay, found);
@@ -221,9 +222,7 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
         if let [control, refresh, ..] = regions(node, path)[..] {
             found.watchdog = Some(Watchdog { refresh, control });
         }
-    } else if let Some(kind) = node
-        .compatible()
-        .and_then(|mut names| names.find_map(Kind::of_compatible))
+    } else if let Some(kind) = compatible.iter().copied().find_map(Kind::of_compatible)
         && let [region, ..] = regions(node, path)[..]
     {
         // The binding has the root's offset for CMN-600 alone, in one cell.
@@ -239,7 +238,7 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus], found: &mut Found) {
 /// Adds a UART; `usual` is its register shift and access width if the node does not say.
 fn push_uart(
     node: &FdtNode<'_>,
-    path: &[Bus],
+    path: &[Bus<'_>],
     kind: UartKind,
     usual: (u32, u32),
     found: &mut Found,
@@ -252,7 +251,7 @@ fn push_uart(
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(default)
     };
-    let mut full: Vec<&str> = path.iter().skip(1).map(|bus| bus.name.as_str()).collect();
+    let mut full: Vec<&str> = path.iter().skip(1).map(|bus| bus.name).collect();
     let name = node.name();
     full.push(name);
     found.uarts.push((
