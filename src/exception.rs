@@ -1,6 +1,7 @@
 //! What the EL1 vectors call: interrupts, faults with a fixup, steps through a
 //! routine, stale cores that loop on a fault; everything else ends the run.
 
+use alloc::format;
 use core::sync::atomic::Ordering;
 
 use aarch64_cpu::registers::SPSR_EL1;
@@ -16,7 +17,7 @@ use crate::{
     fabric,
     hal::{arch, console::println, exit, frame::Frame, gic, layout, symbols},
     kdump,
-    report::recorder,
+    report::{recorder, screen},
     routines::{extable, kernel, trace},
     stuck,
 };
@@ -176,5 +177,9 @@ fn fatal(frame: &Frame, context: &str) -> ! {
         }
         println!("{line}");
     }
+    screen::fail(|| {
+        let what = syndrome::describe(frame.esr);
+        format!("exception {context}: {what} at {}", symbols::At(frame.elr))
+    });
     exit::end(ExitCode::Harness)
 }

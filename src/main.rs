@@ -47,13 +47,13 @@ use stalecore_model::exit::ExitCode;
 use crate::{
     cores::percpu,
     hal::{console::println, exit},
+    report::screen,
 };
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    println!(
-        "stalecore: panic on CPU {}: {info}",
-        percpu::this().map_or(0, |c| c.index)
-    );
+    let cpu = percpu::this().map_or(0, |c| c.index);
+    println!("stalecore: panic on CPU {cpu}: {info}");
+    screen::fail(|| alloc::format!("panic on CPU {cpu}: {info}"));
     exit::end(ExitCode::Harness)
 }

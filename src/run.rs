@@ -31,7 +31,7 @@ use crate::{
         exit, heap,
     },
     measure,
-    report::{self, recorder},
+    report::{self, recorder, screen},
     scenarios, worker,
 };
 
@@ -182,5 +182,6 @@ fn planned(board: &Board, present: &CpuSet, machine: errata::Machine) -> Result<
 /// Says in one line why there is no run, and ends.
 fn refuse(error: &str) -> ! {
     println!("stalecore: {error}");
+    screen::fail(|| error.into());
     exit::end(ExitCode::Harness)
 }

@@ -1,6 +1,7 @@
 //! The loop of every core that does not conduct: wait for an order, carry it
 //! out, wait again.
 
+use alloc::format;
 use core::sync::atomic::Ordering;
 
 use stalecore_model::exit::ExitCode;
@@ -17,6 +18,7 @@ use crate::{
     hal::{arch, console::println, exit, gic, sdei},
     kdump,
     measure::{self, AREAS},
+    report::screen,
     scenarios, stuck,
 };
 
@@ -34,6 +36,7 @@ pub fn init(core: &'static Core) {
     fabric::stage2::install();
     if let Err(why) = fabric::install(core) {
         println!("stalecore: CPU {}: {why}", core.index);
+        screen::fail(|| format!("CPU {}: {why}", core.index));
         exit::end(ExitCode::Harness);
     }
     sdei::init_core(&core.request);

@@ -13,6 +13,7 @@ use stalecore_model::{
     platform::{Platform, Region, Start, Uart, devicetree, earlycon},
     ramoops::{Log, Ramoops},
     recorder as log,
+    screen::{Choice, Framebuffer},
 };
 use stalecore_routines::area::PAGE;
 
@@ -181,13 +182,29 @@ impl Board {
                 Err(why) => plan = Err(why),
             }
         }
+        let choice = options.as_ref().map_or(Choice::Auto, |o| o.framebuffer);
+        let screen = match framebuffer(choice, &platform, &[image, tree], &mut tables) {
+            Ok(screen) => screen,
+            Err(why) => {
+                match choice {
+                    Choice::Auto => platform.notes.push(why),
+                    _ => plan = Err(why),
+                }
+                None
+            }
+        };
+        if let Some((frame, _)) = &screen {
+            platform.notes.push(format!("framebuffer: {frame}"));
+        }
+        let frame = screen.as_ref().map(|(frame, _)| frame.pages());
+        let taken: Vec<_> = [image, tree].into_iter().chain(frame).collect();
         let own = MPIDR_EL1.get() & MPIDR_AFFINITY;
         let boot_cpu = platform.cpus.iter().position(|cpu| cpu.mpidr == own);
         let recorder = options
             .as_ref()
             .ok()
             .filter(|o| o.recorder && o.scenario == Scenario::Plan)
-            .and_then(|_| log::place(&platform, &[image, tree]));
+            .and_then(|_| log::place(&platform, &taken));
         let uncached = match &recorder {
             Some(region) => Some(Uncached::map(&mut tables, region)?),
             None => None,
@@ -197,16 +214,19 @@ impl Board {
             false => Ok(None),
         };
         let kept_at = kept.iter().flatten().map(|(layout, _)| layout.region);
-        let taken: Vec<_> = [image, tree]
-            .into_iter()
-            .chain(recorder)
-            .chain(kept_at)
-            .collect();
+        let taken: Vec<_> = taken.into_iter().chain(recorder).chain(kept_at).collect();
         let built = build(&platform, &plan, boot_cpu, &taken, &mut tables, stage2);
         // From here on, what went wrong can be reported.
         let el2_tables = tables.activate();
         if let Some(uart) = &platform.uart {
             open_console(uart);
+        }
+        if let Some((frame, memory)) = screen {
+            let cached = platform.has_memory_in(&frame.pages());
+            report::screen::set_up(frame, memory, cached);
+            if then != Then::Kexec {
+                exit::stay(report::screen::STAYS_MS);
+            }
         }
         let options = options?;
         let Built {
@@ -300,6 +320,26 @@ impl Board {
         }
         Ok(())
     }
+}
+
+/// Maps the frame buffer that is drawn in, if any: never cached, so that what is drawn is
+/// seen, and whole pages of nothing else.
+///
+/// # Errors
+/// One line: the one that is described, or that was asked for, cannot be drawn in.
+fn framebuffer(
+    choice: Choice,
+    platform: &Platform,
+    used: &[Region],
+    tables: &mut Tables,
+) -> Result<Option<(Framebuffer, Uncached)>, String> {
+    let used: Vec<_> = used.iter().copied().chain(platform.kept()).collect();
+    let found = choice.of(platform.framebuffer, platform.kexec.is_some(), &used);
+    let mapped = found.and_then(|found| match found {
+        None => Ok(None),
+        Some(frame) => Uncached::map(tables, &frame.pages()).map(|memory| Some((frame, memory))),
+    });
+    mapped.map_err(|why| format!("framebuffer: {why}"))
 }
 
 /// Maps the memory in which Linux keeps its logs, which is to be asked for: something

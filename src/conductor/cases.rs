@@ -35,7 +35,7 @@ use crate::{
     fabric,
     hal::{arch, clock, psci, watchdog},
     measure::{self, AREAS},
-    report::{self, recorder},
+    report::{self, recorder, screen},
     stuck,
 };
 
@@ -247,6 +247,9 @@ impl Run<'_> {
         let initiators = self.conductor.plan.roles.initiators;
         mark::begin_case(first);
         report::running(mark::case());
+        if let Some(order) = orders.last() {
+            screen::now(first, order.case, order.subject);
+        }
         if let Some(first) = initiators.lowest() {
             recorder::set_in_flight(first, core(first).mark.read());
         }

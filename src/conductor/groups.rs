@@ -32,7 +32,7 @@ use crate::{
     },
     fabric,
     hal::{psci, sdei},
-    report,
+    report::{self, screen},
     stuck::{self, Proof, StaleSet},
 };
 
@@ -42,6 +42,7 @@ pub fn run_plan(conductor: &Conductor) -> ! {
     let result = run.groups();
     if let Err(error) = &result {
         report::note(format!("harness error: {error}"));
+        screen::fail(|| error.clone());
     }
     run.close(result.is_err())
 }

@@ -12,7 +12,7 @@ use super::{leave, run::Run};
 use crate::{
     fabric,
     hal::{clock, console},
-    report,
+    report::{self, screen},
 };
 
 impl Run<'_> {
@@ -42,7 +42,10 @@ impl Run<'_> {
             // Writing to a console cannot fail: a dead line swallows what is written.
             let _ = self.outcomes.write_tree(out, plan, made_by);
         });
-        if !broken {
+        if broken {
+            // If nothing has said more.
+            screen::fail(|| "harness error: the run did not end in order".into());
+        } else {
             report::record(&Record::End(End {
                 exit: exit as u8,
                 verdicts: self.outcomes.counts(plan),

@@ -22,7 +22,7 @@ use crate::{
         percpu::{self, Core, core},
     },
     hal::{clock, console::println, exit, frame::Frame, gic},
-    report,
+    report::{self, screen},
     routines::trace,
     stuck::{self, Release},
 };
@@ -38,6 +38,7 @@ pub fn stage(conductor: Conductor) -> ! {
         Ok(setup) => setup,
         Err(error) => {
             report::note(format!("harness error: {error}"));
+            screen::fail(|| error);
             run.close(true)
         }
     };
@@ -169,6 +170,7 @@ pub fn play_part(core: &'static Core) {
     });
     if let Err(error) = listening {
         println!("stalecore: {error}");
+        screen::fail(|| error);
         exit::end(ExitCode::Harness);
     }
     core.force_complete.store(false, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 //! to the flight recorder as well.
 
 pub mod again;
+pub mod screen;
 pub mod recorder;
 
 use alloc::{
@@ -73,6 +74,8 @@ pub fn record(record: &Record) {
         }
         Err(error) => println!("# a record could not be written: {error}"),
     }
+    // Last of all: whatever becomes of that, the record is out.
+    screen::show(record);
 }
 
 /// Writes a note for a person.

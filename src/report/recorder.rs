@@ -84,7 +84,7 @@ pub fn set_up(memory: Uncached) {
 /// Empties the caches of lines that firmware or a loader may have left of this memory:
 /// they must not be written back over what is recorded.
 #[inline(never)]
-fn empty_caches(memory: Range<*const u8>) {
+pub(super) fn empty_caches(memory: Range<*const u8>) {
     let line = identity::data_line(arch::ctr_el0());
     for at in (memory.start as usize..memory.end as usize).step_by(line) {
         arch::dc_civac(at);

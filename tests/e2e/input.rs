@@ -37,6 +37,11 @@ fn mistakes_on_the_command_line() {
         ("--samples 0", &["--samples", "1 to"]),
         ("--wait forever", &["--wait", "'forever'", "1ms to"]),
         ("--dwell 1s,soon", &["--dwell", "'soon'", "0ms to"]),
+        ("--framebuffer yes", &["--framebuffer", "'yes'", "auto, on"]),
+        (
+            "--framebuffer 0x1000,64x48,256,x8r8g8b8",
+            &["--framebuffer", "64x48 pixels", "at least 320x156"],
+        ),
         ("--preset none", &["--preset", "'none'", "first-light"]),
         ("--fabric heal=11s", &["heal", "up to 10s"]),
         ("--max-slowdown 0.5", &["--max-slowdown", "1.0 to"]),

@@ -33,6 +33,7 @@ mod repeat;
 mod reset;
 mod resume;
 mod saved_log;
+mod screen;
 mod seen;
 mod semihosting;
 mod serial;

@@ -17,12 +17,13 @@ mod memory;
 mod options;
 mod place;
 mod recorder;
+mod screen;
 mod show;
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use core::{convert::Infallible, time::Duration};
 
-use stalecore_model::{efi, handover::Handover};
+use stalecore_model::{efi, handover::Handover, platform::Region};
 use uefi::{Status, boot, entry, println};
 
 /// The flat image, inside the loader.
@@ -57,15 +58,22 @@ fn load() -> Result<Infallible, String> {
     let unfinished = recorder.as_ref().is_some_and(|found| found.unfinished);
     let settled = begun::settle(&options.words.bootargs, unfinished);
     let place = place::Place::find(IMAGE)?;
+    let screen = screen::find()?;
+    // Of the screen's memory the image has to know that it is memory, and no one else's.
+    let reserved = |memory: &efi::Memory| -> Vec<Region> {
+        let screen = screen.iter().filter_map(|screen| screen.memory);
+        memory.reserved.iter().copied().chain(screen).collect()
+    };
     let hand_over = |memory: &efi::Memory| {
         Handover {
             described,
             bootargs: &settled.bootargs,
             firmware: &firmware.name,
             recorder: recorder.as_ref().map(|found| found.base),
+            framebuffer: screen.as_ref().map(|screen| screen.framebuffer),
             note: settled.note.as_deref(),
             memory: &memory.memory,
-            reserved: &memory.reserved,
+            reserved: &reserved(memory),
         }
         .build()
     };

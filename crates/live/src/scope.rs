@@ -3,6 +3,7 @@
 use stalecore_model::{
     glossary::{Kind, StaleState, Subject},
     options::{AfterBlock, CounterChoice, Options, Scenario, Then},
+    screen::Choice,
 };
 use stalecore_routines::{kernel, probe};
 
@@ -75,6 +76,7 @@ pub fn narrow(options: &mut Options) -> Result<LeftOut, String> {
         ("disturb-inherited", options.disturb_inherited),
         ("then", options.then != Then::Off),
         ("ramoops", options.ramoops),
+        ("framebuffer", options.framebuffer != Choice::Auto),
     ];
     if let Some((flag, _)) = only_image.iter().find(|(_, given)| *given) {
         return Err(format!(

@@ -91,6 +91,12 @@ pub fn memory(map: impl Iterator<Item = Descriptor>, tables: &[Region]) -> Memor
     }
 }
 
+/// Is any of a region memory that can be cached, whoever uses it?
+pub fn is_memory(map: impl Iterator<Item = Descriptor>, region: &Region) -> bool {
+    map.filter(|d| d.attributes & WRITE_BACK != 0)
+        .any(|d| d.region().overlaps(region))
+}
+
 /// The memory that nobody uses.
 pub fn free(map: impl Iterator<Item = Descriptor>) -> Vec<Region> {
     let free = map.filter(|d| d.is_memory() && d.kind == CONVENTIONAL);

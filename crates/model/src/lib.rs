@@ -53,6 +53,7 @@ pub mod rounds;
 pub mod run;
 #[cfg(test)]
 mod schema;
+pub mod screen;
 pub mod shell;
 pub mod stage2;
 pub mod symbols;

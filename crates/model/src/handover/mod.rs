@@ -25,7 +25,7 @@ use dtoolkit::{
     model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty},
 };
 
-use crate::region::Region;
+use crate::{region::Region, screen::Framebuffer};
 
 /// The longest device tree that the arm64 boot protocol allows, in bytes.
 pub const MAX_TREE: usize = 2 << 20;
@@ -55,6 +55,8 @@ pub struct Handover<'a> {
     pub firmware: &'a str,
     /// Where the flight recorder is, if there is room for one.
     pub recorder: Option<u64>,
+    /// The screen that firmware has set up, if there is one.
+    pub framebuffer: Option<Framebuffer>,
     /// What the user should know, for the report.
     pub note: Option<&'a str>,
     /// Memory, including what is reserved.
@@ -78,6 +80,9 @@ impl Handover<'_> {
             }
         };
         set_memory(&mut tree.root, self.memory)?;
+        if let Some(framebuffer) = &self.framebuffer {
+            set_framebuffer(&mut tree.root, framebuffer);
+        }
         tree.memory_reservations.extend(
             self.reserved
                 .iter()
@@ -129,26 +134,68 @@ fn small_tree(model: &str) -> DeviceTree {
     tree
 }
 
+/// Adds the screen that UEFI drives, in the place of those that a boot loader before it may
+/// have left where the binding wants them; none if the tree's addresses are too short.
+fn set_framebuffer(root: &mut DeviceTreeNode, framebuffer: &Framebuffer) {
+    let is_one = |node: &DeviceTreeNode| {
+        let compatible = node.property("compatible").map(|p| p.value().to_vec());
+        let names = compatible.unwrap_or_default();
+        names.split(|byte| *byte == 0).any(|name| name == SIMPLE)
+    };
+    if let Some(chosen) = root.child_mut("chosen") {
+        drop_children(chosen, is_one);
+    }
+    drop_children(root, is_one);
+    let mut node = DeviceTreeNode::new_unchecked(format!("framebuffer@{:x}", framebuffer.base));
+    let [address, size] = cells(root);
+    let mut reg = Vec::new();
+    let memory = Region {
+        base: framebuffer.base,
+        size: framebuffer.size(),
+    };
+    if push(&mut reg, memory, address, size).is_err() {
+        return;
+    }
+    set(&mut node, "compatible", "simple-framebuffer");
+    set(&mut node, "reg", reg);
+    set(&mut node, "width", framebuffer.width);
+    set(&mut node, "height", framebuffer.height);
+    set(&mut node, "stride", framebuffer.stride);
+    set(&mut node, "format", framebuffer.format.name);
+    root.add_child(node);
+}
+
+/// What a screen that firmware has set up is compatible with.
+const SIMPLE: &[u8] = b"simple-framebuffer";
+
+/// Removes the children that are so.
+fn drop_children(node: &mut DeviceTreeNode, is_so: impl Fn(&DeviceTreeNode) -> bool) {
+    let names: Vec<String> = node
+        .children()
+        .filter(|child| is_so(child))
+        .map(|child| child.name().to_string())
+        .collect();
+    for name in names {
+        node.remove_child(&name);
+    }
+}
+
+/// How many cells an address has in the children's `reg`, and how many a size.
+fn cells(node: &DeviceTreeNode) -> [u32; 2] {
+    // The defaults are the specification's.
+    [("#address-cells", 2), ("#size-cells", 1)].map(|(name, usual)| {
+        let cells = node.property(name).and_then(|p| p.value_as::<u32>().ok());
+        cells.unwrap_or(usual)
+    })
+}
+
 /// Replaces the memory nodes there are by one with all ranges.
 pub(crate) fn set_memory(root: &mut DeviceTreeNode, memory: &[Region]) -> Result<(), String> {
-    let old: Vec<String> = root
-        .children()
-        .filter(|c| {
-            let is_memory = |p: &DeviceTreeProperty| p.value() == b"memory\0";
-            c.property("device_type").is_some_and(is_memory)
-        })
-        .map(|c| c.name().to_string())
-        .collect();
-    for name in old {
-        root.remove_child(&name);
-    }
-    let cells = |name: &str, default: u32| {
-        root.property(name)
-            .and_then(|p| p.value_as::<u32>().ok())
-            .unwrap_or(default)
-    };
-    // The defaults are the specification's.
-    let (address, size) = (cells("#address-cells", 2), cells("#size-cells", 1));
+    let is_memory = |p: &DeviceTreeProperty| p.value() == b"memory\0";
+    drop_children(root, |child| {
+        child.property("device_type").is_some_and(is_memory)
+    });
+    let [address, size] = cells(root);
     let mut reg = Vec::new();
     for region in memory {
         push(&mut reg, *region, address, size)?;

@@ -21,17 +21,59 @@ fn acpi() -> Described<'static> {
     }
 }
 
-fn build(described: Described<'_>, memory: &[Region]) -> Result<Vec<u8>, String> {
-    let handover = Handover {
+fn handover<'a>(described: Described<'a>, memory: &'a [Region]) -> Handover<'a> {
+    Handover {
         described,
         bootargs: "stalecore.samples=3",
         firmware: "EDK II",
         recorder: Some(0x5000_0000),
+        framebuffer: None,
         note: None,
         memory,
-        reserved: &[region(0x4100_0000, 0x3000)],
+        reserved: &[Region {
+            base: 0x4100_0000,
+            size: 0x3000,
+        }],
+    }
+}
+
+fn build(described: Described<'_>, memory: &[Region]) -> Result<Vec<u8>, String> {
+    handover(described, memory).build()
+}
+
+#[test]
+fn the_screen_is_firmware_s_whatever_the_tree_had() {
+    let screen = |base| {
+        let memory = region(base, 16 << 20);
+        crate::screen::Framebuffer::new(memory, [1024, 768, 4096], "x8b8g8r8").unwrap()
     };
-    handover.build()
+    let with = |described: Described<'_>, base| {
+        let memory = [region(0x4000_0000, 0x0800_0000)];
+        let handover = Handover {
+            framebuffer: Some(screen(base)),
+            ..handover(described, &memory)
+        };
+        let tree = handover.build().unwrap();
+        let found = devicetree::read(&tree).unwrap().framebuffer;
+        (found, tree)
+    };
+    for described in [acpi(), Described::DeviceTree(VIRT_8)] {
+        let (found, tree) = with(described, 0x80_0000_0000);
+        assert_eq!(found, Some(screen(0x80_0000_0000)));
+        // A tree that has one, of another place: as of a boot loader before.
+        let (found, _) = with(Described::DeviceTree(&tree), 0x9000_0000);
+        assert_eq!(found, Some(screen(0x9000_0000)));
+    }
+    // Addresses of 32 bits have no word for it.
+    let mut small = DeviceTree::from_fdt(&Fdt::new(VIRT_8).unwrap());
+    set(&mut small.root, "#address-cells", 1_u32);
+    set_framebuffer(&mut small.root, &screen(0x80_0000_0000));
+    assert!(
+        !small
+            .root
+            .children()
+            .any(|c| c.name().starts_with("framebuffer"))
+    );
 }
 
 #[test]

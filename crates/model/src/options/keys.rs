@@ -16,6 +16,7 @@ use crate::{
     fabric::{FabricOptions, trap::Barrier},
     glossary::{Kind, LineState, StaleState, Subject},
     kdump::Kernel,
+    screen,
 };
 
 /// A key of the command line and of the boot arguments.
@@ -358,6 +359,13 @@ pub const KEYS: &[Key] = &[
         "leave the console's log in Linux's ramoops memory too, for /sys/fs/pstore after the reset",
         ramoops
     ),
+    Key {
+        name: "framebuffer",
+        about: "show progress and answer on a screen too, for who stands before a machine without a serial line",
+        takes: "auto (a simple-framebuffer or UEFI's, but not after kexec), on, off, or its place like 0x80000000,1024x768,4096,x8r8g8b8",
+        read: |o, value| screen::Choice::parse(value).map(|choice| o.framebuffer = choice),
+        write: |o| Some(o.framebuffer.to_string()),
+    },
     switch!(
         "ask",
         "at the end, wait to be asked over the console for records that were lost (serial --ask)",

@@ -18,6 +18,7 @@ use crate::{
     fabric::{FabricOptions, trap::Barrier},
     glossary::{LineState, StaleState, Subject},
     kdump::Kernel,
+    screen,
 };
 
 /// What the boot arguments' keys begin with.
@@ -166,6 +167,8 @@ pub struct Options {
     pub then: Then,
     /// Is the console's log kept in Linux's ramoops memory too?
     pub ramoops: bool,
+    /// Is a frame buffer drawn in, and in which?
+    pub framebuffer: screen::Choice,
     /// May the console's input be read, once the run has ended, for requests to send
     /// records again?
     pub ask: bool,
@@ -216,6 +219,7 @@ impl Default for Options {
             disturb_inherited: false,
             then: Then::Off,
             ramoops: false,
+            framebuffer: screen::Choice::Auto,
             ask: false,
             semihosting: false,
             hold: false,

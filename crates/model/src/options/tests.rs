@@ -25,6 +25,10 @@ fn each_mistake_names_itself_and_what_is_allowed() {
         ("stalecore.sentinel=x", ["'x'", "auto, off"]),
         ("stalecore.semihosting=yes", ["'yes'", "on, off"]),
         ("stalecore.scenario=crash", ["'crash'", "plan, kdump"]),
+        (
+            "stalecore.framebuffer=yes",
+            ["framebuffer: 'yes'", "auto, on, off, or ADDRESS"],
+        ),
         ("stalecore.preset=none", ["'none'", "first-light, kdump"]),
         ("stalecore.wait=0s", ["'0s'", "1ms to 86400s"]),
         ("stalecore.dwell=1s,2h", ["'2h'", "0ms to 3600s"]),

@@ -140,6 +140,7 @@ fn platform(fdt: Fdt<'_>) -> Result<Platform, String> {
         memory,
         reserved,
         ramoops: found.ramoops,
+        framebuffer: found.framebuffer,
         watchdog: found.watchdog,
         witnesses: found.witnesses,
         bootargs: chosen.bootargs,

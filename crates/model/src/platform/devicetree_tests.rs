@@ -74,6 +74,84 @@ fn nothing_is_put_where_linux_keeps_its_logs() {
     assert!(before.overlaps(&kept), "{before:?}");
 }
 
+/// The tree of `virt`, with a child of `/chosen` or of the root that has these properties.
+fn with_screen(in_chosen: bool, base: u64, properties: &[(&str, &str)]) -> Platform {
+    use dtoolkit::model::{DeviceTreeNode, DeviceTreeProperty as Property};
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(VIRT_8).unwrap());
+    let mut node = DeviceTreeNode::new_unchecked("framebuffer");
+    let mut set = |name: &'static str, value: Vec<u8>| {
+        node.add_property(Property::new_unchecked(name, value));
+    };
+    set(
+        "compatible",
+        b"vendor,screen\0simple-framebuffer\0".to_vec(),
+    );
+    let reg = [base, 0x30_0000].map(u64::to_be_bytes).concat();
+    set("reg", reg);
+    set("width", 1024_u32.to_be_bytes().to_vec());
+    set("height", 768_u32.to_be_bytes().to_vec());
+    set("stride", 4096_u32.to_be_bytes().to_vec());
+    set("format", b"a8r8g8b8\0".to_vec());
+    for (name, value) in properties {
+        let value = match value.parse::<u32>() {
+            Ok(number) => number.to_be_bytes().to_vec(),
+            Err(_) => [value.as_bytes(), b"\0"].concat(),
+        };
+        node.add_property(Property::new_unchecked(*name, value));
+    }
+    let parent = match in_chosen {
+        true => tree.root.child_mut("chosen").unwrap(),
+        false => &mut tree.root,
+    };
+    if in_chosen {
+        // As the binding has it.
+        for name in ["#address-cells", "#size-cells"] {
+            parent.add_property(Property::new_unchecked(name, 2_u32));
+        }
+        parent.add_property(Property::new_unchecked("ranges", Vec::<u8>::new()));
+    }
+    parent.add_child(node);
+    read(&tree.to_dtb()).unwrap()
+}
+
+#[test]
+fn a_screen_is_found_below_chosen_and_below_the_root() {
+    for in_chosen in [true, false] {
+        let machine = with_screen(in_chosen, 0x7d00_0000, &[]);
+        let found = machine.framebuffer.unwrap();
+        assert_eq!(found.to_string(), "0x7d000000,1024x768,4096,a8r8g8b8");
+        assert!(machine.notes.is_empty(), "{:?}", machine.notes);
+        // It lies in what the tree calls memory.
+        assert!(machine.has_memory_in(&found.pages()));
+        let beside = with_screen(in_chosen, 0x1_0000_0000, &[]);
+        assert!(!beside.has_memory_in(&beside.framebuffer.unwrap().pages()));
+        let off = with_screen(in_chosen, 0x7d00_0000, &[("status", "disabled")]);
+        assert_eq!((off.framebuffer, off.notes.len()), (None, 0));
+    }
+}
+
+#[test]
+fn a_screen_that_cannot_be_is_told_and_not_used() {
+    for (property, value, part) in [
+        (
+            "width",
+            "text",
+            "framebuffer: no width, so nothing is drawn",
+        ),
+        ("stride", "100", "framebuffer: a stride of 100 bytes"),
+        (
+            "height",
+            "769",
+            "3149824 bytes of pixels in memory of 3145728 bytes",
+        ),
+        ("format", "rgb", "'rgb' is not allowed; allowed: r5g6b5"),
+    ] {
+        let machine = with_screen(false, 0x7d00_0000, &[(property, value)]);
+        assert_eq!(machine.framebuffer, None);
+        assert!(machine.notes[0].contains(part), "{:?}", machine.notes);
+    }
+}
+
 #[test]
 fn the_conduit_is_read_not_assumed() {
     assert_eq!(read(VIRT_8_SMC).unwrap().psci, Some(Conduit::Smc));

@@ -15,7 +15,7 @@ pub use gic::{Gic, GicV3, Redistributors};
 
 pub use crate::region::Region;
 
-use crate::{kexec::Kexec, ramoops::Ramoops, witness::Described};
+use crate::{kexec::Kexec, ramoops::Ramoops, recorder, screen::Framebuffer, witness::Described};
 
 /// Where the description came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -177,6 +177,8 @@ pub struct Platform {
     pub reserved: Vec<Region>,
     /// Where Linux keeps its logs over a reset, if the tree says so.
     pub ramoops: Option<Ramoops>,
+    /// The screen that firmware has set up, if the tree says so.
+    pub framebuffer: Option<Framebuffer>,
     /// The watchdog, if there is one.
     pub watchdog: Option<Watchdog>,
     /// The interconnects whose counters can be read.
@@ -197,6 +199,29 @@ impl Platform {
     /// Memory in MiB.
     pub fn memory_mib(&self) -> u64 {
         self.memory.iter().map(|r| r.size).sum::<u64>() >> 20
+    }
+
+    /// What is kept from one boot to the next, or for the next: the flight recorder where a
+    /// loader has left room for it, Linux's logs, a kernel that was loaded.
+    pub fn kept(&self) -> impl Iterator<Item = Region> {
+        let recorder = self.recorder.map(|base| Region {
+            base,
+            size: recorder::SIZE as u64,
+        });
+        let named = Ramoops::of_bootargs(&self.bootargs).ok().flatten();
+        let logs = [self.ramoops, named].into_iter().flatten();
+        let kexec = self.kexec.iter();
+        let loaded = kexec.flat_map(|kexec| kexec.next.into_iter().chain(kexec.elfcorehdr));
+        recorder
+            .into_iter()
+            .chain(logs.map(|logs| logs.region))
+            .chain(loaded)
+    }
+
+    /// Is any of it memory, as far as is known?
+    pub fn has_memory_in(&self, region: &Region) -> bool {
+        let mut memory = self.memory.iter().chain(&self.reserved);
+        memory.any(|memory| memory.overlaps(region))
     }
 
     /// The page of a device at this address, if it is neither memory nor among what the image
@@ -273,6 +298,7 @@ pub(crate) mod tests {
             memory,
             reserved,
             ramoops: None,
+            framebuffer: None,
             watchdog: None,
             witnesses: vec![],
             bootargs: String::new(),
@@ -319,6 +345,16 @@ pub(crate) mod tests {
             "what is reserved is no device"
         );
         assert!(of(0x900_0018).unwrap_err().contains("drives itself"));
+    }
+
+    #[test]
+    fn what_is_kept_for_the_next_boot_is_known() {
+        let mut machine = machine(vec![], vec![]);
+        assert_eq!(machine.kept().count(), 0);
+        machine.recorder = Some(0x5000_0000);
+        machine.bootargs = "ramoops.mem_address=0x60000000 ramoops.mem_size=2M".into();
+        let bases: Vec<_> = machine.kept().map(|region| region.base).collect();
+        assert_eq!(bases, [0x5000_0000, 0x6000_0000]);
     }
 
     proptest! {

@@ -37,6 +37,7 @@ fn handover() -> Platform {
         memory: vec![region(0x4000_0000, 0x1000_0000)],
         reserved: vec![region(0x4100_0000, 0x1000)],
         ramoops: None,
+        framebuffer: None,
         watchdog: None,
         witnesses: vec![],
         bootargs: "stalecore.samples=3".into(),

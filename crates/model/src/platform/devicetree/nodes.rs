@@ -19,6 +19,7 @@ use crate::{
     },
     property::{number, text},
     ramoops::Ramoops,
+    screen::Framebuffer,
     witness::{Described, Kind},
 };
 
@@ -40,6 +41,7 @@ pub(super) struct Found {
     pub(super) memory: Vec<Region>,
     pub(super) reserved: Vec<Region>,
     pub(super) ramoops: Option<Ramoops>,
+    pub(super) framebuffer: Option<Framebuffer>,
     pub(super) watchdog: Option<Watchdog>,
     pub(super) witnesses: Vec<Described>,
     pub(super) notes: Vec<String>,
@@ -157,6 +159,8 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus<'_>], found: &mut Found) {
             found.ramoops = Some(Ramoops::of_node(node, *region));
         }
         found.reserved.extend(memory);
+    } else if is(&["simple-framebuffer"]) {
+        visit_framebuffer(node, path, found);
     } else if is(&["arm,idle-state"]) {
         let state = number(node, "arm,psci-suspend-param");
         found
@@ -263,6 +267,26 @@ fn push_uart(
             io_width: small("reg-io-width", usual.1),
         },
     ));
+}
+
+/// Takes the first screen that can be drawn in; why another cannot is for the report.
+fn visit_framebuffer(node: &FdtNode<'_>, path: &[Bus], found: &mut Found) {
+    let size = |name: &str| {
+        let size = number(node, name).and_then(|n| u32::try_from(n).ok());
+        size.ok_or_else(|| format!("no {name}"))
+    };
+    let read = || {
+        let memory = regions(node, path).first().copied().ok_or("no reg")?;
+        let sizes = [size("width")?, size("height")?, size("stride")?];
+        let format = text(node, "format").ok_or("no format")?;
+        Framebuffer::new(memory, sizes, &format)
+    };
+    match read() {
+        Ok(framebuffer) => found.framebuffer = found.framebuffer.or(Some(framebuffer)),
+        Err(why) => found
+            .notes
+            .push(format!("{}: {why}, so nothing is drawn there", node.name())),
+    }
 }
 
 fn visit_cpu(node: &FdtNode<'_>, okay: bool, found: &mut Found) {
