@@ -23,7 +23,7 @@ mod show;
 use alloc::{string::String, vec::Vec};
 use core::{convert::Infallible, time::Duration};
 
-use stalecore_model::{efi, handover::Handover, platform::Region};
+use stalecore_model::{efi, handover::Handover, platform::Region, ramoops};
 use uefi::{Status, boot, entry, println};
 
 /// The flat image, inside the loader.
@@ -53,8 +53,11 @@ fn load() -> Result<Infallible, String> {
 
     let described = firmware.described(options.words.prefer)?;
     let tables = firmware.tables(&described)?;
+    if let Some(kept) = ramoops::kept(&options.words.bootargs) {
+        place::keep_off(kept);
+    }
     // Before anything else takes memory: what was there must still be there.
-    let recorder = recorder::find()?;
+    let recorder = recorder::find(&options.words.bootargs)?;
     let unfinished = recorder.as_ref().is_some_and(|found| found.unfinished);
     let settled = begun::settle(&options.words.bootargs, unfinished);
     let place = place::Place::find(IMAGE)?;

@@ -55,6 +55,17 @@ impl Place {
     }
 }
 
+/// Takes a region that is not to be used, if it is free, so that nothing is put there. (What
+/// firmware itself uses there nobody can free.)
+pub fn keep_off(region: Region) {
+    let page = boot::PAGE_SIZE as u64;
+    let first = region.base / page;
+    if let Ok(pages) = usize::try_from(region.end().div_ceil(page) - first) {
+        let at = AllocateType::Address(first * page);
+        let _ = boot::allocate_pages(at, MemoryType::LOADER_DATA, pages);
+    }
+}
+
 /// Takes `size` bytes at a multiple of [`ALIGN`].
 fn aligned(size: u64) -> Result<Region, String> {
     let page = boot::PAGE_SIZE as u64;

@@ -6,7 +6,7 @@ use alloc::{format, string::String};
 use core::{ptr::NonNull, slice};
 
 use stalecore_model::{
-    efi,
+    efi, ramoops,
     recorder::{self, Kind, Log, Recorder, SIZE},
 };
 use uefi::{
@@ -29,14 +29,14 @@ pub struct Found {
     pub unfinished: bool,
 }
 
-/// Finds the recorder, or a place for one if there is memory, and writes what it
-/// holds to a file.
+/// Finds the recorder, or a place for one if there is memory that these boot arguments leave
+/// free, and writes what it holds to a file.
 ///
 /// # Errors
 /// Firmware gives no memory map.
-pub fn find() -> Result<Option<Found>, String> {
+pub fn find(bootargs: &str) -> Result<Option<Found>, String> {
     let free = efi::free(memory::map()?.into_iter());
-    let places = recorder::candidates(&free);
+    let places = recorder::candidates(&free, ramoops::kept(bootargs));
     let left = places.iter().find(|at| {
         // SAFETY: free memory, of which firmware maps every byte to itself;
         // nobody writes there.

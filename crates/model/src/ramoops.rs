@@ -23,6 +23,16 @@ use dtoolkit::fdt::FdtNode;
 
 use crate::{property::number, region::Region};
 
+/// What the kernel's own parameters begin with.
+pub const PREFIX: &str = "ramoops.";
+
+/// The memory that the boot arguments say Linux keeps its logs in, if they do: nothing else
+/// is put there, by the image or by its loader, whether a log is to be left there or not.
+pub fn kept(bootargs: &str) -> Option<Region> {
+    let named = Ramoops::of_bootargs(bootargs).ok().flatten();
+    named.map(|ramoops| ramoops.region)
+}
+
 /// The signature of a zone in use.
 const SIGNATURE: u32 = 0x4347_4244;
 /// Signature, start and size.
@@ -79,7 +89,7 @@ impl Ramoops {
     pub fn of_bootargs(bootargs: &str) -> Result<Option<Self>, String> {
         let value = |name: &str| -> Result<Option<u64>, String> {
             let words = bootargs.split_ascii_whitespace();
-            let mut parameters = words.filter_map(|word| word.strip_prefix("ramoops."));
+            let mut parameters = words.filter_map(|word| word.strip_prefix(PREFIX));
             let Some(value) = parameters
                 .rfind(|word| word.split('=').next() == Some(name))
                 .and_then(|word| word.split_once('='))

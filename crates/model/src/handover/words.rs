@@ -1,5 +1,6 @@
 //! The loader's options: words for the image (`stalecore.key=value`) and one
-//! for the loader itself (`acpi=force`, `acpi=off`).
+//! for the loader itself (`acpi=force`, `acpi=off`). Linux's own words that say where it keeps
+//! its logs (`ramoops.mem_address=`) are for both.
 
 use alloc::{
     format,
@@ -7,7 +8,10 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::options::{Options, PREFIX};
+use crate::{
+    options::{Options, PREFIX},
+    ramoops::{self, Ramoops},
+};
 
 /// The longest `stalecore.cfg` that is read, in bytes.
 pub const MAX_FILE: usize = 16 << 10;
@@ -89,7 +93,9 @@ impl Words {
             for word in line.split_ascii_whitespace() {
                 if !words.take(word)? {
                     return Err(format!(
-                        "line {number}: '{word}'; allowed: {PREFIX}key=value, acpi=force, acpi=off"
+                        "line {number}: '{word}'; allowed: {PREFIX}key=value, {}mem_address=value and so on, \
+                         acpi=force, acpi=off",
+                        ramoops::PREFIX
                     ));
                 }
             }
@@ -99,7 +105,7 @@ impl Words {
 
     /// Takes one word; `false` if it is meant for somebody else.
     fn take(&mut self, word: &str) -> Result<bool, String> {
-        if word.starts_with(PREFIX) {
+        if word.starts_with(PREFIX) || word.starts_with(ramoops::PREFIX) {
             if !self.bootargs.is_empty() {
                 self.bootargs.push(' ');
             }
@@ -119,6 +125,7 @@ impl Words {
     /// Refuses what the image would refuse, while there is a screen to say so.
     fn checked(self) -> Result<Self, String> {
         Options::from_bootargs(&self.bootargs)?;
+        Ramoops::of_bootargs(&self.bootargs)?;
         Ok(self)
     }
 }
@@ -130,6 +137,20 @@ mod tests {
 
     fn utf16(text: &str) -> Vec<u8> {
         text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn where_linux_keeps_its_logs_is_for_the_image_too() {
+        let text = "stalecore.samples=3 ramoops.mem_address=0x60000000 ramoops.mem_size=1M";
+        for words in [
+            Words::from_file(text.as_bytes()).unwrap(),
+            Words::from_load_options(&utf16(text)).unwrap(),
+        ] {
+            assert_eq!(words.bootargs, text);
+            assert_eq!(ramoops::kept(&words.bootargs).unwrap().base, 0x6000_0000);
+        }
+        let error = Words::from_file(b"ramoops.mem_address=0x60000000").unwrap_err();
+        assert!(error.contains("no ramoops.mem_size"), "{error}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
     chosen::{self, Chosen},
     cpu_map,
 };
-use crate::{cpuset::MAX_CPUS, kexec::Kexec, property::text, ramoops::Ramoops};
+use crate::{cpuset::MAX_CPUS, kexec::Kexec, property::text, ramoops};
 use nodes::Found;
 
 /// A device tree, whole in itself.
@@ -82,8 +82,7 @@ fn platform(fdt: Fdt<'_>) -> Result<Platform, String> {
         .collect();
     reserved.extend(&found.reserved);
     // What Linux keeps there over a reset is not written over, wherever the image's log goes.
-    let kept = Ramoops::of_bootargs(&chosen.bootargs).ok().flatten();
-    reserved.extend(kept.map(|ramoops| ramoops.region));
+    reserved.extend(ramoops::kept(&chosen.bootargs));
     // A Linux that UEFI booted says where UEFI's tables are: memory comes from them, and,
     // if no core is described here, everything does.
     let uefi = chosen.kexec.as_ref().is_some_and(|k| k.uefi.is_some());

@@ -15,7 +15,13 @@ pub use gic::{Gic, GicV3, Redistributors};
 
 pub use crate::region::Region;
 
-use crate::{kexec::Kexec, ramoops::Ramoops, recorder, screen::Framebuffer, witness::Described};
+use crate::{
+    kexec::Kexec,
+    ramoops::{self, Ramoops},
+    recorder,
+    screen::Framebuffer,
+    witness::Described,
+};
 
 /// Where the description came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -208,13 +214,13 @@ impl Platform {
             base,
             size: recorder::SIZE as u64,
         });
-        let named = Ramoops::of_bootargs(&self.bootargs).ok().flatten();
-        let logs = [self.ramoops, named].into_iter().flatten();
+        let logs = self.ramoops.iter().map(|logs| logs.region);
         let kexec = self.kexec.iter();
         let loaded = kexec.flat_map(|kexec| kexec.next.into_iter().chain(kexec.elfcorehdr));
         recorder
             .into_iter()
-            .chain(logs.map(|logs| logs.region))
+            .chain(logs)
+            .chain(ramoops::kept(&self.bootargs))
             .chain(loaded)
     }
 

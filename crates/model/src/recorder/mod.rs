@@ -487,8 +487,9 @@ pub fn place(platform: &Platform, taken: &[Region]) -> Option<Region> {
 }
 
 /// Where a loader looks for a recorder, and puts a new one: the multiples of 32
-/// MiB that lie in free memory, those in the middle first.
-pub fn candidates(free: &[Region]) -> Vec<u64> {
+/// MiB that lie in free memory and not in what is kept for others, those in the middle
+/// first.
+pub fn candidates(free: &[Region], kept: Option<Region>) -> Vec<u64> {
     const STRIDE: u64 = 32 << 20;
     let mut found: Vec<u64> = free
         .iter()
@@ -498,6 +499,10 @@ pub fn candidates(free: &[Region]) -> Vec<u64> {
             (first..=end / STRIDE)
                 .map(|n| n * STRIDE)
                 .filter(move |at| region.base <= *at && *at <= end)
+        })
+        .filter(|base| {
+            let (base, size) = (*base, SIZE as u64);
+            !kept.is_some_and(|kept| kept.overlaps(&Region { base, size }))
         })
         .collect();
     found.sort_unstable();

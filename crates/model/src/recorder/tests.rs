@@ -279,13 +279,21 @@ fn a_loader_looks_in_the_middle_first() {
     let region = |base, size| Region { base, size };
     let mib = 1 << 20;
     assert_eq!(
-        candidates(&[region(0x4000_0000, 128 * mib)]),
+        candidates(&[region(0x4000_0000, 128 * mib)], None),
         [0x4400_0000, 0x4200_0000, 0x4600_0000, 0x4000_0000]
     );
     // The last that fits, and not one byte beyond.
-    assert_eq!(candidates(&[region(31 * mib, 2 * mib)]), [32 * mib]);
+    assert_eq!(candidates(&[region(31 * mib, 2 * mib)], None), [32 * mib]);
     let small = [region(31 * mib, 2 * mib - 1), region(u64::MAX - 1, 1)];
-    assert!(candidates(&small).is_empty());
+    assert!(candidates(&small, None).is_empty());
+    // Not where Linux keeps its logs, nor over their edge.
+    let free = [region(0x4000_0000, 128 * mib)];
+    let beside = |base, size| candidates(&free, Some(region(base, size)));
+    assert_eq!(
+        beside(0x4400_0000 + mib - 1, 4096),
+        [0x4200_0000, 0x4600_0000, 0x4000_0000]
+    );
+    assert_eq!(beside(0x4400_0000 + mib, mib)[0], 0x4400_0000);
 }
 
 /// What is written, as a reset sees it: byte by byte.
