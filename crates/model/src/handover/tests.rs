@@ -60,9 +60,11 @@ fn the_screen_is_firmware_s_whatever_the_tree_had() {
     for described in [acpi(), Described::DeviceTree(VIRT_8)] {
         let (found, tree) = with(described, 0x80_0000_0000);
         assert_eq!(found, Some(screen(0x80_0000_0000)));
-        // A tree that has one, of another place: as of a boot loader before.
-        let (found, _) = with(Described::DeviceTree(&tree), 0x9000_0000);
-        assert_eq!(found, Some(screen(0x9000_0000)));
+        if matches!(described, Described::DeviceTree(_)) {
+            // A tree that has one, of another place: as of a boot loader before.
+            let (found, _) = with(Described::DeviceTree(&tree), 0x9000_0000);
+            assert_eq!(found, Some(screen(0x9000_0000)));
+        }
     }
     // Addresses of 32 bits have no word for it.
     let mut small = DeviceTree::from_fdt(&Fdt::new(VIRT_8).unwrap());

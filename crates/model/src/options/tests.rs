@@ -139,6 +139,7 @@ fn each_key_writes_what_it_reads() {
         ("disturb-inherited", "on"),
         ("then", "reset"),
         ("ramoops", "on"),
+        ("framebuffer", "off"),
         ("ask", "on"),
         ("semihosting", "on"),
         ("hold", "on"),

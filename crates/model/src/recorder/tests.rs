@@ -291,7 +291,7 @@ fn a_loader_looks_in_the_middle_first() {
     let beside = |base, size| candidates(&free, Some(region(base, size)));
     assert_eq!(
         beside(0x4400_0000 + mib - 1, 4096),
-        [0x4200_0000, 0x4600_0000, 0x4000_0000]
+        [0x4200_0000, 0x4000_0000, 0x4600_0000]
     );
     assert_eq!(beside(0x4400_0000 + mib, mib)[0], 0x4400_0000);
 }

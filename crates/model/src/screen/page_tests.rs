@@ -85,7 +85,7 @@ fn has(page: &Page, part: &str) {
 
 #[test]
 fn it_says_how_far_the_run_is() {
-    let mut page = after(80, 24, &[plan(24), group(13, 4)]);
+    let mut page = after(120, 24, &[plan(24), group(13, 4)]);
     assert!(texts(&page)[0].starts_with("stalecore 0."));
     has(&page, "CPU 0 against CPUs 1-6, 64 samples");
     has(
