@@ -65,8 +65,14 @@ pub fn now(first: usize, last: usize, subject: Subject) {
     with(|screen| {
         screen.page.now(first, last, subject);
         screen.draw();
-        arch::dsb_sy();
+        settle();
     });
+}
+
+/// Waits until what was drawn has left this core.
+#[inline(never)]
+fn settle() {
+    arch::dsb_sy();
 }
 
 /// Says why the harness ends; what comes of saying it is not said.

@@ -277,7 +277,7 @@ pub const UNDER_TEST: [&str; 11] = [
 
 /// What is in the image but is not executed under its own name in any scenario: the
 /// symbol's beginning, and why.
-pub const ELSEWHERE: [(&str, &str); 5] = [
+pub const ELSEWHERE: [(&str, &str); 6] = [
     (
         "el2_stage2",
         "waits for `tlbi vmalls12e1`, where stage 2 is asked for: TLBs are not seen",
@@ -301,6 +301,10 @@ pub const ELSEWHERE: [(&str, &str); 5] = [
         "stalecore_image::cores::start::start",
         "the second `dc civac` and its DSB are for a spin table's word, which firmware may poll with \
          its caches off: machines without PSCI",
+    ),
+    (
+        "stalecore_image::report::screen::settle",
+        "waits until what was drawn has left the core, past the caches: machines with a screen",
     ),
 ];
 

@@ -179,7 +179,10 @@ fn boot(
     let further = out.is_some();
     let timeout = args.timeout.map(|s| Duration::from_secs(s.into()));
     // What an earlier boot has left of it.
-    let spent = further.then(|| begins.elapsed()).unwrap_or_default();
+    let spent = match further {
+        true => begins.elapsed(),
+        false => Duration::ZERO,
+    };
     let timeout = timeout.map(|all| all.saturating_sub(spent));
     let mut firmware = args.boot.patience(machine.cpus);
     if args.check_coherence.is_some() {
