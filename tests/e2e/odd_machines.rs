@@ -49,6 +49,26 @@ pub fn tree(dir: &Path, cpus: usize, change: impl FnOnce(String) -> String) -> P
     changed
 }
 
+/// A file for the memory of a machine, `size` bytes in the directory, and arguments for
+/// `stalecore run` that give the machine this tree and keep its memory there.
+pub fn memory(dir: &Path, tree: &Path, size: u64) -> (PathBuf, Vec<String>) {
+    let file = dir.join("memory");
+    fs::File::create(&file).unwrap().set_len(size).unwrap();
+    let backend = format!(
+        "memory-backend-file,id=ram,size={size},share=on,mem-path={}",
+        file.display()
+    );
+    let tree = tree.display().to_string();
+    let words = [
+        ["-dtb", &tree],
+        ["-object", &backend],
+        ["-machine", "memory-backend=ram"],
+    ];
+    let args = words.as_flattened().iter();
+    let args = args.flat_map(|word| ["--qemu-arg".into(), word.to_string()]);
+    (file, args.collect())
+}
+
 #[track_caller]
 fn run(command: &mut Command) {
     let ended = Ended::of(command);

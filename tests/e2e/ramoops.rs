@@ -14,7 +14,7 @@ use crate::{
     dist::{Booted, built},
     fake::Ended,
     host::shares,
-    odd_machines::tree,
+    odd_machines::{memory, tree},
 };
 
 /// Where the node puts it, and where QEMU's memory begins.
@@ -34,26 +34,11 @@ fn with_zone(dir: &Path, console: u64, plan: &str) -> (Booted, String) {
             &source[..end]
         )
     });
-    let memory = dir.join("memory");
-    File::create(&memory).unwrap().set_len(1 << 30).unwrap();
-    let backend = format!(
-        "memory-backend-file,id=ram,size=1024M,share=on,mem-path={}",
-        memory.display()
-    );
+    let (memory, words) = memory(dir, &tree, 1 << 30);
     let booted = Booted::with(
         &format!("--cpus 4 --el 1 --ramoops on --sweep off {plan}"),
         |command| {
-            let tree = tree.display().to_string();
-            for word in [
-                "-dtb",
-                &tree,
-                "-object",
-                &backend,
-                "-machine",
-                "memory-backend=ram",
-            ] {
-                command.args(["--qemu-arg", word]);
-            }
+            command.args(words);
         },
     );
     let mut file = File::open(&memory).unwrap();

@@ -17,7 +17,7 @@ use crate::{
     dist::{Booted, built},
     fake::Ended,
     host::shares,
-    odd_machines::tree,
+    odd_machines::{memory, tree},
 };
 
 /// How long a machine may take to get as far as a test wants.
@@ -281,24 +281,9 @@ fn with_screen(dir: &Path, node: &Node, args: &str) -> (Booted, File) {
         let end = source.rfind("};").unwrap();
         format!("{}{}}};\n", &source[..end], node.text())
     });
-    let memory = dir.join("memory");
-    File::create(&memory).unwrap().set_len(SIZE).unwrap();
-    let backend = format!(
-        "memory-backend-file,id=ram,size={SIZE},share=on,mem-path={}",
-        memory.display()
-    );
+    let (memory, words) = memory(dir, &tree, SIZE);
     let booted = Booted::with(&format!("--cpus 4 --el 1 {args}"), |command| {
-        let tree = tree.display().to_string();
-        for word in [
-            "-dtb",
-            &tree,
-            "-object",
-            &backend,
-            "-machine",
-            "memory-backend=ram",
-        ] {
-            command.args(["--qemu-arg", word]);
-        }
+        command.args(words);
     });
     (booted, File::open(&memory).unwrap())
 }
@@ -333,28 +318,13 @@ fn why_there_is_no_run_is_on_the_screen() {
         format!("{}{}}};\n", &source[..end], HIGH.text())
     });
     let _shares = shares("--cpus 2");
-    let memory = dir.path().join("memory");
-    File::create(&memory).unwrap().set_len(SIZE).unwrap();
-    let backend = format!(
-        "memory-backend-file,id=ram,size={SIZE},share=on,mem-path={}",
-        memory.display()
-    );
+    let (memory, words) = memory(dir.path(), &tree, SIZE);
     let mut command = Command::new(built("stalecore"));
     command.args(["run", "--cpus", "2", "--el", "1", "--ops", "none"]);
     // Nothing says where that is.
     command.args(["--ramoops", "on", "--out"]);
     command.arg(dir.path().join("out"));
-    let tree = tree.display().to_string();
-    for word in [
-        "-dtb",
-        &tree,
-        "-object",
-        &backend,
-        "-machine",
-        "memory-backend=ram",
-    ] {
-        command.args(["--qemu-arg", word]);
-    }
+    command.args(words);
     assert_eq!(Ended::of(&mut command).code, 2);
     let (picture, _) = HIGH.picture(&mut File::open(&memory).unwrap());
     let said = picture.words().expect("the image has drawn something");
