@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use stalecore_model::{
-    errata,
+    cpuset::CpuSet,
     options::{CaseNumbers, Options, Scenario},
     plan::Plan,
     run::TcgThread,
@@ -98,7 +98,6 @@ impl Part {
 /// One line with what is allowed.
 pub fn plan(args: &Args, options: &Options) -> Result<Plan, String> {
     let machine = &args.machine;
-    let all = stalecore_model::cpuset::CpuSet::first(machine.cpus);
-    let known: errata::Machine = machine.known();
-    Plan::among(options, machine.cpus, &all, &known)
+    let all = CpuSet::first(machine.cpus);
+    Plan::among(options, machine.cpus, &all, &machine.known())
 }
