@@ -8,12 +8,12 @@ use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use spin::{Mutex, Once};
 use stalecore_model::{
     cpuset::CpuSet,
+    framebuffer::{Choice, Framebuffer},
     options::{Auto, Options, Scenario, Then},
     plan::Plan,
     platform::{Platform, Region, Start, Uart, devicetree, earlycon},
     ramoops::{Log, Ramoops},
     recorder as log,
-    screen::{Choice, Framebuffer},
 };
 use stalecore_routines::area::PAGE;
 

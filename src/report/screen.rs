@@ -7,9 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use spin::Mutex;
 use stalecore_model::{
-    glossary::Subject,
-    record::Record,
-    screen::{Framebuffer, Screen},
+    framebuffer::Framebuffer, glossary::Subject, record::Record, screen::Screen,
 };
 
 use super::recorder::empty_caches;

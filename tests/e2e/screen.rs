@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stalecore_model::screen::{Format, glyph};
+use stalecore_model::{framebuffer::Format, screen::glyph};
 use tempfile::TempDir;
 
 use crate::{

@@ -5,8 +5,8 @@ use alloc::{format, string::String};
 
 use stalecore_model::{
     efi,
+    framebuffer::{Format, Framebuffer},
     platform::Region,
-    screen::{Format, Framebuffer},
 };
 use uefi::{
     Handle,

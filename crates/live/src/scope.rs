@@ -1,9 +1,9 @@
 //! What a thread can be and execute, and why not the rest.
 
 use stalecore_model::{
+    framebuffer::Choice,
     glossary::{Kind, StaleState, Subject},
     options::{AfterBlock, CounterChoice, Options, Scenario, Then},
-    screen::Choice,
 };
 use stalecore_routines::{kernel, probe};
 

@@ -24,6 +24,7 @@ pub mod errata;
 pub mod exit;
 pub mod fabric;
 pub mod fingerprint;
+pub mod framebuffer;
 pub mod glossary;
 pub mod handover;
 pub mod hazard;

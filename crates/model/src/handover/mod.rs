@@ -25,7 +25,7 @@ use dtoolkit::{
     model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty},
 };
 
-use crate::{region::Region, screen::Framebuffer};
+use crate::{framebuffer::Framebuffer, region::Region};
 
 /// The longest device tree that the arm64 boot protocol allows, in bytes.
 pub const MAX_TREE: usize = 2 << 20;

@@ -45,7 +45,7 @@ fn build(described: Described<'_>, memory: &[Region]) -> Result<Vec<u8>, String>
 fn the_screen_is_firmware_s_whatever_the_tree_had() {
     let screen = |base| {
         let memory = region(base, 16 << 20);
-        crate::screen::Framebuffer::new(memory, [1024, 768, 4096], "x8b8g8r8").unwrap()
+        crate::framebuffer::Framebuffer::new(memory, [1024, 768, 4096], "x8b8g8r8").unwrap()
     };
     let with = |described: Described<'_>, base| {
         let memory = [region(0x4000_0000, 0x0800_0000)];

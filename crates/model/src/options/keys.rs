@@ -14,9 +14,9 @@ use super::{
 use crate::{
     cpuset::CpuSet,
     fabric::{FabricOptions, trap::Barrier},
+    framebuffer,
     glossary::{Kind, LineState, StaleState, Subject},
     kdump::Kernel,
-    screen,
 };
 
 /// A key of the command line and of the boot arguments.
@@ -363,7 +363,7 @@ pub const KEYS: &[Key] = &[
         name: "framebuffer",
         about: "show progress and answer on a screen too, for who stands before a machine without a serial line",
         takes: "auto (a simple-framebuffer or UEFI's, but not after kexec), on, off, or its place like 0x80000000,1024x768,4096,x8r8g8b8",
-        read: |o, value| screen::Choice::parse(value).map(|choice| o.framebuffer = choice),
+        read: |o, value| framebuffer::Choice::parse(value).map(|choice| o.framebuffer = choice),
         write: |o| Some(o.framebuffer.to_string()),
     },
     switch!(

@@ -16,9 +16,9 @@ pub use preset::Preset;
 use crate::{
     cpuset::CpuSet,
     fabric::{FabricOptions, trap::Barrier},
+    framebuffer,
     glossary::{LineState, StaleState, Subject},
     kdump::Kernel,
-    screen,
 };
 
 /// What the boot arguments' keys begin with.
@@ -168,7 +168,7 @@ pub struct Options {
     /// Is the console's log kept in Linux's ramoops memory too?
     pub ramoops: bool,
     /// Is a frame buffer drawn in, and in which?
-    pub framebuffer: screen::Choice,
+    pub framebuffer: framebuffer::Choice,
     /// May the console's input be read, once the run has ended, for requests to send
     /// records again?
     pub ask: bool,
@@ -219,7 +219,7 @@ impl Default for Options {
             disturb_inherited: false,
             then: Then::Off,
             ramoops: false,
-            framebuffer: screen::Choice::Auto,
+            framebuffer: framebuffer::Choice::Auto,
             ask: false,
             semihosting: false,
             hold: false,

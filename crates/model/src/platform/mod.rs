@@ -16,10 +16,10 @@ pub use gic::{Gic, GicV3, Redistributors};
 pub use crate::region::Region;
 
 use crate::{
+    framebuffer::Framebuffer,
     kexec::Kexec,
     ramoops::{self, Ramoops},
     recorder,
-    screen::Framebuffer,
     witness::Described,
 };
 

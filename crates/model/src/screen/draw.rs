@@ -10,14 +10,18 @@ use embedded_graphics::{
     pixelcolor::BinaryColor,
 };
 
-use super::{Framebuffer, Ink, Page};
+use super::{Ink, Page};
+use crate::framebuffer::{self, Framebuffer};
 
 /// The letters: of ASCII, as X11 has them.
 const FONT: &MonoFont<'static> = &FONT_8X13;
 /// Pixels of a letter.
-pub(super) const WIDTH: u32 = 8;
-pub(super) const HEIGHT: u32 = 13;
+const WIDTH: u32 = 8;
+const HEIGHT: u32 = 13;
 const _: () = assert!(FONT.character_size.width == WIDTH && FONT.character_size.height == HEIGHT);
+// Every frame buffer has room for the page.
+const _: () = assert!(framebuffer::LEAST[0] >= Page::LEAST[0] as u32 * WIDTH);
+const _: () = assert!(framebuffer::LEAST[1] >= Page::LEAST[1] as u32 * HEIGHT);
 
 /// The pixels of a letter, row by row, the leftmost in the highest bit.
 pub fn glyph(letter: u8) -> [u8; HEIGHT as usize] {
@@ -208,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_same_words_are_read_from_the_pixels_of_every_format_and_size() {
-        for format in super::super::Format::ALL {
+        for format in framebuffer::Format::ALL {
             for (width, height) in [(320, 200), (640, 480), (1280, 720), (1920, 1080)] {
                 let stride = (width + 4) * u32::from(format.bytes);
                 let frame = frame(width, height, stride, format.name);
@@ -251,10 +255,10 @@ mod tests {
             width in 320_u32..1400,
             height in 200_u32..900,
             slack in 0_u32..9,
-            nth in 0..super::super::Format::ALL.len(),
+            nth in 0..framebuffer::Format::ALL.len(),
             text in ".{0,400}",
         ) {
-            let format = super::super::Format::ALL[nth];
+            let format = framebuffer::Format::ALL[nth];
             let bytes = u32::from(format.bytes);
             let frame = frame(width, height, (width + slack) * bytes, format.name);
             let size = frame.size() as usize;

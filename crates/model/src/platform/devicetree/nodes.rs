@@ -13,13 +13,13 @@ use dtoolkit::{
 };
 
 use crate::{
+    framebuffer::Framebuffer,
     platform::{
         Conduit, Cpu, Gic, GicV3, PsciFunctions, Redistributors, Region, Start, Uart, UartKind,
         Watchdog, uarts::ROWS,
     },
     property::{number, text},
     ramoops::Ramoops,
-    screen::Framebuffer,
     witness::{Described, Kind},
 };
 
