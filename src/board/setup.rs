@@ -333,7 +333,10 @@ fn framebuffer(
     used: &[Region],
     tables: &mut Tables,
 ) -> Result<Option<(Framebuffer, Uncached)>, String> {
-    let used: Vec<_> = used.iter().copied().chain(platform.kept()).collect();
+    // Where a loader has left room for it.
+    let recorder = platform.recorder.and_then(|_| log::place(platform, &[]));
+    let used = used.iter().copied().chain(platform.kept()).chain(recorder);
+    let used: Vec<_> = used.collect();
     let found = choice.of(platform.framebuffer, platform.kexec.is_some(), &used);
     let mapped = found.and_then(|found| match found {
         None => Ok(None),

@@ -19,7 +19,6 @@ use crate::{
     framebuffer::Framebuffer,
     kexec::Kexec,
     ramoops::{self, Ramoops},
-    recorder,
     witness::Described,
 };
 
@@ -207,21 +206,12 @@ impl Platform {
         self.memory.iter().map(|r| r.size).sum::<u64>() >> 20
     }
 
-    /// What is kept from one boot to the next, or for the next: the flight recorder where a
-    /// loader has left room for it, Linux's logs, a kernel that was loaded.
+    /// What is kept for a kernel behind this boot: Linux's logs, a kernel that was loaded.
     pub fn kept(&self) -> impl Iterator<Item = Region> {
-        let recorder = self.recorder.map(|base| Region {
-            base,
-            size: recorder::SIZE as u64,
-        });
         let logs = self.ramoops.iter().map(|logs| logs.region);
         let kexec = self.kexec.iter();
         let loaded = kexec.flat_map(|kexec| kexec.next.into_iter().chain(kexec.elfcorehdr));
-        recorder
-            .into_iter()
-            .chain(logs)
-            .chain(ramoops::kept(&self.bootargs))
-            .chain(loaded)
+        logs.chain(ramoops::kept(&self.bootargs)).chain(loaded)
     }
 
     /// Is any of it memory, as far as is known?
@@ -354,13 +344,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_kept_for_the_next_boot_is_known() {
+    fn what_is_kept_for_the_next_kernel_is_known() {
         let mut machine = machine(vec![], vec![]);
         assert_eq!(machine.kept().count(), 0);
-        machine.recorder = Some(0x5000_0000);
         machine.bootargs = "ramoops.mem_address=0x60000000 ramoops.mem_size=2M".into();
         let bases: Vec<_> = machine.kept().map(|region| region.base).collect();
-        assert_eq!(bases, [0x5000_0000, 0x6000_0000]);
+        assert_eq!(bases, [0x6000_0000]);
     }
 
     proptest! {
