@@ -274,7 +274,9 @@ impl Run<'_> {
                 jobs().for_each(Job::stop);
                 // A core held up behind its last operation has not come back either.
                 let done = jobs().map(Job::done).min().unwrap_or(0);
-                (done.min(orders.len() - 1), Some(Held { before, ..held }))
+                let subjects = orders.iter().map(|order| order.subject);
+                let returned = held.seen.order(subjects, done);
+                (returned, Some(Held { before, ..held }))
             }
         };
         if held.is_none() {

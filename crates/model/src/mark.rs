@@ -172,6 +172,21 @@ impl Seen {
             .is_some_and(|site| site.subject == Subject::SelftestHang);
         (instruction.takes_address() || hang).then_some(Hex(self.address))
     }
+
+    /// Which of the orders in turn, of these subjects, it belongs to, if now so many are done:
+    /// what was seen in flight may have returned since, and its core have begun the next.
+    pub fn order(
+        &self,
+        subjects: impl ExactSizeIterator<Item = Subject> + DoubleEndedIterator,
+        done: usize,
+    ) -> usize {
+        let last = done.min(subjects.len().saturating_sub(1));
+        let site = self.site.filter(|_| self.in_flight());
+        let mut begun = subjects.take(last + 1);
+        begun
+            .rposition(|subject| site.is_some_and(|site| site.subject == subject))
+            .unwrap_or(last)
+    }
 }
 
 /// Bytes of a mark: sequence, site, address and operations returned, 64 bits
@@ -267,6 +282,34 @@ mod tests {
                 instruction: Subject::ALL[instruction],
             },
         )
+    }
+
+    #[test]
+    fn what_has_returned_since_it_was_seen_is_still_the_order_that_it_was() {
+        let orders = [
+            Subject::None,
+            Subject::None,
+            Subject::IcIvau,
+            Subject::DcCvau,
+        ];
+        let of = |sequence, subject, done| {
+            let seen = Seen {
+                sequence,
+                site: Some(Site::of(subject, Phase::Issue)),
+                address: 0,
+                returned: 0,
+            };
+            seen.order(orders.into_iter(), done)
+        };
+        assert_eq!(of(1, Subject::IcIvau, 2), 2);
+        assert_eq!(of(1, Subject::IcIvau, 3), 2);
+        assert_eq!(of(1, Subject::DcCvau, 4), 3);
+        // The empty block in front of a case that is one.
+        assert_eq!((of(1, Subject::None, 0), of(1, Subject::None, 1)), (0, 1));
+        // Between two operations it is the next that has not begun.
+        assert_eq!(of(2, Subject::IcIvau, 3), 3);
+        // A mark that is none.
+        assert_eq!(of(1, Subject::TlbiVmalle1, 1), 1);
     }
 
     #[test]

@@ -98,12 +98,16 @@ impl Judge {
         let bound = (self.hz.saturating_mul(LATE_US) / 1_000_000)
             .max(usual.saturating_mul(TIMES_USUAL))
             .max(control.saturating_mul(TIMES_LONGEST));
+        let operand = match series.case.subject.takes_address() {
+            true => longest.sample.operand,
+            false => 0,
+        };
         (longest.sample.ticks > bound).then(|| Late {
             cpu: longest.cpu as u32,
             round: longest.round as u32 + 1,
             complete: longest.sample.class == Class::Complete,
             nth: longest.sample.nth,
-            operand: Hex(longest.sample.operand),
+            operand: Hex(operand),
             ticks: longest.sample.ticks,
             control,
             at_ms: longest.at_ms,

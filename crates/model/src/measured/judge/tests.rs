@@ -162,6 +162,14 @@ fn a_single_sample_far_beyond_all_controls_is_late_with_its_place() {
     // A control that was nearly as long.
     assert!(late(60_000_000, 200_000_000).late.is_none());
     assert!(late(40_000_000, 200_000_000).late.is_some());
+    // What takes no operand has none.
+    const ALL: Case = Case {
+        subject: Subject::IcIalluis,
+        ..CASE
+    };
+    let mut all = one_of(1000, 200_000_000);
+    all.case = &ALL;
+    assert_eq!(JUDGE.record(all, 1, 1000).0.late.unwrap().operand, Hex(0));
     // Without a baseline there is no control.
     let mut alone = one_of(1000, 200_000_000);
     alone.base = None;
