@@ -67,8 +67,9 @@ static PARSER: LazyLock<Parser> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| PARSER(bytes));
 
 fn device_tree(bytes: &[u8]) {
-    let _ = devicetree::read(bytes);
-    let _ = devicetree::bootargs(bytes);
+    if let Ok(tree) = devicetree::Tree::new(bytes) {
+        let _ = (tree.bootargs(), tree.platform());
+    }
 }
 
 /// The bytes are memory from one address on; the RSDP is its begin.
