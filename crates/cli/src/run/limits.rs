@@ -118,10 +118,11 @@ impl Limits {
         let quiet = Duration::from_millis(plan.dwell.longest_ms().into());
         // The cases of a group are told of together, and in between, every few seconds,
         // that they go on. Where instructions are the clock, those are the guest's
-        // seconds, of which each may be many of the host's.
+        // seconds, of which each may be many of the host's; and into a state that passes the
+        // cores go anew for each case in each round.
         let largest = plan.groups.iter().map(|group| group.cases.len()).max();
         let together = match options.icount {
-            true => largest.unwrap_or(1) * VISITS,
+            true => largest.unwrap_or(1) * 2 * ROUNDS,
             false => 1,
         };
         let silence = Duration::from_secs(15)
