@@ -225,7 +225,8 @@ mod tests {
         let one = "stalecore.ops=ic-ivau stalecore.stale=spin";
         let counted = |text: &str| silence(&format!("{text} stalecore.icount=on"));
         assert!(counted("") > silence("") + Duration::from_secs(8));
-        assert!(counted(one) < silence(one) + Duration::from_secs(1));
+        // Of one case, the visits of a few rounds.
+        assert!(counted(one) < silence(one) + Duration::from_secs(4));
     }
 
     #[test]
