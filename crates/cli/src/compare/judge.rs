@@ -15,6 +15,7 @@ use stalecore_model::{
 };
 
 use super::{
+    operation::{Operation, operations},
     shift::{self, Shift, holm},
     side::Boot,
 };
@@ -34,6 +35,8 @@ pub struct Comparison {
     pub family_error: f64,
     /// The cases that all runs have.
     pub cases: Vec<Compared>,
+    /// Each operation in all of these together; none of one run a side.
+    pub operations: Vec<Operation>,
     /// How many cases only base runs have.
     pub only_base: usize,
     /// How many cases only new runs have.
@@ -51,10 +54,18 @@ impl Comparison {
         self.cases.iter().filter(decided).count()
     }
 
+    /// The operations that got worse, in a case or as a whole; some more than once.
+    pub fn failed(&self) -> impl Iterator<Item = Subject> {
+        let cases = self.cases.iter().map(|case| (case.op, case.change));
+        let operations = self.operations.iter().map(|of| (of.op, of.change));
+        let all = operations.chain(cases);
+        all.filter(|(_, change)| change.fails()).map(|(op, _)| op)
+    }
+
     /// The exit code: that nothing got worse is said only of what was compared, and where
     /// nothing was lost.
     pub fn code(&self) -> ExitCode {
-        if self.cases.iter().any(|case| case.change.fails()) {
+        if self.failed().next().is_some() {
             ExitCode::Slowed
         } else if self.lacking {
             ExitCode::Harness
@@ -126,6 +137,22 @@ impl Change {
         }
     }
 
+    /// What a ratio is by itself.
+    pub fn of_ratio(ratio: f64, threshold: f64) -> Self {
+        match ratio {
+            ratio if ratio >= threshold => Self::Slower,
+            ratio if ratio <= 1.0 / threshold => Self::Faster,
+            _ => Self::Same,
+        }
+    }
+
+    /// What a shift is, if it counts among all tests of its family.
+    pub fn of_shift(shift: &Shift, threshold: f64, family_error: f64) -> Option<Self> {
+        let counts = shift.p_adjusted < family_error && shift.resolved && shift.is_outside();
+        let change = Self::of_ratio(shift.ratio, threshold);
+        (counts && change != Self::Same).then_some(change)
+    }
+
     /// Does it make the exit code 1?
     pub const fn fails(self) -> bool {
         matches!(self, Self::Worse | Self::Slower)
@@ -171,15 +198,21 @@ pub fn compare(base: &[Run], new: &[Run], threshold: f64, relative: bool) -> Res
         bail!("the runs have no case in common");
     }
     settle(&mut cases);
+    // Two families share the error: the operations as a whole, and the cases.
+    let operations = operations(&cases, threshold, FAMILY_ERROR / 2.0);
+    let of_cases = match operations.is_empty() {
+        true => FAMILY_ERROR,
+        false => FAMILY_ERROR / 2.0,
+    };
     let mut family: Vec<&mut Shift> = cases
         .iter_mut()
         .flat_map(|c| [c.median.as_mut(), c.p99.as_mut()])
         .flatten()
         .filter(|s| s.judged())
         .collect();
-    holm(&mut family, threshold, FAMILY_ERROR);
+    holm(&mut family, threshold, of_cases);
     for case in &mut cases {
-        case.change = change(case, threshold);
+        case.change = change(case, threshold, of_cases);
         case.noisy = case.change == Change::Same && is_noisy(case, threshold);
     }
     let both = any_old.intersection(&any_now).count();
@@ -197,6 +230,7 @@ pub fn compare(base: &[Run], new: &[Run], threshold: f64, relative: bool) -> Res
             .chain(new)
             .any(|run| run.unread().is_some_and(|u| u.results)),
         cases,
+        operations,
     })
 }
 
@@ -301,7 +335,7 @@ const fn seriousness(verdict: Verdict) -> Option<u8> {
     }
 }
 
-fn change(case: &Compared, threshold: f64) -> Change {
+fn change(case: &Compared, threshold: f64, family_error: f64) -> Change {
     let (before, after) = (
         seriousness(case.base_verdict),
         seriousness(case.new_verdict),
@@ -314,19 +348,15 @@ fn change(case: &Compared, threshold: f64) -> Change {
         (Some(a), Some(b)) if b < a => return Change::Better,
         _ => {}
     }
-    let judged = || {
-        let both = [&case.median, &case.p99].into_iter().flatten();
-        both.filter(|s| s.judged())
-    };
-    let counts = |s: &Shift| s.p_adjusted < FAMILY_ERROR && s.resolved && s.is_outside();
-    if judged().any(|s| counts(s) && s.ratio >= threshold) {
-        Change::Slower
-    } else if judged().any(|s| counts(s) && s.ratio <= 1.0 / threshold) {
-        Change::Faster
-    } else if judged().next().is_some() || before > Some(0) {
-        Change::Same
-    } else {
-        Change::Undecided
+    let both = [&case.median, &case.p99].into_iter().flatten();
+    let judged: Vec<_> = both.filter(|shift| shift.judged()).collect();
+    let moved = judged
+        .iter()
+        .filter_map(|shift| Change::of_shift(shift, threshold, family_error));
+    match moved.min() {
+        Some(change) => change,
+        None if !judged.is_empty() || before > Some(0) => Change::Same,
+        None => Change::Undecided,
     }
 }
 

@@ -236,6 +236,107 @@ fn twice_as_late_is_found_in_three_boots_and_nothing_else_is() {
     }
 }
 
+/// Where boots differ so much that no case can show it, an operation in all of its cases
+/// still does, and it is the only one; a change of all boots alike is no operation's.
+#[test]
+fn twice_as_late_is_found_of_an_operation_where_no_case_can_show_it() {
+    let (mut of_cases, mut of_operation) = (0, 0);
+    for seed in 0..10 {
+        let (a, b) = (boots(3, 1.3, seed, 1.0), boots(3, 1.3, seed + 500, 2.0));
+        let found = compare(&a, &b, 1.25, false).unwrap();
+        of_cases += count(&found, Change::Slower);
+        let changed = found
+            .operations
+            .iter()
+            .filter(|of| of.change != Change::Same);
+        let changed: Vec<_> = changed.collect();
+        assert!(changed.iter().all(|of| of.op == Subject::IcIvau), "{seed}");
+        of_operation += changed.len();
+        for of in changed {
+            let (low, high) = of.median.interval.unwrap();
+            assert!(
+                of.change == Change::Slower && low > 1.25 && high < 3.0,
+                "{low} {high}"
+            );
+        }
+        assert_eq!(
+            found.code() == ExitCode::Slowed,
+            found.failed().next().is_some()
+        );
+    }
+    assert!(
+        of_operation == 10 && of_cases < 10,
+        "{of_operation}, {of_cases}"
+    );
+}
+
+#[test]
+fn of_one_run_a_side_no_operation_is_judged_as_a_whole() {
+    let (a, b) = (boots(1, 1.1, 1, 1.0), boots(1, 1.1, 2, 3.0));
+    let found = compare(&a, &b, 1.25, false).unwrap();
+    assert!(found.operations.is_empty() && count(&found, Change::Slower) > 5);
+}
+
+/// Boots of one thing, each of which does something to all cases of these operations alike.
+fn uneven(of: usize, seed: u64, late: f64, alike: impl Fn(Subject) -> bool) -> Vec<Run> {
+    use rand_distr::{Distribution, Normal};
+    let normal = Normal::new(0.0, 1.5_f64.ln()).unwrap();
+    let mut runs = boots(of, 1.05, seed, late);
+    for (nth, run) in runs.iter_mut().enumerate() {
+        let mut random = synthetic::random(seed * 1000 + nth as u64);
+        let times: f64 = normal.sample(&mut random);
+        for case in run.cases.iter_mut().filter(|c| alike(c.op)) {
+            let before = std::mem::take(&mut case.complete);
+            for (low, high, count) in before.buckets() {
+                let middle = f64::midpoint(low as f64, high as f64) * times.exp();
+                case.complete.add_many(middle as u64, count);
+            }
+        }
+    }
+    runs
+}
+
+fn changed(found: &Comparison) -> Vec<(Subject, Change)> {
+    let changed = found
+        .operations
+        .iter()
+        .filter(|of| of.change != Change::Same);
+    changed.map(|of| (of.op, of.change)).collect()
+}
+
+/// What a boot does to all cases of an operation is what boots differ by, however many
+/// cases there are: counted case by case it would be certain.
+#[test]
+fn what_a_boot_does_to_all_cases_of_an_operation_is_no_change() {
+    let wrong = (0..20).filter(|seed| {
+        let side = |seed| uneven(3, seed, 1.0, |op| op == Subject::IcIvau);
+        let found = compare(&side(*seed), &side(seed + 500), 1.25, false).unwrap();
+        !changed(&found).is_empty()
+    });
+    let wrong = wrong.count();
+    assert!(wrong <= 1, "{wrong} of 20");
+}
+
+/// What it does to all operations hides no operation's own change, and is none's.
+#[test]
+fn what_a_boot_does_to_everything_hides_no_operation() {
+    for seed in 0..10 {
+        let side = |seed, late| uneven(3, seed, late, |_| true);
+        let found = compare(&side(seed, 1.0), &side(seed + 500, 1.0), 1.25, false).unwrap();
+        assert_eq!(changed(&found), [], "{seed}");
+        let found = compare(&side(seed, 1.0), &side(seed + 500, 3.0), 1.25, false).unwrap();
+        // Where the machine as a whole was so much faster that it is none the later, it is not.
+        let times = found
+            .operations
+            .iter()
+            .find(|of| of.op == Subject::IcIvau)
+            .unwrap();
+        let later = times.median.new_ns / times.median.base_ns >= 1.25;
+        let expected = later.then_some((Subject::IcIvau, Change::Slower));
+        assert_eq!(changed(&found), Vec::from_iter(expected), "{seed}");
+    }
+}
+
 /// The 95 % interval holds the true ratio as often as it says, of boots that differ as
 /// much in each case; with more noise in one case than in the state's others it is the
 /// case's own.

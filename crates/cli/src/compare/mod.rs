@@ -3,13 +3,15 @@
 //! Each side is one run or several. For each case that all have, the shift of the median
 //! and of the 99th percentile is set against what differs from boot to boot within a side
 //! (see [`shift`]); with one run a side that is not known, and what differs between rounds
-//! and cases stands for it. A shift counts when it is beyond the threshold, more than the
+//! and cases stands for it. With several, each operation is also compared in all of its
+//! cases together (see [`operation`]). A shift counts when it is beyond the threshold, more than the
 //! counters resolve, outside everything that a side shows by itself, and significant
 //! among all tests of the comparison (Holm, 5 %). A more serious verdict counts by itself.
 
 mod bootstrap;
 mod judge;
 mod noise;
+mod operation;
 mod shift;
 mod side;
 mod student;
@@ -30,7 +32,8 @@ use crate::{stderr, stdout, store};
 /// of one side is then known, and is no change. A case got worse if its median or 99th
 /// percentile is later by the threshold or more, outside of what each side shows by itself
 /// and significantly so among all tests of the comparison (Holm, 5 %), or if it faulted,
-/// blocked or was incoherent and was not before. Exit codes: 0 nothing got worse, 1
+/// blocked or was incoherent and was not before. With several runs a side an operation also
+/// got worse if the mean of its cases is later so, against the other operations too. Exit codes: 0 nothing got worse, 1
 /// something did, 2 the runs cannot be read or compared, or results of one were lost and
 /// nothing else got worse, 6 no case could be compared.
 #[derive(clap::Args)]

@@ -7,8 +7,8 @@ use super::judge::Comparison;
 /// The changes that are counted.
 const CHANGES: [f64; 4] = [1.25, 1.5, 2.0, 4.0];
 
-/// For each operation the change of its median that would have counted: in the case that
-/// shows most, in half of them, and in all.
+/// For each operation the change of its median that would have counted: in all of its
+/// cases together, in the case that shows most, in half of them, and in each.
 pub fn text(found: &Comparison) -> String {
     let mut by_op: BTreeMap<_, Vec<f64>> = BTreeMap::new();
     let mut all = Vec::new();
@@ -22,16 +22,22 @@ pub fn text(found: &Comparison) -> String {
     if all.is_empty() {
         return String::new();
     }
+    let together: BTreeMap<_, _> = found
+        .operations
+        .iter()
+        .filter_map(|of| Some((of.op, of.median.could_show?)))
+        .collect();
     let mut out = format!(
-        "{:35}{:>10}{:>14}{:>10}\n",
-        "a change would have counted from", "best", "half of them", "all"
+        "{:33}{:>10}{:>11}{:>14}{:>8}\n",
+        "a change would have counted from", "together", "best case", "half of them", "each"
     );
     for (op, mut shows) in by_op {
         shows.sort_by(f64::total_cmp);
         let _ = writeln!(
             out,
-            "  {:33}{:>10}{:>14}{:>10}",
+            "  {:31}{:>10}{:>11}{:>14}{:>8}",
             format!("{op}"),
+            together.get(&op).map_or("-".into(), |shows| times(*shows)),
             times(shows[0]),
             times(shows[shows.len() / 2]),
             times(shows[shows.len() - 1])

@@ -56,7 +56,7 @@ pub struct Shift {
 }
 
 /// What a shift is measured against, as logarithms.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Error {
     /// Are there enough samples?
     judged: bool,
@@ -72,8 +72,12 @@ struct Error {
     /// By how much that is to be multiplied for the shift.
     scale: f64,
     degrees: f64,
-    /// What the counter cannot resolve.
+    /// What the counters cannot resolve, in nanoseconds.
+    tick: f64,
+    /// The same of the shift.
     grain: f64,
+    /// Where each boot lies, base side first.
+    logs: [Vec<f64>; 2],
     /// What the boots of a side lie apart by themselves; see [`take_noise`].
     width: f64,
 }
@@ -81,44 +85,60 @@ struct Error {
 impl Shift {
     /// Measures the shift of one quantile, as far as the case itself shows it.
     pub fn of(base: &[Boot], new: &[Boot], quantile: f64, random: &mut impl Rng) -> Self {
-        let logs = |side: &[Boot]| side.iter().map(|b| b.log(quantile)).collect::<Vec<_>>();
-        let (xs, ys) = (logs(base), logs(new));
-        let time = |side: &[Boot]| {
+        let sides = [base, new];
+        let logs = sides.map(|side| side.iter().map(|b| b.log(quantile)).collect());
+        let times = sides.map(|side| {
             let logs: Vec<_> = side
                 .iter()
                 .map(|b| b.stale.quantile(quantile).ln())
                 .collect();
             mean(&logs).exp()
-        };
-        let (base_ns, new_ns) = (time(base), time(new));
-        let grain = base.iter().chain(new).map(|b| b.grain).fold(0.0, f64::max);
+        });
+        let mut both = base.iter().chain(new);
+        let grain = both.clone().map(|b| b.grain).fold(0.0, f64::max);
+        let judged = both.all(|b| b.supports(quantile));
+        let mut shift = Self::between(logs, times, grain, judged);
+        if !shift.error.several {
+            let both = base.iter().chain(new);
+            let errors = both.map(|b| b.error(quantile, random));
+            shift.error.own = errors.map(|error| error.powi(2)).sum();
+            shift.error.variance = shift.error.own;
+            shift.error.typical = shift.error.own;
+        }
+        shift
+    }
+
+    /// The shift between two sides of which each boot's logarithm is known: of so many
+    /// nanoseconds on each, which the counters show to within a tick.
+    pub fn between(logs: [Vec<f64>; 2], times: [f64; 2], tick: f64, judged: bool) -> Self {
+        let [xs, ys] = &logs;
+        let [base_ns, new_ns] = times;
         let several = xs.len() + ys.len() > 2;
         let degrees = (xs.len() + ys.len() - 2) as f64;
         let (variance, scale) = if several {
             let squares = |side: &[f64]| variance(side) * (side.len() - 1) as f64;
             let scale = 1.0 / xs.len() as f64 + 1.0 / ys.len() as f64;
-            ((squares(&xs) + squares(&ys)) / degrees, scale)
+            ((squares(xs) + squares(ys)) / degrees, scale)
         } else {
-            let errors = base.iter().chain(new).map(|b| b.error(quantile, random));
-            (errors.map(|error| error.powi(2)).sum(), 1.0)
+            (0.0, 1.0)
         };
         let ends = |side: &[f64]| {
             let low = side.iter().copied().fold(f64::INFINITY, f64::min);
             (low, side.iter().copied().fold(f64::NEG_INFINITY, f64::max))
         };
-        let (x, y) = (ends(&xs), ends(&ys));
+        let (x, y) = (ends(xs), ends(ys));
         Self {
             base_ns,
             new_ns,
-            ratio: (mean(&ys) - mean(&xs)).exp(),
+            ratio: (mean(ys) - mean(xs)).exp(),
             interval: None,
             p: 1.0,
             p_adjusted: 1.0,
-            resolved: (new_ns - base_ns).abs() > grain,
+            resolved: (new_ns - base_ns).abs() > tick,
             apart: y.0 > x.1 || x.0 > y.1,
             could_show: None,
             error: Error {
-                judged: base.iter().chain(new).all(|b| b.supports(quantile)),
+                judged,
                 several,
                 own: variance,
                 variance,
@@ -129,8 +149,10 @@ impl Shift {
                 } else {
                     OF_ROUNDS
                 },
-                grain: (grain / base_ns.min(new_ns).max(f64::MIN_POSITIVE)).ln_1p(),
+                tick,
+                grain: (tick / base_ns.min(new_ns).max(f64::MIN_POSITIVE)).ln_1p(),
                 width: (x.1 - x.0).max(y.1 - y.0),
+                logs,
             },
         }
     }
@@ -138,6 +160,16 @@ impl Shift {
     /// Are there enough samples for the shift to count?
     pub const fn judged(&self) -> bool {
         self.error.judged
+    }
+
+    /// The logarithm of each boot, base side first.
+    pub const fn logs(&self) -> &[Vec<f64>; 2] {
+        &self.error.logs
+    }
+
+    /// What the counters cannot resolve, in nanoseconds.
+    pub const fn tick(&self) -> f64 {
+        self.error.tick
     }
 
     /// Has a side several boots?

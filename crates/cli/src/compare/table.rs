@@ -1,50 +1,55 @@
 //! The comparison as a table of at most 80 columns.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use stalecore_model::words;
 
 use super::{
-    judge::{Change, Compared, Comparison},
+    judge::{Change, Comparison},
     shift::Shift,
 };
 
-/// Writes the table: the cases that changed, or all of them.
+/// Writes the table: of each operation itself in all of its cases and the cases, as far
+/// as they changed, or all.
 pub fn table(found: &Comparison, all: bool) -> String {
-    let mut out = String::new();
-    let mut op = None;
-    let shown = |c: &&Compared| all || !matches!(c.change, Change::Same | Change::Undecided);
-    for case in found.cases.iter().filter(shown) {
-        if op.is_none() {
-            let what = if found.relative { "slow-down" } else { "time" };
-            let _ = writeln!(
-                out,
-                "{:35}{:19} {:18}",
-                format!("new / base {what}, 95 % interval"),
-                "median",
-                "p99"
-            );
-        }
-        if op != Some(case.op) {
-            let _ = writeln!(out, "{}", case.op);
-            op = Some(case.op);
-        }
+    let shown = |change: Change| all || !matches!(change, Change::Same | Change::Undecided);
+    let mut by_op: BTreeMap<_, String> = BTreeMap::new();
+    for of in found.operations.iter().filter(|of| shown(of.change)) {
+        let name = format!("  {} together", words::all_cases(of.cases));
+        let lines = by_op.entry(of.op).or_default();
+        lines.push_str(&line(&name, [Some(&of.median), None], of.change));
+    }
+    for case in found.cases.iter().filter(|case| shown(case.change)) {
         let name = format!("  {}, {}", case.state, case.line);
-        let _ = writeln!(
-            out,
-            "{name:35}{:19} {:18} {}",
-            cell(case.median.as_ref()),
-            cell(case.p99.as_ref()),
-            case.change.name()
-        );
+        let lines = by_op.entry(case.op).or_default();
+        let shifts = [case.median.as_ref(), case.p99.as_ref()];
+        lines.push_str(&line(&name, shifts, case.change));
         if case.base_verdict != case.new_verdict {
-            let _ = writeln!(out, "    {} -> {}", case.base_verdict, case.new_verdict);
+            let _ = writeln!(lines, "    {} -> {}", case.base_verdict, case.new_verdict);
         }
     }
-    if op.is_some() {
-        out.push('\n');
+    if by_op.is_empty() {
+        return String::new();
     }
-    out
+    let what = if found.relative { "slow-down" } else { "time" };
+    let mut out = format!(
+        "{:35}{:19} {:18}\n",
+        format!("new / base {what}, 95 % interval"),
+        "median",
+        "p99"
+    );
+    for (op, lines) in by_op {
+        let _ = write!(out, "{op}\n{lines}");
+    }
+    out + "\n"
+}
+
+fn line(name: &str, [median, p99]: [Option<&Shift>; 2], change: Change) -> String {
+    let (median, p99) = (cell(median), cell(p99));
+    format!("{name:35}{median:19} {p99:18} {}\n", change.name())
 }
 
 /// A shift in 18 columns; in brackets where it has too few samples to count.
@@ -124,12 +129,7 @@ pub fn summary(found: &Comparison) -> String {
             found.only_new
         );
     }
-    let failed: BTreeSet<_> = found
-        .cases
-        .iter()
-        .filter(|c| c.change.fails())
-        .map(|c| c.op)
-        .collect();
+    let failed: BTreeSet<_> = found.failed().collect();
     let names: Vec<_> = failed.iter().map(|op| op.name()).collect();
     out.push_str(&wrap(&match names.is_empty() {
         true => nothing_worse(found),
