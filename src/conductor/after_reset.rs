@@ -31,7 +31,7 @@ impl Run<'_> {
         let Some(left) = &self.conductor.left else {
             return;
         };
-        for (number, (verdict, why)) in &left.finished {
+        for (number, (verdict, why)) in left.finished.iter() {
             self.outcomes.add(*number, *verdict, why.clone());
         }
         for search in &left.bisected {
@@ -199,7 +199,7 @@ impl Run<'_> {
         console::flush();
         if let Err(error) = psci::system_reset() {
             report::note(alloc::format!(
-                "the machine cannot be restarted: PSCI says {error:?}"
+                "the machine cannot be restarted: PSCI says {error}"
             ));
         }
     }

@@ -253,7 +253,8 @@ pub fn identification() -> Option<usize> {
 /// # Errors
 /// One line if the controller does not know it.
 pub fn enable(index: usize, mpidr: u64, interrupt: IntId) -> Result<(), String> {
-    let refused = |e: &str| alloc::format!("CPU {index}: {interrupt:?}: {e}");
+    let number: u32 = interrupt.into();
+    let refused = |e: &str| alloc::format!("CPU {index}: interrupt {number}: {e}");
     let base = match GIC.get() {
         Some(Gic::V2 { gicd, .. }) => gicd.base,
         Some(Gic::V3(_)) => {
@@ -261,7 +262,7 @@ pub fn enable(index: usize, mpidr: u64, interrupt: IntId) -> Result<(), String> 
         }
         None => return Err(refused("no interrupt controller")),
     };
-    let bit = 1_u32.checked_shl(interrupt.into()).unwrap_or(0);
+    let bit = 1_u32.checked_shl(number).unwrap_or(0);
     if gic_setup::enable(&Mapped, base, bit) {
         Ok(())
     } else {

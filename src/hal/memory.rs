@@ -7,7 +7,7 @@
 
 #![expect(unsafe_code, reason = "switches page tables, and shows what they map")]
 
-use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::{
     cell::RefCell,
     slice,
@@ -396,7 +396,7 @@ impl Behind {
 pub struct Window {
     asid: usize,
     /// The tables, and the pages that they have been made to show.
-    shown: RefCell<(&'static mut El1Tables, BTreeSet<usize>)>,
+    shown: RefCell<(&'static mut El1Tables, Vec<usize>)>,
 }
 
 type El1Tables = Mapping<IdTranslation<El1Attributes>, El1And0>;
@@ -412,7 +412,7 @@ impl Window {
         use_tables(el1, tables.asid);
         Ok(Self {
             asid: tables.asid,
-            shown: RefCell::new((el1, BTreeSet::new())),
+            shown: RefCell::new((el1, Vec::new())),
         })
     }
 
@@ -436,7 +436,8 @@ impl Window {
         let mut shown = self.shown.borrow_mut();
         let (el1, pages) = &mut *shown;
         for page in (start & !(PAGE_SIZE - 1)..=last).step_by(PAGE_SIZE) {
-            if pages.insert(page) {
+            if !pages.contains(&page) {
+                pages.push(page);
                 let range = MemoryRegion::new(page, page + PAGE_SIZE);
                 let at = PhysicalAddress(page);
                 let mapped = el1.map_range(&range, at, CONSTANTS, Constraints::empty());

@@ -72,7 +72,8 @@ pub fn record(record: &Record) {
             // After the console: whatever is kept has been printed.
             note_if_full(recorder::keep(record, &json, seal));
         }
-        Err(error) => println!("# a record could not be written: {error}"),
+        // Its reasons are not those of a record: there is no room for their words.
+        Err(_) => println!("# a record could not be written"),
     }
     // Last of all: whatever becomes of that, the record is out.
     screen::show(record);

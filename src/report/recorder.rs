@@ -2,7 +2,6 @@
 //! memory that no cache holds. The core that conducts the run owns it.
 
 use alloc::{
-    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -20,6 +19,7 @@ use stalecore_model::{
     plan::Plan,
     record::{BisectRecord, Kept, KeptBlock, Record, Seal},
     recorder::{Flight, Kind, MOST_IDLE_BOOTS, Recorder, Trial},
+    sorted::Sorted,
 };
 
 use crate::{
@@ -48,7 +48,7 @@ pub struct Left {
     pub boots: u32,
     /// The verdicts of the cases that had been finished, by number, each with
     /// its reason.
-    pub finished: BTreeMap<usize, (Verdict, Option<String>)>,
+    pub finished: Sorted<usize, (Verdict, Option<String>)>,
     /// What the searches for culprits that have ended found.
     pub bisected: Vec<BisectRecord>,
     /// Blocks that were reported.
@@ -175,7 +175,7 @@ fn left(
     }
     let mut left = Left {
         boots: 1,
-        finished: BTreeMap::new(),
+        finished: Sorted::new(),
         bisected: Vec::new(),
         blocks: Vec::new(),
         flight: log.flight(),

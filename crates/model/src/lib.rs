@@ -56,6 +56,7 @@ pub mod run;
 mod schema;
 pub mod screen;
 pub mod shell;
+pub mod sorted;
 pub mod stage2;
 pub mod symbols;
 mod sync;

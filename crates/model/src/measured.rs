@@ -11,6 +11,7 @@ pub use judge::Judge;
 
 use crate::{
     histogram::Histogram,
+    order,
     plan::Case,
     record::{Depth, InitiatorRecord},
     rounds::{Class, Rounds, risen},
@@ -118,7 +119,7 @@ impl Measured {
     /// The core's clock in the round in the middle, in kHz.
     fn clock(&self) -> Option<u64> {
         let mut all: Vec<u64> = self.medians.iter().filter_map(|m| m.khz).collect();
-        all.sort_unstable();
+        order::sort(&mut all);
         all.get(all.len() / 2).copied()
     }
 

@@ -1,7 +1,7 @@
 //! What has come of a run's cases so far, and what is said of that when it ends: the same
 //! wherever it is run.
 
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use core::fmt;
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     plan::{Case, Group, Plan},
     record::Maker,
     rounds::{CONFIRMING_MS, OF_THE_FIRST, OF_WHAT_IS_LEFT},
+    sorted::Sorted,
     words,
 };
 
@@ -18,7 +19,7 @@ use crate::{
 pub struct Outcomes {
     /// Does a slowed case count against the exit code?
     strict: bool,
-    found: BTreeMap<usize, (Verdict, Option<String>)>,
+    found: Sorted<usize, (Verdict, Option<String>)>,
     exit: ExitCode,
     /// The cases whose time was over before all their samples were taken.
     cut: Vec<usize>,
@@ -41,7 +42,7 @@ impl Outcomes {
     pub const fn new(strict: bool) -> Self {
         Self {
             strict,
-            found: BTreeMap::new(),
+            found: Sorted::new(),
             exit: ExitCode::Expected,
             cut: Vec::new(),
             late: Vec::new(),
@@ -64,12 +65,12 @@ impl Outcomes {
 
     /// The verdict of the case of that number, if it has one.
     pub fn of(&self, number: usize) -> Option<Verdict> {
-        self.found.get(&number).map(|(verdict, _)| *verdict)
+        self.found.get(number).map(|(verdict, _)| *verdict)
     }
 
     /// Has the case no verdict yet?
     pub fn is_open(&self, case: &Case) -> bool {
-        !self.found.contains_key(&case.number)
+        self.found.get(case.number).is_none()
     }
 
     /// The time of the case of that number was over before all its samples were taken.
@@ -185,7 +186,7 @@ impl Outcomes {
         by: impl Fn(&Case) -> Option<Maker>,
     ) -> fmt::Result {
         ktap::write_tree(out, plan, self.strict, |case| {
-            let found = self.found.get(&case.number);
+            let found = self.found.get(case.number);
             found.map(|(verdict, why)| ktap::Outcome {
                 verdict: *verdict,
                 why: why.as_deref(),

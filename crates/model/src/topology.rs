@@ -1,9 +1,9 @@
 //! Which cores share a package or a cluster, as firmware says.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::{cpuset::CpuSet, platform::Place};
+use crate::{cpuset::CpuSet, platform::Place, sorted::Sorted};
 
 /// The cores of each package and of each cluster. A core about which firmware says
 /// nothing is in none.
@@ -20,19 +20,21 @@ impl Topology {
     /// From each core's place, in the order of the cores' numbers; `None` where
     /// no core has a socket or a cluster.
     pub fn of(places: impl Iterator<Item = Option<Place>>) -> Option<Self> {
-        let (mut sockets, mut clusters) = (BTreeMap::new(), BTreeMap::new());
+        let (mut sockets, mut clusters) = (Sorted::new(), Sorted::new());
         for (cpu, place) in places.enumerate() {
-            let add = |groups: &mut BTreeMap<u32, CpuSet>, number: Option<u32>| {
+            let add = |groups: &mut Sorted<u32, CpuSet>, number: Option<u32>| {
                 if let Some(number) = number {
-                    groups.entry(number).or_default().insert(cpu);
+                    let mut group = groups.get(number).copied().unwrap_or_default();
+                    group.insert(cpu);
+                    groups.insert(number, group);
                 }
             };
             add(&mut sockets, place.and_then(|p| p.socket));
             add(&mut clusters, place.and_then(|p| p.cluster));
         }
         let mut topology = Self {
-            sockets: sockets.into_values().collect(),
-            clusters: clusters.into_values().collect(),
+            sockets: sockets.values().copied().collect(),
+            clusters: clusters.values().copied().collect(),
         };
         // A cluster that is all there is of its package tells nothing.
         match (&topology.sockets[..], &topology.clusters[..]) {

@@ -1,6 +1,6 @@
 //! PPTT: which CPUs share a core, a cluster, a socket.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 use zerocopy::{
     FromBytes, Immutable, KnownLayout, Unaligned,
     little_endian::{U16, U32},
@@ -11,7 +11,7 @@ use super::{
     subtable::{Length, Subtable, walk},
     table::{HEADER, Table},
 };
-use crate::platform::Place;
+use crate::{platform::Place, sorted::Sorted};
 
 const PROCESSOR: u8 = 0;
 /// No PPTT of [`super::MAX_TABLE`] bytes has more structures.
@@ -46,7 +46,7 @@ impl RawNode {
 /// Where each CPU is, by its processor UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
-    places: BTreeMap<u32, Place>,
+    places: Sorted<u32, Place>,
 }
 
 impl Topology {
@@ -57,7 +57,7 @@ impl Topology {
         let is_parent = |offset| nodes.values().any(|node| node.parent.get() == offset);
         let mut topology = Self::default();
         let mut numbers = Numbers::default();
-        for (offset, node) in &nodes {
+        for (offset, node) in nodes.iter() {
             let leaf = if with_leaf_flag {
                 node.is(LEAF)
             } else {
@@ -76,7 +76,7 @@ impl Topology {
 
     /// Where the CPU of that processor UID is.
     pub fn place(&self, uid: u32) -> Option<Place> {
-        self.places.get(&uid).copied()
+        self.places.get(uid).copied()
     }
 
     /// How many CPUs have a place.
@@ -91,8 +91,8 @@ impl Topology {
 }
 
 /// The processor structures by their offset, which is how they name each other.
-fn nodes(table: &Table<'_>, notes: &mut Notes) -> BTreeMap<u32, RawNode> {
-    let mut nodes = BTreeMap::new();
+fn nodes(table: &Table<'_>, notes: &mut Notes) -> Sorted<u32, RawNode> {
+    let mut nodes = Sorted::new();
     let each = |subtable: Subtable<'_>, notes: &mut Notes| {
         // Caches and IDs are of no interest: the cores report their own.
         if subtable.kind != PROCESSOR {
@@ -116,11 +116,11 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn place(&mut self, leaf: u32, nodes: &BTreeMap<u32, RawNode>, notes: &mut Notes) -> Place {
+    fn place(&mut self, leaf: u32, nodes: &Sorted<u32, RawNode>, notes: &mut Notes) -> Place {
         let (mut core, mut at) = (leaf, leaf);
         let (mut socket, mut cluster) = (None, None);
         for depth in 0..=DEEPEST {
-            let Some(node) = nodes.get(&at) else {
+            let Some(node) = nodes.get(at) else {
                 notes.add(
                     "PPTT",
                     leaf as usize,

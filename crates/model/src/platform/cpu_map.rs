@@ -2,18 +2,16 @@
 //! (binding `cpu/cpu-topology.txt`): nested nodes `socketN`, `clusterN`, `coreN`
 //! and `threadN`, whose leaves point to the nodes of the cores.
 
-use alloc::collections::BTreeMap;
-
 use dtoolkit::{Node, fdt::FdtNode};
 
 use super::Place;
-use crate::property::number;
+use crate::{property::number, sorted::Sorted};
 
 /// Levels below the map: clusters may be nested.
 const MAX_DEPTH: usize = 8;
 
 /// Each core's place, by the phandle of its node.
-pub fn places(map: FdtNode<'_>) -> BTreeMap<u32, Place> {
+pub fn places(map: FdtNode<'_>) -> Sorted<u32, Place> {
     let mut found = Found::default();
     found.walk(map, Place::default(), 0);
     found.places
@@ -21,7 +19,7 @@ pub fn places(map: FdtNode<'_>) -> BTreeMap<u32, Place> {
 
 #[derive(Default)]
 struct Found {
-    places: BTreeMap<u32, Place>,
+    places: Sorted<u32, Place>,
     sockets: u32,
     clusters: u32,
     cores: u32,

@@ -61,7 +61,7 @@ fn platform(fdt: Fdt<'_>) -> Result<Platform, String> {
     if let Some(map) = root.child("cpus").and_then(|cpus| cpus.child("cpu-map")) {
         let places = cpu_map::places(map);
         for (cpu, phandle) in found.cpus.iter_mut().zip(&found.phandles) {
-            cpu.place = phandle.and_then(|phandle| places.get(&phandle).copied());
+            cpu.place = phandle.and_then(|phandle| places.get(phandle).copied());
         }
     }
 

@@ -92,11 +92,10 @@ impl<'a> Screen<'a> {
     /// Draws what has changed on the page since the last time.
     pub fn draw(&mut self) {
         let lines = self.page.lines();
-        let count = lines.len().max(self.drawn.len());
-        for number in 0..count {
-            let none = (Ink::Plain, String::new());
-            let new = lines.get(number).unwrap_or(&none);
-            let old = self.drawn.get(number).unwrap_or(&none).clone();
+        let drawn = core::mem::take(&mut self.drawn);
+        let none = (Ink::Plain, String::new());
+        for number in 0..lines.len().max(drawn.len()) {
+            let [new, old] = [&lines, &drawn].map(|all| all.get(number).unwrap_or(&none));
             let columns = new.1.len().max(old.1.len()).min(self.page.columns());
             for column in 0..columns {
                 let at = |line: &(Ink, String)| {
@@ -104,7 +103,7 @@ impl<'a> Screen<'a> {
                     // A blank looks the same in every ink.
                     (letter, (letter != b' ').then_some(line.0))
                 };
-                if at(new) != at(&old) {
+                if at(new) != at(old) {
                     self.letter(column as u32, number as u32, at(new).0, new.0);
                 }
             }
@@ -113,29 +112,30 @@ impl<'a> Screen<'a> {
     }
 
     fn letter(&mut self, column: u32, line: u32, letter: u8, ink: Ink) {
-        let bytes = usize::from(self.frame.format.bytes);
         let format = self.frame.format;
-        let [paper, ink] = [Ink::PAPER, ink.colour()].map(|c| self.word(format.pixel(c)));
+        let bytes = usize::from(format.bytes);
+        let words = [Ink::PAPER, ink.colour()].map(|c| self.word(format.pixel(c)));
         let scale = self.scale as usize;
-        let length = WIDTH as usize * scale * bytes;
-        for (y, bits) in (0..).zip(glyph(letter)) {
+        let across = WIDTH as usize * scale;
+        let stride = self.frame.stride as usize;
+        let mut at = (line * HEIGHT) as usize * scale * stride + column as usize * across * bytes;
+        for bits in glyph(letter) {
             let mut row: Row = [0; _];
-            for (x, pixels) in row[..length].chunks_exact_mut(scale * bytes).enumerate() {
-                let word = match bits & 0x80 >> x {
-                    0 => paper,
-                    _ => ink,
-                };
-                for pixel in pixels.chunks_exact_mut(bytes) {
-                    pixel.copy_from_slice(&word[..bytes]);
-                }
+            let pixels = row.chunks_exact_mut(bytes).take(across);
+            for (nth, pixel) in pixels.enumerate() {
+                let is_set = bits >> (WIDTH as usize - 1 - nth / scale) & 1;
+                let word = &words[usize::from(is_set)];
+                pixel
+                    .iter_mut()
+                    .zip(word)
+                    .for_each(|(to, from)| *to = *from);
             }
-            for step in 0..scale {
-                let top = (line * HEIGHT + y) as usize * scale + step;
-                let left = (column * WIDTH) as usize * scale * bytes;
-                let at = top * self.frame.stride as usize + left;
-                if let Some(pixels) = self.memory.get_mut(at..at + length) {
-                    pixels.copy_from_slice(&row[..length]);
+            for _ in 0..scale {
+                let row = &row[..across * bytes];
+                if let Some(pixels) = self.memory.get_mut(at..at + row.len()) {
+                    pixels.copy_from_slice(row);
                 }
+                at += stride;
             }
         }
     }
@@ -144,10 +144,13 @@ impl<'a> Screen<'a> {
     fn clear(&mut self) {
         let bytes = usize::from(self.frame.format.bytes);
         let paper = self.word(self.frame.format.pixel(Ink::PAPER));
-        let length = self.frame.width as usize * bytes;
         for row in self.memory.chunks_exact_mut(self.frame.stride as usize) {
-            for pixel in row[..length].chunks_exact_mut(bytes) {
-                pixel.copy_from_slice(&paper[..bytes]);
+            let pixels = row.chunks_exact_mut(bytes).take(self.frame.width as usize);
+            for pixel in pixels {
+                pixel
+                    .iter_mut()
+                    .zip(paper)
+                    .for_each(|(to, from)| *to = from);
             }
         }
     }

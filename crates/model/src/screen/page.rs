@@ -1,12 +1,7 @@
 //! What the screen says: the machine, how far the run is, what was found, how it ended.
 //! Everything comes from the records, and has a bound.
 
-use alloc::{
-    collections::VecDeque,
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{format, string::String, vec::Vec};
 
 use crate::{
     exit::ExitCode,
@@ -77,7 +72,7 @@ pub struct Page {
     /// How many cases ended with each verdict.
     verdicts: Vec<(Verdict, u32)>,
     /// What was found, with the number of the case.
-    found: VecDeque<(u32, String)>,
+    found: Vec<(u32, String)>,
     /// What was found, and is not kept.
     more: usize,
     /// The first case of each verdict, in words, and how it was made.
@@ -106,7 +101,7 @@ impl Page {
             ended: 0,
             now: "starting".into(),
             verdicts: Vec::new(),
-            found: VecDeque::new(),
+            found: Vec::new(),
             more: 0,
             first: Vec::new(),
             answer: Vec::new(),
@@ -219,7 +214,7 @@ impl Page {
 
     fn find(&mut self, case: u32, text: String) {
         match self.found.len() {
-            ..KEPT => self.found.push_back((case, text)),
+            ..KEPT => self.found.push((case, text)),
             _ => self.more += 1,
         }
     }
@@ -331,22 +326,18 @@ impl Page {
             _ if letter.is_whitespace() => ' ',
             _ => '?',
         });
-        let mut rest: String = letters.collect();
-        let mut lines = Vec::new();
-        while lines.len() < LINES {
-            if rest.len() <= self.columns {
-                if !rest.is_empty() {
-                    lines.push((ink, rest));
-                }
-                return lines;
-            }
+        let letters: String = letters.collect();
+        let mut rest = letters.as_str();
+        let mut lines: Vec<Line> = Vec::new();
+        while !rest.is_empty() && lines.len() < LINES {
             // It is ASCII: a letter is a byte.
-            let head = &rest[..=self.columns];
-            let end = head.rfind(' ').filter(|at| *at > 0).unwrap_or(self.columns);
-            let tail = rest[end..].trim_start().to_string();
-            rest.truncate(end);
-            lines.push((ink, rest));
-            rest = tail;
+            let end = match rest.get(..=self.columns) {
+                Some(head) => head.rfind(' ').filter(|at| *at > 0).unwrap_or(self.columns),
+                None => rest.len(),
+            };
+            let (line, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
+            lines.push((ink, line.into()));
+            rest = behind.trim_start();
         }
         if let Some((_, last)) = lines.last_mut()
             && !rest.is_empty()

@@ -177,7 +177,8 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus<'_>], found: &mut Found) {
             Some("hvc") => Some(Conduit::Hvc),
             other => {
                 found.notes.push(format!(
-                    "psci: method {other:?} is neither smc nor hvc; PSCI is not used"
+                    "psci: method '{}' is neither smc nor hvc; PSCI is not used",
+                    other.unwrap_or_default()
                 ));
                 None
             }
