@@ -214,6 +214,8 @@ struct Node {
     height: usize,
     stride: usize,
     format: &'static str,
+    /// Does a node of `/reserved-memory` say where it is?
+    reserved: bool,
 }
 
 /// At the lowest address, where the image would have put its own stacks, in 16 bits with a
@@ -224,6 +226,7 @@ const LOW: Node = Node {
     height: 600,
     stride: 1616,
     format: "r5g6b5",
+    reserved: false,
 };
 /// At the end of memory, in 32 bits, and so large that letters are.
 const HIGH: Node = Node {
@@ -232,6 +235,7 @@ const HIGH: Node = Node {
     height: 1024,
     stride: 5120,
     format: "a8b8g8r8",
+    reserved: true,
 };
 
 impl Node {
@@ -243,12 +247,24 @@ impl Node {
             height,
             stride,
             format,
+            reserved,
         } = self;
         let size = stride * height;
+        let reg = format!("reg = <0 {base:#x} 0 {size:#x}>;");
+        let (place, beside) = match reserved {
+            false => (reg, String::new()),
+            true => (
+                "memory-region = <&screen>;".into(),
+                format!(
+                    "reserved-memory {{ #address-cells = <2>; #size-cells = <2>; ranges; \
+                     screen: screen@{base:x} {{ {reg} no-map; }}; }};\n"
+                ),
+            ),
+        };
         format!(
-            "framebuffer@{base:x} {{ compatible = \"simple-framebuffer\"; \
-             reg = <0 {base:#x} 0 {size:#x}>; width = <{width}>; height = <{height}>; \
-             stride = <{stride}>; format = \"{format}\"; }};\n"
+            "{beside}framebuffer@{base:x} {{ compatible = \"simple-framebuffer\"; {place} \
+             width = <{width}>; height = <{height}>; stride = <{stride}>; \
+             format = \"{format}\"; }};\n"
         )
     }
 

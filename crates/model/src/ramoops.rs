@@ -81,6 +81,20 @@ impl Ramoops {
         }
     }
 
+    /// Reads a node elsewhere in the tree, as the binding had it first: its memory is named by
+    /// `memory-region`, or is its own. Where such a node gives the size of records alone,
+    /// Linux has zones of that size for the console and for user space too.
+    pub fn of_old_node(node: &FdtNode<'_>, region: Region) -> Self {
+        let found = Self::of_node(node, region);
+        let only_records = found.console == 0 && found.others == 0 && !found.ecc;
+        let zone = if only_records { found.record } else { 0 };
+        Self {
+            console: found.console + zone,
+            others: found.others.saturating_add(zone),
+            ..found
+        }
+    }
+
     /// What the kernel's own parameters say: `ramoops.mem_address=`, `mem_size=`, and
     /// the sizes of the zones, each of which is 4 KiB if it is not given.
     ///

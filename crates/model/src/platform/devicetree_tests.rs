@@ -7,7 +7,7 @@ use crate::{
     platform::{Conduit, PsciFunctions, UartKind},
     topology::Topology,
 };
-use dtoolkit::model::DeviceTree;
+use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty as Property};
 use proptest::prelude::*;
 
 const VIRT_8: &[u8] = include_bytes!("../../tests/data/dtb/virt-8-gicv3-hvc.dtb");
@@ -59,9 +59,7 @@ fn nothing_is_put_where_linux_keeps_its_logs() {
     let args = "quiet ramoops.mem_address=0x60000000 ramoops.mem_size=2M";
     let mut tree = DeviceTree::from_fdt(&Fdt::new(VIRT_8).unwrap());
     let chosen = tree.root.child_mut("chosen").unwrap();
-    chosen.add_property(dtoolkit::model::DeviceTreeProperty::new_unchecked(
-        "bootargs", args,
-    ));
+    chosen.add_property(Property::new_unchecked("bootargs", args));
     let machine = read(&tree.to_dtb()).unwrap();
     let kept = Region {
         base: 0x6000_0000,
@@ -74,10 +72,36 @@ fn nothing_is_put_where_linux_keeps_its_logs() {
     assert!(before.overlaps(&kept), "{before:?}");
 }
 
-/// The tree of `virt`, with a child of `/chosen` or of the root that has these properties.
-fn with_screen(in_chosen: bool, base: u64, properties: &[(&str, &str)]) -> Platform {
-    use dtoolkit::model::{DeviceTreeNode, DeviceTreeProperty as Property};
+/// What `memory-region` can name: a region with a place, and one that Linux would place.
+const PLACED: u32 = 0x77;
+const UNPLACED: u32 = 0x78;
+
+/// The tree of `virt`, with these two regions below `/reserved-memory`.
+fn with_regions() -> DeviceTree {
     let mut tree = DeviceTree::from_fdt(&Fdt::new(VIRT_8).unwrap());
+    let mut reserved = DeviceTreeNode::new_unchecked("reserved-memory");
+    for name in ["#address-cells", "#size-cells"] {
+        reserved.add_property(Property::new_unchecked(name, 2_u32));
+    }
+    reserved.add_property(Property::new_unchecked("ranges", Vec::<u8>::new()));
+    let place = [0x7800_0000, 0x40_0000].map(u64::to_be_bytes).concat();
+    let size = 0x40_0000_u64.to_be_bytes().to_vec();
+    for (name, phandle, (property, value)) in [
+        ("unplaced", UNPLACED, ("size", size)),
+        ("placed@78000000", PLACED, ("reg", place)),
+    ] {
+        let mut region = DeviceTreeNode::new_unchecked(name);
+        region.add_property(Property::new_unchecked("phandle", phandle));
+        region.add_property(Property::new_unchecked(property, value));
+        reserved.add_child(region);
+    }
+    tree.root.add_child(reserved);
+    tree
+}
+
+/// That tree, with a child of `/chosen` or of the root that has these properties.
+fn with_screen(in_chosen: bool, base: u64, properties: &[(&str, &str)]) -> Platform {
+    let mut tree = with_regions();
     let mut node = DeviceTreeNode::new_unchecked("framebuffer");
     let mut set = |name: &'static str, value: Vec<u8>| {
         node.add_property(Property::new_unchecked(name, value));
@@ -145,11 +169,89 @@ fn a_screen_that_cannot_be_is_told_and_not_used() {
             "3149824 bytes of pixels in memory of 3145728 bytes",
         ),
         ("format", "rgb", "'rgb' is not allowed; allowed: r5g6b5"),
+        ("memory-region", "120", "its memory-region has no place"),
+        ("memory-region", "121", "its memory-region has no place"),
+        ("memory-region", "", "its memory-region has no place"),
     ] {
         let machine = with_screen(false, 0x7d00_0000, &[(property, value)]);
         assert_eq!(machine.framebuffer, None);
         assert!(machine.notes[0].contains(part), "{:?}", machine.notes);
     }
+}
+
+#[test]
+fn a_screen_s_memory_region_counts_before_its_reg() {
+    let region = PLACED.to_string();
+    for in_chosen in [true, false] {
+        let machine = with_screen(in_chosen, 0x7d00_0000, &[("memory-region", &region)]);
+        assert_eq!(machine.framebuffer.unwrap().base, 0x7800_0000);
+        assert!(machine.notes.is_empty(), "{:?}", machine.notes);
+    }
+    // What does not fit there is not drawn in its `reg` either.
+    let large = [("memory-region", &*region), ("height", "1025")];
+    let machine = with_screen(false, 0x7d00_0000, &large);
+    assert_eq!(machine.framebuffer, None);
+}
+
+/// That tree, with a node `ramoops` that is a child of the root and has these properties.
+fn with_old_ramoops(properties: &[(&'static str, &[u8])]) -> Platform {
+    let mut tree = with_regions();
+    let mut node = DeviceTreeNode::new_unchecked("ramoops");
+    node.add_property(Property::new_unchecked("compatible", "ramoops"));
+    for (name, value) in properties {
+        node.add_property(Property::new_unchecked(*name, value.to_vec()));
+    }
+    tree.root.add_child(node);
+    read(&tree.to_dtb()).unwrap()
+}
+
+#[test]
+fn memory_for_linux_s_logs_may_be_named_from_elsewhere() {
+    let region = &PLACED.to_be_bytes();
+    let [size, half, check] = [0x2000_u32, 0x1000, 16].map(u32::to_be_bytes);
+    let found = |more: &[(&'static str, &[u8])]| {
+        let all = [
+            &[("memory-region", &region[..]), ("record-size", &size[..])][..],
+            more,
+        ]
+        .concat();
+        let machine = with_old_ramoops(&all);
+        let logs = machine.ramoops.unwrap();
+        assert_eq!(
+            (logs.region.base, logs.region.size),
+            (0x7800_0000, 0x40_0000)
+        );
+        assert!(machine.reserved.contains(&logs.region));
+        assert!(machine.kept().any(|kept| kept == logs.region));
+        logs
+    };
+    let both = found(&[("console-size", &half)]);
+    assert_eq!((both.console(), both.check()), (0x1000, Ok(())));
+    // As Linux has it where sizes are the records' alone.
+    assert_eq!(found(&[]).console(), 0x2000);
+    assert_eq!(found(&[("pmsg-size", &half)]).console(), 0);
+    let with_bits = found(&[("ecc-size", &check)]);
+    assert_eq!((with_bits.console(), with_bits.check().is_err()), (0, true));
+}
+
+#[test]
+fn memory_for_logs_that_is_nowhere_is_told() {
+    let nowhere = UNPLACED.to_be_bytes();
+    let named = [("memory-region", &nowhere[..])];
+    for (properties, why) in [
+        (&named[..], "ramoops: its memory-region has no place, so"),
+        (&named[..0], "ramoops: no reg, so no log is left there"),
+    ] {
+        let machine = with_old_ramoops(properties);
+        assert_eq!(machine.ramoops, None);
+        assert!(machine.notes[0].contains(why), "{:?}", machine.notes);
+    }
+    // A place of its own, as it may have instead.
+    let own = [0x7900_0000, 0x10_0000].map(u64::to_be_bytes).concat();
+    let machine = with_old_ramoops(&[("reg", &own)]);
+    let logs = machine.ramoops.unwrap().region;
+    assert_eq!((logs.base, logs.size), (0x7900_0000, 0x10_0000));
+    assert!(machine.reserved.contains(&logs));
 }
 
 #[test]

@@ -59,6 +59,7 @@ impl Found {
 /// A node on the way down: its name, and how addresses below it become addresses above it;
 /// with no ranges, they do not.
 struct Bus<'a> {
+    node: FdtNode<'a>,
     name: &'a str,
     ranges: Vec<(u64, u64, u64)>,
     identity: bool,
@@ -79,6 +80,7 @@ impl<'a> Bus<'a> {
             each.collect()
         });
         Self {
+            node: *node,
             name: node.name(),
             ranges: ranges.unwrap_or_default(),
             identity,
@@ -133,6 +135,31 @@ fn regions(node: &FdtNode<'_>, path: &[Bus<'_>]) -> Vec<Region> {
         .collect()
 }
 
+/// The memory that a node is about: what its `memory-region` names below
+/// `/reserved-memory`, which counts before its `reg`, if it has both.
+fn memory_of(node: &FdtNode<'_>, path: &[Bus<'_>]) -> Result<Region, &'static str> {
+    let Some(property) = node.property("memory-region") else {
+        return regions(node, path).first().copied().ok_or("no reg");
+    };
+    let named = property.value().first_chunk().copied();
+    let named = named.map(u32::from_be_bytes);
+    let find = || {
+        let root = path.first()?.node;
+        let reserved = root.child("reserved-memory")?;
+        let mut all = reserved.children();
+        let region = all.find(|child| named.is_some() && phandle(child) == named)?;
+        let path = [Bus::of(&root, true), Bus::of(&reserved, false)];
+        regions(&region, &path).first().copied()
+    };
+    find().ok_or("its memory-region has no place")
+}
+
+/// The number by which other nodes name this one.
+fn phandle(node: &FdtNode<'_>) -> Option<u32> {
+    let number = number(node, "phandle").or_else(|| number(node, "linux,phandle"))?;
+    u32::try_from(number).ok()
+}
+
 fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus<'_>], found: &mut Found) {
     // Looked up once, as there are many names to compare it with.
     let compatible: Vec<&str> = node.compatible().into_iter().flatten().collect();
@@ -159,6 +186,18 @@ fn visit(node: &FdtNode<'_>, okay: bool, path: &[Bus<'_>], found: &mut Found) {
             found.ramoops = Some(Ramoops::of_node(node, *region));
         }
         found.reserved.extend(memory);
+    } else if is(&["ramoops"]) {
+        match memory_of(node, path) {
+            Ok(region) => {
+                // Linux looks below /reserved-memory first.
+                let old = || Ramoops::of_old_node(node, region);
+                found.ramoops.get_or_insert_with(old);
+                found.reserved.push(region);
+            }
+            Err(why) => found
+                .notes
+                .push(format!("{}: {why}, so no log is left there", node.name())),
+        }
     } else if is(&["simple-framebuffer"]) {
         visit_framebuffer(node, path, found);
     } else if is(&["arm,idle-state"]) {
@@ -277,7 +316,7 @@ fn visit_framebuffer(node: &FdtNode<'_>, path: &[Bus], found: &mut Found) {
         size.ok_or_else(|| format!("no {name}"))
     };
     let read = || {
-        let memory = regions(node, path).first().copied().ok_or("no reg")?;
+        let memory = memory_of(node, path)?;
         let sizes = [size("width")?, size("height")?, size("stride")?];
         let format = text(node, "format").ok_or("no format")?;
         Framebuffer::new(memory, sizes, &format)
@@ -332,8 +371,5 @@ fn visit_cpu(node: &FdtNode<'_>, okay: bool, found: &mut Found) {
         _ => Start::Pen,
     };
     found.cpus.push(Cpu::new(mpidr, start));
-    let phandle = number(node, "phandle").or_else(|| number(node, "linux,phandle"));
-    found
-        .phandles
-        .push(phandle.and_then(|phandle| u32::try_from(phandle).ok()));
+    found.phandles.push(phandle(node));
 }
