@@ -10,7 +10,7 @@ use std::{
 use flate2::read::GzDecoder;
 use stalecore_model::{
     cpuset::CpuSet,
-    deploy::{Dumper, Facts, KDUMP_CONF, Tool},
+    deploy::{Dumper, Facts, KDUMP_CONF, Shown, Tool},
 };
 
 use crate::whole_file;
@@ -113,6 +113,7 @@ pub fn facts(root: &Path) -> Facts {
         ramoops: ramoops(&root),
         ramoops_loaded: root.has("sys/module/ramoops"),
         pstore: root.word("sys/module/pstore/parameters/backend"),
+        screen: screen(&root),
         watchdogs: watchdogs(&root),
         vmcore: root.has("proc/vmcore"),
         dumper: dumper(&root),
@@ -165,6 +166,16 @@ fn ramoops(root: &Root<'_>) -> Vec<String> {
     given
         .map(|(name, value)| format!("{name}={value}"))
         .collect()
+}
+
+fn screen(root: &Root<'_>) -> Shown {
+    let word = |name: &str| root.word(&format!("sys/class/graphics/fb0/{name}"));
+    Shown {
+        name: word("name"),
+        size: word("virtual_size"),
+        stride: word("stride"),
+        bits: word("bits_per_pixel"),
+    }
 }
 
 /// Those that run.

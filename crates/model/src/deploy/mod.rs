@@ -13,6 +13,7 @@ mod iomem;
 mod load;
 mod logs;
 mod refusal;
+mod screen;
 mod sight;
 
 use alloc::{
@@ -26,6 +27,7 @@ pub use dump::{DUMP_ENDS, dump};
 pub use hooks::{Dumper, Edit, Hooks, KDUMP_CONF, without};
 pub use load::{Load, Next, Piece};
 pub use refusal::{Refusal, Tool};
+pub use screen::Shown;
 
 use crate::{
     handover::image::ImageHeader,
@@ -119,6 +121,8 @@ pub struct Facts {
     pub ramoops_loaded: bool,
     /// What keeps Linux's logs over a reset: `/sys/module/pstore/parameters/backend`.
     pub pstore: String,
+    /// What Linux shows of a screen.
+    pub screen: Shown,
     /// Watchdogs that run: the name, and the seconds that they allow.
     pub watchdogs: Vec<(String, u32)>,
     /// `/proc/vmcore` is there: this is the kernel that runs after a crash.
@@ -184,8 +188,20 @@ const CAPTURE: u64 = 128 << 20;
 /// Judges a machine.
 pub fn judge(facts: &Facts, ask: &Ask<'_>) -> Outlook {
     let iomem = Iomem::read(&facts.iomem);
+    let platform = firmware::platform(facts, &bootargs(facts, ask));
+    let mut options = ask.options.clone();
+    let screen = match &platform {
+        Ok(platform) => screen::place(options.framebuffer, platform, facts, &iomem),
+        Err(_) => Ok(options.framebuffer),
+    };
+    if let Ok(found) = screen {
+        options.framebuffer = found;
+    }
+    let ask = &Ask {
+        options: &options,
+        ..*ask
+    };
     let bootargs = bootargs(facts, ask);
-    let platform = firmware::platform(facts, &bootargs);
     let mut machine = sight::machine(facts, &iomem);
     if let Ok(platform) = &platform {
         let ramoops = logs::named(&bootargs, platform).ok().flatten();
@@ -197,6 +213,7 @@ pub fn judge(facts: &Facts, ask: &Ask<'_>) -> Outlook {
             ask,
             iomem: &iomem,
             platform: &platform,
+            screen: screen.as_ref().err(),
             bootargs: &bootargs,
         };
         let mut warns = Vec::new();
@@ -236,6 +253,8 @@ struct Known<'a> {
     ask: &'a Ask<'a>,
     iomem: &'a Iomem,
     platform: &'a Result<Platform, String>,
+    /// Why a screen that was asked for cannot be.
+    screen: Option<&'a Refusal>,
     bootargs: &'a str,
 }
 
@@ -251,6 +270,7 @@ impl Known<'_> {
         }
         let platform = self.described()?;
         self.plan(platform)?;
+        self.screen.cloned().map_or(Ok(()), Err)?;
         self.read_by_somebody(platform, warns)?;
         self.may_come_back(way, platform)?;
         if self.facts.offline > 0 {

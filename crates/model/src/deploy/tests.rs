@@ -13,6 +13,7 @@ use super::*;
 
 #[cfg(unix)]
 mod as_called;
+mod screen;
 
 const VIRT_8: &[u8] = include_bytes!("../../tests/data/dtb/virt-8-gicv3-hvc.dtb");
 
