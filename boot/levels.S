@@ -17,6 +17,7 @@ drop_to_el1:
     // EL3: the non-secure world below, and nobody but us above it.
 1:  address x0, el3_vectors
     msr     vbar_el3, x0
+    isb
     ldr     x0, =SCR_VALUE
     // EL2 may write the registers of fine-grained traps and HCRX_EL2, where there
     // are any: FGTEn, FGTEn2, HXEn.
@@ -134,6 +135,7 @@ from_el2:
     orr     x0, x0, x1
     msr     S3_4_C12_C9_5, x0
     isb
+    mov     x0, xzr                     // stays where it is stepped over
     mrs     x0, S3_4_C12_C9_5           // still 0 where EL3 keeps SRE 0: then
     tbz     x0, #0, 2f                  // the next register is undefined
     msr     S3_4_C12_C11_0, xzr         // ICH_HCR_EL2
@@ -183,7 +185,31 @@ leave_for:
 // else that comes here is EL1's mistake and goes back to EL1.
     .balign 2048
 el2_vectors:
-    .rept   8
+    b       el2_undefined               // synchronous, from EL2 itself on SP_EL0
+    .rept   3
+    .balign 128
+    b       el2_reflect
+    .endr
+    .balign 128
+// The same on SP_EL2. A register that an ID register promises may not be there: a core
+// that could have a GICv3's beside a GICv2. EL2 goes on behind what reads or writes it.
+el2_undefined:
+    msr     tpidr_el2, x4
+    mrs     x4, esr_el2
+    lsr     x4, x4, #26                 // class 0: undefined
+    cbnz    x4, 1f
+    mrs     x4, elr_el2
+    ldrb    w4, [x4, #3]
+    cmp     w4, #0xd5                   // MRS, MSR, and no call
+    b.ne    1f
+    mrs     x4, elr_el2
+    add     x4, x4, #4
+    msr     elr_el2, x4
+    mrs     x4, tpidr_el2
+    eret
+1:  mrs     x4, tpidr_el2
+    b       el2_reflect
+    .rept   3
     .balign 128
     b       el2_reflect
     .endr
@@ -333,7 +359,21 @@ el2_reflect:
 // secure world may write. Any other call gets PSCI's NOT_SUPPORTED.
     .balign 2048
 el3_vectors:
-    .rept   16
+    b       el3_undefined               // synchronous, from EL3 itself on SP_EL0
+    .rept   3
+    .balign 128
+    b       el3_call
+    .endr
+    .balign 128
+// The same on SP_EL3: EL3 goes on as EL2 does.
+el3_undefined:
+    msr     tpidr_el3, x3
+    mrs     x3, elr_el3
+    add     x3, x3, #4
+    msr     elr_el3, x3
+    mrs     x3, tpidr_el3
+    eret
+    .rept   11
     .balign 128
     b       el3_call
     .endr

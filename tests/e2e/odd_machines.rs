@@ -135,6 +135,30 @@ fn a_core_without_a_redistributor_is_called_by_events() {
     }
 }
 
+/// QEMU's a64fx says that it has the system registers of a GICv3, which its machine with a
+/// GICv2 does not have: for EL1 the image need not ask, at EL2 and EL3 it has to try.
+#[test]
+fn registers_that_are_promised_may_not_be_there() {
+    for el in [1, 2, 3] {
+        let plan = format!(
+            "--cpu a64fx --gic 2 --el {el} --cpus 4 --ops ic-ivau,dc-civac --stale wfe \
+             --samples 8 --sweep off"
+        );
+        let booted = Booted::new(&plan).ends(0, &[]);
+        let machine = booted.run.machine.as_ref().unwrap();
+        assert_eq!((machine.entry_el, machine.gic.as_str()), (el, "gicv2"));
+        assert_eq!(booted.run.cases.len(), 2);
+        for case in &booted.run.cases {
+            let ran = matches!(case.verdict, Verdict::Completed | Verdict::Slowed);
+            assert!(ran, "{case:?}");
+        }
+    }
+    // EL2 is still to be had.
+    let plan = "--cpu a64fx --gic 2 --el 2 --cpus 4 --ops ic-ivau --stale wfe --fabric deaf=wfe";
+    let booted = Booted::new(plan).ends(4, &["ic ivau"]);
+    assert_eq!(booted.run.cases[0].verdict, Verdict::Blocked);
+}
+
 /// Where the machine's memory begins, and a page of it that no image uses: the tree
 /// calls it a PL011.
 const MEMORY: u64 = 0x4000_0000;
