@@ -3,23 +3,13 @@
 use alloc::{format, string::String};
 use core::sync::atomic::Ordering;
 
-use stalecore_model::cpuset::CpuSet;
+use stalecore_model::{cpuset::CpuSet, wait::Wait};
 
 use super::{
     command::Command,
     percpu::{self, Core, core},
 };
-use crate::hal::{
-    arch,
-    clock::{self, Deadline},
-    watchdog,
-};
-
-/// How long cores may take to enter, to answer and to come back: emulated cores may
-/// all share one core of the host.
-fn timeout(cpus: &CpuSet) -> Deadline {
-    Deadline::after_ms(5000 + 100 * cpus.len() as u64)
-}
+use crate::hal::{arch, clock, watchdog};
 
 /// How often a core that has not reacted is called again.
 const CALL_AGAIN_MS: u64 = 20;
@@ -53,20 +43,30 @@ pub fn wait_for(
     reached: impl Fn(&Core) -> bool,
     retry: impl Fn(&Core),
 ) -> Result<(), String> {
-    let deadline = timeout(cpus);
-    let mut retried = clock::now();
+    // Once, not for each pair of these.
+    wait_until(cpus, what, &reached, &retry)
+}
+
+fn wait_until(
+    cpus: &CpuSet,
+    what: &str,
+    reached: &dyn Fn(&Core) -> bool,
+    retry: &dyn Fn(&Core),
+) -> Result<(), String> {
+    let mut wait = Wait::of(cpus.len());
+    let begun = clock::now();
+    let mut retried = begun;
     let mut waiting = *cpus;
     loop {
         watchdog::refresh();
+        // Before the look: behind it, this core may not run for a while.
+        let now_ms = clock::ms_since(begun);
         waiting = waiting.iter().filter(|cpu| !reached(core(*cpu))).collect();
         if waiting.is_empty() {
             return Ok(());
         }
-        if deadline.has_passed() {
-            return Err(format!(
-                "waited {} ms for CPU {waiting} {what}",
-                deadline.ms()
-            ));
+        if wait.is_over(waiting.len(), now_ms) {
+            return Err(format!("waited {} ms for CPU {waiting} {what}", wait.ms()));
         }
         if clock::ms_since(retried) >= CALL_AGAIN_MS {
             for cpu in waiting.iter() {

@@ -4,14 +4,10 @@
 use alloc::{format, string::String, vec::Vec};
 
 use smccc::psci::{AffinityState, error::Error};
-use stalecore_model::{cpuset::CpuSet, platform::Start, record::Absent};
+use stalecore_model::{cpuset::CpuSet, platform::Start, record::Absent, wait::Wait};
 
 use super::percpu::{Core, core};
-use crate::hal::{
-    arch, boot,
-    clock::{self, Deadline},
-    mmio, psci, watchdog,
-};
+use crate::hal::{arch, boot, clock, mmio, psci, watchdog};
 
 /// How long after its last answer firmware is asked again to start a core that is
 /// not off yet.
@@ -96,13 +92,16 @@ pub fn start_all(cpus: &CpuSet) -> Vec<Missing> {
 /// The pen's word names one core at a time, so the cores take turns: one that is too
 /// late for its turn gets another.
 fn start_from_pen(mut waiting: CpuSet) -> Vec<Missing> {
-    let deadline = Deadline::after_ms(timeout_ms(waiting.len()));
+    let mut wait = Wait::of(waiting.len());
+    let begun = clock::now();
     for cpu in waiting.iter() {
         // A pen refuses no core.
         let _ = start(core(cpu));
     }
     let mut turn = 0;
-    while !waiting.is_empty() && (turn < TURNS || !deadline.has_passed()) {
+    while !waiting.is_empty()
+        && (!wait.is_over(waiting.len(), clock::ms_since(begun)) || turn < TURNS)
+    {
         waiting = waiting
             .iter()
             .filter(|cpu| {
@@ -146,12 +145,6 @@ pub fn bring_back(cpus: &CpuSet) -> Result<(), String> {
     Err(text.join("; "))
 }
 
-/// How long cores may take to come up: emulated cores may all share one core of the
-/// host.
-const fn timeout_ms(cpus: usize) -> u64 {
-    5000 + 100 * cpus as u64
-}
-
 /// A core on its way up.
 struct Starting {
     cpu: usize,
@@ -164,7 +157,8 @@ struct Starting {
 }
 
 fn start_by_psci(cpus: CpuSet) -> Vec<Missing> {
-    let deadline = Deadline::after_ms(timeout_ms(cpus.len()));
+    let mut wait = Wait::of(cpus.len());
+    let begun = clock::now();
     let mut missing = Vec::new();
     let mut waiting: Vec<Starting> = cpus
         .iter()
@@ -177,6 +171,8 @@ fn start_by_psci(cpus: CpuSet) -> Vec<Missing> {
         .collect();
     loop {
         watchdog::refresh();
+        // Before the look: behind it, this core may not run for a while.
+        let now_ms = clock::ms_since(begun);
         waiting.retain_mut(|starting| {
             let core = core(starting.cpu);
             if core.is_online() {
@@ -202,8 +198,8 @@ fn start_by_psci(cpus: CpuSet) -> Vec<Missing> {
         if waiting.is_empty() {
             return missing;
         }
-        if deadline.has_passed() {
-            let ms = deadline.ms();
+        if wait.is_over(waiting.len(), now_ms) {
+            let ms = wait.ms();
             missing.extend(waiting.into_iter().map(|starting| starting.late(ms)));
             return missing;
         }
@@ -300,22 +296,25 @@ pub fn unknown(cpus: &CpuSet) -> Vec<Missing> {
 /// Waits until cores that are up have taken an interrupt; returns those that take none.
 /// Those look for their orders by themselves, woken by events.
 pub fn without_interrupts(cpus: &CpuSet) -> CpuSet {
-    let polls = |cpu: &usize| core(*cpu).polls();
-    let silent = || -> CpuSet { cpus.iter().filter(polls).collect() };
-    let calls = || super::percpu::call(silent().iter().map(core));
-    calls();
-    let mut called = clock::now();
-    clock::wait_ms(1000 + 20 * cpus.len() as u64, || {
+    let mut wait = Wait::for_ms(1000 + 20 * cpus.len() as u64, cpus.len());
+    let begun = clock::now();
+    let mut called = None;
+    loop {
         watchdog::refresh();
+        // Before the look: behind it, this core may not run for a while.
+        let now_ms = clock::ms_since(begun);
         // The core that asks is one of them.
         arch::irq_open();
         arch::isb();
         arch::irq_mask();
-        if clock::ms_since(called) >= 100 {
-            calls();
-            called = clock::now();
+        let silent: CpuSet = cpus.iter().filter(|cpu| core(*cpu).polls()).collect();
+        if silent.is_empty() || wait.is_over(silent.len(), now_ms) {
+            return silent;
         }
-        !cpus.iter().any(|cpu| polls(&cpu))
-    });
-    silent()
+        if called.is_none_or(|at| clock::ms_since(at) >= 100) {
+            super::percpu::call(silent.iter().map(core));
+            called = Some(clock::now());
+        }
+        arch::pause();
+    }
 }

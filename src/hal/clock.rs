@@ -10,8 +10,7 @@ use super::arch;
 #[derive(Clone, Copy)]
 pub struct Deadline {
     start: u64,
-    ms: u64,
-    /// The same in ticks: a look at a deadline stands beside each sample, and a division
+    /// In ticks: a look at a deadline stands beside each sample, and a division
     /// of 128 bits does not belong there.
     ticks: u64,
 }
@@ -22,7 +21,6 @@ impl Deadline {
         let ticks = ms.saturating_mul(frequency()).div_ceil(1000);
         Self {
             start: now(),
-            ms,
             ticks,
         }
     }
@@ -31,11 +29,6 @@ impl Deadline {
     #[inline(always)]
     pub fn has_passed(&self) -> bool {
         clock::elapsed(self.start, clock::believed(arch::cntvct)) >= self.ticks
-    }
-
-    /// How long it was.
-    pub const fn ms(&self) -> u64 {
-        self.ms
     }
 }
 

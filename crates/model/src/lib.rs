@@ -64,5 +64,6 @@ pub mod syndrome;
 pub mod topology;
 pub mod uart;
 pub mod verdict;
+pub mod wait;
 pub mod witness;
 pub mod words;
