@@ -1,5 +1,5 @@
 //! A core that the host does not run is not blocked; one that the emulator holds up
-//! inside an instruction is, also beside a busy host.
+//! inside an instruction is, also beside a busy host, where somebody saw it.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
@@ -65,6 +65,17 @@ pub fn stalls(dir: &std::path::Path, more: &[&str]) -> std::path::PathBuf {
     plugin
 }
 
+/// A run with a plugin, and its arguments behind it.
+fn with_plugin(args: &str, plugin: &str) -> Booted {
+    Booted::with(args, |command| {
+        command
+            .arg("--qemu")
+            .arg(built("qemu/usr/bin/qemu-system-aarch64"))
+            .arg("--qemu-arg=-plugin")
+            .arg(format!("--qemu-arg={plugin}"));
+    })
+}
+
 #[test]
 fn an_instruction_that_the_emulator_holds_up_is_blocked_beside_a_busy_host_too() {
     let dir = tempfile::tempdir().unwrap();
@@ -75,15 +86,9 @@ fn an_instruction_that_the_emulator_holds_up_is_blocked_beside_a_busy_host_too()
             yes.stdout(std::process::Stdio::null()).spawn().unwrap()
         })
         .collect();
-    let booted = Booted::with(
+    let booted = with_plugin(
         "--cpus 4 --ops ic-ivau --stale spin --samples 64 --sweep off --deadline-ms 2000",
-        |command| {
-            command
-                .arg("--qemu")
-                .arg(built("qemu/usr/bin/qemu-system-aarch64"))
-                .arg("--qemu-arg=-plugin")
-                .arg(format!("--qemu-arg={}", plugin.display()));
-        },
+        &plugin.display().to_string(),
     );
     for yes in &mut busy {
         yes.kill().unwrap();
@@ -92,4 +97,32 @@ fn an_instruction_that_the_emulator_holds_up_is_blocked_beside_a_busy_host_too()
     let booted = booted.ends(4, &["ic ivau", "not released by anything"]);
     assert_eq!(booted.run.blocks.len(), 1, "{:?}", booted.run.blocks);
     assert!(booted.run.starved.is_empty(), "{:?}", booted.run.starved);
+}
+
+/// The same instruction is held up for 2.5 deadlines, once beside a sentinel that does not
+/// run meanwhile: it cannot say that the core stood, nor that it went on.
+#[test]
+fn what_the_sentinel_did_not_run_for_is_inconclusive_and_not_blocked() {
+    let dir = tempfile::tempdir().unwrap();
+    let plugin = stalls(dir.path(), &[]);
+    let plan = "--cpus 3 --sentinel 2 --ops ic-ivau --stale spin --samples 64 --sweep off \
+                --deadline-ms 1000";
+    for (beside, code, verdict) in [("/2", 6, Verdict::Inconclusive), ("", 4, Verdict::Blocked)] {
+        let told = dir.path().join(verdict.name());
+        let plugin = format!(
+            "{},out={},stall=d50b7520/0/50/2500{beside}",
+            plugin.display(),
+            told.display()
+        );
+        let booted = with_plugin(plan, &plugin).ends(code, &[]);
+        assert_eq!(fs::read_to_string(told).unwrap().lines().count(), 1);
+        let run = &booted.run;
+        assert!(run.starved.is_empty(), "{:?}", run.starved);
+        let case = &run.cases[0];
+        assert_eq!(case.verdict, verdict, "{case:?}");
+        let blocked = verdict == Verdict::Blocked;
+        assert_eq!(run.blocks.len(), usize::from(blocked), "{:?}", run.blocks);
+        let why = case.why.as_deref().unwrap_or_default();
+        assert_eq!(why.contains("it did not run then"), !blocked, "{why}");
+    }
 }
