@@ -39,6 +39,7 @@ mod semihosting;
 mod serial;
 mod setup;
 mod silence;
+mod soak;
 mod starved;
 mod terminal;
 mod witness;

@@ -5,18 +5,18 @@
 //!
 //! Arguments choose others: `stall=WORD/CPU/NTH/MS` (the instruction, in hexadecimal,
 //! without a register; only there), or `…/BESIDE`, a CPU that is kept from running
-//! meanwhile and for a while after; any number of these. With `out=FILE` a line is added to that for each,
-//! once it is over: what was stalled and what the other CPUs were executing, as JSON. With
-//! `count=FILE` it stalls nothing, and the file is told how many instructions were executed;
-//! with `blocks=FILE` also where: a line for each block, its address and how many of its
-//! instructions.
+//! meanwhile and for a while after; any number of these. With `out=FILE` a line is added to
+//! that for each, once it is over, or the machine is: what was stalled and what the other
+//! CPUs were executing, as JSON. With `count=FILE` it stalls nothing, and the file is told
+//! how many instructions were executed; with `blocks=FILE` also where: a line for each
+//! block, its address and how many of its instructions.
 
 use std::{
     ffi::{CStr, c_char, c_int, c_uint, c_void},
     fs,
     io::Write,
     sync::{
-        Mutex, OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     thread,
@@ -180,6 +180,7 @@ pub extern "C" fn qemu_plugin_install(
             #[cfg(not(user))]
             cpus::begin(id);
             qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+            qemu_plugin_register_atexit_cb(id, left, std::ptr::null_mut());
         }
     }
     0
@@ -287,21 +288,43 @@ extern "C" fn executed(cpu: c_uint, place: *mut c_void) {
         let seen = cpus::seen(cpu, place, in_a_row);
         #[cfg(user)]
         let seen = String::new();
+        let (at, nth, word) = (place.at, stall.nth, stall.word);
+        let what = format!(
+            "\"cpu\":{cpu},\"word\":\"{word:x}\",\"nth\":{nth},\"at\":{at}{seen}"
+        );
         let begin = Instant::now();
+        under_way().push((cpu, begin, what));
         #[cfg(not(user))]
         cpus::keep_from_running(stall.beside);
         thread::sleep(stall.time);
-        let ms = begin.elapsed().as_millis();
+        tell(|own| own == cpu);
         #[cfg(not(user))]
         cpus::let_run(stall.beside);
-        if let Some(out) = &wanted.out {
-            let (at, nth, word) = (place.at, stall.nth, stall.word);
-            let line = format!(
-                "{{\"cpu\":{cpu},\"word\":\"{word:x}\",\"nth\":{nth},\"at\":{at},\"ms\":{ms}{seen}}}\n"
-            );
+    }
+}
+
+/// What is stalled now: the CPU, since when, and what is told of it.
+static UNDER_WAY: Mutex<Vec<(c_uint, Instant, String)>> = Mutex::new(Vec::new());
+
+fn under_way() -> MutexGuard<'static, Vec<(c_uint, Instant, String)>> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells of what is stalled on these CPUs and took so long, once.
+fn tell(of: impl Fn(c_uint) -> bool) {
+    let out = WANTED.get().and_then(|wanted| wanted.out.as_ref());
+    under_way().retain(|(cpu, begin, what)| {
+        if let (true, Some(out)) = (of(*cpu), out) {
+            let line = format!("{{{what},\"ms\":{}}}\n", begin.elapsed().as_millis());
             let file = fs::OpenOptions::new().create(true).append(true).open(out);
             let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
             written.expect("the file of what was stalled");
         }
-    }
+        !of(*cpu)
+    });
+}
+
+/// The machine ends: what does not return is told all the same.
+extern "C" fn left(_id: u64, _data: *mut c_void) {
+    tell(|_| true);
 }
