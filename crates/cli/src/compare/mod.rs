@@ -4,9 +4,10 @@
 //! and of the 99th percentile is set against what differs from boot to boot within a side
 //! (see [`shift`]); with one run a side that is not known, and what differs between rounds
 //! and cases stands for it. With several, each operation is also compared in all of its
-//! cases together (see [`operation`]). A shift counts when it is beyond the threshold, more than the
-//! counters resolve, outside everything that a side shows by itself, and significant
-//! among all tests of the comparison (Holm, 5 %). A more serious verdict counts by itself.
+//! cases together (see [`operation`]). A shift counts when it is beyond the threshold, more
+//! than the counters resolve, outside everything that a side shows by itself, and
+//! significant among all tests of the comparison (Holm, 5 %). A more serious verdict counts
+//! by itself.
 
 mod bootstrap;
 mod judge;
@@ -33,9 +34,9 @@ use crate::{stderr, stdout, store};
 /// percentile is later by the threshold or more, outside of what each side shows by itself
 /// and significantly so among all tests of the comparison (Holm, 5 %), or if it faulted,
 /// blocked or was incoherent and was not before. With several runs a side an operation also
-/// got worse if the mean of its cases is later so, against the other operations too. Exit codes: 0 nothing got worse, 1
-/// something did, 2 the runs cannot be read or compared, or results of one were lost and
-/// nothing else got worse, 6 no case could be compared.
+/// got worse if the mean of its cases is later so, against the other operations too. Exit
+/// codes: 0 nothing got worse, 1 something did, 2 the runs cannot be read or compared, or
+/// results of one were lost and nothing else got worse, 6 no case could be compared.
 #[derive(clap::Args)]
 pub struct Args {
     /// The run to compare with, its directory or run.json, and the run in question; with --,
