@@ -24,11 +24,16 @@ pub enum Kept {
 pub struct KeptCase {
     /// The case's number.
     pub n: u32,
-    /// How it had ended.
+    /// How it had ended; not said of what is completed.
+    #[serde(default = "completed")]
     pub verdict: Verdict,
     /// Why.
     #[serde(default)]
     pub why: Option<String>,
+}
+
+const fn completed() -> Verdict {
+    Verdict::Completed
 }
 
 /// What is read of a [`Block`](super::Block): which case it was told of.
@@ -67,11 +72,14 @@ mod tests {
         let options = crate::options::Options::default();
         let plan = Plan::new(&options, 4).unwrap();
         let case = plan.groups[0].cases[0];
-        for why in [None, Some("a \"reason\"".into())] {
-            let record = CaseRecord::blank(&case, Verdict::Blocked, why.clone());
+        for (verdict, why) in [
+            (Verdict::Blocked, None),
+            (Verdict::Blocked, Some("a \"reason\"".into())),
+            (Verdict::Completed, None),
+        ] {
+            let record = CaseRecord::blank(&case, verdict, why.clone());
             let json = Record::Case(Box::new(record)).to_json().unwrap();
             let n = case.number as u32;
-            let verdict = Verdict::Blocked;
             let kept = Kept::Case(KeptCase { n, verdict, why });
             assert_eq!(Kept::from_json(&json), Some(kept), "{json}");
         }

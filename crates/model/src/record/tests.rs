@@ -40,6 +40,31 @@ fn a_case_round_trips_in_one_line() {
 }
 
 #[test]
+fn a_line_says_every_verdict_but_completed() {
+    for verdict in Verdict::ALL {
+        for why in [None, Some("\"verdict\":\"blocked\",".to_string())] {
+            let why = why.filter(|_| *verdict != Verdict::Completed);
+            let record = Record::Case(Box::new(CaseRecord {
+                verdict: *verdict,
+                why,
+                ..case()
+            }));
+            let text = record.to_json().unwrap();
+            assert_eq!(
+                text.contains("\"verdict\":\""),
+                *verdict != Verdict::Completed
+            );
+            assert_eq!(Record::from_json(&text).unwrap(), record);
+        }
+    }
+    // A file says each.
+    let text = serde_json::to_string(&case()).unwrap();
+    assert!(text.contains(COMPLETED), "{text}");
+    let none = text.replacen(COMPLETED, "", 1);
+    assert!(serde_json::from_str::<CaseRecord>(&none).is_err());
+}
+
+#[test]
 fn a_board_with_a_slow_line_gets_short_records() {
     let mut short = case();
     short.sweep.clear();
