@@ -1,4 +1,5 @@
 use super::*;
+use crate::compare::table::summary;
 use crate::synthetic::{self, Shape};
 
 fn run(shape: Shape) -> Run {
@@ -251,6 +252,8 @@ fn twice_as_late_is_found_of_an_operation_where_no_case_can_show_it() {
             "{seed}"
         );
         assert_eq!(found.code(), ExitCode::Slowed);
+        let summary = summary(&found).replace('\n', " ");
+        assert!(summary.contains("cases together: 1 slower, "), "{summary}");
         let (low, high) = ivau(&found).median.interval.unwrap();
         assert!(low > 1.25 && high < 3.0, "{low} {high}");
     }

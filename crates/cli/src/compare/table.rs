@@ -83,34 +83,25 @@ const EMULATED: &str = "All of it was emulated: what got worse is of the image, 
 
 /// The sentences under the table.
 pub fn summary(found: &Comparison) -> String {
-    let count = |change: Change| found.cases.iter().filter(|c| c.change == change).count();
     let [base, new] = found.runs;
     let runs = match base + new {
         2 => "both runs".into(),
         _ => format!("all of {base} and {new} runs"),
     };
-    let mut out = format!("{} in {runs}:", words::cases(found.cases.len()));
-    let changes = [
-        Change::Worse,
-        Change::Slower,
-        Change::Same,
-        Change::Faster,
-        Change::Better,
-    ];
-    for change in changes {
-        let n = count(change);
-        if n > 0 {
-            let _ = write!(out, " {n} {},", change.name());
-        }
-    }
-    let undecided = count(Change::Undecided);
-    if undecided > 0 {
-        let _ = write!(out, " {undecided} with nothing to compare,");
-    }
-    out.pop();
+    let cases: Vec<_> = found.cases.iter().map(|case| case.change).collect();
+    let mut out = format!("{} in {runs}: {}", words::cases(cases.len()), tally(&cases));
     let noisy = found.cases.iter().filter(|c| c.noisy).count();
     if noisy > 0 {
         let _ = write!(out, "; of {noisy} it is too noisy to say");
+    }
+    let operations: Vec<_> = found.operations.iter().map(|of| of.change).collect();
+    if !operations.is_empty() {
+        let _ = write!(
+            out,
+            ". {}, each in all of its cases together: {}",
+            words::count(operations.len(), "operation", "operations"),
+            tally(&operations)
+        );
     }
     let mut out = wrap(&(out + "."));
     if found.not_in_all > 0 {
@@ -155,6 +146,27 @@ pub fn summary(found: &Comparison) -> String {
         out.push_str(&wrap(EMULATED));
     }
     out
+}
+
+/// How many there are of each: `1 slower, 24 same`.
+fn tally(changes: &[Change]) -> String {
+    let kinds = [
+        Change::Worse,
+        Change::Slower,
+        Change::Same,
+        Change::Faster,
+        Change::Better,
+        Change::Undecided,
+    ];
+    let counted = kinds.map(|kind| (changes.iter().filter(|c| **c == kind).count(), kind));
+    let told = counted.iter().filter(|(n, _)| *n > 0);
+    let told: Vec<_> = told
+        .map(|(n, kind)| match kind {
+            Change::Undecided => format!("{n} with nothing to compare"),
+            _ => format!("{n} {}", kind.name()),
+        })
+        .collect();
+    told.join(", ")
 }
 
 /// Says so only of what was compared.
