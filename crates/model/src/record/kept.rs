@@ -24,7 +24,7 @@ pub enum Kept {
 pub struct KeptCase {
     /// The case's number.
     pub n: u32,
-    /// How it had ended; not said of what is completed.
+    /// How it had ended; of what is completed a line says `"v":"ok"`.
     #[serde(default = "completed")]
     pub verdict: Verdict,
     /// Why.
