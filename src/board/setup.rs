@@ -132,7 +132,10 @@ impl Board {
         if options.as_ref().is_ok_and(|o| o.semihosting) || says_semihosting(&platform.bootargs) {
             exit::allow_semihosting();
         }
-        let then = options.as_ref().map_or(Then::Off, |o| o.then);
+        let then = match &options {
+            Ok(options) => options.then,
+            Err(_) => Options::end_of(&platform.bootargs),
+        };
         if then != Then::Off {
             exit::reset_at_the_end();
         }

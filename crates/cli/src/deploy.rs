@@ -15,6 +15,7 @@ use clap::{ArgMatches, Command, Error, FromArgMatches, ValueEnum};
 use stalecore_model::{
     deploy::{Ask, Deed, Load, Outcome, Outlook, Way, judge},
     exit::ExitCode,
+    framebuffer::Choice,
     options::{Options, Then},
     shell,
 };
@@ -106,12 +107,12 @@ impl clap::Args for Away {
 
 impl FromArgMatches for Away {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let mut plan = PlanArgs(Options {
-            then: Then::Reset,
-            ..Options::default()
-        });
-        plan.update_from_arg_matches(matches)?;
-        Ok(Self(plan.0))
+        let mut options = PlanArgs::from_arg_matches(matches)?.0;
+        // (A preset would set back what had been set before.)
+        if !matches.contains_id("then") {
+            options.then = Then::Reset;
+        }
+        Ok(Self(options))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -169,7 +170,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let outlook = judge(&facts, &ask);
     let Some(way) = args.way.map(Way::from) else {
-        stdout::print(&told(&outlook, None))?;
+        stdout::print(&told(&outlook, None, &args.plan.0))?;
         // Where nothing works there is still a first thing to do.
         let works = outlook.ways.iter().any(|outcome| outcome.deed.is_ok());
         return match &outlook.ways[0].deed {
@@ -182,11 +183,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .find(|outcome| outcome.way == way)
         .context("a way without an outcome")?;
     let deed = match &outcome.deed {
+        Ok(Deed::Hooks(_)) if args.image.is_some() => {
+            bail!("--image: the hook starts the image inside this command; allowed: none")
+        }
         Ok(deed) => deed,
         Err(refusal) => bail!("deploy {}: {refusal}", way.name()),
     };
     if !args.yes && !args.start {
-        stdout::print(&told(&outlook, Some(way)))?;
+        stdout::print(&told(&outlook, Some(way), &args.plan.0))?;
         return Ok(ExitCode::Expected);
     }
     match deed {
@@ -205,7 +209,7 @@ fn myself() -> String {
 }
 
 /// What there is to say before anything is done.
-fn told(outlook: &Outlook, only: Option<Way>) -> String {
+fn told(outlook: &Outlook, only: Option<Way>, plan: &Options) -> String {
     let mut text = String::new();
     let mut say = |line: &str| {
         text.push_str(line);
@@ -220,13 +224,16 @@ fn told(outlook: &Outlook, only: Option<Way>) -> String {
             Err(refusal) => say(&format!("{name}: cannot be done: {refusal}")),
             Ok(deed) => {
                 say(&format!("{name}: can be done, {}", outcome.way.about()));
-                for line in details(deed) {
+                for line in details(deed, plan) {
                     say(&format!("  {line}"));
                 }
                 for warning in &outcome.warns {
                     say(&format!("  but: {warning}"));
                 }
-                say(&format!("  do it: {}", with_yes(outcome.way)));
+                say(&format!(
+                    "  do it: {}",
+                    with_yes(std::env::args().collect(), outcome.way, only)
+                ));
             }
         }
     }
@@ -234,7 +241,13 @@ fn told(outlook: &Outlook, only: Option<Way>) -> String {
     text
 }
 
-fn details(deed: &Deed) -> Vec<String> {
+fn details(deed: &Deed, plan: &Options) -> Vec<String> {
+    let but = match (plan.ramoops, plan.framebuffer != Choice::Off) {
+        (false, false) => "",
+        (true, false) => ", but for its log",
+        (false, true) => ", but for the screen",
+        (true, true) => ", but for its log and the screen",
+    };
     match deed {
         Deed::Load(load) => {
             let image = load.image();
@@ -253,7 +266,7 @@ fn details(deed: &Deed) -> Vec<String> {
             }));
             lines.extend(load.usable.iter().map(|range| {
                 format!(
-                    "it writes nothing outside {:#x} to {:#x}",
+                    "it writes nothing outside {:#x} to {:#x}{but}",
                     range.base,
                     range.end()
                 )
@@ -274,12 +287,10 @@ fn details(deed: &Deed) -> Vec<String> {
     }
 }
 
-/// The command line that does it: this one, with the way and `--yes`.
-fn with_yes(way: Way) -> String {
-    let mut words: Vec<String> = std::env::args().collect();
+/// The command line that does it: this one, with the way, unless it was `given`, and `--yes`.
+fn with_yes(mut words: Vec<String>, way: Way, given: Option<Way>) -> String {
     let at = words.iter().position(|word| word == "deploy");
-    if let Some(at) = at {
-        words.retain(|word| Way::ALL.iter().all(|way| way.name() != word));
+    if let Some(at) = at.filter(|_| given.is_none()) {
         words.insert(at + 1, way.name().into());
     }
     words.push("--yes".into());
@@ -325,4 +336,52 @@ fn loaded(load: &Load, way: Way, args: &Args) -> anyhow::Result<ExitCode> {
 #[cfg(not(all(target_arch = "aarch64", target_os = "linux")))]
 fn loaded(_: &Load, _: Way, _: &Args) -> anyhow::Result<ExitCode> {
     bail!("deploy: only on aarch64 Linux")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_comes_back_unless_it_was_told_not_to() {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Cli {
+            #[command(flatten)]
+            plan: Away,
+        }
+        for (words, then) in [
+            ("", Then::Reset),
+            ("--preset first-light", Then::Reset),
+            ("--preset kdump --ops all", Then::Reset),
+            ("--preset all --then off", Then::Off),
+            ("--then kexec", Then::Kexec),
+        ] {
+            let words = ["deploy"].into_iter().chain(words.split_ascii_whitespace());
+            let plan = Cli::try_parse_from(words).ok().unwrap().plan.0;
+            assert_eq!(plan.then, then);
+            let again = Options::from_bootargs(&plan.to_bootargs());
+            assert_eq!(again.map(|options| options.then), Ok(then));
+        }
+    }
+
+    #[test]
+    fn the_line_that_does_it_has_the_same_words() {
+        let words = |line: &str| line.split(' ').map(String::from).collect::<Vec<_>>();
+        for (line, given, does) in [
+            ("stalecore deploy", None, "stalecore deploy crash --yes"),
+            (
+                "stalecore deploy --append crash",
+                None,
+                "stalecore deploy crash --append crash --yes",
+            ),
+            (
+                "stalecore deploy --append now crash",
+                Some(Way::Crash),
+                "stalecore deploy --append now crash --yes",
+            ),
+        ] {
+            assert_eq!(with_yes(words(line), Way::Crash, given), does);
+        }
+    }
 }

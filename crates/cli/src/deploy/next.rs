@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use stalecore_model::deploy::Next;
 
 use super::unpack::{self, LARGEST};
@@ -61,14 +61,42 @@ pub fn read(
         .into_iter()
         .find(|path| kernel.is_none() && path.exists());
     let initrd = match initrd.map(Path::to_path_buf).or(found) {
-        Some(path) => whole_file::read(&path, LARGEST)
-            .with_context(|| format!("--then kexec: cannot read {}", path.display()))?,
+        Some(path) => ramdisk(&path)?,
         None => Vec::new(),
     };
     Ok(Files {
         kernel: kernel_bytes,
         initrd,
     })
+}
+
+/// How an archive of cpio's begins, and what one is packed by (Linux's `lib/decompress.c`);
+/// zeros may lie before it.
+const ARCHIVES: [&[u8]; 10] = [
+    b"070701",
+    b"070702",
+    b"\x1f\x8b",
+    b"\x1f\x9e",
+    b"BZh",
+    b"\x5d\0",
+    b"\xfd7zXZ",
+    b"\x89LZO",
+    b"\x02\x21\x4c\x18",
+    b"\x28\xb5\x2f\xfd",
+];
+
+fn ramdisk(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let bytes = whole_file::read(path, LARGEST)
+        .with_context(|| format!("--then kexec: cannot read {}", path.display()))?;
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    ensure!(
+        ARCHIVES
+            .iter()
+            .any(|begin| bytes[zeros..].starts_with(begin)),
+        "--then kexec: {} is no initial ramdisk; allowed: a cpio archive (newc), packed or not",
+        path.display()
+    );
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -87,17 +115,30 @@ mod tests {
         assert_eq!((files.kernel, files.initrd), (b"k".to_vec(), vec![]));
         // SUSE's, and beside it that of a machine whose /boot has none.
         std::fs::write(boot.join("Image-6.4"), "s").unwrap();
-        std::fs::write(boot.join("initrd-6.4"), "t").unwrap();
+        std::fs::write(boot.join("initrd-6.4"), "070701").unwrap();
         let files = read(root.path(), "6.4", (None, None)).unwrap();
-        assert_eq!((files.kernel, files.initrd), (b"s".to_vec(), b"t".to_vec()));
+        assert_eq!(
+            (files.kernel, files.initrd),
+            (b"s".to_vec(), b"070701".to_vec())
+        );
         let modules = root.path().join("usr/lib/modules/6.9");
         std::fs::create_dir_all(&modules).unwrap();
         std::fs::write(modules.join("vmlinuz"), "m").unwrap();
         let files = read(root.path(), "6.9", (None, None)).unwrap();
         assert_eq!((files.kernel, files.initrd), (b"m".to_vec(), vec![]));
-        std::fs::write(boot.join("initramfs-6.1.img"), "i").unwrap();
+        let initrd = boot.join("initramfs-6.1.img");
+        std::fs::write(&initrd, b"\0\0\x1f\x8b").unwrap();
         let files = read(root.path(), "6.1", (None, None)).unwrap();
-        assert_eq!(files.initrd, b"i");
+        assert_eq!(files.initrd, b"\0\0\x1f\x8b");
+        for wrong in ["", "\0\0", "no archive"] {
+            std::fs::write(&initrd, wrong).unwrap();
+            let error = read(root.path(), "6.1", (None, None)).err().unwrap();
+            assert!(
+                error.to_string().contains("is no initial ramdisk"),
+                "{error}"
+            );
+        }
+        std::fs::remove_file(&initrd).unwrap();
         // Another kernel's ramdisk is not this one's.
         let other = boot.join("other");
         std::fs::write(&other, "o").unwrap();

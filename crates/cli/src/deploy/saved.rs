@@ -129,7 +129,11 @@ mod tests {
                 .unwrap()
                 .ends_with("dump.202611270108: a flattened dump of makedumpfile's")
         );
-        save("202611270109/vmcore.202611270109", b"\x7fELF", 40);
+        // One segment, with nothing in it.
+        let mut core = b"\x7fELF".to_vec();
+        core.resize(64 + 56, 0);
+        (core[32], core[54], core[56]) = (64, 56, 1);
+        save("202611270109/vmcore.202611270109", &core, 40);
         assert!(
             said()
                 .unwrap()

@@ -8,8 +8,9 @@ use alloc::{
     string::{String, ToString},
 };
 
-/// How much of the beginning is looked at, and of the end.
-pub const DUMP_ENDS: (usize, usize) = (512, 16);
+/// How much of the beginning is looked at, which holds the program headers of a core file
+/// with more ranges of memory than machines have, and of the end.
+pub const DUMP_ENDS: (usize, usize) = (64 << 10, 16);
 
 /// Where the compressed format has its `status`: behind the signature, the version and
 /// `struct new_utsname`, and a time.
@@ -37,7 +38,11 @@ pub fn dump(size: u64, begin: &[u8], end: &[u8]) -> Result<&'static str, String>
         return Err("it is empty".to_string());
     }
     if begin.starts_with(b"\x7fELF") {
-        return Ok("a core file");
+        return match core_ends(begin) {
+            Some(end) if end <= size => Ok("a core file"),
+            Some(end) => Err(format!("it broke off after {size} of {end} bytes")),
+            None => Err(format!("it broke off after {size} bytes")),
+        };
     }
     if begin.starts_with(b"KDUMP   ") {
         let status = begin.get(STATUS..STATUS + 4);
@@ -64,6 +69,23 @@ pub fn dump(size: u64, begin: &[u8], end: &[u8]) -> Result<&'static str, String>
     }
 }
 
+/// Where the last segment of a core file ends, in its 64-bit form: that of /proc/vmcore and
+/// of makedumpfile's. `None` if its headers are not there.
+fn core_ends(begin: &[u8]) -> Option<u64> {
+    let number = |at: u64, size: usize| {
+        let at = usize::try_from(at).ok()?;
+        let bytes = begin.get(at..at.checked_add(size)?)?.iter().rev();
+        Some(bytes.fold(0, |word, byte| word << 8 | u64::from(*byte)))
+    };
+    let (headers, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+    // One without memory in it is none.
+    (0..count.max(1)).try_fold(0, |last: u64, n| {
+        let at = headers.checked_add(n * size)?;
+        let end = number(at + 8, 8)?.checked_add(number(at + 32, 8)?)?;
+        Some(last.max(end))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::vec::Vec;
@@ -78,12 +100,40 @@ mod tests {
         head
     }
 
+    /// The headers of a core file with two segments, of which the second ends at 9000.
+    fn core() -> Vec<u8> {
+        let mut head = b"\x7fELF\x02".to_vec();
+        head.resize(64 + 2 * 56, 0);
+        head[32] = 64;
+        head[54] = 56;
+        head[56] = 2;
+        for (n, (offset, size)) in [(1000_u64, 24_u64), (4096, 9000 - 4096)].iter().enumerate() {
+            let at = 64 + n * 56;
+            head[at + 8..at + 16].copy_from_slice(&offset.to_le_bytes());
+            head[at + 32..at + 40].copy_from_slice(&size.to_le_bytes());
+        }
+        head
+    }
+
     #[test]
     fn a_whole_dump_is_known_by_its_ends() {
         let flat = b"makedumpfile\0\0\0\0";
         let all = [0xff; DUMP_ENDS.1];
         for (size, begin, end, what) in [
-            (9000, &b"\x7fELF\x02"[..], &[0; 16][..], Ok("a core file")),
+            (9000, &core()[..], &[0; 16][..], Ok("a core file")),
+            (
+                8999,
+                &core(),
+                &[0; 16],
+                Err("it broke off after 8999 of 9000 bytes"),
+            ),
+            (
+                150,
+                &core()[..150],
+                &[0; 16],
+                Err("it broke off after 150 bytes"),
+            ),
+            (4, &core()[..4], &[0; 16], Err("it broke off after 4 bytes")),
             (
                 9000,
                 &compressed(1),

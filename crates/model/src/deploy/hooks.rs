@@ -60,19 +60,31 @@ impl Dumper {
     pub const FILES: [&'static str; 3] = [UNIT, SCRIPT, POST];
 }
 
-/// `/etc/kdump.conf` as it was before.
+/// `/etc/kdump.conf` as it was before. Without the line that ends what was written it is not
+/// known how much that is: all stays.
 pub fn without(conf: &str) -> String {
-    let mut inside = false;
     let mut kept = String::new();
-    for line in conf.lines() {
-        inside |= line == BEGIN;
-        if !inside {
-            kept.push_str(line);
-            kept.push('\n');
+    let mut written = String::new();
+    for line in conf.split_inclusive('\n') {
+        match (line.trim_end(), written.is_empty()) {
+            (END, false) => written.clear(),
+            (BEGIN, true) | (_, false) => written.push_str(line),
+            _ => kept.push_str(line),
         }
-        inside &= line != END;
     }
-    kept
+    kept + &written
+}
+
+/// A command that is gone when the hook runs, which kdump-tools starts from the disk.
+pub(super) fn in_memory(facts: &Facts, ask: &Ask<'_>) -> Option<String> {
+    let gone = ["/tmp/", "/run/", "/dev/shm/"];
+    let lies = gone.iter().any(|dir| ask.command.starts_with(dir));
+    (lies && facts.dumper == Some(Dumper::KdumpTools)).then(|| {
+        format!(
+            "the hook starts {}, which may be gone after a crash, as that directory may lie in memory: copy it to /usr/local/sbin, and deploy from there",
+            ask.command
+        )
+    })
 }
 
 pub(super) fn hooks(facts: &Facts, ask: &Ask<'_>) -> Result<Hooks, Refusal> {
@@ -123,10 +135,11 @@ pub(super) fn hooks(facts: &Facts, ask: &Ask<'_>) -> Result<Hooks, Refusal> {
         },
         Dumper::KdumpUtils(conf) => {
             let before = without(conf);
-            let other = before
-                .lines()
-                .find(|line| line.split_whitespace().next() == Some("kdump_post"));
-            if let Some(line) = other {
+            let set = |key| {
+                let mut lines = before.lines();
+                lines.find(|line| line.split_whitespace().next() == Some(key))
+            };
+            if let Some(line) = set("kdump_post") {
                 return Err(Refusal::new(
                     format!(
                         "{KDUMP_CONF} has a hook already, and takes one: {}",
@@ -135,6 +148,25 @@ pub(super) fn hooks(facts: &Facts, ask: &Ask<'_>) -> Result<Hooks, Refusal> {
                     format!("this line at the end of that hook: [ \"$1\" = 0 ] && {command}"),
                 ));
             }
+            // Of a second one kdumpctl says that it is twice there, and saves no dump any more.
+            let bins = match set("extra_bins") {
+                None => format!("extra_bins {}\n", ask.command),
+                Some(line) if line.split_whitespace().any(|word| word == ask.command) => {
+                    String::new()
+                }
+                Some(line) => {
+                    return Err(Refusal::new(
+                        format!(
+                            "{KDUMP_CONF} takes one line of extra_bins, and has: {}",
+                            line.trim()
+                        ),
+                        format!(
+                            "sed -i 's|^[[:space:]]*extra_bins.*|& {}|' {KDUMP_CONF}",
+                            ask.command
+                        ),
+                    ));
+                }
+            };
             let break_ = if before.is_empty() || before.ends_with('\n') {
                 ""
             } else {
@@ -151,10 +183,7 @@ pub(super) fn hooks(facts: &Facts, ask: &Ask<'_>) -> Result<Hooks, Refusal> {
                     ),
                     Edit {
                         path: KDUMP_CONF,
-                        text: format!(
-                            "{before}{break_}{BEGIN}\nextra_bins {}\nkdump_post {POST}\n{END}\n",
-                            ask.command
-                        ),
+                        text: format!("{before}{break_}{BEGIN}\n{bins}kdump_post {POST}\n{END}\n"),
                         executable: false,
                         shared: true,
                     },

@@ -34,6 +34,25 @@ impl Iomem {
         Region::joined(same.map(|entry| entry.region).collect())
     }
 
+    /// Whose a region is, or part of it, unless Linux keeps it for nobody: "System RAM" is
+    /// what it hands out.
+    pub(super) fn owner(&self, region: &Region) -> Option<&str> {
+        let kept = |entry: &Entry| {
+            entry.name.eq_ignore_ascii_case("reserved") || entry.name.starts_with("ramoops")
+        };
+        let around = |entry: &Entry| entry.region.common(region) == Some(*region);
+        let inside = self.0.iter().any(|entry| kept(entry) && around(entry));
+        let others = self
+            .0
+            .iter()
+            .filter(|entry| entry.region.overlaps(region) && !kept(entry));
+        // (The deepest is the last; what is around something kept is not the region's.)
+        let last = others
+            .filter(|entry| !(inside && around(entry)))
+            .next_back();
+        last.map(|entry| entry.name.as_str())
+    }
+
     /// System RAM in which nothing is.
     pub(super) fn free(&self) -> Vec<Region> {
         let inner = self.0.iter().filter(|entry| entry.depth > 0);

@@ -11,7 +11,7 @@ use dtoolkit::{
 use crate::{
     handover::{
         MAX_TREE,
-        image::{ALIGN, ImageHeader},
+        image::{self, ALIGN, ImageHeader},
         set_memory,
     },
     kexec::NEXT,
@@ -151,6 +151,7 @@ impl Next<'_> {
     /// One line: it is no kernel that can be started so.
     pub(super) fn size(&self) -> Result<u64, String> {
         let header = ImageHeader::read(self.kernel)?;
+        image::whole(self.kernel)?;
         let initrd = (self.initrd.len() as u64).next_multiple_of(PAGE);
         Ok(BEFORE + self.owns(&header) + initrd)
     }

@@ -46,10 +46,10 @@ pub(super) fn check(
         .check()
         .map_err(|why| Refusal::new(why, "a region as docs/boards/README.md has it"))?;
     let region = ramoops.region;
-    if iomem.free().iter().any(|free| free.overlaps(&region)) {
+    if let Some(owner) = iomem.owner(&region) {
         return Err(Refusal::new(
             format!(
-                "ramoops: {:#x} to {:#x} is memory that Linux uses, and would write over after the reset",
+                "ramoops: {:#x} to {:#x} is not kept for it, but {owner}, as /proc/iomem has it",
                 region.base,
                 region.end()
             ),

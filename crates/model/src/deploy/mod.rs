@@ -33,7 +33,7 @@ use crate::{
     handover::image::ImageHeader,
     options::{Options, Then},
     plan::Plan,
-    platform::{Platform, Start},
+    platform::{Platform, Start, earlycon},
     region::Region,
     words,
 };
@@ -240,6 +240,8 @@ fn kept(facts: &Facts, ask: &Ask<'_>) -> String {
     let words = facts.cmdline.split_ascii_whitespace();
     let mut all: Vec<String> = words
         .filter(|word| KEPT.iter().any(|begin| word.starts_with(begin)))
+        // Linux has consoles that the image has not.
+        .filter(|word| earlycon::console(word).is_ok())
         .map(ToString::to_string)
         .collect();
     all.extend(facts.ramoops.iter().map(|word| format!("ramoops.{word}")));
@@ -265,12 +267,13 @@ impl Known<'_> {
         if self.iomem.is_hidden() {
             return Err(Refusal::new(
                 "/proc/iomem shows no addresses to who is not root",
-                format!("sudo {} deploy {}", self.ask.command, way.name()),
+                "sudo before this command",
             ));
         }
         let platform = self.described()?;
         self.plan(platform)?;
         self.screen.cloned().map_or(Ok(()), Err)?;
+        screen::check(self.ask.options.framebuffer, self.iomem)?;
         self.read_by_somebody(platform, warns)?;
         self.may_come_back(way, platform)?;
         if self.facts.offline > 0 {
@@ -309,6 +312,7 @@ impl Known<'_> {
                 if !self.facts.crash_loaded {
                     warns.push("no crash kernel is loaded at present: without one a crash leaves neither dump nor answer".into());
                 }
+                warns.extend(hooks::in_memory(self.facts, self.ask));
                 hooks::hooks(self.facts, self.ask).map(Deed::Hooks)
             }
         }
@@ -369,8 +373,10 @@ impl Known<'_> {
     }
 
     fn plan(&self, platform: &Platform) -> Result<(), Refusal> {
-        let options = self.ask.options;
-        let plan = Plan::new(options, platform.cpus.len());
+        // With the words of --append, as the image reads them.
+        let options = Options::from_bootargs(self.bootargs)
+            .map_err(|why| Refusal::new(why, "the word corrected, in --append"))?;
+        let plan = Plan::new(&options, platform.cpus.len());
         plan.map(drop)
             .map_err(|why| Refusal::new(why, "another plan: stalecore list has the words"))
     }
@@ -381,7 +387,6 @@ impl Known<'_> {
         platform: &Platform,
         warns: &mut Vec<String>,
     ) -> Result<(), Refusal> {
-        use crate::platform::earlycon;
         let wrong = |why: String| Refusal::new(why, "the word corrected, in --append");
         let named = earlycon::console(self.bootargs).map_err(wrong)?;
         if self.ask.options.ramoops {

@@ -50,7 +50,7 @@ impl Tool {
     pub(super) fn kernel_word(self, word: &str) -> String {
         match self {
             Self::UpdateGrub => format!(
-                "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT {word}\"' > /etc/default/grub.d/stalecore.cfg && update-grub && reboot"
+                "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT {word}\"' >> /etc/default/grub.d/stalecore.cfg && update-grub && reboot"
             ),
             Self::Grubby => format!(
                 "grubby --update-kernel=ALL --args={} && reboot",

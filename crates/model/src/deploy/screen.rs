@@ -66,6 +66,29 @@ fn linux(shown: &Shown, iomem: &Iomem) -> Result<Framebuffer, &'static str> {
         .map_err(|_| "/sys/class/graphics/fb0 and /proc/iomem do not agree")
 }
 
+/// Does a screen lie where Linux has none of its own?
+///
+/// # Errors
+/// It would be drawn over what Linux has there.
+pub(super) fn check(asked: Choice, iomem: &Iomem) -> Result<(), Refusal> {
+    let Choice::At(screen) = asked else {
+        return Ok(());
+    };
+    let memory = screen.pages();
+    let ram = iomem.named("System RAM");
+    match iomem.owner(&memory) {
+        Some(owner) if ram.iter().any(|ram| ram.overlaps(&memory)) => Err(Refusal::new(
+            format!(
+                "--framebuffer: {:#x} to {:#x} is no screen, but {owner}, as /proc/iomem has it",
+                memory.base,
+                memory.end()
+            ),
+            "its place, as Linux's log has it (dmesg | grep efifb), or no --framebuffer",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// What the image is told of a screen, where one is asked for with no place: nothing if the
 /// tree describes it.
 ///

@@ -59,6 +59,39 @@ impl ImageHeader {
     }
 }
 
+/// Is all of a kernel there? One that is an EFI program too (`MZ`) says where its sections end;
+/// of another it is not known.
+///
+/// # Errors
+/// One line: how much is there, of how much.
+///
+/// Source: Microsoft's PE format, COFF header and section table.
+pub fn whole(image: &[u8]) -> Result<(), String> {
+    let number = |at: usize, size: usize| {
+        let bytes = image.get(at..at.checked_add(size)?)?.iter().rev();
+        Some(bytes.fold(0, |word, byte| word << 8 | usize::from(*byte)))
+    };
+    let ends = || {
+        let pe = number(0x3c, 4)?;
+        let (sections, optional) = (number(pe + 6, 2)?, number(pe + 20, 2)?);
+        let end = |section: usize| {
+            let at = pe + 24 + optional + 40 * section;
+            Some(number(at + 16, 4)? + number(at + 20, 4)?)
+        };
+        (0..sections)
+            .map(end)
+            .try_fold(0, |most, end| Some(most.max(end?)))
+    };
+    if !image.starts_with(b"MZ") {
+        return Ok(());
+    }
+    match ends() {
+        Some(end) if end <= image.len() => Ok(()),
+        Some(end) => Err(format!("it is cut short: {} bytes of {end}", image.len())),
+        None => Err("it is cut short".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

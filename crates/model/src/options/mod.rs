@@ -265,6 +265,18 @@ impl Options {
         Ok(options)
     }
 
+    /// What is to be done at the end, in boot arguments of which others may be wrong.
+    pub fn end_of(text: &str) -> Then {
+        let mut options = Self::default();
+        for word in text.split_ascii_whitespace() {
+            if let Some(value) = word.strip_prefix("stalecore.then=") {
+                // What is wrong is told by who reads all of them.
+                let _ = options.set("then", value);
+            }
+        }
+        options.then
+    }
+
     /// Writes the boot arguments that give these options: only what differs from the
     /// default, or from the preset, so that they fit a board's command line.
     pub fn to_bootargs(&self) -> String {

@@ -179,3 +179,17 @@ proptest! {
         }
     }
 }
+
+/// A board that is told to come back does, whatever else is wrong.
+#[test]
+fn the_end_is_known_beside_words_that_are_wrong() {
+    for (text, end) in [
+        ("stalecore.then=reset stalecore.bogus=1", Then::Reset),
+        ("stalecore.ops stalecore.then=reset", Then::Reset),
+        ("stalecore.then=reset stalecore.then=soon", Then::Reset),
+        ("stalecore.bogus=1", Then::Off),
+        ("then=reset", Then::Off),
+    ] {
+        assert_eq!(Options::end_of(text), end, "{text}");
+    }
+}

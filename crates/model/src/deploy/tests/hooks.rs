@@ -64,3 +64,66 @@ fn hooks_have_the_plan() {
         "{script}"
     );
 }
+
+#[test]
+fn kdump_conf_takes_one_line_of_extra_bins() {
+    let of = |conf: &str| {
+        let mut facts = good();
+        facts.dumper = Some(Dumper::KdumpUtils(conf.into()));
+        outcome(&facts, Way::AfterDump).deed
+    };
+    let refusal = of("extra_bins /usr/bin/foo\n").unwrap_err();
+    assert!(
+        refusal.what.contains("has: extra_bins /usr/bin/foo"),
+        "{refusal}"
+    );
+    assert_eq!(
+        refusal.mend,
+        "sed -i 's|^[[:space:]]*extra_bins.*|& /usr/bin/stalecore|' /etc/kdump.conf"
+    );
+    // As that leaves it.
+    let conf = "#extra_bins none\r\nextra_bins /usr/bin/foo /usr/bin/stalecore\r\n";
+    let Ok(Deed::Hooks(hooks)) = of(conf) else {
+        panic!("{:?}", of(conf))
+    };
+    let text = &hooks.edits[1].text;
+    assert_eq!(text.matches("\nextra_bins").count(), 1, "{text}");
+    assert!(text.contains("kdump_post"), "{text}");
+    assert_eq!(without(text), conf);
+    // What was written to without its end stays whole.
+    let cut = text
+        .trim_end()
+        .strip_suffix("# stalecore deploy: end")
+        .unwrap();
+    let cut = std::format!("{cut}path /var/crash\n");
+    assert_eq!(without(&cut), cut);
+}
+
+#[test]
+fn a_command_in_memory_is_warned_of() {
+    for (command, dumper, warned) in [
+        ("/tmp/stalecore", Dumper::KdumpTools, true),
+        ("/usr/local/sbin/stalecore", Dumper::KdumpTools, false),
+        // Its initramfs has the command inside.
+        ("/tmp/stalecore", Dumper::KdumpUtils(String::new()), false),
+    ] {
+        let facts = Facts {
+            dumper: Some(dumper),
+            ..good()
+        };
+        let ask = Ask {
+            image: &image(6 << 20),
+            options: &Options::default(),
+            append: "",
+            command,
+            next: None,
+        };
+        let outlook = judge(&facts, &ask);
+        let warns = &outlook.ways[2].warns;
+        assert_eq!(
+            warns.iter().any(|warn| warn.contains("copy it")),
+            warned,
+            "{warns:?}"
+        );
+    }
+}

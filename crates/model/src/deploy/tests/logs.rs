@@ -59,7 +59,7 @@ fn where_a_log_is_kept_is_found_or_what_makes_it_so_is_said() {
         (
             |f| f.release = "6.12.3-arm64".into(),
             "ramoops: nothing says where it is;",
-            "reserve_mem=2M:4096:stalecore ramoops.mem_name=stalecore ramoops.console_size=512K\"' > /etc/default/grub.d/stalecore.cfg && update-grub && reboot; and after it: modprobe ramoops",
+            "reserve_mem=2M:4096:stalecore ramoops.mem_name=stalecore ramoops.console_size=512K\"' >> /etc/default/grub.d/stalecore.cfg && update-grub && reboot; and after it: modprobe ramoops",
         ),
         (
             |f| {
@@ -94,7 +94,7 @@ fn where_a_log_is_kept_is_found_or_what_makes_it_so_is_said() {
                     .map(String::from)
                     .into()
             },
-            "0x70000000 to 0x70100000 is memory that Linux uses",
+            "0x70000000 to 0x70100000 is not kept for it, but System RAM",
             "mem=",
         ),
     ];
@@ -139,4 +139,39 @@ fn where_a_log_is_kept_is_found_or_what_makes_it_so_is_said() {
         warns.contains("ramoops keeps the last 64 KiB of the log"),
         "{warns}"
     );
+}
+
+/// What Linux uses, or what is a device's, is no place for a log; what it keeps for nobody is.
+#[test]
+fn a_log_lies_where_linux_has_nothing() {
+    for (base, owner) in [
+        (0x4030_0000_u64, "Kernel code"),
+        (0x900_0000, "pl011@9000000"),
+        (0x6000_0000, "Crash kernel"),
+        (0x5000_0000, "System RAM"),
+        // Half of it.
+        (0x7ef8_0000, "System RAM"),
+    ] {
+        let append = std::format!("ramoops.mem_address={base:#x} ramoops.mem_size=1M");
+        let outlook = judged(&good(), "stalecore.ramoops=on", &append, &image(6 << 20));
+        for way in outlook.ways {
+            let refusal = way.deed.unwrap_err().what;
+            assert!(
+                refusal.contains(&std::format!(" is not kept for it, but {owner}")),
+                "{refusal}"
+            );
+        }
+    }
+    // Reserved, claimed by the module that has it, and beyond what Linux was given.
+    let mut facts = good();
+    facts.iomem += "  7f000000-7fffffff : reserved\n    7f000000-7f0fffff : ramoops:dump(0/1)\n";
+    for (facts, base) in [
+        (&good(), 0x7f00_0000_u64),
+        (&facts, 0x7f00_0000),
+        (&good(), 0x8000_0000),
+    ] {
+        let append = std::format!("ramoops.mem_address={base:#x} ramoops.mem_size=2M");
+        let outlook = judged(facts, "stalecore.ramoops=on", &append, &image(6 << 20));
+        assert!(outlook.ways[0].deed.is_ok(), "{:?}", outlook.ways[0].deed);
+    }
 }

@@ -109,3 +109,28 @@ fn a_next_kernel_that_cannot_be_started_is_refused() {
     let refusal = refused(with_next(&good(), fabric, &good_kernel), 0);
     assert!(refusal.what.contains("the fabric keeps EL2"), "{refusal}");
 }
+
+#[test]
+fn a_next_kernel_that_is_cut_short_is_refused() {
+    // An EFI program with one section, which ends behind 8 KiB.
+    let mut kernel = image(KERNEL);
+    kernel[..2].copy_from_slice(b"MZ");
+    kernel[0x3c] = 128;
+    kernel[128 + 6] = 1;
+    let section = 128 + 24;
+    kernel[section + 16..section + 20].copy_from_slice(&4096_u32.to_le_bytes());
+    kernel[section + 20..section + 24].copy_from_slice(&4096_u32.to_le_bytes());
+    let refusal = |kernel: &[u8]| {
+        let outlook = with_next(&good(), "stalecore.then=kexec", kernel);
+        outlook.ways[0]
+            .deed
+            .clone()
+            .err()
+            .map(|refusal| refusal.what)
+    };
+    let cut = refusal(&kernel).unwrap();
+    assert!(cut.contains("it is cut short: 4096 bytes of 8192"), "{cut}");
+    kernel.resize(8192, 0);
+    assert_eq!(refusal(&kernel), None);
+    assert!(refusal(&kernel[..140]).unwrap().contains("it is cut short"));
+}

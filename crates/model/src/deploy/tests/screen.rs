@@ -109,3 +109,22 @@ fn what_the_tree_says_of_a_screen_counts() {
     let said = told(&facts, ON, 0).unwrap();
     assert!(said.contains("stalecore.framebuffer=on"), "{said}");
 }
+
+#[test]
+fn what_is_no_screen_is_not_drawn_over() {
+    for (at, owner) in [
+        (0x4200_0000_u64, "Kernel code"),
+        (0x5000_0000, "System RAM"),
+    ] {
+        let asked = std::format!("stalecore.framebuffer={at:#x},1024x768,4096,x8r8g8b8");
+        let refusal = told(&good(), &asked, 0).unwrap_err();
+        assert!(
+            refusal.contains(&std::format!("is no screen, but {owner}")),
+            "{refusal}"
+        );
+    }
+    for at in [0x7f00_0000_u64, 0x9000_0000] {
+        let asked = std::format!("stalecore.framebuffer={at:#x},1024x768,4096,x8r8g8b8");
+        assert!(told(&good(), &asked, 0).is_ok());
+    }
+}
