@@ -42,14 +42,12 @@ impl Iomem {
         };
         let around = |entry: &Entry| entry.region.common(region) == Some(*region);
         let inside = self.0.iter().any(|entry| kept(entry) && around(entry));
-        let others = self
+        let mut others = self
             .0
             .iter()
             .filter(|entry| entry.region.overlaps(region) && !kept(entry));
         // (The deepest is the last; what is around something kept is not the region's.)
-        let last = others
-            .filter(|entry| !(inside && around(entry)))
-            .next_back();
+        let last = others.rfind(|entry| !(inside && around(entry)));
         last.map(|entry| entry.name.as_str())
     }
 
