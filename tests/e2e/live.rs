@@ -106,6 +106,105 @@ fn a_plan_runs_and_is_told_as_everywhere() {
     }
     // Nothing is in flight any more.
     assert!(!dir.path().join("out/in-flight").exists());
+    // Who has the log alone is not told of silicon.
+    let mut read = stalecore();
+    read.arg("read").arg(dir.path().join("out/console.log"));
+    read.arg("--out").arg(dir.path().join("read"));
+    let read = Ended::of(&mut read);
+    assert_eq!(read.code, ended.code, "{read:?}");
+    let json = fs::read(dir.path().join("read/run.json")).unwrap();
+    let read: Run = serde_json::from_slice(&json).unwrap();
+    assert_eq!(read.emulated, Some(true), "{:?}", read.machine);
+}
+
+#[test]
+fn what_only_the_image_has_is_refused_before_anything_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    for (args, parts) in [
+        (
+            "--preset errata",
+            ["--preset: ", "allowed: first-light, all"],
+        ),
+        ("--preset kdump", ["--preset: ", "has kdump"]),
+        ("--witness on", ["--witness: ", "allowed: stalecore run"]),
+        ("--recorder off", ["--recorder: ", "allowed: stalecore run"]),
+        ("--kernel 6.1", ["--kernel: ", "allowed: stalecore run"]),
+        (
+            "--watchdog-thresh 5s",
+            ["--watchdog-thresh: ", "allowed: stalecore run"],
+        ),
+        (
+            "--device-stuck-at 0x9000000",
+            ["--device-stuck-at: ", "allowed: stalecore run"],
+        ),
+    ] {
+        let ended = Ended::of(&mut live(dir.path(), &[], args));
+        assert_eq!(ended.code, 2, "{args}: {ended:?}");
+        ended.one_line(&parts);
+    }
+    assert!(!dir.path().join("out").exists());
+    let listed = Ended::of(&mut live(dir.path(), &[], "--list --preset first-light"));
+    assert_eq!(listed.code, 0, "{listed:?}");
+}
+
+#[test]
+fn a_list_says_what_is_skipped_and_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = "--list --ops none,tlbi-vmalle1is --stale parked,cpu-off";
+    let listed = Ended::of(&mut live(dir.path(), &[], args));
+    assert_eq!(listed.code, 0, "{listed:?}");
+    for part in [
+        "4 cases in 2 groups",
+        "Skipped are 3 of 4 cases:",
+        "  tlbi-vmalle1is: EL0 may not execute it",
+        // Although this may be root.
+        "  cpu-off: in QEMU's user mode",
+    ] {
+        assert!(listed.out.contains(part), "{part}: {}", listed.out);
+    }
+    let none = Ended::of(&mut live(dir.path(), &[], "--list --stale mmu-off"));
+    assert!(none.out.contains("only EL1 stages it"), "{}", none.out);
+    assert!(!none.out.contains("about"), "{}", none.out);
+}
+
+/// A command of [`live`], begun by another program.
+fn by(program: &str, args: &[&str], inner: &Command) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    command
+}
+
+#[test]
+fn fifo_that_is_not_allowed_is_found_out_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = live(dir.path(), &[], "--fifo --ops none --stale parked");
+    // Nobody's right, and no limit that gives it.
+    let lacks: &[&str] = match rustix::process::geteuid().is_root() {
+        true => &["--rtprio=0", "setpriv", "--bounding-set=-sys_nice"],
+        false => &["--rtprio=0"],
+    };
+    let ended = Ended::of(&mut by("prlimit", lacks, &inner));
+    assert_eq!(ended.code, 2, "{ended:?}");
+    ended.one_line(&[
+        "--fifo: ",
+        "Operation not permitted",
+        "CAP_SYS_NICE; or without --fifo",
+    ]);
+    assert!(!dir.path().join("out").exists());
+}
+
+#[test]
+fn a_cpu_that_was_named_and_may_not_be_used_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    for flag in ["initiators", "stale-cpus", "sentinel"] {
+        let inner = live(dir.path(), &[], &format!("--list --{flag} 1"));
+        let ended = Ended::of(&mut by("taskset", &["-c", "0"], &inner));
+        assert_eq!(ended.code, 2, "{ended:?}");
+        ended.one_line(&[&format!("--{flag}: CPU 1 may not be used here; allowed: 0")]);
+    }
 }
 
 #[test]
@@ -281,13 +380,8 @@ fn what_was_preempted_is_dropped_and_counted() {
 #[test]
 fn cpusets_are_honoured() {
     let (dir, _shares) = place();
-    let mut command = Command::new("taskset");
     let inner = live(dir.path(), &[], "--ops none --stale parked,spin");
-    command
-        .args(["-c", "0"])
-        .arg(inner.get_program())
-        .args(inner.get_args());
-    let ended = Ended::of(&mut command);
+    let ended = Ended::of(&mut by("taskset", &["-c", "0"], &inner));
     let run = saved(dir.path());
     assert_eq!(run.machine.unwrap().cpus, 1, "{}", ended.err);
     assert_eq!(run.plan.unwrap().initiators.to_string(), "0");

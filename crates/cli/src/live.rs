@@ -6,7 +6,11 @@ mod here;
 
 use std::path::PathBuf;
 
-use stalecore_model::exit::ExitCode;
+use clap::{ArgMatches, Command, Error, FromArgMatches};
+use stalecore_model::{
+    exit::ExitCode,
+    options::{KEYS, Options},
+};
 
 use crate::run::{OutputArgs, PlanArgs, seconds};
 
@@ -15,7 +19,7 @@ use crate::run::{OutputArgs, PlanArgs, seconds};
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    plan: PlanArgs,
+    plan: Asked,
     #[command(flatten)]
     output: OutputArgs,
     /// Say what would be run, and about how long it takes, and start nothing
@@ -33,6 +37,39 @@ pub struct Args {
     timeout: Option<u32>,
 }
 
+/// The plan's flags, and which of them were given: here a CPU of the default may be one
+/// that the process may not use, and some flags are of no use.
+struct Asked {
+    options: Options,
+    given: Vec<&'static str>,
+}
+
+impl clap::Args for Asked {
+    fn augment_args(command: Command) -> Command {
+        PlanArgs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        PlanArgs::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Asked {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let PlanArgs(options) = PlanArgs::from_arg_matches(matches)?;
+        let given = KEYS.iter().map(|key| key.name);
+        // Not every key is a flag.
+        let given = given.filter(|key| matches.try_contains_id(key).unwrap_or(false));
+        let given = given.collect();
+        Ok(Self { options, given })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 /// Runs the plan here and gives the exit code.
 ///
 /// # Errors
@@ -42,7 +79,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     return here::run(args);
     #[cfg(not(all(target_arch = "aarch64", target_os = "linux")))]
     {
-        drop(args);
+        let Asked { options, given } = args.plan;
+        drop((options, given));
         anyhow::bail!(
             "live: this is {} {}; allowed: aarch64 Linux, whose own cores it measures (make live \
              leaves the command for it in dist/aarch64-linux/stalecore); elsewhere stalecore run",

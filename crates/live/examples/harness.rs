@@ -10,7 +10,7 @@ fn main() {
     let text: Vec<String> = std::env::args().skip(2).collect();
     let dir = std::env::args().nth(1).expect("a directory");
     let mut options = Options::from_bootargs(&text.join(" ")).expect("boot arguments");
-    let left = scope::narrow(&mut options).expect("options of EL0");
+    let left = scope::narrow(&mut options, &[]).expect("options of EL0");
     let allowed = allowed().expect("CPUs");
     let last = allowed.highest().expect("a CPU");
     options.sentinel = stalecore_model::options::Sentinel::Off;

@@ -44,11 +44,8 @@ impl Run<'_> {
                 first: group.cases.first().map_or(0, |case| case.number as u32),
                 cases: group.cases.len() as u32,
             }));
-            let why = scope::why_not_state(group.state, self.may_offline).map(str::to_string);
-            let alone = group.state != StaleState::Parked && self.plan.roles.stale.is_empty();
-            let alone = || alone.then(|| "no CPU is left to be stale".to_string());
-            match why.or_else(alone) {
-                Some(why) => self.skip(&group.cases, &why),
+            match scope::why_not_group(group, &self.plan.roles, self.offline) {
+                Some(why) => self.skip(&group.cases, why),
                 None => self.group(group)?,
             }
         }

@@ -41,3 +41,4 @@ pub mod kexec;
 pub use flight::{Flight, Left};
 pub use machine::{allowed, is_user_mode};
 pub use start::{Config, Harness, start};
+pub use threads::may_fifo;

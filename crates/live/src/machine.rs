@@ -78,6 +78,12 @@ pub fn is_user_mode() -> bool {
 pub fn record(cpus: usize, sentinel: Option<usize>, empty: Histogram) -> Machine {
     let (model, source) =
         named().unwrap_or_else(|| ("a machine that does not say its name".into(), "linux"));
+    // The name in sysfs is the host's. As QEMU's own machines do, this one begins with whose
+    // it is: whoever reads the log elsewhere has nothing else to know it by.
+    let model = match is_user_mode() {
+        true => format!("QEMU in user mode, on {model}"),
+        false => model,
+    };
     let hz = instructions::cntfrq_el0();
     let release = text("/proc/sys/kernel/osrelease").unwrap_or_default();
     Machine {

@@ -22,8 +22,8 @@ pub struct Run<'a> {
     pub(crate) size: usize,
     /// Instructions that end a program here.
     pub(crate) lacking: Vec<Subject>,
-    /// May CPUs be taken offline?
-    pub(crate) may_offline: bool,
+    /// Why no CPU can be taken offline, if none can.
+    pub(crate) offline: Option<&'static str>,
     pub(crate) started: Instant,
     pub(crate) outcomes: Outcomes,
     pub(crate) generation: u16,

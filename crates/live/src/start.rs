@@ -37,6 +37,7 @@ use crate::{
     os::{self, Side},
     report,
     run::Run,
+    scope,
     threads::Threads,
     trapped,
 };
@@ -223,7 +224,7 @@ fn run(config: Config, tell: Tell, flight: Flight) -> Result<ExitCode, String> {
         dir,
         size,
         lacking,
-        may_offline: os::is_root() && !machine::is_user_mode(),
+        offline: scope::why_not_offline(),
         started,
         outcomes: Outcomes::new(options.max_slowdown.is_some()),
         generation: 0,

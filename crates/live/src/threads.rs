@@ -21,6 +21,15 @@ use crate::{
     table,
 };
 
+/// May a thread of this process go before ordinary ones? Tried by one that ends at once.
+///
+/// # Errors
+/// Why not.
+pub fn may_fifo() -> io::Result<()> {
+    let tried = thread::spawn(os::fifo).join();
+    tried.unwrap_or(Err(io::ErrorKind::BrokenPipe.into()))
+}
+
 /// What a thread is to do.
 pub enum Task {
     /// Touch the initiators' lines of this size, as the `nth` of so many, and get stuck.

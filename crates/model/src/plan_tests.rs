@@ -8,6 +8,34 @@ fn options(text: &str) -> Options {
 }
 
 #[test]
+fn a_cpu_that_was_named_is_not_replaced_where_it_may_not_be_used() {
+    let allowed: CpuSet = [1, 2].into_iter().collect();
+    let refused = |text: &str, named: &[&str]| {
+        Roles::only_allowed(&Options::from_bootargs(text).unwrap(), named, &allowed).err()
+    };
+    let says = |key: &str, cpu: usize| {
+        Some(format!(
+            "{key}: CPU {cpu} may not be used here; allowed: 1-2"
+        ))
+    };
+    assert_eq!(
+        refused("stalecore.initiators=0", &["initiators"]),
+        says("initiators", 0)
+    );
+    assert_eq!(
+        refused("stalecore.stale-cpus=0,2", &["stale-cpus"]),
+        says("stale-cpus", 0)
+    );
+    assert_eq!(
+        refused("stalecore.sentinel=3", &["sentinel"]),
+        says("sentinel", 3)
+    );
+    assert_eq!(refused("stalecore.sentinel=off", &["sentinel"]), None);
+    // CPU 0 is a default there, which nobody has asked for.
+    assert_eq!(refused("stalecore.stale-cpus=2", &["stale-cpus"]), None);
+}
+
+#[test]
 fn by_default_the_last_core_watches_and_all_others_are_stale() {
     let roles = Roles::assign(&Options::default(), 8, &CpuSet::first(8)).unwrap();
     assert_eq!(

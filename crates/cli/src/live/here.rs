@@ -1,6 +1,7 @@
 //! On aarch64 Linux: the plan for this machine's CPUs, and the harness that runs it.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs,
     os::unix::process::ExitStatusExt,
@@ -11,14 +12,14 @@ use std::{
 
 use anyhow::{Context, anyhow, ensure};
 use clap::{CommandFactory, FromArgMatches};
-use stalecore_live::{Config, Flight, Left, allowed, scope, start};
+use stalecore_live::{Config, Flight, Left, allowed, may_fifo, scope, start};
 use stalecore_model::{
     cpuset::CpuSet,
     errata,
     exit::ExitCode,
     glossary::Verdict,
     options::{Auto, CaseNumbers, Options, Sentinel},
-    plan::Plan,
+    plan::{Plan, Roles},
     record::CaseRecord,
     run::Run,
     shell,
@@ -76,8 +77,10 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
          turns as well"
             .to_string(),
     ];
-    let mut options = args.plan.0.clone();
-    let left_out = scope::narrow(&mut options).map_err(|error| anyhow!(error))?;
+    let mut options = args.plan.options.clone();
+    let given = &args.plan.given;
+    let left_out = scope::narrow(&mut options, given).map_err(|error| anyhow!(error))?;
+    Roles::only_allowed(&options, given, &cpus).map_err(|error| anyhow!(as_flag(&error)))?;
     notes.extend(left_out.told());
     let watcher = watcher(&mut options, &cpus, &mut notes);
     let mut whole = plan(&options, &cpus)?;
@@ -97,14 +100,29 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let plan = whole;
-    let pace = Pace::of(&options, &plan, cpus.len(), Duration::ZERO);
+    let skipped = scope::skipped(&plan, scope::why_not_offline());
+    // What is skipped takes no time.
+    let runs = Pace::of(
+        &options,
+        &without(&plan, &skipped),
+        cpus.len(),
+        Duration::ZERO,
+    );
     if args.list {
         let text = match args.output.json {
-            true => dry::json(&plan),
-            false => dry::text(&plan, &pace, cpus.len(), width()),
+            true => dry::json(&plan, &skipped),
+            false => dry::text(&plan, &runs, cpus.len(), &skipped, width()),
         };
         stdout::print(&text)?;
         return Ok(ExitCode::Expected);
+    }
+    if args.fifo {
+        may_fifo().map_err(|error| {
+            anyhow!(
+                "--fifo: this process may not have SCHED_FIFO: {error}; allowed: as root, or with \
+                 CAP_SYS_NICE; or without --fifo"
+            )
+        })?;
     }
     if !args.output.quiet {
         stderr::say(
@@ -147,6 +165,7 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
         }
         Some(earlier) => out.console(earlier.run.console_bytes)?,
     };
+    let pace = Pace::of(&options, &plan, cpus.len(), Duration::ZERO);
     let asked = args.timeout.map(|s| Duration::from_secs(s.into()));
     let mut limits = Limits::of(&options, &plan, cpus.len(), Duration::ZERO, asked);
     // A thread that Linux does not run is waited for.
@@ -171,8 +190,9 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     session.keep_on_disk();
     interrupt::install()?;
     if !args.output.quiet {
-        let time = pace.whole().map(pace::about).unwrap_or_default();
-        stderr::say(&format!("{}, about {time}", pace.size()));
+        let time = runs.whole().map(pace::about);
+        let time = time.map_or("all skipped".into(), |time| format!("about {time}"));
+        stderr::say(&format!("{}, {time}", pace.size()));
     }
     let stop = watch::watch(&watch::read(console), limits, &mut session, None);
     session.finish();
@@ -219,6 +239,17 @@ fn plan(options: &Options, cpus: &CpuSet) -> anyhow::Result<Plan> {
         plan.sweep = plan.len() <= SWEEP_CASES;
     }
     Ok(plan)
+}
+
+/// A plan without the cases that are skipped.
+fn without(plan: &Plan, skipped: &[dry::Skipped]) -> Plan {
+    let mut runs = plan.clone();
+    let skipped: BTreeSet<_> = skipped.iter().map(|(number, _, _)| number).collect();
+    for group in &mut runs.groups {
+        group.cases.retain(|case| !skipped.contains(&case.number));
+    }
+    runs.groups.retain(|group| !group.cases.is_empty());
+    runs
 }
 
 /// The CPU for the thread that watches: the highest, which has no other role where there

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::lacks::lacks;
 
+/// What runs the image, unless something else is said.
+const QEMU: &str = "QEMU";
+
 /// What is known about the end, besides the records.
 pub struct Ending {
     /// Why the watch ended.
@@ -38,7 +41,7 @@ impl Ending {
             stop,
             line: None,
             status: None,
-            program: "QEMU",
+            program: QEMU,
             semihosting: false,
             complaint: None,
             unchecked: None,
@@ -254,7 +257,11 @@ fn no_end(run: &Run, ending: &Ending) -> String {
     if let (Some(_), Some(text)) = (ending.line, &ending.last_text)
         && let Some(reason) = text.strip_prefix(OURS)
     {
-        return format!("the image gave up {}: {reason}", so_far(run));
+        let who = match ending.program {
+            QEMU => "the image",
+            other => other,
+        };
+        return format!("{who} gave up {}: {reason}", so_far(run));
     }
     let garbled = match run.garbled {
         0 => String::new(),

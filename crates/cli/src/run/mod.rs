@@ -114,8 +114,8 @@ fn begin(args: &Args, mut earlier: Option<Earlier>) -> anyhow::Result<ExitCode> 
     let whole = Part::whole(args, options, plan, firmware).map_err(|e| anyhow!(e))?;
     if args.list {
         let text = match args.output.json {
-            true => dry::json(&whole.plan),
-            false => dry::text(&whole.plan, &whole.pace, machine.cpus, show::width()),
+            true => dry::json(&whole.plan, &[]),
+            false => dry::text(&whole.plan, &whole.pace, machine.cpus, &[], show::width()),
         };
         stdout::print(&text)?;
         return Ok(ExitCode::Expected);

@@ -83,11 +83,16 @@ impl Pace {
 
     /// `18 cases in 9 groups`.
     pub fn size(&self) -> String {
-        let cases = words::cases(self.cases as usize);
-        match self.groups as usize {
-            0 => cases,
-            groups => format!("{cases} in {}", words::count(groups, "group", "groups")),
-        }
+        size(self.cases as usize, self.groups as usize)
+    }
+}
+
+/// `18 cases in 9 groups`.
+pub fn size(cases: usize, groups: usize) -> String {
+    let cases = words::cases(cases);
+    match groups {
+        0 => cases,
+        groups => format!("{cases} in {}", words::count(groups, "group", "groups")),
     }
 }
 

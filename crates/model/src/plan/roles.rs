@@ -87,6 +87,33 @@ impl Roles {
         })
     }
 
+    /// Checks that a CPU which one of the flags of `named` gives a role is among those that
+    /// may be used: where an operating system has taken CPUs away, no other is put in the
+    /// place of one that somebody asked for.
+    ///
+    /// # Errors
+    /// The first that may not be used, by its key, and which may.
+    pub fn only_allowed(options: &Options, named: &[&str], allowed: &CpuSet) -> Result<(), String> {
+        let sentinel = match options.sentinel {
+            Sentinel::Cpu(cpu) => CpuSet::one(cpu),
+            Sentinel::Auto | Sentinel::Off => CpuSet::default(),
+        };
+        let asked = [
+            ("initiators", options.initiators),
+            ("stale-cpus", options.stale_cpus.unwrap_or_default()),
+            ("sentinel", sentinel),
+        ];
+        for (key, cpus) in asked.iter().filter(|(key, _)| named.contains(key)) {
+            let others = cpus.difference(allowed);
+            if !others.is_empty() {
+                return Err(format!(
+                    "{key}: CPU {others} may not be used here; allowed: {allowed}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The core that conducts the run: the sentinel, or the lowest initiator.
     pub fn conductor(&self) -> usize {
         self.sentinel
