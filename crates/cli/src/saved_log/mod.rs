@@ -4,6 +4,7 @@
 mod capture;
 mod prefix;
 mod pstore;
+mod text;
 
 use std::{
     io::Read,
@@ -36,15 +37,24 @@ const LARGEST: u64 = 256 << 20;
 #[derive(clap::Args)]
 pub struct Args {
     /// A log saved by minicom, picocom, screen, tio, conserver, `ts` or a BMC, or - for standard
-    /// input; stamps before each line, colours and wrapped lines do not matter. Or a folder
+    /// input; stamps before each line, colours and wrapped lines do not matter, and gzip may have packed it. Or a folder
     /// like /sys/fs/pstore, with what --ramoops on has left there
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: PathBuf,
     /// Which run of a log that has several, from 1 [default: the last]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = nth)]
     nth: Option<u32>,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// Which run.
+///
+/// # Errors
+/// What is allowed.
+fn nth(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "allowed: 1, the first run in the log, and upwards".into())
 }
 
 /// Reads the log and gives the exit code.
@@ -56,7 +66,8 @@ pub fn read(args: &Args) -> anyhow::Result<ExitCode> {
         true => "standard input".into(),
         false => args.file.display().to_string(),
     };
-    let bytes = bytes(&args.file).with_context(|| name.clone())?;
+    let bytes = text::unpacked(bytes(&args.file).with_context(|| name.clone())?, LARGEST)
+        .with_context(|| name.clone())?;
     let log = capture(&bytes);
     let count = log.runs.len();
     if count == 0 {
