@@ -2,6 +2,7 @@
 //! is not there, or cannot be read, is left empty.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -136,22 +137,40 @@ fn config(root: &Root<'_>, release: &str) -> Option<String> {
     Some(text)
 }
 
-/// The file that says that nothing may be loaded.
+/// The files that say that nothing may be loaded: once one has said so, no other can take
+/// it back.
 fn disabled_by(root: &Root<'_>) -> Option<String> {
-    let files = SYSCTL.iter().flat_map(|dir| root.files(dir));
-    let all = [root.0.join("etc/sysctl.conf")].into_iter().chain(files);
-    let says = |path: &PathBuf| {
-        let bytes = whole_file::read(path, LARGEST).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let mut lines = text.lines().map(str::trim);
-        lines.any(|line| {
-            line.trim_start_matches('-')
-                .starts_with("kernel.kexec_load_disabled")
+    let mut files: BTreeMap<_, PathBuf> = BTreeMap::new();
+    // One of the same name in a directory before stands for it.
+    for path in SYSCTL.iter().flat_map(|dir| root.files(dir)) {
+        if let Some(name) = path.file_name() {
+            files.entry(name.to_os_string()).or_insert(path);
+        }
+    }
+    let last = root.0.join("etc/sysctl.conf");
+    let found: Vec<_> = files
+        .into_values()
+        .chain([last])
+        .filter(|path| {
+            let bytes = whole_file::read(path, LARGEST).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            text.lines().any(disables)
         })
-    };
-    let found = all.into_iter().find(says)?;
-    let below = found.strip_prefix(root.0).unwrap_or(&found);
-    Some(format!("/{}", below.display()))
+        .map(|path| {
+            let below = path.strip_prefix(root.0).unwrap_or(&path);
+            format!("/{}", below.display())
+        })
+        .collect();
+    (!found.is_empty()).then(|| found.join(" "))
+}
+
+/// Does this line of sysctl.d's set `kernel.kexec_load_disabled` to 1? A name may have
+/// slashes, and a minus sign before it.
+fn disables(line: &str) -> bool {
+    let set = line.trim().trim_start_matches('-').split_once('=');
+    set.is_some_and(|(name, value)| {
+        name.trim().replace('/', ".") == "kernel.kexec_load_disabled" && value.trim() == "1"
+    })
 }
 
 /// Where Linux itself keeps its logs over a reset.
@@ -212,5 +231,42 @@ fn tool(root: &Root<'_>) -> Tool {
         () if has("update-grub") && root.has("etc/default/grub.d") => Tool::UpdateGrub,
         () if has("grubby") => Tool::Grubby,
         () => Tool::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_that_forbids_loading_is_the_one_that_says_1() {
+        let root = tempfile::tempdir().unwrap();
+        let found = |files: &[(&str, &str)]| {
+            for (path, text) in files {
+                let path = root.path().join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            disabled_by(&Root(root.path()))
+        };
+        assert_eq!(found(&[]), None);
+        let a = (
+            "etc/sysctl.d/10-a.conf",
+            "# kernel.kexec_load_disabled=1\nkernel.kexec_load_disabled=0\n",
+        );
+        assert_eq!(found(&[a]), None);
+        let b = ("etc/sysctl.d/99-b.conf", "kernel/kexec_load_disabled = 1\n");
+        assert_eq!(found(&[b]).unwrap(), "/etc/sysctl.d/99-b.conf");
+        // Masked by the one in /etc.
+        let masked = (
+            "usr/lib/sysctl.d/10-a.conf",
+            "kernel.kexec_load_disabled=1\n",
+        );
+        assert_eq!(found(&[masked]).unwrap(), "/etc/sysctl.d/99-b.conf");
+        let c = ("etc/sysctl.conf", "-kernel.kexec_load_disabled=1\n");
+        assert_eq!(
+            found(&[c]).unwrap(),
+            "/etc/sysctl.d/99-b.conf /etc/sysctl.conf"
+        );
     }
 }

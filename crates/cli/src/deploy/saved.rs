@@ -34,7 +34,12 @@ pub fn look(folder: &Path) -> anyhow::Result<ExitCode> {
 /// The newest dump, in words.
 fn whole(folder: &Path, booted: SystemTime) -> anyhow::Result<String> {
     let mut found = Vec::new();
-    collect(folder, 1, &mut found);
+    collect(folder, 1, &mut found).with_context(|| {
+        format!(
+            "no dump can be looked for in {}; allowed: the folder that dumps are saved into",
+            folder.display()
+        )
+    })?;
     let newest = found.into_iter().max();
     let Some((_, path)) = newest.filter(|(saved, _)| *saved >= booted) else {
         bail!(
@@ -62,8 +67,15 @@ fn whole(folder: &Path, booted: SystemTime) -> anyhow::Result<String> {
 
 /// The files that are called as kdump-tools calls its dumps (dump.STAMP or, not packed by
 /// makedumpfile, vmcore.STAMP), in this folder and those `deep` below it.
-fn collect(folder: &Path, deep: u32, found: &mut Vec<(SystemTime, PathBuf)>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+///
+/// # Errors
+/// The folder cannot be read; one below it is passed over.
+fn collect(
+    folder: &Path,
+    deep: u32,
+    found: &mut Vec<(SystemTime, PathBuf)>,
+) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)?.flatten() {
         let Ok(kind) = entry.file_type() else {
             continue;
         };
@@ -73,12 +85,14 @@ fn collect(folder: &Path, deep: u32, found: &mut Vec<(SystemTime, PathBuf)>) {
             .iter()
             .any(|begin| name.starts_with(begin));
         if kind.is_dir() && deep > 0 {
-            collect(&entry.path(), deep - 1, found);
+            // Another program's, perhaps, as lost+found is.
+            let _ = collect(&entry.path(), deep - 1, found);
         } else if kind.is_file() && is_dump {
             let saved = entry.metadata().and_then(|data| data.modified());
             found.extend(saved.ok().map(|saved| (saved, entry.path())));
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -103,6 +117,12 @@ mod tests {
             stamp(&path, saved);
         };
         assert!(said().unwrap_err().contains("no dump was saved below"));
+        fs::write(folder.path().join("file"), "").unwrap();
+        for (name, cause) in [("none", "No such file"), ("file", "Not a directory")] {
+            let why = whole(&folder.path().join(name), booted).unwrap_err();
+            let why = format!("{why:#}");
+            assert!(why.contains(name) && why.contains(cause), "{why}");
+        }
         save("202611270000/dump.202611270000", b"\x7fELF", 0);
         let earlier = booted - Duration::from_secs(9);
         let old = folder.path().join("202611270000/dump.202611270000");
