@@ -41,6 +41,14 @@ impl OutDir {
     pub fn open(asked: Option<&Path>) -> anyhow::Result<Self> {
         let path = match asked {
             Some(path) => {
+                // A link to nothing is there, and no directory either.
+                if path.symlink_metadata().is_ok() && !path.is_dir() {
+                    bail!(
+                        "--out: {} is there and no directory; allowed: a new or empty directory, or \
+                         one that a run left",
+                        path.display()
+                    );
+                }
                 fs::create_dir_all(path).with_context(|| format!("--out: {}", path.display()))?;
                 path.to_path_buf()
             }
@@ -279,6 +287,23 @@ mod tests {
             assert_eq!(fs::read(&precious).unwrap(), b"mine", "{name}");
         }
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_directory_is_refused_with_what_is_allowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("f"), dir.path().join("l"));
+        fs::write(&file, "mine").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("nothing"), &link).unwrap();
+        for path in [&file, &link] {
+            let error = OutDir::open(Some(path)).err().unwrap().to_string();
+            let said = error.contains("no directory; allowed: a new or empty directory");
+            assert!(
+                said && error.contains(&path.display().to_string()),
+                "{error}"
+            );
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"mine");
     }
 
     #[test]
