@@ -183,7 +183,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .find(|outcome| outcome.way == way)
         .context("a way without an outcome")?;
     let deed = match &outcome.deed {
-        Ok(Deed::Hooks(_)) if args.image.is_some() => {
+        // (A machine that is looked at from another has no command of its own.)
+        Ok(Deed::Hooks(_)) if args.image.is_some() && args.root.is_none() => {
             bail!("--image: the hook starts the image inside this command; allowed: none")
         }
         Ok(deed) => deed,
