@@ -64,10 +64,17 @@ fn memory_mib() -> u64 {
     kib.unwrap_or(0) / 1024
 }
 
-/// What QEMU calls itself where it stands in for a kernel: the machine of `uname` is an
-/// Arm's and the device files are another's.
+/// Most that Linux has on Arm, by far.
+const CPUS: usize = 4096;
+
+/// Does QEMU stand in for the kernel? The machine of `uname` is an Arm's, and the device
+/// files are another's; on an Arm, the core that the thread is on is none of the host's.
 pub fn is_user_mode() -> bool {
     let foreign = |path: &str| Path::new(path).exists();
+    if os::reads_id_registers() && register(0, "midr_el1").is_some() {
+        let own = Some(instructions::midr_el1());
+        return !(0..CPUS).any(|cpu| register(cpu, "midr_el1") == own);
+    }
     // x86 and others have no such registers in sysfs, and a local APIC or an I/O port.
     register(0, "midr_el1").is_none() && foreign("/sys/devices/system/cpu/cpu0/microcode")
         || text("/proc/cpuinfo").is_some_and(|text| text.contains("vendor_id"))

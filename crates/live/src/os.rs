@@ -95,6 +95,14 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
+/// Does the kernel read identification registers for EL0 (Linux's
+/// `Documentation/arch/arm64/cpu-feature-registers.rst`)?
+pub fn reads_id_registers() -> bool {
+    const HWCAP_CPUID: libc::c_ulong = 1 << 11;
+    // SAFETY: reads the auxiliary vector; what is not in it is 0.
+    unsafe { libc::getauxval(libc::AT_HWCAP) & HWCAP_CPUID != 0 }
+}
+
 /// Memory of this program's own until it ends, zeros, of so many bytes.
 ///
 /// # Errors

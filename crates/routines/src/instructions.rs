@@ -76,6 +76,8 @@ registers! {
     dczid_el0: "dczid_el0";
     /// CNTFRQ_EL0 in Hz.
     cntfrq_el0: "cntfrq_el0";
+    /// MIDR_EL1, which Linux reads for EL0 where it says so (HWCAP_CPUID).
+    midr_el1: "midr_el1";
 }
 
 /// CNTVCT_EL0, read after all that precedes.
