@@ -76,7 +76,9 @@ pub(super) fn check(asked: Choice, iomem: &Iomem) -> Result<(), Refusal> {
     };
     let memory = screen.pages();
     let ram = iomem.named("System RAM");
-    match iomem.owner(&memory) {
+    // (A driver for firmware's screens has it for a screen.)
+    let owner = iomem.owner(&memory);
+    match owner.filter(|owner| !OWNERS.contains(owner)) {
         Some(owner) if ram.iter().any(|ram| ram.overlaps(&memory)) => Err(Refusal::new(
             format!(
                 "--framebuffer: {:#x} to {:#x} is no screen, but {owner}, as /proc/iomem has it",

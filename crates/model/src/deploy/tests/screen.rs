@@ -123,8 +123,14 @@ fn what_is_no_screen_is_not_drawn_over() {
             "{refusal}"
         );
     }
-    for at in [0x7f00_0000_u64, 0x9000_0000] {
+    let mut facts = good();
+    facts.iomem += "80000000-9fffffff : System RAM\n  90000000-902fffff : simplefb\n";
+    for (facts, at) in [
+        (&good(), 0x7f00_0000_u64),
+        (&good(), 0x9000_0000),
+        (&facts, 0x9000_0000),
+    ] {
         let asked = std::format!("stalecore.framebuffer={at:#x},1024x768,4096,x8r8g8b8");
-        assert!(told(&good(), &asked, 0).is_ok());
+        assert!(told(facts, &asked, 0).is_ok());
     }
 }
