@@ -75,7 +75,7 @@ fn it_says_what_it_would_do() {
         "now: can be done",
         "its command line: stalecore.ops=ic-ivau stalecore.then=reset",
         "crash: can be done",
-        "it writes nothing outside 0x60000000 to 0x70000000",
+        "it writes nothing outside 0x60000000 to 0x70000000\n",
         "but: the crash kernel that is loaded now is replaced",
         "but: watchdog SBSA Generic Watchdog runs, and may reset the machine 60 s after",
         "after-dump: can be done",
@@ -85,6 +85,14 @@ fn it_says_what_it_would_do() {
     ] {
         assert!(ended.out.contains(part), "{part}: {}", ended.out);
     }
+    let screen = [
+        "crash",
+        "--framebuffer",
+        "0x90000000,1024x768,4096,x8r8g8b8",
+    ];
+    let draws = deploy(root.path(), &screen);
+    let but = "outside 0x60000000 to 0x70000000, but for the screen\n";
+    assert!(draws.out.contains(but), "{draws:?}");
     let conf = fs::read_to_string(root.path().join("etc/kdump.conf")).unwrap();
     assert_eq!(conf, "path /var/crash\n");
     let one = deploy(root.path(), &["after-dump"]);

@@ -6,6 +6,8 @@ use std::{
     io::{BufRead, BufReader, Cursor, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
+    process::{Command, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -354,4 +356,45 @@ fn on_volume(disk: &Path, name: &str) -> String {
     let mut file = volume.root_dir().open_file(name).unwrap();
     file.read_to_string(&mut text).unwrap();
     text
+}
+
+/// How often the image says that it ends with 2 before it, or the machine, ends: twice is
+/// enough.
+fn refusals(bootargs: &str) -> usize {
+    let mut qemu = Command::new("qemu-system-aarch64")
+        .args("-M virt -cpu cortex-a72 -smp 2 -m 256M -nodefaults -display none".split(' '))
+        .args(["-serial", "stdio", "-append", bootargs, "-kernel"])
+        .arg(built("stalecore.img"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let console = BufReader::new(qemu.stdout.take().unwrap());
+    let (say, said) = mpsc::channel();
+    thread::spawn(move || {
+        console
+            .lines()
+            .map_while(Result::ok)
+            .try_for_each(|line| say.send(line))
+    });
+    let deadline = Instant::now() + PATIENCE;
+    let mut ends = 0;
+    while ends < 2 {
+        match said.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => ends += usize::from(line.contains("stalecore: exit 2")),
+            Err(_) => break,
+        }
+    }
+    // One that was turned off has ended; one that hangs has not.
+    let on = ends < 2 && Instant::now() > deadline;
+    let _ = qemu.kill();
+    qemu.wait().unwrap();
+    assert!(!on, "{bootargs}: neither reset nor off");
+    ends
+}
+
+/// Whoever is far away has the machine back, whatever else is wrong on its command line.
+#[test]
+fn a_machine_that_is_to_come_back_does_with_a_word_that_is_wrong() {
+    assert_eq!(refusals("stalecore.then=reset stalecore.bogus=1"), 2);
+    assert_eq!(refusals("stalecore.bogus=1"), 1);
 }

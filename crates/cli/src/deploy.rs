@@ -185,7 +185,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let deed = match &outcome.deed {
         // (A machine that is looked at from another has no command of its own.)
         Ok(Deed::Hooks(_)) if args.image.is_some() && args.root.is_none() => {
-            bail!("--image: the hook starts the image inside this command; allowed: none")
+            bail!("--image: the hook starts the image inside this command; allowed: no --image")
         }
         Ok(deed) => deed,
         Err(refusal) => bail!("deploy {}: {refusal}", way.name()),
@@ -243,7 +243,9 @@ fn told(outlook: &Outlook, only: Option<Way>, plan: &Options) -> String {
 }
 
 fn details(deed: &Deed, plan: &Options) -> Vec<String> {
-    let but = match (plan.ramoops, plan.framebuffer != Choice::Off) {
+    // (Behind a kernel it draws only where it is told to.)
+    let draws = matches!(plan.framebuffer, Choice::On | Choice::At(_));
+    let but = match (plan.ramoops, draws) {
         (false, false) => "",
         (true, false) => ", but for its log",
         (false, true) => ", but for the screen",

@@ -70,29 +70,18 @@ pub fn read(
     })
 }
 
-/// How an archive of cpio's begins, and what one is packed by (Linux's `lib/decompress.c`);
-/// zeros may lie before it.
-const ARCHIVES: [&[u8]; 10] = [
-    b"070701",
-    b"070702",
-    b"\x1f\x8b",
-    b"\x1f\x9e",
-    b"BZh",
-    b"\x5d\0",
-    b"\xfd7zXZ",
-    b"\x89LZO",
-    b"\x02\x21\x4c\x18",
-    b"\x28\xb5\x2f\xfd",
-];
+/// How an archive of cpio's begins, without and with checksums.
+const ARCHIVES: [&[u8]; 2] = [b"070701", b"070702"];
 
+/// A ramdisk as it is in its file: the kernel unpacks it, and passes over zeros before it.
 fn ramdisk(path: &Path) -> anyhow::Result<Vec<u8>> {
     let bytes = whole_file::read(path, LARGEST)
         .with_context(|| format!("--then kexec: cannot read {}", path.display()))?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let archive = &bytes[zeros..];
+    let is_archive = ARCHIVES.iter().any(|begin| archive.starts_with(begin));
     ensure!(
-        ARCHIVES
-            .iter()
-            .any(|begin| bytes[zeros..].starts_with(begin)),
+        is_archive || unpack::packing_of(archive).is_some(),
         "--then kexec: {} is no initial ramdisk; allowed: a cpio archive (newc), packed or not",
         path.display()
     );

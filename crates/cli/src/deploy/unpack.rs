@@ -24,7 +24,7 @@ use stalecore_model::shell;
 pub const LARGEST: u64 = 1 << 30;
 
 /// A way to pack.
-struct Packing {
+pub struct Packing {
     /// What the programs are called that pack and unpack so.
     name: &'static str,
     /// As Linux's `Makefile.zboot` calls it.
@@ -41,7 +41,7 @@ enum How {
     By(&'static str),
 }
 
-const PACKINGS: [Packing; 8] = [
+static PACKINGS: [Packing; 8] = [
     packing("gzip", "gzip", b"\x1f\x8b", How::Gzip),
     packing("zstd", "zstd22", b"\x28\xb5\x2f\xfd", How::Zstd),
     packing("xz", "xzkern", b"\xfd7zXZ\0", How::By("xz -dc")),
@@ -83,11 +83,15 @@ pub fn kernel(bytes: Vec<u8>, file: &Path) -> anyhow::Result<Vec<u8>> {
              ./kernel: objcopy -O binary --only-section=.linux {named} kernel"
         );
     }
-    let mut packings = PACKINGS.iter();
-    match packings.find(|packing| bytes.starts_with(packing.begin)) {
+    match packing_of(&bytes) {
         Some(packing) => packing.unpack(&bytes, |command| format!("{command} {named} > kernel")),
         None => Ok(bytes),
     }
+}
+
+/// How a file is packed as a whole, if it is.
+pub fn packing_of(bytes: &[u8]) -> Option<&'static Packing> {
+    PACKINGS.iter().find(|p| bytes.starts_with(p.begin))
 }
 
 fn of_zboot(bytes: &[u8], file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -37,8 +37,8 @@ const LARGEST: u64 = 256 << 20;
 #[derive(clap::Args)]
 pub struct Args {
     /// A log saved by minicom, picocom, screen, tio, conserver, `ts` or a BMC, or - for standard
-    /// input; stamps before each line, colours and wrapped lines do not matter, and gzip may have packed it. Or a folder
-    /// like /sys/fs/pstore, with what --ramoops on has left there
+    /// input; stamps before each line, colours and wrapped lines do not matter, and gzip may
+    /// have packed it. Or a folder like /sys/fs/pstore, with what --ramoops on has left there
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: PathBuf,
     /// Which run of a log that has several, from 1 [default: the last]

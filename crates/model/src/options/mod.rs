@@ -269,7 +269,8 @@ impl Options {
     pub fn end_of(text: &str) -> Then {
         let mut options = Self::default();
         for word in text.split_ascii_whitespace() {
-            if let Some(value) = word.strip_prefix("stalecore.then=") {
+            let key = word.strip_prefix(PREFIX);
+            if let Some(value) = key.and_then(|key| key.strip_prefix("then=")) {
                 // What is wrong is told by who reads all of them.
                 let _ = options.set("then", value);
             }
