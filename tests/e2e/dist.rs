@@ -63,8 +63,9 @@ impl Booted {
             .arg("run")
             .args(["--out".as_ref(), dir.path().as_os_str()])
             .args(args.split_whitespace());
-        change(&mut command);
+        // Before whoever changes the command begins to wait for what it does.
         let shares = shares(args);
+        change(&mut command);
         let begin = Instant::now();
         let ended = Ended::of(&mut command);
         let took = begin.elapsed();
