@@ -45,7 +45,7 @@ impl Board {
     fn command(&self, port: &str, args: &str) -> Command {
         let mut command = stalecore();
         command
-            .args(["serial", port, "--timeout", "20"])
+            .args(["serial", port, "--timeout", "300"])
             .args(["--out".as_ref(), self.dir.path().as_os_str()])
             .args(args.split_whitespace())
             .stdout(Stdio::piped())

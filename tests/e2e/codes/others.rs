@@ -63,6 +63,10 @@ pub fn serial(input: &Input, nth: usize) -> i32 {
         }
     };
     let stays = nth < OF_LOGS;
+    let timeout = match rest.as_ref().unwrap_or(&first).contains("stalecore: exit") {
+        true => "120",
+        false => "2",
+    };
     let board = thread::spawn(move || {
         let write = |text: &str| {
             let (mut line, _) = listener.accept().unwrap();
@@ -81,7 +85,9 @@ pub fn serial(input: &Input, nth: usize) -> i32 {
         // Held until the command hangs up.
         let _ = std::io::copy(&mut &line, &mut std::io::sink());
     });
-    let args = [&port, "--quiet", "--out", "serial", "--timeout", "2"];
+    // Silence is waited out where no last line comes, and only there: until then the board
+    // may be late.
+    let args = [&port, "--quiet", "--out", "serial", "--timeout", timeout];
     let code = files.code("serial", &args, &[]);
     board.join().unwrap();
     code
