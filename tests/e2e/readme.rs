@@ -164,7 +164,12 @@ fn project(makefile: &str, more: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     fs::create_dir(dir.path().join("tools")).unwrap();
-    fs::copy(root.join("tools/follow"), dir.path().join("tools/follow")).unwrap();
+    // If this process wrote it, a child that another test is just forking could hold it open,
+    // and it could not be run.
+    let mut install = Command::new("install");
+    install.arg(root.join("tools/follow"));
+    install.arg(dir.path().join("tools/follow"));
+    assert!(install.status().unwrap().success());
     let readme = document("README.md") + more;
     fs::write(dir.path().join("README.md"), readme).unwrap();
     fs::write(dir.path().join("Makefile"), makefile).unwrap();
