@@ -61,7 +61,7 @@ fn an_image_can_end_the_machine_and_touch_nothing_of_the_host() {
 
     // The guest means it: where it may, it does all three.
     let mut qemu = Command::new("timeout");
-    qemu.args(["20", "qemu-system-aarch64", "-M", "virt", "-cpu"])
+    qemu.args(["120", "qemu-system-aarch64", "-M", "virt", "-cpu"])
         .args(["cortex-a72", "-nodefaults", "-display", "none"])
         .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
         .arg(&image)

@@ -1,20 +1,16 @@
 //! A run of 3,000 cases with a million samples each: how long, how much memory,
 //! how large. And the exit codes of `compare`.
 
-use std::{
-    fs,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, process::Command, time::Instant};
 
 use crate::{
     setup::{errors, run_of, stalecore},
     synthetic::Shape,
 };
 
-/// Two seconds for a release build on a machine that has nothing else to do; tests share
-/// their machine, and may be debug builds.
-const PATIENCE: u32 = if cfg!(debug_assertions) { 20 } else { 5 };
+/// Seconds of a processor: two for a release build on a machine that has nothing else to do;
+/// tests share their machine, and may be debug builds.
+const SECONDS: u32 = if cfg!(debug_assertions) { 40 } else { 10 };
 
 #[test]
 fn three_thousand_cases_are_drawn_within_the_limits() {
@@ -26,16 +22,17 @@ fn three_thousand_cases_are_drawn_within_the_limits() {
         ..Shape::default()
     });
     let begin = Instant::now();
-    // Address space is more than memory: within 200 MiB of it is within both.
+    // Address space is more than memory: within 200 MiB of it is within both. How long the
+    // host does not run it is no matter.
+    let limits = format!("ulimit -v 204800; ulimit -t {SECONDS}; exec \"$0\" report \"$1\"");
     let done = Command::new("sh")
-        .args(["-c", "ulimit -v 204800; exec \"$0\" report \"$1\""])
+        .args(["-c", &limits])
         .arg(env!("CARGO_BIN_EXE_stalecore"))
         .arg(dir.path())
         .output()
         .expect("started");
     let took = begin.elapsed();
-    assert!(done.status.success(), "{}", errors(&done));
-    assert!(took < Duration::from_secs(2) * PATIENCE, "{took:?}");
+    assert!(done.status.success(), "{}: {}", done.status, errors(&done));
     let size = fs::metadata(dir.path().join("report.html"))
         .expect("a page")
         .len();
