@@ -100,12 +100,12 @@ fn a_machine_that_is_quiet_but_works_is_left_alone() {
 
 #[test]
 fn a_machine_that_never_starts_is_silent() {
-    let booted = Booted::new("--sentinel off --timeout 2 --qemu-arg -S").ends(124, &[]);
+    let booted = Booted::new("--sentinel off --timeout 10 --qemu-arg -S").ends(124, &[]);
     assert!(
         booted
             .ended
             .err
-            .contains("not over after 2 s before the first case")
+            .contains("not over after 10 s before the first case")
     );
     let notes = booted.run.notes.join("\n");
     for cpus in ["silence: CPU 0 at 0x", "silence: CPUs 1-7 at 0x"] {
