@@ -99,7 +99,7 @@ fn read(dir: &Path, name: &str, log: &str) -> (Ended, PathBuf) {
 
 #[test]
 fn a_log_tells_of_the_fabric_by_itself() {
-    let args = "--cpus 4 --fabric deaf=spin --stale spin,wfe --ops ic-ivau --deadline-ms 500";
+    let args = "--cpus 4 --fabric deaf=spin --stale spin,wfe --ops ic-ivau --deadline-ms 2000";
     let booted = Booted::new(args).ends(4, &["Made by the fabric, a model: ic-ivau"]);
     let console = booted.console();
     for part in [

@@ -82,12 +82,17 @@ fn read_back(dir: &Path, text: &str) -> (Ended, Run) {
 #[test]
 fn what_linux_shows_after_the_reset_is_what_came_over_the_line() {
     let dir = TempDir::new().unwrap();
-    let plan = "--ops ic-ivau,selftest-hang --stale spin --samples 8 --deadline-ms 500";
+    let plan = "--ops ic-ivau,selftest-hang --stale spin --samples 8 --deadline-ms 2000";
     let (booted, text) = with_zone(dir.path(), 0x40000, plan);
     assert_eq!(booted.ended.code, 4, "{:?}", booted.ended);
     let (ended, run) = read_back(dir.path(), &text);
     assert_eq!(ended.code, 4, "{ended:?}");
-    assert_eq!(run.cases, booted.run.cases);
+    // Only who runs the machine sees what the host kept from it.
+    let mut cases = booted.run.cases.clone();
+    for late in cases.iter_mut().filter_map(|case| case.late.as_mut()) {
+        late.starved = None;
+    }
+    assert_eq!(run.cases, cases);
     assert_eq!(run.blocks, booted.run.blocks);
     assert_eq!(run.machine, booted.run.machine);
     assert_eq!((run.lost.len(), run.unchecked), (0, 0));

@@ -84,22 +84,27 @@ fn a_block_has_what_the_interconnect_counted() {
     write(&mut open(), STILL + COUNTERS, 0x0011_0000_0002_0005);
 
     let over = AtomicBool::new(false);
-    let booted = thread::scope(|threads| {
-        threads.spawn(|| {
-            let mut memory = open();
-            // Operations, and ten times as much occupancy: of 16 bits each, so that the second
-            // begins again every half minute, as no controller counts here what overflows.
-            for count in 1_u64.. {
-                if over.load(Ordering::Relaxed) {
-                    break;
-                }
-                write(&mut memory, MOVES + COUNTERS, count | ((count * 10) << 48));
-                thread::sleep(Duration::from_millis(5));
+    let moving = || {
+        let mut memory = open();
+        // Operations, and ten times as much occupancy: of 16 bits each, so that the second
+        // begins again every half minute, as no controller counts here what overflows. Before
+        // the first would, it stands still.
+        for count in 1..=u64::from(u16::MAX) {
+            if over.load(Ordering::Relaxed) {
+                break;
             }
-        });
+            write(&mut memory, MOVES + COUNTERS, count | ((count * 10) << 48));
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let booted = thread::scope(|threads| {
         let plan = "--cpus 3 --fabric deaf=spin --stale spin --ops ic-ivau --samples 8 \
                     --sweep off --deadline-ms 1000";
-        let booted = Booted::with_odd_cores(plan, |command| on(command, &tree, &path));
+        let booted = Booted::with_odd_cores(plan, |command| {
+            on(command, &tree, &path);
+            // From the machine's turn on, for which it may have to wait.
+            threads.spawn(moving);
+        });
         over.store(true, Ordering::Relaxed);
         booted
     });
