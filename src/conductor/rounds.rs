@@ -1,17 +1,19 @@
-//! Baseline and case in turn: what a machine does from one moment to the next is in
-//! both, and what is certain shows in every round. The first round is the group's
-//! ordinary way (groups.rs), in which each operation is watched for the first time; here
-//! are those that follow, and those that confirm what the first ones show.
+//! The parts of the rounds behind the first (groups.rs has that, in which each operation is
+//! watched for the first time), and the rounds of cores that were never started.
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use stalecore_model::{
     cpuset::CpuSet,
     glossary::StaleState,
-    measured::{Measured, Series},
-    part::{baseline_line, in_order},
+    measured::{
+        Measured, Series,
+        in_turn::{self, Brought, Measures},
+    },
+    outcomes::Outcomes,
+    part::baseline_line,
     plan::{Case, Group},
-    rounds::{ROUNDS, most_to_confirm},
+    rounds::ROUNDS,
 };
 
 use super::{
@@ -26,7 +28,6 @@ use crate::{
 
 impl Run<'_> {
     /// The rounds behind the first, of the cases of which that found nothing serious.
-    /// What cannot be gone on with is left as it is: fewer rounds say less.
     pub(super) fn rounds(
         &mut self,
         group: &Group,
@@ -39,143 +40,8 @@ impl Run<'_> {
         {
             return Ok(());
         }
-        let clean: Vec<usize> = (0..series.len())
-            .filter(|nth| series[*nth].is_clean())
-            .collect();
-        let begun = clock::now();
-        for nth in 1..ROUNDS {
-            if !self.round(group, series, &clean, Part::nth(nth, ROUNDS))? {
-                return Ok(());
-            }
-        }
-        let judge = self.conductor.judge;
-        let mut open: Vec<usize> = clean
-            .into_iter()
-            .filter(|nth| judge.is_candidate(&series[*nth]))
-            .collect();
-        let plan = &self.conductor.plan;
-        let left_ms = self
-            .outcomes
-            .confirming_left_ms(plan, clock::ms_since(begun));
-        let begun = clock::now();
-        for nth in 0..most_to_confirm(judge.family) {
-            open.retain(|nth| judge.is_open(&series[*nth]));
-            if open.is_empty() {
-                break;
-            }
-            if clock::ms_since(begun) >= left_ms {
-                self.outcomes.unconfirmed += open.len();
-                break;
-            }
-            let part = Part {
-                only: judge.class(open.iter().map(|nth| &series[*nth])),
-                ..Part::nth(ROUNDS + nth, ROUNDS)
-            };
-            if !self.round(group, series, &open, part)? {
-                break;
-            }
-        }
-        self.outcomes.confirming_ms += clock::ms_since(begun);
-        Ok(())
-    }
-
-    /// One round of these cases, in both parts. Can others follow? Not where one did not
-    /// return, which then has its verdict and is no longer in the series, or where cores
-    /// did not do as they were asked.
-    fn round(
-        &mut self,
-        group: &Group,
-        series: &mut Vec<Series<'_>>,
-        which: &[usize],
-        part: Part,
-    ) -> Result<bool, String> {
-        let Some(first) = which.first() else {
-            return Ok(false);
-        };
-        let own = group.state == StaleState::Parked && !group.line.needs_stale_core();
-        let cases: Vec<Case> = which.iter().map(|nth| *series[*nth].case).collect();
-        let mut bases = None;
-        let mut done = Vec::new();
-        for parked in in_order(series[*first].case.number, part.nth) {
-            if parked && own {
-                continue;
-            }
-            let Some(found) = self.part(group, series, &cases, parked, part)? else {
-                return Ok(false);
-            };
-            match parked {
-                true => bases = Some(found),
-                false => done = found,
-            }
-        }
-        let mut bases = bases.into_iter().flatten();
-        for (of, done) in which.iter().zip(done) {
-            series[*of].absorb(bases.next(), done, part.nth < ROUNDS);
-        }
-        Ok(true)
-    }
-
-    /// A part of a round: the cases with every other core parked, or in the group's
-    /// state. `None` where others cannot follow.
-    fn part(
-        &mut self,
-        group: &Group,
-        series: &mut Vec<Series<'_>>,
-        cases: &[Case],
-        parked: bool,
-        part: Part,
-    ) -> Result<Option<Vec<Box<Measured>>>, String> {
-        let most = match Self::is_used_up(group, parked) {
-            true => 1,
-            false => cases.len(),
-        };
-        let mut found = Vec::with_capacity(cases.len());
-        for these in cases.chunks(most) {
-            let (state, line, effort) = match parked {
-                true => (
-                    StaleState::Parked,
-                    baseline_line(group),
-                    Effort::Baseline(part),
-                ),
-                false => (group.state, group.line, Effort::Case(part)),
-            };
-            let cpus = self.stale(state);
-            let (present, of) = match parked {
-                true => (CpuSet::EMPTY, cpus.len()),
-                false => (cpus, self.conductor.plan.roles.stale.len()),
-            };
-            let Ok(mut entered) = StaleSet::enter(&cpus, state, line, of) else {
-                if let Err(lost) = stuck::recover(&cpus) {
-                    self.go_on_without(&cpus, &lost)?;
-                }
-                return Ok(None);
-            };
-            if !parked {
-                self.set_lines(group.line, &cpus);
-            }
-            let Visit { done, held } = self.visit(these, &present, effort)?;
-            if let Some(held) = held {
-                let case = these[done.len()];
-                self.blocked(&case, &held, &mut entered, parked);
-                series.retain(|series| series.case.number != case.number);
-                if !self.ended
-                    && let Err(lost) = entered.release().and_then(|()| self.drain())
-                {
-                    self.lost_after_block(&lost);
-                }
-                return Ok(None);
-            }
-            found.extend(done);
-            let stayed = parked || entered.have_stayed();
-            if let Err(lost) = entered.release().and_then(|()| self.drain()) {
-                self.go_on_without(&cpus, &lost)?;
-                return Ok(None);
-            }
-            if !stayed {
-                return Ok(None);
-            }
-        }
-        Ok(Some(found))
+        let conductor = self.conductor;
+        in_turn::rounds(self, &conductor.plan, &conductor.judge, group, series)
     }
 
     /// The further rounds of cores that were never started, which have to be made before
@@ -219,5 +85,74 @@ impl Run<'_> {
             }
         }
         Ok(Some(found))
+    }
+}
+
+impl Measures for Run<'_> {
+    fn part(
+        &mut self,
+        group: &Group,
+        cases: &[Case],
+        parked: bool,
+        part: Part,
+    ) -> Result<Brought, String> {
+        let most = match Self::is_used_up(group, parked) {
+            true => 1,
+            false => cases.len(),
+        };
+        let mut found = Vec::with_capacity(cases.len());
+        for these in cases.chunks(most) {
+            let (state, line, effort) = match parked {
+                true => (
+                    StaleState::Parked,
+                    baseline_line(group),
+                    Effort::Baseline(part),
+                ),
+                false => (group.state, group.line, Effort::Case(part)),
+            };
+            let cpus = self.stale(state);
+            let (present, of) = match parked {
+                true => (CpuSet::EMPTY, cpus.len()),
+                false => (cpus, self.conductor.plan.roles.stale.len()),
+            };
+            let Ok(mut entered) = StaleSet::enter(&cpus, state, line, of) else {
+                if let Err(lost) = stuck::recover(&cpus) {
+                    self.go_on_without(&cpus, &lost)?;
+                }
+                return Ok(Brought::Nothing);
+            };
+            if !parked {
+                self.set_lines(group.line, &cpus);
+            }
+            let Visit { done, held } = self.visit(these, &present, effort)?;
+            if let Some(held) = held {
+                let case = these[done.len()];
+                self.blocked(&case, &held, &mut entered, parked);
+                if !self.ended
+                    && let Err(lost) = entered.release().and_then(|()| self.drain())
+                {
+                    self.lost_after_block(&lost);
+                }
+                return Ok(Brought::Blocked(case.number));
+            }
+            found.extend(done);
+            let stayed = parked || entered.have_stayed();
+            if let Err(lost) = entered.release().and_then(|()| self.drain()) {
+                self.go_on_without(&cpus, &lost)?;
+                return Ok(Brought::Nothing);
+            }
+            if !stayed {
+                return Ok(Brought::Nothing);
+            }
+        }
+        Ok(Brought::All(found))
+    }
+
+    fn now_ms(&self) -> u64 {
+        clock::ms_since(self.conductor.started)
+    }
+
+    fn outcomes(&mut self) -> &mut Outcomes {
+        &mut self.outcomes
     }
 }

@@ -7,7 +7,7 @@ use stalecore_model::{
     cpuset::CpuSet,
     exit::ExitCode,
     glossary::{StaleState, Subject, Verdict},
-    measured,
+    measured::{self, in_turn},
     part::Part,
     plan::{Case, Group},
     record::{CaseRecord, GroupRecord, Record},
@@ -107,7 +107,8 @@ impl Run<'_> {
         }
         if !self.ended {
             self.check_released(&stale, &mut series)?;
-            self.rounds(group, &mut series)?;
+            let (plan, judge) = (self.plan, self.judge);
+            in_turn::rounds(self, plan, &judge, group, &mut series)?;
         }
         for series in series {
             let case = series.case;

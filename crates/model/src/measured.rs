@@ -1,6 +1,7 @@
 //! A case, what was measured of it and of its baseline, round by round, and the record
 //! made from that: the same wherever it was measured.
 
+pub mod in_turn;
 mod judge;
 #[cfg(test)]
 mod tests;
