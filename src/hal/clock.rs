@@ -9,10 +9,9 @@ use super::arch;
 /// A moment by which something must have happened.
 #[derive(Clone, Copy)]
 pub struct Deadline {
-    start: u64,
     /// In ticks: a look at a deadline stands beside each sample, and a division
     /// of 128 bits does not belong there.
-    ticks: u64,
+    end: u64,
 }
 
 impl Deadline {
@@ -20,15 +19,14 @@ impl Deadline {
     pub fn after_ms(ms: u64) -> Self {
         let ticks = ms.saturating_mul(frequency()).div_ceil(1000);
         Self {
-            start: now(),
-            ticks,
+            end: now().saturating_add(ticks),
         }
     }
 
     /// Is it over? Asked beside each sample.
     #[inline(always)]
     pub fn has_passed(&self) -> bool {
-        clock::elapsed(self.start, clock::believed(arch::cntvct)) >= self.ticks
+        clock::is_over(self.end, arch::cntvct)
     }
 }
 

@@ -155,12 +155,9 @@ impl Measurement<'_> {
             }
             let pass = (wanted - taken).min(most);
             self.prepare(first, first + pass * batch);
+            let begin = if once { first + taken * batch } else { first };
             for index in 0..pass {
-                let at = if once {
-                    first + (taken + index) * batch
-                } else {
-                    first + index * batch
-                };
+                let at = begin + index * batch;
                 if time.is_over(measured, fewest) {
                     results.cut |= measured < samples;
                     return;

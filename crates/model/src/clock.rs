@@ -24,6 +24,13 @@ pub fn believed(mut read: impl FnMut() -> u64) -> u64 {
     first
 }
 
+/// Is it `end` by this counter, or later? One read that says no is enough, as the next look is
+/// soon; that it is so is believed of two reads that agree alone.
+#[inline(always)]
+pub fn is_over(end: u64, mut read: impl FnMut() -> u64) -> bool {
+    read() >= end && believed(read) >= end
+}
+
 /// Ticks from `start` to `now`: 0 where time seems to run backwards, as it does
 /// where `start` was read too high, or on another core.
 pub const fn elapsed(start: u64, now: u64) -> u64 {
@@ -72,6 +79,22 @@ mod tests {
         assert_eq!(reads(&[0, 1001, 1002]), 1002);
         assert_eq!(reads(&[1000, 512, 1002, 1003]), 1003);
         assert_eq!(reads(&[1000, 0, 0xffff_0000, 1003, 1003]), 1003);
+    }
+
+    #[test]
+    fn no_end_comes_by_one_wrong_read() {
+        let is_over = |values: &[u64]| {
+            let mut values = values.iter().copied();
+            let over = is_over(1000, || values.next().expect("more reads than needed"));
+            assert_eq!(values.next(), None);
+            over
+        };
+        assert!(!is_over(&[999]));
+        assert!(!is_over(&[0xffff_0000, 998, 999]));
+        assert!(!is_over(&[0xffff_0000, 0xffff_0000, 998, 999]));
+        assert!(is_over(&[1000, 1001, 1002]));
+        // Too low: the next look finds it.
+        assert!(!is_over(&[0]));
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn fill(
     let table = sections
         .symbols(endian, elf, SHT_SYMTAB)
         .context("symbols")?;
-    let mut functions: Vec<(bool, u32, String)> = Vec::new();
+    let mut functions: Vec<(u32, bool, String)> = Vec::new();
     for symbol in table.iter() {
         let code = sections
             .section(object::SectionIndex(symbol.st_shndx(endian).into()))
@@ -51,16 +51,16 @@ pub fn fill(
         }
         let offset = symbol.st_value(endian).checked_sub(base);
         if let Some(offset) = offset.and_then(|o| u32::try_from(o).ok()) {
-            functions.push((kind != STT_FUNC, offset, readable(name)));
+            functions.push((offset, kind != STT_FUNC, readable(name)));
         }
     }
     // At one address a function is a better name than a mere mark.
     functions.sort();
     let functions = functions
         .into_iter()
-        .map(|(_, o, name)| (o, name))
+        .map(|(offset, _, name)| (offset, name))
         .collect();
-    let table = symbols::build(with_one_outlined(functions), place.len()).map_err(|needed| {
+    let table = symbols::build(functions, place.len()).map_err(|needed| {
         anyhow!(
             "the names take {needed} bytes, the section .symbols has {}",
             place.len()
@@ -72,18 +72,6 @@ pub fn fill(
         flat.truncate(end);
     }
     Ok(())
-}
-
-/// What the compiler has moved out of several functions is named so, with a number.
-const OUTLINED: &str = "OUTLINED_FUNCTION_";
-
-/// Of what was moved out, which stands in one place and is a third of all names, keeps the
-/// first: any place in it has an offset from there.
-fn with_one_outlined(mut functions: Vec<(u32, String)>) -> Vec<(u32, String)> {
-    let is_outlined = |(_, name): &(u32, String)| name.starts_with(OUTLINED);
-    functions.sort_by_key(|(offset, _)| *offset);
-    functions.dedup_by(|next, before| is_outlined(next) && is_outlined(before));
-    functions
 }
 
 /// A function that drops a value is named after the value's type, at length.
@@ -131,28 +119,6 @@ fn without_paths(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_moved_out_is_named_once() {
-        let named = |names: &[(u32, &str)]| {
-            let names = names.iter().map(|(offset, name)| (*offset, (*name).into()));
-            names.collect::<Vec<_>>()
-        };
-        let all = named(&[
-            (16, "OUTLINED_FUNCTION_7"),
-            (4, "worker::init"),
-            (24, "OUTLINED_FUNCTION_0"),
-            (4, "$mark"),
-            (28, "memcpy"),
-        ]);
-        let kept = named(&[
-            (4, "worker::init"),
-            (4, "$mark"),
-            (16, "OUTLINED_FUNCTION_7"),
-            (28, "memcpy"),
-        ]);
-        assert_eq!(with_one_outlined(all), kept);
-    }
 
     #[test]
     fn names_are_short_and_readable() {
