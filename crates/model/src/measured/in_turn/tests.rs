@@ -20,6 +20,9 @@ fn plan() -> Plan {
     Plan::new(&Options::from_bootargs(options).unwrap(), 4).unwrap()
 }
 
+/// What comes of a part.
+type Came = Result<Brought, String>;
+
 /// Each part takes so long, and an operation so many ticks beside stale cores, 1000 without.
 struct Machine {
     ticks: fn(&Case) -> u64,
@@ -28,8 +31,8 @@ struct Machine {
     outcomes: Outcomes,
     /// The cases of each part, and what it was asked.
     asked: Vec<(Vec<usize>, bool, Part)>,
-    /// What comes of a part, if it is not as usual.
-    odd: fn(usize, &[Case]) -> Option<Result<Brought, String>>,
+    /// What comes of that part, if it is not as usual.
+    odd: fn(usize, &[Case]) -> Option<Came>,
 }
 
 impl Machine {
@@ -62,13 +65,7 @@ impl Machine {
 }
 
 impl Measures for Machine {
-    fn part(
-        &mut self,
-        _: &Group,
-        cases: &[Case],
-        parked: bool,
-        part: Part,
-    ) -> Result<Brought, String> {
+    fn part(&mut self, _: &Group, cases: &[Case], parked: bool, part: Part) -> Came {
         let nth = self.asked.len();
         let numbers = cases.iter().map(|case| case.number).collect();
         self.asked.push((numbers, parked, part));
@@ -185,13 +182,13 @@ fn what_does_not_return_ends_the_rounds_and_leaves_the_series() {
 #[test]
 fn where_cores_do_not_do_as_asked_fewer_rounds_are_no_error() {
     let (plan, mut machine) = (plan(), Machine::new(the_first_is_late));
-    machine.odd = |nth, _| (nth == 4).then(|| Ok(Brought::Nothing));
+    machine.odd = |nth, _| (nth == 4).then_some(Ok(Brought::Nothing));
     let (series, result) = machine.rounds(&plan);
     result.unwrap();
     assert_eq!((machine.asked.len(), numbers(&series)), (5, vec![1, 2, 3]));
     // Behind the first rounds, what they have shown is not confirmed, and not lost.
     let mut machine = Machine::new(the_first_is_late);
-    machine.odd = |nth, _| (nth == 2 * ROUNDS).then(|| Ok(Brought::Nothing));
+    machine.odd = |nth, _| (nth == 2 * ROUNDS).then_some(Ok(Brought::Nothing));
     let (series, result) = machine.rounds(&plan);
     result.unwrap();
     assert_eq!(machine.asked.len(), 2 * ROUNDS + 1);
