@@ -108,7 +108,7 @@ fn ran(run: &Run, state: StaleState) {
 /// report say in which it is?
 #[track_caller]
 fn found_deaf(firmware: &Firmware, state: StaleState) {
-    let plan = format!("{state} stalecore.deadline-ms=300 stalecore.fabric=deaf={state},heal=sev");
+    let plan = format!("{state} stalecore.deadline-ms=1000 stalecore.fabric=deaf={state},heal=sev");
     let (code, console, run) = ended(firmware, &plan);
     assert_eq!(code, 4, "{console}");
     assert_eq!(run.blocks.len(), 2, "{console}");
