@@ -70,7 +70,7 @@ pub fn rounds(
         .into_iter()
         .filter(|nth| judge.is_candidate(&series[*nth]))
         .collect();
-    let took_ms = machine.now_ms() - begun;
+    let took_ms = since(machine, begun);
     let left_ms = machine.outcomes().confirming_left_ms(plan, took_ms);
     let begun = machine.now_ms();
     for nth in 0..most_to_confirm(judge.family) {
@@ -78,7 +78,7 @@ pub fn rounds(
         if open.is_empty() {
             break;
         }
-        if machine.now_ms() - begun >= left_ms {
+        if since(machine, begun) >= left_ms {
             machine.outcomes().unconfirmed += open.len();
             break;
         }
@@ -90,9 +90,14 @@ pub fn rounds(
             break;
         }
     }
-    let took_ms = machine.now_ms() - begun;
+    let took_ms = since(machine, begun);
     machine.outcomes().confirming_ms += took_ms;
     Ok(())
+}
+
+/// Milliseconds from then until now: none where time seems to run backwards.
+fn since(machine: &impl Measures, then: u64) -> u64 {
+    machine.now_ms().saturating_sub(then)
 }
 
 /// One round of these cases, in both parts. Can others follow?

@@ -28,6 +28,8 @@ struct Machine {
     ticks: fn(&Case) -> u64,
     part_ms: u64,
     now_ms: u64,
+    /// Does its clock run backwards?
+    back: bool,
     outcomes: Outcomes,
     /// The cases of each part, and what it was asked.
     asked: Vec<(Vec<usize>, bool, Part)>,
@@ -41,6 +43,7 @@ impl Machine {
             ticks,
             part_ms: 10,
             now_ms: 0,
+            back: false,
             outcomes: Outcomes::new(false),
             asked: Vec::new(),
             odd: |_, _| None,
@@ -69,7 +72,10 @@ impl Measures for Machine {
         let nth = self.asked.len();
         let numbers = cases.iter().map(|case| case.number).collect();
         self.asked.push((numbers, parked, part));
-        self.now_ms += self.part_ms;
+        match self.back {
+            true => self.now_ms -= self.part_ms,
+            false => self.now_ms += self.part_ms,
+        }
         (self.odd)(nth, cases).unwrap_or_else(|| {
             let ticks = |case| if parked { 1000 } else { (self.ticks)(case) };
             let all = cases.iter().map(|case| took(ticks(case)));
@@ -165,6 +171,19 @@ fn there_is_an_end_of_confirming() {
     assert!(JUDGE.is_open(&series[0]));
     fresh.confirming_ms = machine.outcomes.confirming_ms;
     assert_eq!(fresh.confirming_ms, 2 * rounds * CONFIRMING_MS);
+}
+
+/// As where a counter was read wrongly in each of fifty tries.
+#[test]
+fn time_that_runs_backwards_takes_nothing_from_what_is_left() {
+    let (plan, mut machine) = (plan(), Machine::new(the_first_is_late));
+    machine.now_ms = CONFIRMING_MS;
+    machine.back = true;
+    let (series, result) = machine.rounds(&plan);
+    result.unwrap();
+    assert!(!JUDGE.is_open(&series[0]));
+    assert_eq!(machine.outcomes.unconfirmed, 0);
+    assert_eq!(machine.outcomes.confirming_ms, 0);
 }
 
 #[test]
