@@ -4,6 +4,7 @@ use std::process::Command;
 
 use stalecore_model::{
     glossary::{StaleState, Subject, Verdict},
+    histogram::Histogram,
     ktap::Ktap,
     record::Hex,
     rounds::ROUNDS,
@@ -220,6 +221,27 @@ fn the_timed_block_costs_what_is_written_in_it() {
         let ran = case.verdict == Verdict::Completed;
         assert_ne!(ran, case.state.is_busy(), "{case:?}");
     }
+}
+
+/// And what is beside each sample: its line made ready, a DSB, marks, histogram, clock. All
+/// cores' instructions are counted, so nobody but the initiator may run.
+#[test]
+fn a_sample_costs_at_most_150_instructions() {
+    let (few, many) = (1 << 12, 1 << 20);
+    let ms = |samples: u64| {
+        let booted = Booted::new(&format!(
+            "--icount --recorder off --sentinel off --cpus 2 --ops ic-ivau --stale cpu-off \
+             --sweep off --samples {samples}"
+        ))
+        .ends(0, &[]);
+        let case = &booted.run.cases[0];
+        let counts = [&case.issue, &case.complete].map(Histogram::count);
+        assert_eq!(counts, [samples; 2]);
+        booted.run.end.unwrap().elapsed_ms
+    };
+    // Of two classes, of the case and of its baseline; a nanosecond is an instruction.
+    let each = (ms(many) - ms(few)) * 1_000_000 / (4 * (many - few));
+    assert!((100..=150).contains(&each), "{each}");
 }
 
 /// A clock of 64 ns for an instruction makes a routine take 10 ms step by step.
