@@ -123,10 +123,10 @@ linux-crashes: guests
 linux linux-all: guests live
 	@$(ON_LINUX); \
 	$$pytest tests/linux/test_crash.py tests/linux/test_ramoops.py tests/linux/test_deploy.py \
-		tests/linux/test_hooks.py tests/linux/test_back.py \
-		> $(TARGET_DIR)/linux/second.log 2>&1 & second=$$!; \
+		tests/linux/test_hooks.py > $(TARGET_DIR)/linux/second.log 2>&1 & second=$$!; \
 	trap 'kill $$second; exit 2' INT TERM; \
-	$$pytest tests/linux/test_kexec.py tests/linux/test_reservation.py; first=$$?; \
+	$$pytest tests/linux/test_kexec.py tests/linux/test_reservation.py tests/linux/test_back.py; \
+	first=$$?; \
 	wait $$second; second=$$?; cat $(TARGET_DIR)/linux/second.log; \
 	test $$second = 0 && exit $$first
 

@@ -38,6 +38,9 @@ INIT = {
     "spin": MASKED.format(wait="0: b 0b"),
     "wfi": MASKED.format(wait="0: wfi\nb 0b"),
     "wfe": MASKED.format(wait="0: wfe\nb 0b"),
+    # Not even an interrupt that is pending ends this one: its CPU interface is off
+    # (ICC_IGRPEN1_EL1). The others keep a core of the host's busy.
+    "asleep": MASKED.format(wait="msr s3_0_c12_c12_7, xzr\nisb\n0: wfi\nb 0b"),
     "ldxr": MASKED.format(
         wait="sub sp, sp, #16\n0: ldxr w0, [sp]\nadd w0, w0, #1\nstxr w1, w0, [sp]\nb 0b"
     ),

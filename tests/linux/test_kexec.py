@@ -13,7 +13,7 @@ PLAN = (
     "stalecore.ops=ic-ivau,dc-civac,tlbi-vaae1is,flush-icache-range "
     "stalecore.stale=spin,wfe stalecore.samples=64"
 )
-HUNG = {2: "spin", 3: "wfi"}
+HUNG = {2: "spin", 3: "asleep"}
 ROWS = rows(KERNELS)
 
 
