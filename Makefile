@@ -164,7 +164,9 @@ build: deps-build
 	install $(TARGET_DIR)/release/stalecore dist/stalecore
 	install $(TARGET_DIR)/release/libstalecore_coherence.so dist/libstalecore_coherence.so
 	install -m 644 $(TARGET_DIR)/$(IMAGE_TARGET)/image/stalecore-image dist/stalecore.elf
-	dist/stalecore flatten dist/stalecore.elf dist/stalecore.img
+	dist/stalecore flatten dist/stalecore.elf $(TARGET_DIR)/stalecore.img
+	@# As it was where it is the same: what has it inside is built again if it is newer.
+	install -C -m 644 $(TARGET_DIR)/stalecore.img dist/stalecore.img
 
 # The command for aarch64 Linux, static: what measures such a machine with no reboot, or
 # hands it over to the image, which it has inside.
