@@ -180,7 +180,10 @@ pub fn count(run: &Run, verdict: Verdict) -> u32 {
 fn problem(run: &Run, ending: &Ending) -> Option<(ExitCode, String)> {
     let harness = |text: String| Some((ExitCode::Harness, text));
     match &ending.stop {
-        Stop::Interrupted => return harness(format!("interrupted {}", so_far(run))),
+        // Behind its closing record there is nothing left to interrupt.
+        Stop::Interrupted if run.end.is_none() => {
+            return harness(format!("interrupted {}", so_far(run)));
+        }
         Stop::Flood => {
             return harness(format!(
                 "the console was flooded: {} MiB {}",

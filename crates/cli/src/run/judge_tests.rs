@@ -180,6 +180,15 @@ fn without_its_closing_record_a_run_is_an_error() {
 }
 
 #[test]
+fn who_interrupts_a_run_that_is_over_has_its_code() {
+    for (exit, verdict) in [(0, Verdict::Completed), (4, Verdict::Blocked)] {
+        let ending = Ending::new(Stop::Interrupted);
+        let judgement = judge(&run(exit, &[(verdict, 1)], false), &ending, None);
+        assert_eq!((judgement.code as u8, judgement.problem), (exit, None));
+    }
+}
+
+#[test]
 fn an_image_that_is_newer_is_named() {
     let mut run = synthetic::run(&Shape::default());
     let of = |run: &Run| judge(run, &ending(Some(4), Some(4)), None);
