@@ -46,7 +46,7 @@ fn console(waits: bool, found: Verdict) -> Console {
 fn fake(first: &str, second: &str, code: u8, then: &str) -> Fake {
     let script = format!(
         "here=${{0%/*}}; case \"$*\" in *thread=single*) echo >>$here/first-boots; \
-         cat $here/first; exit {code};; esac; echo >>$here/second-boots; {then} \
+         cat $here/first; test -f $here/stays && exec sleep 1000; exit {code};; esac; echo >>$here/second-boots; {then} \
          cat $here/second; exit 0"
     );
     let fake = Fake::answering("QEMU emulator version 7.2.22 (Debian)", &script);
@@ -63,6 +63,14 @@ fn run(fake: &Fake) -> Ended {
 fn boots(fake: &Fake) -> [usize; 2] {
     ["first-boots", "second-boots"]
         .map(|file| fs::read(fake.path(file)).map_or(0, |marks| marks.len()))
+}
+
+fn resumed(fake: &Fake) -> Ended {
+    let mut command = stalecore();
+    command.args(["run", "--resume"]).arg(fake.path("out"));
+    command.arg("--qemu").arg(fake.path("qemu"));
+    command.arg("--image").arg(fake.path("image"));
+    Ended::of(&mut command)
 }
 
 fn numbers(run: &Run) -> Vec<u32> {
@@ -134,12 +142,36 @@ fn a_host_that_goes_down_between_them_loses_nothing() {
     let saved = fake.saved();
     assert_eq!((saved.cases.len(), saved.end.is_some()), (160, false));
     fs::write(fake.path("go"), "").unwrap();
-    let mut command = stalecore();
-    command.args(["run", "--resume"]).arg(fake.path("out"));
-    command.arg("--qemu").arg(fake.path("qemu"));
-    command.arg("--image").arg(fake.path("image"));
-    let ended = Ended::of(&mut command);
+    let ended = resumed(&fake);
     assert_eq!((ended.code, boots(&fake)), (0, [1, 2]), "{ended:?}");
+    assert_eq!(numbers(&fake.saved()), (1..=180).collect::<Vec<_>>());
+}
+
+/// The first has said that all of its own cases are over, which are not all.
+#[test]
+fn who_interrupts_the_first_behind_its_closing_record_has_no_answer_yet() {
+    let whole = text(true);
+    let (closed, last) = whole.trim_end().rsplit_once('\n').unwrap();
+    assert!(last.starts_with("stalecore: exit"), "{last}");
+    let fake = fake(&format!("{closed}\n"), &text(false), 0, "");
+    fs::write(fake.path("stays"), "").unwrap();
+    let mut command = fake.command(&format!("--stale {STATES} --cpus {CPUS}"));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let log = fake.path("out/console.log");
+    until(|| fs::read(&log).is_ok_and(|log| log.len() > closed.len()));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+    until(|| !fake.alive());
+    let saved = fake.saved();
+    assert_eq!((saved.cases.len(), saved.end.is_some()), (160, false));
+    assert!(
+        saved.answer.contains("interrupted after 160 of 180"),
+        "{}",
+        saved.answer
+    );
+    let ended = resumed(&fake);
+    assert_eq!((ended.code, boots(&fake)), (0, [1, 1]), "{ended:?}");
     assert_eq!(numbers(&fake.saved()), (1..=180).collect::<Vec<_>>());
 }
 

@@ -124,8 +124,12 @@ fn begin(args: &Args, mut earlier: Option<Earlier>) -> anyhow::Result<ExitCode> 
     let (first, last) = whole.split(args, firmware).map_err(|e| anyhow!(e))?;
     let (begins, mut out) = (Instant::now(), None);
     if let Some(part) = first {
-        let booted = boot(args, &part, &pace, earlier.take(), None, begins)?;
+        let mut booted = boot(args, &part, &pace, earlier.take(), None, begins)?;
         if !booted.is_over(&part.plan) {
+            if interrupt::asked() {
+                resume::is_part(&mut booted.session.run, cases);
+                booted.ending.stop = Stop::Interrupted;
+            }
             return booted.conclude(args);
         }
         let before = Earlier::part(booted.session.run, cases, &booted.out)?;

@@ -227,11 +227,7 @@ impl Earlier {
     /// # Errors
     /// It cannot be saved.
     pub fn part(mut run: Run, cases: usize, out: &OutDir) -> anyhow::Result<Self> {
-        if let Some(plan) = &mut run.plan {
-            plan.cases = u32::try_from(cases).unwrap_or(u32::MAX);
-        }
-        // The run has not ended.
-        run.end = None;
+        is_part(&mut run, cases);
         out.save(&run)?;
         Ok(Self {
             dir: out.path().to_path_buf(),
@@ -291,6 +287,14 @@ impl Earlier {
         }
         Ok(())
     }
+}
+
+/// Of a run of so many cases this is a part: it has not ended, whatever its boot has said.
+pub fn is_part(run: &mut Run, cases: usize) {
+    if let Some(plan) = &mut run.plan {
+        plan.cases = u32::try_from(cases).unwrap_or(u32::MAX);
+    }
+    run.end = None;
 }
 
 /// Says that there is nothing to resume, and gives the code of the run.
