@@ -237,6 +237,7 @@ mod tests {
         let code = |strict, verdicts: &[Verdict]| after(strict, verdicts).exit(false);
         assert_eq!(code(false, &[Completed, Slowed]), ExitCode::Expected);
         assert_eq!(code(true, &[Completed, Slowed]), ExitCode::Slowed);
+        assert_eq!(code(true, &[Completed]), ExitCode::Expected);
         assert_eq!(code(true, &[Slowed, Blocked]), ExitCode::Blocked);
         assert_eq!(code(false, &[Completed, Skipped]), ExitCode::Expected);
         assert_eq!(code(false, &[Skipped]), ExitCode::Inconclusive);
@@ -283,5 +284,24 @@ mod tests {
         let notes: Vec<_> = outcomes.notes().collect();
         assert!(notes[0].starts_with("2 cases, case 7 the first, took so long"));
         assert!(notes[1].starts_with("2 cases beyond the threshold were left"));
+    }
+
+    #[test]
+    fn the_tree_has_each_verdict_its_reason_and_what_was_late() {
+        let plan = plan();
+        let mut outcomes = after(true, &[Verdict::Completed, Verdict::Slowed]);
+        outcomes.add(3, Verdict::Skipped, Some("no such page".into()));
+        outcomes.late(1);
+        assert_eq!(outcomes.exit_so_far(), ExitCode::Slowed);
+        let mut tree = String::new();
+        let by = |case: &Case| (case.number == 2).then_some(Maker::Fabric);
+        outcomes.write_tree(&mut tree, &plan, by).unwrap();
+        for line in [
+            "    ok 1 spin # late\n    ok 2 wfe # SKIP not reached\nok 1 - ic-ivau\n",
+            "    not ok 1 spin # slowed, made by the fabric, a model\n",
+            "    ok 1 spin # SKIP no such page\n",
+        ] {
+            assert!(tree.contains(line), "{tree}");
+        }
     }
 }

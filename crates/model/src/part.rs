@@ -73,3 +73,51 @@ pub fn in_order(case: usize, nth: usize) -> [bool; 2] {
     let parked = seed.wrapping_mul(0x9e37_79b1) >> 31 == 0;
     [parked, !parked]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_case_are_its_samples() {
+        for (samples, each) in [
+            (64, [12, 13, 13, 13, 13]),
+            (5, [1; 5]),
+            (7, [1, 1, 2, 1, 2]),
+        ] {
+            let shares = |nth| Part::nth(nth, ROUNDS).share(samples);
+            assert_eq!([0, 1, 2, 3, 4].map(shares), each, "{samples}");
+            // What confirms has as many as the last.
+            assert_eq!(shares(ROUNDS), each[4]);
+            assert_eq!(shares(ROUNDS + 9), each[4]);
+            assert_eq!(Part::WHOLE.share(samples), samples);
+        }
+        // None is without one.
+        assert_eq!(Part::FIRST.share(2), 1);
+    }
+
+    #[test]
+    fn what_confirms_has_far_less_time() {
+        assert_eq!(Part::WHOLE.times(), 1);
+        assert_eq!(Part::nth(4, 5).times(), 5);
+        assert_eq!(Part::nth(5, 5).times(), 400);
+        assert_eq!(Part::nth(30, 5).times(), 400);
+    }
+
+    #[test]
+    fn each_of_the_two_comes_first_now_and_then_and_always_in_the_same_rounds() {
+        let first = |case| (0..64).filter(|nth| in_order(case, *nth)[0]).count();
+        for case in 0..20 {
+            let parked = first(case);
+            assert!((16..=48).contains(&parked), "{case}: {parked} of 64");
+        }
+        // Drawn for each case by itself.
+        let orders = |case| [0, 1, 2, 3, 4].map(|nth| in_order(case, nth)[0]);
+        assert!((1..20).any(|case| orders(case) != orders(0)));
+        for nth in 0..9 {
+            let [one, other] = in_order(3, nth);
+            assert_ne!(one, other);
+            assert_eq!([one, other], in_order(3, nth));
+        }
+    }
+}

@@ -259,6 +259,22 @@ mod tests {
     }
 
     #[test]
+    fn at_the_threshold_is_not_beyond_it() {
+        let all = |base, case| {
+            let mut all = Rounds::new(Class::Complete);
+            (0..5).for_each(|_| all.push(Some(base), case, (1, 1)));
+            all
+        };
+        let twice = all(16, 32);
+        assert!(!twice.is_candidate(0, 2000) && twice.is_candidate(0, 1999));
+        assert_eq!(twice.found(0, 2000, 1), Found::Same);
+        assert_eq!(twice.found(0, 1999, 1), Found::Noisy);
+        let half = all(32, 16);
+        assert_eq!(half.found(0, 2000, 1), Found::Same);
+        assert_eq!(half.found(0, 1990, 1), Found::Earlier);
+    }
+
+    #[test]
     fn what_the_empty_block_shares_is_not_the_operation_s() {
         let mut rounds = Rounds::new(Class::Issue);
         for _ in 0..22 {

@@ -216,6 +216,11 @@ pub struct KdumpRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        glossary::{LineState, StaleState},
+        mark::Site,
+        record::Hex,
+    };
 
     #[test]
     fn numbers_are_in_order() {
@@ -255,6 +260,51 @@ mod tests {
         assert!(!steps.contains(&Step::RetryStop));
         assert!(sequence(Kernel::V6_12, true).contains(&Step::RetryStop));
         assert!(!sequence(Kernel::V4_18, false).contains(&Step::Warn));
+    }
+
+    #[test]
+    fn a_block_is_told_in_the_kernel_s_words() {
+        let case = Case {
+            number: 1,
+            subject: Subject::IcIvau,
+            state: StaleState::Qspinlock,
+            line: LineState::DirtyHere,
+        };
+        let block = |step: Step, phase, instruction, address| {
+            let seen = Seen {
+                sequence: 1,
+                site: Some(Site {
+                    offset: 0x20,
+                    ..Site::of(instruction, phase)
+                }),
+                address,
+                returned: 7,
+            };
+            step.block(Kernel::V4_18, &case, 24, &seen, 2000, "CPU 127")
+        };
+        // The report's own.
+        let hang = block(Step::FlushIcache, Phase::Step, Subject::IcIvau, 0x4000);
+        assert_eq!(
+            (&*hang.at, &*hang.instruction, hang.address),
+            ("flush_icache_range+32", "ic ivau", Some(Hex(0x4000)))
+        );
+        assert_eq!(
+            (hang.initiator, hang.returned, hang.waited_ms),
+            (24, 7, 2000)
+        );
+        let copy = block(Step::FlushDcache, Phase::Step, Subject::DcCivac, 0x4000);
+        assert_eq!(copy.at, "__flush_dcache_area+32");
+        // The first ones of the crash kernel are single, and the last takes no address.
+        let first = block(Step::BroadcastIc, Phase::Step, Subject::IcIalluis, 0);
+        assert_eq!((&*first.at, first.address), ("capture_ic_ialluis+32", None));
+        let first = block(Step::BroadcastTlbi, Phase::Step, Subject::TlbiVaae1is, 0);
+        assert_eq!(
+            (&*first.at, &*first.instruction, first.address),
+            ("capture_tlbi_vaale1is+32", "tlbi vaale1is", None)
+        );
+        // Outside of a routine the step has words of its own.
+        let elsewhere = block(Step::Segments, Phase::Check, Subject::DcCivac, 0x4000);
+        assert_eq!(elsewhere.at, "checking the loaded segments");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
 use super::*;
+use crate::glossary::{LineState, StaleState, Subject};
 
 const FAULT: Taken = (2, [1, 2, 3], -14);
 
@@ -14,6 +15,15 @@ fn issued(ticks: &[u64]) -> Measured {
     let mut measured = Measured::default();
     measured.add(0, &of(ticks), &Histogram::new(), false);
     measured
+}
+
+const fn case() -> Case {
+    Case {
+        number: 1,
+        subject: Subject::IcIvau,
+        state: StaleState::Spin,
+        line: LineState::DirtyHere,
+    }
 }
 
 fn sample(ticks: u64) -> Sample {
@@ -164,4 +174,103 @@ fn a_class_without_samples_has_no_rounds_and_a_baseline_has_as_many() {
             .is_none()
     );
     assert!(Measured::default().rounds(Class::Issue, None).is_none());
+}
+
+#[test]
+fn a_state_was_missed_that_was_in_each_round_and_looks_add_up() {
+    let round = |missed, looks| Measured {
+        missed,
+        looks,
+        ..Measured::default()
+    };
+    for (first, second, both) in [
+        (true, true, true),
+        (true, false, false),
+        (false, true, false),
+    ] {
+        let mut all = round(first, 3);
+        all.absorb(round(second, 4));
+        assert_eq!((all.missed, all.looks), (both, 7));
+    }
+}
+
+#[test]
+fn the_rounds_of_the_longest_sample_are_counted_on() {
+    let ended = |times| {
+        let mut all = issued(&[1]);
+        (0..times).for_each(|_| all.end_round());
+        all
+    };
+    let mut more = ended(1);
+    more.add_longest(2, sample(50), 9);
+    more.end_round();
+    let mut all = ended(3);
+    all.absorb(more.clone());
+    assert_eq!(all.longest.unwrap().round, 4);
+    // Those that confirm come after the first ones.
+    let case = case();
+    let mut series = Series {
+        case: &case,
+        done: Box::new(ended(5)),
+        base: None,
+        fresh: None,
+        doubt: None,
+    };
+    assert!(series.longest().is_none());
+    series.fresh = Some([Box::default(), Box::new(more)]);
+    assert_eq!(series.longest().unwrap().round, 6);
+    series.done.add_longest(3, sample(51), 8);
+    let longest = series.longest().unwrap();
+    assert_eq!((longest.cpu, longest.round), (3, 5));
+}
+
+#[test]
+fn what_is_found_while_a_time_is_confirmed_is_the_case_s() {
+    let case = case();
+    let mut series = Series {
+        case: &case,
+        done: Box::new(issued(&[1])),
+        base: Some(Box::new(issued(&[1]))),
+        fresh: None,
+        doubt: None,
+    };
+    let worse = |looks| Measured {
+        looks,
+        fault: Some(FAULT),
+        stale_code: Some((1, 2, 3)),
+        stale_store: Some((1, 0x4000)),
+        ..issued(&[9])
+    };
+    let confirm = |series: &mut Series<'_>, looks| {
+        series.absorb(Some(Box::default()), Box::new(worse(looks)), false);
+    };
+    confirm(&mut series, 3);
+    confirm(&mut series, 4);
+    assert_eq!((series.done.looks, series.done.fault), (7, Some(FAULT)));
+    assert_eq!(series.done.stale_code, Some((1, 2, 3)));
+    assert_eq!(series.done.stale_store, Some((1, 0x4000)));
+    // Its samples are no part of the first rounds.
+    let fresh = series.fresh.as_ref().unwrap();
+    assert_eq!((series.done.issue.count(), fresh[1].issue.count()), (1, 2));
+    assert!(!series.is_clean());
+}
+
+#[test]
+fn the_clock_is_that_of_the_round_in_the_middle() {
+    let mut all = Measured::default();
+    assert_eq!(all.clock(), None);
+    let mut rounds = |khz: &[Option<u64>]| {
+        for khz in khz {
+            all.khz = *khz;
+            all.end_round();
+        }
+        all.clock()
+    };
+    assert_eq!(
+        rounds(&[Some(5), Some(1), Some(4), Some(2), Some(3)]),
+        Some(3)
+    );
+    // A round in which nobody knew it is none.
+    assert_eq!(rounds(&[None, None]), Some(3));
+    assert_eq!(rounds(&[Some(6)]), Some(4));
 }

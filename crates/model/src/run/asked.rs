@@ -83,8 +83,15 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cpuset::CpuSet, record::Record};
-    use alloc::vec;
+    use crate::{
+        cpuset::CpuSet,
+        glossary::LineState,
+        kdump::{KdumpRecord, Step},
+        plan::Case,
+        record::{Absent, GroupRecord, Record},
+        run::tests::machine,
+    };
+    use alloc::{string::String, vec};
 
     fn plan(options: Option<&str>) -> PlanRecord {
         PlanRecord {
@@ -122,15 +129,118 @@ mod tests {
         }
     }
 
+    fn case(number: usize, state: StaleState, verdict: Verdict) -> CaseRecord {
+        let case = Case {
+            number,
+            subject: Subject::IcIvau,
+            state,
+            line: LineState::DirtyHere,
+        };
+        CaseRecord::blank(&case, verdict, None)
+    }
+
+    fn run(cases: &[(StaleState, Verdict)]) -> Run {
+        let mut run = Run::default();
+        for (number, (state, verdict)) in (1..).zip(cases) {
+            let record = case(number, *state, *verdict);
+            assert!(run.take(Record::Case(record.into())));
+        }
+        run
+    }
+
+    #[test]
+    fn the_control_alone_proves_nothing_of_stale_cores() {
+        use StaleState::{Parked, Spin};
+        use Verdict::{Completed, Inconclusive, Skipped};
+        for (cases, decided) in [
+            (&[][..], false),
+            (&[(Parked, Completed), (Spin, Skipped)], false),
+            (&[(Parked, Completed), (Spin, Inconclusive)], false),
+            (&[(Parked, Skipped), (Spin, Completed)], true),
+            // Nothing else was asked for.
+            (&[(Parked, Completed)], true),
+            (&[(Parked, Inconclusive)], false),
+        ] {
+            assert_eq!(run(cases).decided(), decided, "{cases:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_control_was_asked_for_where_nothing_else_can_have_been() {
+        use StaleState::{Parked, Spin};
+        let parked = || run(&[(Parked, Verdict::Completed)]);
+        assert!(parked().only_control() && !run(&[]).only_control());
+        assert!(!run(&[(Parked, Verdict::Completed), (Spin, Verdict::Skipped)]).only_control());
+        // A group of others had begun.
+        let mut more = parked();
+        assert!(more.take(Record::Group(GroupRecord {
+            state: Spin,
+            line: LineState::DirtyHere,
+            first: 2,
+            cases: 1,
+        })));
+        assert!(!more.only_control());
+        // The plan had a case more, whose record was lost.
+        let mut lost = parked();
+        let two = PlanRecord {
+            cases: 2,
+            ..plan(None)
+        };
+        assert!(lost.take(Record::Plan(two)));
+        lost.lost.push([3, 4]);
+        assert!(!lost.only_control());
+        // A kernel has left a core stuck, beside which even the control is a case.
+        let mut inherited = parked();
+        inherited.absent.push(Absent {
+            cpus: CpuSet::one(3),
+            why: String::new(),
+            inherited: true,
+        });
+        assert!(!inherited.only_control() && inherited.decided());
+    }
+
+    #[test]
+    fn a_crash_path_without_a_stale_core_decides_nothing() {
+        for (stale, decided) in [(CpuSet::one(1), true), (CpuSet::EMPTY, false)] {
+            let mut run = run(&[(StaleState::Spin, Verdict::Completed)]);
+            let plan = PlanRecord {
+                stale,
+                ..plan(None)
+            };
+            assert!(run.take(Record::Plan(plan)));
+            assert!(run.decided() && !run.is_crash());
+            assert!(run.take(Record::Kdump(KdumpRecord {
+                step: Step::Bye,
+                at_ms: 1,
+                cpu: 0,
+                cpus: None,
+                detail: None,
+            })));
+            assert_eq!((run.is_crash(), run.decided()), (true, decided));
+        }
+    }
+
+    #[test]
+    fn a_case_of_an_image_that_would_have_told_has_no_fabric() {
+        for (schema, cases, told) in [
+            (SEALED, 1, Some(false)),
+            (SEALED + 1, 1, Some(false)),
+            (SEALED - 1, 1, None),
+            (SEALED, 0, None),
+        ] {
+            let mut run = run(&[(StaleState::Spin, Verdict::Completed)][..cases]);
+            let machine = Machine {
+                schema,
+                ..machine()
+            };
+            run.machine = Some(machine);
+            assert_eq!(run.has_fabric(), told, "{schema}, {cases}");
+        }
+    }
+
     #[test]
     fn a_case_tells_of_a_fabric_where_the_plan_was_lost() {
-        let case = crate::plan::Case {
-            number: 1,
-            subject: Subject::IcIvau,
-            state: StaleState::Spin,
-            line: crate::glossary::LineState::DirtyHere,
-        };
-        let mut record = CaseRecord::blank(&case, Verdict::Blocked, None);
+        let mut record = case(1, StaleState::Spin, Verdict::Blocked);
         let mut run = Run::default();
         run.take(Record::Case(record.clone().into()));
         // Nobody knows whether its image would have told.

@@ -217,6 +217,7 @@ mod tests {
     use super::*;
     use crate::{
         glossary::{LineState, StaleState, Subject},
+        histogram::Histogram,
         plan::Case,
         record::PlanRecord,
     };
@@ -304,5 +305,39 @@ mod tests {
         let run = Run::of_boots([quiet(), boot([1000; 3], &[], &[3])].into()).unwrap();
         assert_eq!((run.exit, run.cases[2].verdict), (4, Verdict::Blocked));
         assert_eq!(Run::of_boots(Vec::new()), None);
+    }
+
+    #[test]
+    fn dwells_of_all_boots_are_one_and_the_issue_class_decides_where_there_is_no_other() {
+        let dwell = |ms, late| {
+            let mut dwell = Dwell {
+                ms,
+                samples: Histogram::new(),
+                baseline: Histogram::new(),
+            };
+            dwell.samples.add_many(late, 5);
+            dwell.baseline.add_many(1000, 5);
+            dwell
+        };
+        let boot = |late| {
+            let mut boot = boot([1000; 3], &[], &[]);
+            let case = &mut boot.cases[0];
+            case.dwell = [10, 100].map(|ms| dwell(ms, late)).into();
+            case.issue = core::mem::take(&mut case.complete);
+            case.base_issue = core::mem::take(&mut case.base_complete);
+            boot
+        };
+        let run = Run::of_boots([boot(3000), boot(5000)].into()).unwrap();
+        let case = &run.cases[0];
+        let dwells: Vec<_> = case
+            .dwell
+            .iter()
+            .map(|d| (d.ms, d.samples.count()))
+            .collect();
+        assert_eq!(dwells, [(10, 10), (100, 10)]);
+        let (late, base) = (&case.dwell[1].samples, &case.dwell[1].baseline);
+        assert_eq!((late.max(), base.max()), (Some(5000), Some(1000)));
+        let rounds = case.rounds.as_ref().unwrap();
+        assert_eq!((rounds.class, rounds.case.len()), (Class::Issue, 2));
     }
 }

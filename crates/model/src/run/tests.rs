@@ -137,13 +137,26 @@ fn what_was_starved_is_no_block_and_what_was_not_stays_one() {
         });
         run.take(Record::Block(block));
         run.take(Record::Case(Box::new(case(n, op, Verdict::Blocked))));
+        run.take(Record::Bisect(BisectRecord {
+            n,
+            stale: CpuSet::one(1),
+            culprits: Vec::new(),
+            complete: true,
+            trials: 1,
+            why: None,
+        }));
     }
+    // The image knew by itself that it says nothing.
+    let open = case(3, Subject::DcCvau, Verdict::Inconclusive);
+    run.take(Record::Case(Box::new(open)));
     run.end = Some(End {
         exit: 4,
-        verdicts: [(Verdict::Blocked, 2)].into(),
+        verdicts: [(Verdict::Inconclusive, 1), (Verdict::Blocked, 2)].into(),
         elapsed_ms: 1,
     });
     run.take_back_starved();
+    let searched: Vec<_> = run.bisections.iter().map(|found| found.n).collect();
+    assert_eq!(searched, [2]);
     assert_eq!(
         (run.starved.len(), run.blocks.len(), run.blocks[0].n),
         (1, 1, 2)
@@ -156,8 +169,39 @@ fn what_was_starved_is_no_block_and_what_was_not_stays_one() {
     );
     assert_eq!(run.cases[1].verdict, Verdict::Blocked);
     assert_eq!(run.stated(Verdict::Blocked), Some(1));
-    assert_eq!(run.stated(Verdict::Inconclusive), Some(1));
+    assert_eq!(run.stated(Verdict::Inconclusive), Some(2));
     assert_eq!(run.unread(), None);
+}
+
+#[test]
+fn only_what_nothing_else_blocks_is_taken_back() {
+    let mut run = Run::default();
+    let mut starved = block(1);
+    starved.starved = Some(Starved {
+        cpu: 0,
+        queued_ms: 1990,
+        ran_ms: 3,
+        of_ms: 2000,
+    });
+    // The first is blocked by another initiator too, the second has faulted meanwhile.
+    let faulted = Block {
+        n: 2,
+        ..starved.clone()
+    };
+    for block in [starved, block(1), faulted] {
+        assert!(run.take(Record::Block(block)));
+    }
+    for (n, op, verdict) in [
+        (1, Subject::IcIvau, Verdict::Blocked),
+        (2, Subject::DcCivac, Verdict::Faulted),
+    ] {
+        let case = case(n, op, verdict);
+        assert!(run.take(Record::Case(Box::new(case))));
+    }
+    run.take_back_starved();
+    assert_eq!((run.starved.len(), run.blocks.len()), (2, 1));
+    let verdicts: Vec<_> = run.cases.iter().map(|case| case.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Blocked, Verdict::Faulted]);
 }
 
 #[test]

@@ -3,7 +3,7 @@ use alloc::{string::ToString, vec};
 use super::*;
 use crate::{
     options::{DEFAULT_SLOWDOWN, Options},
-    rounds::CONFIRMING_MS,
+    rounds::{CONFIRMING_MS, Class},
 };
 
 const JUDGE: Judge = Judge {
@@ -143,13 +143,20 @@ fn what_is_late_is_confirmed_alone_until_it_is_certain() {
     let (series, result) = machine.rounds(&plan);
     result.unwrap();
     let confirming = machine.confirming();
-    assert!(confirming.iter().all(|(cases, ..)| *cases == [1]));
+    // In the class that decides, and no other.
+    let alone = |(cases, _, part): &&(Vec<usize>, bool, Part)| {
+        *cases == [1] && part.only == Some(Class::Complete)
+    };
+    assert!(confirming.iter().all(alone), "{confirming:?}");
     let rounds = confirming.len() / 2;
     assert!(
         (12..=most_to_confirm(JUDGE.family)).contains(&rounds),
         "{rounds}"
     );
-    assert!(!JUDGE.is_open(&series[0]) && series[0].fresh.is_some());
+    assert!(!JUDGE.is_open(&series[0]));
+    let [_, fresh] = series[0].fresh.as_ref().unwrap();
+    let counts = [&series[0].done, fresh].map(|measured| measured.complete.count());
+    assert_eq!(counts, [ROUNDS, rounds].map(|rounds| 13 * rounds as u64));
     assert!(series[1].fresh.is_none() && series[2].fresh.is_none());
     assert_eq!(machine.outcomes.confirming_ms, 20 * rounds as u64);
     assert_eq!(machine.outcomes.unconfirmed, 0);

@@ -91,7 +91,7 @@ fn a_clock_that_runs_faster_makes_no_operation_slow() {
 
 #[test]
 fn the_class_that_shows_more_decides() {
-    let with = |issue, complete| {
+    let series = |issue, complete| {
         let measured = |issue, complete| {
             let mut measured = Box::new(Measured::default());
             measured.issue.add_many(issue, 13);
@@ -106,8 +106,9 @@ fn the_class_that_shows_more_decides() {
         for _ in 1..ROUNDS {
             series.absorb(Some(measured(1000, 2000)), measured(issue, complete), true);
         }
-        JUDGE.class([&series].into_iter())
+        series
     };
+    let with = |issue, complete| JUDGE.class([&series(issue, complete)].into_iter());
     assert_eq!(with(1000, 2000), Some(Class::Complete));
     assert_eq!(with(1000, 6000), Some(Class::Complete));
     assert_eq!(with(3000, 6000), Some(Class::Complete));
@@ -115,6 +116,13 @@ fn the_class_that_shows_more_decides() {
     assert_eq!(with(3000, 2000), Some(Class::Issue));
     // Not beyond the threshold: nothing to confirm.
     assert_eq!(with(1900, 2000), Some(Class::Complete));
+    // Several that are confirmed together have one class or all of them.
+    let [issue, complete] = [(3000, 2000), (3000, 6000)].map(|(i, c)| series(i, c));
+    let of = |all: [&Series<'_>; 2]| JUDGE.class(all.into_iter());
+    assert_eq!(of([&issue, &issue]), Some(Class::Issue));
+    assert_eq!(of([&complete, &complete]), Some(Class::Complete));
+    assert_eq!(of([&issue, &complete]), None);
+    assert_eq!(of([&complete, &issue]), None);
 }
 
 /// A case and its baseline of 1000 ticks a sample, with one sample of so many ticks in
@@ -159,6 +167,13 @@ fn a_single_sample_far_beyond_all_controls_is_late_with_its_place() {
     // but medians are known to a sixteenth.
     assert!(late(1000, 93_000).late.is_none());
     assert!(late(1000, 107_000).late.is_some());
+    // With a counter ten times as fast 100 µs are a million ticks, and they alone decide.
+    let faster = Judge {
+        hz: 10 * JUDGE.hz,
+        ..JUDGE
+    };
+    let late_there = |case| faster.record(one_of(1000, case), 1, 1000).0.late;
+    assert!(late_there(1_000_000).is_none() && late_there(1_000_001).is_some());
     // A control that was nearly as long.
     assert!(late(60_000_000, 200_000_000).late.is_none());
     assert!(late(40_000_000, 200_000_000).late.is_some());
@@ -179,7 +194,7 @@ fn a_single_sample_far_beyond_all_controls_is_late_with_its_place() {
 #[test]
 fn what_outlasts_the_deadline_unseen_is_not_fine() {
     let of = |ms: u64| JUDGE.record(one_of(1000, ms * 1_000_000), 1, 1000).0;
-    assert_eq!(of(999).verdict, Verdict::Completed);
+    assert_eq!(of(1000).verdict, Verdict::Completed);
     // The baseline's are the same operation.
     assert_eq!(
         JUDGE.record(one_of(1_386_000_000, 1000), 1, 1000).0.verdict,
@@ -196,6 +211,30 @@ fn what_outlasts_the_deadline_unseen_is_not_fine() {
     };
     routine.case = &case;
     assert_eq!(JUDGE.record(routine, 1, 0).0.verdict, Verdict::Completed);
+}
+
+#[test]
+fn rounds_are_told_only_where_they_show_something() {
+    let told = |base, case| JUDGE.record(series(base, case), 1, 0).0.rounds.is_some();
+    assert!(told(1000, 3000) && told(3000, 1000));
+    assert!(!told(1000, 1000) && !told(1000, 1100));
+}
+
+#[test]
+fn behind_a_dwell_the_earliest_is_held_against_the_latest() {
+    let verdict = |ticks: [u64; 5]| {
+        let mut all = series(1000, 1000);
+        for (nth, ticks) in ticks.into_iter().enumerate() {
+            all.done.add_dwell(50, *round(ticks));
+            let base = all.base.as_mut().unwrap();
+            base.add_dwell(50, *round(1000 - nth as u64));
+        }
+        JUDGE.record(all, 1, 0).0.verdict
+    };
+    assert_eq!(verdict([3000, 4000, 2001, 5000, 3000]), Verdict::Slowed);
+    // At the threshold is not beyond it.
+    assert_eq!(verdict([3000, 4000, 2000, 5000, 3000]), Verdict::Completed);
+    assert_eq!(verdict([1000; 5]), Verdict::Completed);
 }
 
 #[test]
