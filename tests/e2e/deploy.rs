@@ -65,6 +65,21 @@ fn elsewhere_it_says_why_not_in_one_line() {
 }
 
 #[test]
+fn what_takes_hooks_back_or_looks_at_a_dump_has_no_plan() {
+    for args in [
+        "--undo --ops ic-ivau",
+        "--undo --append earlycon",
+        "now --undo",
+        "--saved /var/crash --then reset",
+        "--saved /var/crash --image x.img",
+    ] {
+        let ended = Ended::of(stalecore().arg("deploy").args(args.split(' ')));
+        assert_eq!(ended.code, 2, "{args}: {ended:?}");
+        ended.one_line(&["cannot be used with"]);
+    }
+}
+
+#[test]
 fn it_says_what_it_would_do() {
     let root = machine();
     let ended = deploy(root.path(), &["--ops", "ic-ivau"]);

@@ -62,11 +62,11 @@ pub struct Args {
     #[arg(long, requires = "way")]
     start: bool,
     /// Remove the hooks that --yes has written
-    #[arg(long, conflicts_with_all = ["way", "yes", "start"])]
+    #[arg(long, conflicts_with_all = ["yes", "start", "image", "append", "next_kernel", "next_initrd"])]
     undo: bool,
     /// Only look whether a dump was saved below this directory since this kernel booted, and
     /// is whole: for the hook of kdump-tools
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with_all = ["way", "yes", "start", "undo"])]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with_all = ["yes", "start", "undo", "image", "append", "next_kernel", "next_initrd"])]
     saved: Option<PathBuf>,
     /// Look at the files of a machine below this directory, and change nothing
     #[arg(long, value_name = "DIR", hide = true, conflicts_with_all = ["yes", "start", "undo"])]
@@ -97,7 +97,9 @@ struct Away(Options);
 
 impl clap::Args for Away {
     fn augment_args(command: Command) -> Command {
-        PlanArgs::augment_args(command)
+        // What takes hooks back, or looks at a dump, has no plan.
+        let alone = |flag: clap::Arg| flag.conflicts_with_all(["undo", "saved"]);
+        PlanArgs::augment_args(command).mut_args(alone)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
