@@ -161,12 +161,15 @@ build: deps-build
 	$(BUILD) -p stalecore-cli -p stalecore-coherence
 	$(CARGO) build --locked --profile image $(FLAGS) -p stalecore-image --target $(IMAGE_TARGET)
 	mkdir -p dist
-	install $(TARGET_DIR)/release/stalecore dist/stalecore
+	@# Each keeps its time where it is the same; what was packed of an older one goes.
+	install -C $(TARGET_DIR)/release/stalecore dist/stalecore
 	install $(TARGET_DIR)/release/libstalecore_coherence.so dist/libstalecore_coherence.so
-	install -m 644 $(TARGET_DIR)/$(IMAGE_TARGET)/image/stalecore-image dist/stalecore.elf
+	install -C -m 644 $(TARGET_DIR)/$(IMAGE_TARGET)/image/stalecore-image dist/stalecore.elf
 	dist/stalecore flatten dist/stalecore.elf $(TARGET_DIR)/stalecore.img
-	@# As it was where it is the same: what has it inside is built again if it is newer.
 	install -C -m 644 $(TARGET_DIR)/stalecore.img dist/stalecore.img
+	@cd dist; gone() { [ -z "$$(find $$2 -newer $$1 2> /dev/null)" ] || rm $$1; }; \
+	gone stalecore.efi stalecore.img; gone stalecore-esp.img stalecore.img; \
+	gone SHA256SUMS 'stalecore stalecore.elf stalecore.img'
 
 # The command for aarch64 Linux, static: what measures such a machine with no reboot, or
 # hands it over to the image, which it has inside.
