@@ -14,6 +14,8 @@ use stalecore_model::{
 pub struct Limits {
     /// For the whole run.
     pub total: Duration,
+    /// Was that asked for? Then the host's clock alone counts, else what the machine had of it.
+    pub asked: bool,
     /// Without a byte on the console, or a sign that the machine works.
     pub silence: Duration,
     /// The same before the image has said anything, while firmware runs.
@@ -135,6 +137,7 @@ impl Limits {
         let silence = asked.unwrap_or(silence).min(total);
         Self {
             total,
+            asked: asked.is_some(),
             silence,
             boot: silence.max(firmware).min(total),
             grace: GRACE,

@@ -336,6 +336,7 @@ impl Machine<'_> {
         let mut stop = watch::watch(&console, limits, session, Some(&mut *lookout));
         session.finish();
         session.run.elapsed_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        session.tell_lacked(begin.elapsed());
         let silent = matches!(stop, Stop::Silent(_) | Stop::Deadline(_) | Stop::Held(_));
         if session.run.end.is_none() && silent {
             stop = lookout.give_up(stop, &mut session.run);

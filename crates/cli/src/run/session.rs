@@ -207,6 +207,25 @@ impl Session {
         }
     }
 
+    /// How much time the machine has lost so far to what else the host runs.
+    pub fn lacked(&self) -> Duration {
+        self.threads
+            .as_ref()
+            .map_or(Duration::ZERO, Threads::lacked)
+    }
+
+    /// Notes that the machine has lost most of the time that it `took`, if so.
+    pub fn tell_lacked(&mut self, took: Duration) {
+        let lacked = self.lacked();
+        if lacked > took / 2 {
+            self.run.notes.push(format!(
+                "host: for {} of {} s it ran something else than this machine",
+                lacked.as_secs(),
+                took.as_secs()
+            ));
+        }
+    }
+
     /// Did the host fail to run a core that this operation needed?
     pub fn starved(&mut self, held: &HeldUp) -> bool {
         let threads = self.threads.as_mut();

@@ -14,6 +14,7 @@ use std::{
     collections::VecDeque,
     fs,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -124,18 +125,38 @@ pub struct Threads {
     of: Vec<Option<PathBuf>>,
     /// Must a CPU wait for all others where it broadcasts a TLBI?
     together: bool,
+    /// Does one thread run all of them?
+    one: bool,
+    /// How many CPUs the host has for them.
+    host: u32,
     looks: VecDeque<(Instant, Vec<Look>)>,
+    lacked: Duration,
 }
 
 impl Threads {
     /// Those of the emulator with that process number.
     pub fn new(process: u32, cpus: usize) -> Self {
+        Self::within(format!("/proc/{process}/task").into(), cpus)
+    }
+
+    /// Those with a directory in `tasks`.
+    pub fn within(tasks: PathBuf, cpus: usize) -> Self {
         Self {
-            tasks: format!("/proc/{process}/task").into(),
+            tasks,
             of: vec![None; cpus],
             together: false,
+            one: false,
+            // That is what a quota or a mask leaves of them.
+            host: thread::available_parallelism().map_or(1, |n| n.get() as u32),
             looks: VecDeque::new(),
+            lacked: Duration::ZERO,
         }
+    }
+
+    /// How much of the time so far the machine has lost to what else the host runs. That
+    /// its own CPUs are more than the host's does not count.
+    pub const fn lacked(&self) -> Duration {
+        self.lacked
     }
 
     /// Looks at them, if it is time for that.
@@ -156,6 +177,12 @@ impl Threads {
         let all: Option<Vec<Look>> = self.of.iter().map(look).collect();
         let Some(all) = all else { return };
         self.looks.push_back((now, all));
+        if let Some(before) = self.looks.len().checked_sub(2) {
+            let times = self.times(before, before + 1);
+            let threads = if self.one { &times[..1] } else { &times };
+            let of = now - self.looks[before].0;
+            self.lacked += lacked(threads, self.host, of);
+        }
         while self.looks.front().is_some_and(|(at, _)| now - *at > KEPT) {
             self.looks.pop_front();
         }
@@ -169,6 +196,7 @@ impl Threads {
             let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
             if name.trim_end() == ALL {
                 self.of.fill(Some(task.path()));
+                self.one = true;
             }
             let Some((cpu, kind)) = number(&name) else {
                 continue;
@@ -266,6 +294,16 @@ fn number(name: &str) -> Option<(usize, &str)> {
     Some((number.parse().ok()?, kind))
 }
 
+/// How much of the time `of` these threads have lost to others: what they were ready to
+/// run and did not, as a part of what so many CPUs of the host could have run of it.
+fn lacked(threads: &[Times], host: u32, of: Duration) -> Duration {
+    let ran: Duration = threads.iter().map(|times| times.ran).sum();
+    let queued: Duration = threads.iter().map(|times| times.queued).sum();
+    let wanted = (ran + queued).min(of * host);
+    let share = wanted.saturating_sub(ran).div_duration_f64(wanted.max(of));
+    if of.is_zero() { of } else { of.mul_f64(share) }
+}
+
 /// The core that the host did not run, among those that an operation on `initiator`
 /// needed: the initiator itself and, if it must wait for `all`, the others.
 fn judge(times: &[Times], initiator: usize, all: bool, of: Duration) -> Option<Starved> {
@@ -347,13 +385,30 @@ mod tests {
         fs::write(task.join("comm"), "ALL CPUs/TCG\n").unwrap();
         fs::write(task.join("schedstat"), "1000000 2000000 3\n").unwrap();
         fs::write(task.join("stat"), "12 (ALL CPUs/TCG) R 1 2").unwrap();
-        let mut threads = Threads {
-            tasks: dir.path().into(),
-            ..Threads::new(0, 3)
-        };
+        let mut threads = Threads::within(dir.path().into(), 3);
         threads.look_now();
-        assert_eq!(threads.of, vec![Some(task); 3]);
-        assert_eq!(threads.looks.len(), 1);
+        assert_eq!(threads.of, vec![Some(task.clone()); 3]);
+        assert_eq!((threads.looks.len(), threads.lacked()), (1, Duration::ZERO));
+        std::thread::sleep(Duration::from_millis(2));
+        threads.look_now();
+        // It was ready all the time, and did not run: once, not for each CPU.
+        let between = threads.looks[1].0 - threads.looks[0].0;
+        assert_eq!(threads.lacked(), between);
+    }
+
+    #[test]
+    fn what_others_run_is_lost_and_what_the_machine_s_own_cpus_take_from_each_other_is_not() {
+        let lost = |threads: &[Times], host| lacked(threads, host, OF).as_millis();
+        // One of fifty that want one CPU; asleep most of the time; asleep.
+        assert_eq!(lost(&[ms(40, 1960)], 2), 1960);
+        assert_eq!(lost(&[ms(20, 100)], 2), 100);
+        assert_eq!(lost(&[ms(0, 0)], 2), 0);
+        // Eight that spin on two, alone and beside as many others.
+        assert_eq!(lost(&[ms(500, 1500); 8], 2), 0);
+        assert_eq!(lost(&[ms(250, 1750); 8], 2), 1000);
+        // Eight on a host for all of them, half of which is somebody else's.
+        assert_eq!(lost(&[ms(1000, 1000); 8], 16), 1000);
+        assert_eq!(lacked(&[ms(0, 0)], 2, Duration::ZERO), Duration::ZERO);
     }
 
     #[test]

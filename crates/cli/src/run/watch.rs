@@ -71,6 +71,35 @@ pub fn read(mut console: impl Read + Send + 'static) -> Receiver<Heard> {
     receiver
 }
 
+/// Of the time that passes so much counts in any case, whatever the machine has lost.
+const COUNTS: u32 = 10;
+
+/// A moment, and how much time the machine had lost by then to what else the host runs.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: Instant,
+    lacked: Duration,
+}
+
+impl Moment {
+    fn now(session: &Session) -> Self {
+        Self {
+            at: Instant::now(),
+            lacked: session.lacked(),
+        }
+    }
+
+    /// How much time the machine has had since, as deadlines of ours count it: on a host
+    /// that gives it a fiftieth of a CPU it has not hung because it is slow.
+    fn had(&self, session: &Session) -> Duration {
+        had(self.at.elapsed(), session.lacked() - self.lacked)
+    }
+}
+
+fn had(passed: Duration, lacked: Duration) -> Duration {
+    passed.saturating_sub(lacked).max(passed / COUNTS)
+}
+
 /// Feeds the session until the run is over one way or another.
 ///
 /// If nobody in the machine watches, `lookout` does whenever the console is quiet; it
@@ -81,14 +110,18 @@ pub fn watch(
     session: &mut Session,
     mut lookout: Option<&mut Lookout<'_>>,
 ) -> Stop {
-    let begin = Instant::now();
+    let begin = Moment::now(session);
     let mut heard = begin;
-    let mut looked = begin;
+    let mut looked = begin.at;
+    // What somebody has asked for is by the clock on the wall.
+    let since = |moment: &Moment, session: &Session| match limits.asked {
+        true => moment.at.elapsed(),
+        false => moment.had(session),
+    };
     loop {
-        session.look_at_threads();
         match console.recv_timeout(STEP) {
             Ok(Heard::Bytes(bytes)) => {
-                heard = Instant::now();
+                heard = Moment::now(session);
                 session.take(&bytes);
             }
             Ok(Heard::Cut) => session.cut(),
@@ -96,6 +129,8 @@ pub fn watch(
             Err(RecvTimeoutError::Timeout) => session.tick(),
             Err(RecvTimeoutError::Disconnected) => return Stop::Closed,
         }
+        // Behind the wait, which is longer than asked for where the host is busy.
+        session.look_at_threads();
         if interrupt::asked() {
             return Stop::Interrupted;
         }
@@ -113,10 +148,10 @@ pub fn watch(
         }
         if let Some(lookout) = &mut lookout {
             if std::mem::take(&mut session.held) && lookout.save_core() {
-                heard = Instant::now();
+                heard = Moment::now(session);
             }
             if let Some(pause) = limits.look
-                && heard.max(looked).elapsed() >= pause
+                && heard.at.max(looked).elapsed() >= pause
                 && session.run.end.is_none()
             {
                 looked = Instant::now();
@@ -125,21 +160,74 @@ pub fn watch(
                     // It may yet return, once the host runs its core.
                     Ok(Sight::Held(held)) if session.starved(&held.held_up()) => {}
                     Ok(Sight::Held(held)) => return Stop::Held(held),
-                    Ok(Sight::Moving) => heard = looked,
+                    Ok(Sight::Moving) => heard = Moment::now(session),
                     Ok(Sight::Nothing) | Err(_) => {}
                 }
             }
         }
-        if begin.elapsed() > limits.total {
-            return Stop::Deadline(limits.total);
+        if since(&begin, session) > limits.total {
+            return Stop::Deadline(begin.at.elapsed());
         }
         let silence = if session.speaks() {
             limits.silence
         } else {
             limits.boot
         };
-        if heard.elapsed() > silence {
-            return Stop::Silent(silence);
+        if since(&heard, session) > silence {
+            return Stop::Silent(heard.at.elapsed());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::run::{progress::Progress, session::begun, threads::Threads};
+
+    #[test]
+    fn time_that_the_machine_has_lost_does_not_count_but_a_tenth_of_all_does() {
+        let s = Duration::from_secs;
+        assert_eq!(had(s(100), s(0)), s(100));
+        assert_eq!(had(s(100), s(60)), s(40));
+        assert_eq!(had(s(100), s(99)), s(10));
+        assert_eq!(had(s(100), s(101)), s(10));
+    }
+
+    /// A machine that says nothing, and whose only thread is in this state of the kernel's.
+    fn silent(state: char, asked: bool) -> Duration {
+        let dir = tempfile::tempdir().unwrap();
+        let task = dir.path().join("12");
+        fs::create_dir(&task).unwrap();
+        fs::write(task.join("comm"), "CPU 0/TCG\n").unwrap();
+        fs::write(task.join("schedstat"), "1000000 2000000 3\n").unwrap();
+        let stat = format!("12 (CPU 0/TCG) {state} 1 2");
+        fs::write(task.join("stat"), stat).unwrap();
+        let log = tempfile::tempfile().unwrap();
+        let mut session = Session::new(begun(), log, Progress::silent());
+        session.threads = Some(Threads::within(dir.path().into(), 1));
+        let silence = Duration::from_millis(200);
+        let limits = Limits {
+            total: Duration::from_secs(60),
+            asked,
+            silence,
+            boot: silence,
+            grace: silence,
+            look: None,
+        };
+        let (_console, heard) = sync_channel(1);
+        match watch(&heard, limits, &mut session, None) {
+            Stop::Silent(time) => time,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_machine_that_the_host_does_not_run_is_waited_for_longer_and_not_for_ever() {
+        let waits = Duration::from_millis(1500);
+        assert!(silent('R', false) > waits);
+        assert!(silent('S', false) < waits, "asleep");
+        assert!(silent('R', true) < waits, "that was asked for");
     }
 }

@@ -91,6 +91,7 @@ pub fn serial(args: &Args) -> anyhow::Result<ExitCode> {
     let silence = Duration::from_secs(args.timeout.into());
     let limits = Limits {
         total: LONGEST,
+        asked: true,
         silence,
         boot: silence,
         grace: GRACE,
