@@ -353,7 +353,7 @@ mod tests {
         #[derive(Parser)]
         struct Cli {
             #[command(flatten)]
-            plan: Away,
+            args: Args,
         }
         for (words, then) in [
             ("", Then::Reset),
@@ -363,7 +363,7 @@ mod tests {
             ("--then kexec", Then::Kexec),
         ] {
             let words = ["deploy"].into_iter().chain(words.split_ascii_whitespace());
-            let plan = Cli::try_parse_from(words).ok().unwrap().plan.0;
+            let plan = Cli::try_parse_from(words).ok().unwrap().args.plan.0;
             assert_eq!(plan.then, then);
             let again = Options::from_bootargs(&plan.to_bootargs());
             assert_eq!(again.map(|options| options.then), Ok(then));
