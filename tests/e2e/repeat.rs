@@ -64,3 +64,29 @@ fn a_boot_that_says_nothing_is_no_answer_and_the_last() {
     assert!(!fake.path("out/boot-3").exists());
     assert_eq!(fake.run(&format!("{PLAN} --repeat 1")).code, 2);
 }
+
+#[test]
+fn as_json_it_is_one_document_of_all_boots() {
+    let fake = twice(&fine().text(), 0);
+    let ended = fake.run(&format!("{PLAN} --repeat 2 --json"));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let run: stalecore_model::run::Run = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(run.boots.len(), 2);
+    assert_eq!(run.answer, fake.saved().answer);
+    for said in ["boot 1 of 2", "boot 2 of 2", "results: "] {
+        assert_eq!(ended.err.matches(said).count(), 1, "{ended:?}");
+    }
+}
+
+/// What cannot be drawn leaves the measurements, and is no answer's code.
+#[test]
+fn a_page_that_cannot_be_written_is_told_of_behind_the_answer() {
+    let fake = twice(&fine().text(), 0);
+    std::fs::create_dir_all(fake.path("out/report.html")).unwrap();
+    let ended = fake.run(&format!("{PLAN} --repeat 2 --quiet"));
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out.contains("over 2 boots"), "{ended:?}");
+    assert!(ended.err.contains("report.html"), "{ended:?}");
+    assert!(ended.err.contains("what was measured is in"), "{ended:?}");
+    assert_eq!(fake.saved().boots.len(), 2);
+}

@@ -20,10 +20,10 @@ use crate::{
 /// The same plan as [`PLAN`], as boot arguments.
 const OPTIONS: &str = "stalecore.ops=ic-ivau,dc-civac stalecore.stale=spin,wfe";
 
-/// An emulator that stops after two of four cases, until there is a file `go`.
-fn half() -> Fake {
+/// An emulator that stops after so many of four cases, until there is a file `go`.
+fn after(cases: usize) -> Fake {
     let console = fine();
-    let cases = console.cases[..2].concat();
+    let cases = console.cases[..cases].concat();
     let text = format!("{}{}{cases}", console.head, console.begin);
     Fake::new(
         sealed(&text),
@@ -31,9 +31,13 @@ fn half() -> Fake {
     )
 }
 
-/// Such a run, broken off by a signal.
+/// Such a run of which half is missing, broken off by a signal.
 fn broken_off(signal: Signal) -> Fake {
-    let fake = half();
+    broken_off_after(2, signal)
+}
+
+fn broken_off_after(cases: usize, signal: Signal) -> Fake {
+    let fake = after(cases);
     let mut child = started(&fake);
     kill_process(Pid::from_child(&child), signal).unwrap();
     child.wait().unwrap();
@@ -44,7 +48,11 @@ fn broken_off(signal: Signal) -> Fake {
 
 /// From now on the emulator runs what is missing, on a machine with this many cores.
 fn goes_on(fake: &Fake, cpus: usize, verdict: Verdict) {
-    let options = format!("{OPTIONS} stalecore.cases=3-4");
+    goes_on_with("3-4", fake, cpus, verdict);
+}
+
+fn goes_on_with(cases: &str, fake: &Fake, cpus: usize, verdict: Verdict) {
+    let options = format!("{OPTIONS} stalecore.cases={cases}");
     let rest = Console::of(&options, cpus, |_| verdict);
     fs::write(fake.path("console"), rest.text()).unwrap();
 }
@@ -108,6 +116,19 @@ fn what_is_missing_is_run_and_one_result_comes_of_both() {
         );
         assert!(again.err.contains("nothing is missing"), "{again:?}");
     }
+}
+
+/// The last case is run again, as that brings the end.
+#[test]
+fn where_only_the_end_is_missing_one_case_is_run_again() {
+    let fake = broken_off_after(4, Signal::KILL);
+    let words = fs::read_to_string(fake.path("out/run.json")).unwrap();
+    assert!(words.contains("\"n\":4"), "{words}");
+    goes_on_with("4", &fake, 4, Verdict::Completed);
+    let ended = resumed(&fake, "");
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(numbers(&fake.saved()), [1, 2, 3, 4]);
+    assert!(fake.saved().end.is_some());
 }
 
 #[test]

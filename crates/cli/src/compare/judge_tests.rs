@@ -394,3 +394,73 @@ fn a_block_in_one_boot_of_three_is_worse() {
     let found = compare(&base, &new, 1.25, false).unwrap();
     assert_eq!((found.not_in_all, found.only_base), (1, 0));
 }
+
+/// Of one run a side its rounds say how sure of itself it is: the same samples, half as late
+/// again in the new run, count where the rounds agree and do not where they are far apart.
+#[test]
+fn of_one_run_a_side_rounds_that_are_far_apart_say_less() {
+    use stalecore_model::rounds::{Class, Rounds};
+    let with = |late: f64, rounds: Option<[u64; 5]>| {
+        let mut run = boots(1, 1.0, 1, late).remove(0);
+        for case in run.cases.iter_mut().filter(|c| c.op == Subject::IcIvau) {
+            case.base_complete = case.complete.clone();
+            case.rounds = rounds.map(|rounds| Rounds {
+                base: vec![1000; 5],
+                case: rounds.to_vec(),
+                ..Rounds::new(Class::Complete)
+            });
+        }
+        run
+    };
+    let (agree, apart) = ([1000, 1010, 1000, 990, 1000], [300, 3000, 1000, 400, 2500]);
+    let slower = |rounds: Option<[u64; 5]>| {
+        let (base, new) = ([with(1.0, rounds)], [with(3.0, rounds)]);
+        count(&compare(&base, &new, 1.25, false).unwrap(), Change::Slower)
+    };
+    assert!(slower(None) > 5 && slower(Some(agree)) > 5);
+    assert_eq!(slower(Some(apart)), 0);
+    // Relative to the baseline, what both share is in neither's rounds.
+    let of = |rounds: [u64; 5], relative| {
+        let run = with(1.0, Some(rounds));
+        let case = run.cases.iter().find(|c| c.op == Subject::IcIvau).unwrap();
+        let boot = Boot::of(&run, case, Class::Complete, relative).unwrap();
+        boot.rounds
+            .iter()
+            .map(|ln| ln.exp().round())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of([500, 1000, 0, 2000, 4000], false)[..2], [500.0, 1000.0]);
+    assert_eq!(
+        of([1000, 1000, 2000, 3000, 0], true)[..4],
+        [1.0, 1.0, 2.0, 3.0]
+    );
+}
+
+#[test]
+fn of_two_serious_verdicts_the_more_serious_is_worse() {
+    let verdicts = [
+        Verdict::Completed,
+        Verdict::Faulted,
+        Verdict::Blocked,
+        Verdict::Incoherent,
+    ];
+    let with = |verdict| {
+        let mut run = run(Shape {
+            cases: 3,
+            ..Shape::default()
+        });
+        run.cases[1].verdict = verdict;
+        [run]
+    };
+    for (nth, before) in verdicts.into_iter().enumerate() {
+        for (other, after) in verdicts.into_iter().enumerate() {
+            let (base, new) = (with(before), with(after));
+            let found = compare(&base, &new, 1.25, false).unwrap();
+            let of =
+                |c: &&Compared| (c.op, c.state) == (base[0].cases[1].op, base[0].cases[1].state);
+            let change = found.cases.iter().find(of).unwrap().change;
+            assert_eq!(change == Change::Worse, other > nth, "{before} {after}");
+            assert_eq!(change == Change::Better, other < nth, "{before} {after}");
+        }
+    }
+}

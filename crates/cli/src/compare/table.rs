@@ -318,6 +318,54 @@ mod tests {
         }
     }
 
+    /// What is no change of a case, and has to be read beside them.
+    #[test]
+    fn what_not_every_run_has_and_what_is_late_once_is_told() {
+        let (base, new) = pair(30);
+        let mut lacks = new.clone();
+        lacks.cases.pop();
+        let mut late = new.clone();
+        late.cases[2].late = Some(stalecore_model::record::Late {
+            cpu: 0,
+            round: 1,
+            complete: true,
+            nth: 1,
+            operand: stalecore_model::hex::Hex(0),
+            ticks: 1 << 30,
+            control: 1,
+            at_ms: 1,
+            ago_ms: 1,
+            starved: None,
+        });
+        let of = |base: &[Run], new: &[Run]| {
+            let found = compare(base, new, 1.25, false).unwrap();
+            let summary = summary(&found);
+            (
+                summary.split_whitespace().collect::<Vec<_>>().join(" "),
+                found,
+            )
+        };
+        let (text, found) = of(&[base.clone(), base.clone()], &[lacks, late.clone()]);
+        assert!(
+            text.contains("On both sides, and not in every run: 1."),
+            "{text}"
+        );
+        let case = &late.cases[2];
+        let names = format!("{} under {}.", case.op, case.state);
+        let says = "Late in a single sample on the new side alone, which decides nothing: ";
+        assert!(text.contains(&format!("{says}{names}")), "{text}");
+        assert!(table(&found, true).contains(" cases together "), "{text}");
+        // On both sides it is nothing new.
+        let (text, _) = of(&[late.clone(), base.clone()], &[late, base]);
+        assert!(!text.contains("Late in a single sample"), "{text}");
+    }
+
+    #[test]
+    fn a_ratio_has_three_digits_or_an_exponent() {
+        let ratios = [0.5, 9.994, 9.996, 99.96, 9999.0, 123_456.0].map(ratio);
+        assert_eq!(ratios, ["0.50", "9.99", "10.0", "100", "9999", "1e5"]);
+    }
+
     #[test]
     fn the_same_run_gives_no_rows() {
         let (base, _) = pair(60);

@@ -119,6 +119,17 @@ mod tests {
             Some("stalecore.ops=ic-ivau stalecore.dsb=sy".into());
         let text = warnings(&[five()], &[other]).join("\n");
         assert!(text.contains("(--dsb, --stage2)"), "{text}");
+        for (change, warning) in [
+            (
+                (|machine| machine.cpus += 1) as fn(&mut stalecore_model::record::Machine),
+                "the machines differ",
+            ),
+            (|machine| machine.cntfrq += 1, "the counters differ"),
+        ] {
+            let mut other = five();
+            change(other.machine.as_mut().unwrap());
+            assert_eq!(warnings(&[five()], &[other]), [warning]);
+        }
         let text = warnings(&[five()], &[five(), new]).join("\n");
         assert!(text.contains("new run 2 has no closing record"), "{text}");
     }
