@@ -82,7 +82,10 @@ fn as_json_it_is_one_document_of_all_boots() {
 #[test]
 fn a_page_that_cannot_be_written_is_told_of_behind_the_answer() {
     let fake = twice(&fine().text(), 0);
-    std::fs::create_dir_all(fake.path("out/report.html")).unwrap();
+    assert_eq!(fake.run(&format!("{PLAN} --repeat 2 --quiet")).code, 0);
+    std::fs::remove_file(fake.path("out/report.html")).unwrap();
+    std::fs::create_dir(fake.path("out/report.html")).unwrap();
+    std::fs::remove_file(fake.path("again")).unwrap();
     let ended = fake.run(&format!("{PLAN} --repeat 2 --quiet"));
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.out.contains("over 2 boots"), "{ended:?}");

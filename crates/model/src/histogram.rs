@@ -216,4 +216,17 @@ mod tests {
             prop_assert!(found.abs_diff(exact) <= exact / 16, "{found} for {exact}");
         }
     }
+
+    #[test]
+    fn what_is_cleared_has_seen_nothing() {
+        let mut histogram = Histogram::new();
+        histogram.add_many(900, 3);
+        histogram.clear();
+        assert_eq!(histogram, Histogram::new());
+        histogram.add(5);
+        assert_eq!(
+            (histogram.count(), histogram.min(), histogram.max()),
+            (1, Some(5), Some(5))
+        );
+    }
 }

@@ -427,4 +427,58 @@ mod tests {
             let _ = near.read(&memory, cpu % 4);
         }
     }
+
+    #[test]
+    fn an_address_is_named_where_the_instruction_takes_one_and_of_the_self_test() {
+        let of = |subject, instruction| {
+            let seen = Seen {
+                sequence: 1,
+                site: Some(Site::of(subject, Phase::Issue)),
+                address: 0x80,
+                returned: 0,
+            };
+            seen.named_address(instruction)
+        };
+        assert_eq!(of(Subject::IcIvau, Subject::IcIvau), Some(Hex(0x80)));
+        assert_eq!(of(Subject::IcIallu, Subject::IcIallu), None);
+        assert_eq!(of(Subject::SelftestHang, Subject::IcIallu), Some(Hex(0x80)));
+        let seen = Seen {
+            sequence: 1,
+            site: None,
+            address: 0x80,
+            returned: 0,
+        };
+        assert_eq!(seen.named_address(Subject::DcCivac), Some(Hex(0x80)));
+        assert_eq!(seen.named_address(Subject::IcIalluis), None);
+    }
+
+    /// What a machine says of itself may be anything; no more is read for it than the
+    /// largest that there can be.
+    #[test]
+    fn no_window_is_larger_than_all_cores_can_be() {
+        let at_most = Marks {
+            stride: LARGEST_CORE,
+            state: Hex(MARKS.mark.0 + LARGEST_CORE),
+            ..MARKS
+        };
+        let (start, length) = at_most.window(MAX_CPUS).unwrap();
+        assert_eq!(start, MARKS.mark.0);
+        assert_eq!(
+            length as u64,
+            LARGEST_CORE * MAX_CPUS as u64 + MARK_SIZE as u64
+        );
+        for beyond in [
+            Marks {
+                stride: LARGEST_CORE + 1,
+                ..MARKS
+            },
+            Marks {
+                state: Hex(MARKS.mark.0 + LARGEST_CORE + 1),
+                ..MARKS
+            },
+        ] {
+            assert_eq!(beyond.window(2), None);
+        }
+        assert_eq!((MARKS.window(MAX_CPUS + 1), MARKS.window(0)), (None, None));
+    }
 }

@@ -310,3 +310,73 @@ fn what_may_cost_the_machine_is_refused_by_name_and_left_to_be_skipped_in_a_pres
         "{error}"
     );
 }
+
+#[test]
+fn an_initiator_is_given_a_group_at_once_where_one_core_watches_one_other() {
+    let most = |text: &str| Plan::new(&options(text), 4).unwrap().most_at_once();
+    // The empty block comes before the cases.
+    assert_eq!(most("ops=ic-ivau,dc-civac,dc-cvau stale=spin,wfe"), 4);
+    assert_eq!(most("ops=ic-ivau stale=spin"), 2);
+    assert_eq!(most("ops=ic-ivau,dc-civac stale=spin initiators=0,1"), 1);
+    assert_eq!(most("ops=ic-ivau,dc-civac stale=spin sentinel=off"), 1);
+}
+
+#[test]
+fn a_plan_knows_whether_it_has_cases_and_a_self_test() {
+    let plan = |text: &str| Plan::new(&options(text), 4).unwrap();
+    let (one, hang) = (
+        plan("ops=ic-ivau stale=spin"),
+        plan("ops=ic-ivau,selftest-hang stale=spin"),
+    );
+    assert!(!one.is_empty() && !one.has_selftest() && hang.has_selftest());
+    assert!(
+        Plan {
+            groups: Vec::new(),
+            ..one
+        }
+        .is_empty()
+    );
+}
+
+#[test]
+fn how_long_a_class_and_a_deadline_are() {
+    for (samples, enough_ms, longest_ms) in
+        [(0, 3000, 6000), (64, 3003, 6006), (20_000, 4000, 8000)]
+    {
+        let time = ClassTime::of(samples);
+        assert_eq!((time.enough_ms, time.longest_ms), (enough_ms, longest_ms));
+        let patient = time.patient();
+        assert_eq!(
+            (patient.enough_ms, patient.longest_ms),
+            (enough_ms, 10 * enough_ms)
+        );
+    }
+    // Two seconds, and 50 ms for each core.
+    assert_eq!(
+        [0, 1, 8, 512].map(default_deadline_ms),
+        [2000, 2050, 2400, 27_600]
+    );
+    let most = Plan::new(&options("ops=ic-ivau stale=spin"), MAX_CPUS).unwrap();
+    assert_eq!(most.deadline_ms, default_deadline_ms(MAX_CPUS));
+    assert!(Plan::new(&Options::default(), MAX_CPUS + 1).is_err());
+}
+
+/// Nothing releases its cores, so nothing may come behind it.
+#[test]
+fn a_device_that_is_named_comes_last() {
+    let states = |text: &str| {
+        let plan = Plan::new(&options(text), 4).unwrap();
+        plan.groups
+            .iter()
+            .map(|group| group.state)
+            .collect::<Vec<_>>()
+    };
+    let of = "ops=ic-ivau allow=all stale=device-stuck,spin,wfe";
+    let named = states(&format!("{of} device-stuck-at=0x9000000"));
+    assert_eq!(
+        named,
+        [StaleState::Spin, StaleState::Wfe, StaleState::DeviceStuck]
+    );
+    let modelled = states(&format!("{of} fabric=deaf=wfe"));
+    assert_eq!(modelled[0], StaleState::DeviceStuck);
+}

@@ -127,3 +127,43 @@ fn equal_cores_are_one_entry() {
     let both = CpuSet::parse("1,3").unwrap();
     assert_eq!(told, [(both, "spin"), (CpuSet::one(2), "wfe")]);
 }
+
+#[test]
+fn a_batch_and_a_line_are_written_where_they_are_not_the_usual() {
+    let text = |case: CaseRecord| Record::Case(Box::new(case)).to_json().unwrap();
+    assert!(!text(case()).contains("batch") && !text(case()).contains("line"));
+    let unusual = CaseRecord {
+        batch: 16,
+        line: LineState::Shared,
+        ..case()
+    };
+    let written = text(unusual.clone());
+    assert!(written.contains("\"batch\":16") && written.contains("\"line\":\"shared\""));
+    let read = Record::from_json(&written).unwrap();
+    assert_eq!(read, Record::Case(Box::new(unusual)));
+}
+
+#[test]
+fn with_every_core_parked_a_case_is_its_own_baseline_unless_it_has_one() {
+    let mut own = Histogram::new();
+    own.add(7);
+    let of = |state, base: &Histogram| {
+        let case = CaseRecord {
+            state,
+            issue: own.clone(),
+            complete: own.clone(),
+            base_issue: base.clone(),
+            base_complete: base.clone(),
+            ..case()
+        };
+        let (issue, complete) = case.baseline();
+        assert_eq!(issue.max(), complete.max());
+        complete.max()
+    };
+    let (mut base, none) = (Histogram::new(), Histogram::new());
+    base.add(3);
+    assert_eq!(of(StaleState::Parked, &none), own.max());
+    assert_eq!(of(StaleState::Parked, &base), base.max());
+    assert_eq!(of(StaleState::Spin, &none), none.max());
+    assert_eq!(of(StaleState::Spin, &base), base.max());
+}

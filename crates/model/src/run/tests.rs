@@ -299,3 +299,120 @@ pub(super) fn machine() -> Machine {
         empty: Histogram::new(),
     }
 }
+
+/// The image could not write a closing record where nobody in it saw the block.
+#[test]
+fn the_host_closes_a_run_in_which_it_alone_saw_the_block() {
+    let seen = crate::mark::Seen {
+        sequence: 1,
+        site: None,
+        address: 0,
+        returned: 0,
+    };
+    let of = |seen_by: Option<&str>, ended: bool| {
+        let mut run = Run::default();
+        let case = Case {
+            number: 1,
+            subject: Subject::IcIvau,
+            state: StaleState::Spin,
+            line: LineState::DirtyHere,
+        };
+        if let Some(by) = seen_by {
+            run.take(Record::Block(case.block(0, &seen, 100, by)));
+        }
+        if ended {
+            run.take(Record::End(End {
+                exit: 4,
+                verdicts: Vec::new(),
+                elapsed_ms: 1,
+            }));
+        }
+        run.closed_by_host()
+    };
+    assert!(of(Some(HOST), false));
+    assert!(!of(Some(HOST), true) && !of(Some("sentinel"), false) && !of(None, false));
+}
+
+#[test]
+fn a_console_takes_ten_bits_a_byte() {
+    let console_bytes = 3 * u64::from(BAUD) / 10;
+    let run = Run {
+        console_bytes,
+        ..Run::default()
+    };
+    assert!((run.serial_seconds() - 3.0).abs() < 1e-9);
+}
+
+/// Without a reset one that comes twice is garbled; after one it may be measured again.
+#[test]
+fn a_group_begins_once_more_after_a_reset_alone() {
+    let group = |state| {
+        Record::Group(GroupRecord {
+            state,
+            line: LineState::DirtyHere,
+            first: 1,
+            cases: 2,
+        })
+    };
+    let mut run = Run::default();
+    assert!(run.take(Record::Machine(Box::new(machine()))));
+    assert!(run.take(group(StaleState::Spin)));
+    assert!(run.take(group(StaleState::Spin)));
+    assert_eq!(run.groups.len(), 2, "nobody knows better");
+    assert!(run.take(Record::Machine(Box::new(machine()))));
+    assert!(run.take(group(StaleState::Spin)) && run.take(group(StaleState::Wfe)));
+    let states: Vec<_> = run.groups.iter().map(|group| group.state).collect();
+    assert_eq!(
+        states,
+        [StaleState::Spin, StaleState::Spin, StaleState::Wfe]
+    );
+}
+
+#[test]
+fn cores_that_were_not_available_are_told_together() {
+    let mut run = Run::default();
+    assert!(run.absent().is_empty());
+    for cpu in [3, 5] {
+        run.take(Record::Absent(crate::record::Absent {
+            cpus: crate::cpuset::CpuSet::one(cpu),
+            why: String::new(),
+            inherited: false,
+        }));
+    }
+    assert_eq!(run.absent().iter().collect::<Vec<_>>(), [3, 5]);
+}
+
+/// What is as usual is in no record: both ways the same is read.
+#[test]
+fn what_is_none_is_not_written() {
+    let text = serde_json::to_string(&Run::default()).unwrap();
+    for field in ["restarts", "followed_by"] {
+        assert!(!text.contains(field), "{text}");
+    }
+    let run = Run {
+        restarts: 2,
+        followed_by: 7,
+        ..Run::default()
+    };
+    let text = serde_json::to_string(&run).unwrap();
+    assert!(
+        text.contains("\"restarts\":2") && text.contains("\"followed_by\":7"),
+        "{text}"
+    );
+}
+
+/// Images of older schemas wrote no seals.
+#[test]
+fn the_machine_of_a_sealed_schema_must_have_a_seal() {
+    use crate::record::SEALED;
+    let of = |schema| {
+        let machine = Machine {
+            schema,
+            ..machine()
+        };
+        Record::Machine(Box::new(machine)).must_be_sealed()
+    };
+    assert!(of(SEALED) && of(SEALED + 1) && !of(SEALED - 1));
+    let text = String::new();
+    assert!(!Record::Note(crate::record::Note { text }).must_be_sealed());
+}
