@@ -300,4 +300,35 @@ mod tests {
             prop_assert_eq!(read(&bytes, chunk), read(&bytes, usize::MAX));
         }
     }
+
+    #[test]
+    fn a_line_may_be_as_long_as_the_limit_in_any_pieces_and_no_longer() {
+        let of = |pieces: &[usize]| {
+            let mut lines = Lines::default();
+            let mut found = vec![];
+            let mut sink = |line| found.push(line);
+            for length in pieces {
+                lines.feed(&vec![b'x'; *length], &mut sink);
+            }
+            lines.feed(b"\nnext\n", &mut sink);
+            found
+        };
+        let next = Line::Text("next".into());
+        for pieces in [
+            &[LINE_LIMIT] as &[usize],
+            &[LINE_LIMIT - 1, 1],
+            &[3, LINE_LIMIT - 3],
+        ] {
+            let whole = Line::Text("x".repeat(LINE_LIMIT));
+            assert_eq!(of(pieces), [whole, next.clone()]);
+        }
+        for pieces in [
+            &[LINE_LIMIT + 1] as &[usize],
+            &[LINE_LIMIT, 1],
+            &[1, LINE_LIMIT],
+        ] {
+            let bytes = LINE_LIMIT as u64 + 1;
+            assert_eq!(of(pieces), [Line::TooLong { bytes }, next.clone()]);
+        }
+    }
 }
