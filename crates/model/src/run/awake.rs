@@ -115,4 +115,31 @@ mod tests {
         run.cases[0].op = Subject::DcCivac;
         assert_eq!(run.against_awake(&run.cases[1]), None);
     }
+
+    /// Only the whole interval says so.
+    #[test]
+    fn as_beside_awake_cores_is_what_lies_within_the_threshold_with_all_of_its_interval() {
+        let within = |late: [u64; 5], threshold: Option<Milli>| {
+            let mut run = run(vec![
+                case(1, StaleState::Spin, &[1024; 5]),
+                case(2, StaleState::BranchSelf, &late),
+            ]);
+            run.plan = threshold.map(|threshold| crate::record::PlanRecord {
+                cases: 2,
+                initiators: crate::cpuset::CpuSet::one(0),
+                stale: crate::cpuset::CpuSet::one(1),
+                samples: 5,
+                deadline_ms: 1000,
+                threshold,
+                strict: true,
+                options: None,
+                under_test: None,
+            });
+            run.as_beside_awake(&run.cases[1])
+        };
+        assert!(within([1024; 5], Some(2000)));
+        assert!(!within([1024, 1024, 1024, 1024, 4096], Some(2000)));
+        assert!(!within([4096; 5], Some(2000)) && within([4096; 5], Some(5000)));
+        assert!(!within([1024; 5], None));
+    }
 }

@@ -340,4 +340,109 @@ mod tests {
         let rounds = case.rounds.as_ref().unwrap();
         assert_eq!((rounds.class, rounds.case.len()), (Class::Issue, 2));
     }
+
+    #[test]
+    fn what_each_boot_counts_is_counted_together() {
+        let of = |n: u32, text: &str| Run {
+            garbled: n.into(),
+            unchecked: (10 * n).into(),
+            restarts: 100 * n,
+            console_bytes: (1000 * n).into(),
+            notes: [text.into()].into(),
+            ..boot([1000; 3], &[], &[])
+        };
+        let run = Run::of_boots([of(1, "hot"), of(2, "hot"), of(4, "cold")].into()).unwrap();
+        assert_eq!((run.garbled, run.unchecked, run.restarts), (7, 70, 700));
+        assert_eq!((run.console_bytes, run.elapsed_ms), (7000, 30));
+        // What the first has said is not said again, and whose the others are is.
+        assert_eq!(run.notes, ["hot", "boot 3 of 3: cold"]);
+    }
+
+    #[test]
+    fn the_closing_record_counts_the_verdicts_of_all_boots() {
+        use crate::record::End;
+        let of = |blocked: &[u32]| {
+            let mut boot = boot([1000; 3], &[], blocked);
+            boot.end = Some(End {
+                exit: boot.exit,
+                verdicts: [(Verdict::Completed, 3)].into(),
+                elapsed_ms: 1,
+            });
+            boot
+        };
+        let run = Run::of_boots([of(&[]), of(&[2])].into()).unwrap();
+        let counts = [(Verdict::Completed, 2), (Verdict::Blocked, 1)];
+        assert_eq!(run.end.unwrap().verdicts, counts);
+    }
+
+    /// Where the boots lie on both sides of the threshold nobody knows.
+    #[test]
+    fn a_case_that_is_slowed_in_no_boot_is_the_same_only_within_the_threshold() {
+        let of = |late| boot([late, 1000, 1000], &[], &[]);
+        let found = |late: [u64; 3]| {
+            let run = Run::of_boots(late.map(of).into()).unwrap();
+            run.found(&run.cases[0])
+        };
+        assert_eq!(found([1000, 1100, 1200]), Some(Found::Same));
+        assert_eq!(found([1000, 1100, 9000]), Some(Found::Noisy));
+    }
+
+    #[test]
+    fn of_several_late_samples_the_latest_that_is_real_is_kept() {
+        use crate::record::{Late, Starved};
+        let late = |ticks, real: bool| Late {
+            cpu: 0,
+            round: 1,
+            complete: true,
+            nth: 1,
+            operand: crate::hex::Hex(0),
+            ticks,
+            control: 1,
+            at_ms: 1,
+            ago_ms: 1,
+            starved: (!real).then_some(Starved {
+                cpu: 0,
+                queued_ms: 1,
+                ran_ms: 1,
+                of_ms: 2,
+            }),
+        };
+        let kept = |boots: &[Option<Late>]| {
+            let boots = boots.iter().map(|late| {
+                let mut boot = boot([1000; 3], &[], &[]);
+                boot.cases[0].late = *late;
+                boot
+            });
+            let run = Run::of_boots(boots.collect()).unwrap();
+            run.cases[0].late.as_ref().map(|late| late.ticks)
+        };
+        let (short, long, starved) = (late(5, true), late(9, true), late(99, false));
+        for (first, second, ticks) in [
+            (None, Some(&short), 5),
+            (Some(&short), None, 5),
+            (Some(&short), Some(&long), 9),
+            (Some(&long), Some(&short), 9),
+            (Some(&starved), Some(&short), 5),
+            (Some(&short), Some(&starved), 5),
+            (None, Some(&starved), 99),
+        ] {
+            let boots = [first.copied(), second.copied()];
+            assert_eq!(kept(&boots), Some(ticks), "{boots:?}");
+        }
+    }
+
+    /// The counter's resolution is that of the empty block.
+    #[test]
+    fn what_the_counter_cannot_resolve_is_known_where_the_machine_is() {
+        assert_eq!(Run::default().resolution(), 0);
+        let mut machine = crate::run::tests::machine();
+        machine.empty.add_many(70, 9);
+        let resolution = verdict::resolution(&machine.empty);
+        let run = Run {
+            machine: Some(machine),
+            ..Run::default()
+        };
+        assert!(resolution > 1);
+        assert_eq!(run.resolution(), resolution);
+    }
 }
