@@ -130,18 +130,23 @@ pub struct Threads {
     /// How many CPUs the host has for them.
     host: u32,
     looks: VecDeque<(Instant, Vec<Look>)>,
+    /// The emulator's first thread, which makes the machine before any CPU runs.
+    first: PathBuf,
+    looked: Option<(Instant, Look)>,
     lacked: Duration,
 }
 
 impl Threads {
     /// Those of the emulator with that process number.
     pub fn new(process: u32, cpus: usize) -> Self {
-        Self::within(format!("/proc/{process}/task").into(), cpus)
+        Self::within(format!("/proc/{process}/task").into(), process, cpus)
     }
 
-    /// Those with a directory in `tasks`.
-    pub fn within(tasks: PathBuf, cpus: usize) -> Self {
+    /// Those with a directory in `tasks`, of which one is the first.
+    pub fn within(tasks: PathBuf, first: u32, cpus: usize) -> Self {
         Self {
+            first: tasks.join(first.to_string()),
+            looked: None,
             tasks,
             of: vec![None; cpus],
             together: false,
@@ -175,16 +180,29 @@ impl Threads {
         let now = Instant::now();
         let look = |thread: &Option<PathBuf>| Look::at(thread.as_ref()?);
         let all: Option<Vec<Look>> = self.of.iter().map(look).collect();
+        self.count_lacked(now, all.as_deref());
         let Some(all) = all else { return };
         self.looks.push_back((now, all));
-        if let Some(before) = self.looks.len().checked_sub(2) {
-            let times = self.times(before, before + 1);
-            let threads = if self.one { &times[..1] } else { &times };
-            let of = now - self.looks[before].0;
-            self.lacked += lacked(threads, self.host, of);
-        }
         while self.looks.front().is_some_and(|(at, _)| now - *at > KEPT) {
             self.looks.pop_front();
+        }
+    }
+
+    /// Adds what the machine has lost since the last look, of which these are the CPUs'.
+    fn count_lacked(&mut self, now: Instant, all: Option<&[Look]>) {
+        let Some(first) = Look::at(&self.first) else {
+            return;
+        };
+        if let Some((at, before)) = self.looked.replace((now, first)) {
+            let of = now - at;
+            let mut times = vec![before.until(first, of)];
+            let known = self.looks.back().filter(|(then, _)| *then == at);
+            if let (Some((_, then)), Some(all)) = (known, all) {
+                let threads = if self.one { 1 } else { all.len() };
+                let cpus = then.iter().zip(all).take(threads);
+                times.extend(cpus.map(|(then, next)| then.until(*next, of)));
+            }
+            self.lacked += lacked(&times, self.host, of);
         }
     }
 
@@ -385,7 +403,12 @@ mod tests {
         fs::write(task.join("comm"), "ALL CPUs/TCG\n").unwrap();
         fs::write(task.join("schedstat"), "1000000 2000000 3\n").unwrap();
         fs::write(task.join("stat"), "12 (ALL CPUs/TCG) R 1 2").unwrap();
-        let mut threads = Threads::within(dir.path().into(), 3);
+        // It sleeps while the CPUs run.
+        let first = dir.path().join("11");
+        fs::create_dir(&first).unwrap();
+        fs::write(first.join("schedstat"), "5000000 2000000 3\n").unwrap();
+        fs::write(first.join("stat"), "11 (qemu) S 1 2").unwrap();
+        let mut threads = Threads::within(dir.path().into(), 11, 3);
         threads.look_now();
         assert_eq!(threads.of, vec![Some(task.clone()); 3]);
         assert_eq!((threads.looks.len(), threads.lacked()), (1, Duration::ZERO));

@@ -195,18 +195,21 @@ mod tests {
         assert_eq!(had(s(100), s(101)), s(10));
     }
 
-    /// A machine that says nothing, and whose only thread is in this state of the kernel's.
-    fn silent(state: char, asked: bool) -> Duration {
+    /// A machine that says nothing: its emulator's first thread, and that of its only CPU
+    /// where that is there, are in these states of the kernel's.
+    fn silent(states: &str, asked: bool) -> Duration {
         let dir = tempfile::tempdir().unwrap();
-        let task = dir.path().join("12");
-        fs::create_dir(&task).unwrap();
-        fs::write(task.join("comm"), "CPU 0/TCG\n").unwrap();
-        fs::write(task.join("schedstat"), "1000000 2000000 3\n").unwrap();
-        let stat = format!("12 (CPU 0/TCG) {state} 1 2");
-        fs::write(task.join("stat"), stat).unwrap();
+        for (state, (tid, name)) in states.chars().zip([(11, "qemu"), (12, "CPU 0/TCG")]) {
+            let task = dir.path().join(tid.to_string());
+            fs::create_dir(&task).unwrap();
+            fs::write(task.join("comm"), format!("{name}\n")).unwrap();
+            fs::write(task.join("schedstat"), "1000000 2000000 3\n").unwrap();
+            let stat = format!("{tid} ({name}) {state} 1 2");
+            fs::write(task.join("stat"), stat).unwrap();
+        }
         let log = tempfile::tempfile().unwrap();
         let mut session = Session::new(begun(), log, Progress::silent());
-        session.threads = Some(Threads::within(dir.path().into(), 1));
+        session.threads = Some(Threads::within(dir.path().into(), 11, 1));
         let silence = Duration::from_millis(200);
         let limits = Limits {
             total: Duration::from_secs(60),
@@ -226,8 +229,9 @@ mod tests {
     #[test]
     fn a_machine_that_the_host_does_not_run_is_waited_for_longer_and_not_for_ever() {
         let waits = Duration::from_millis(1500);
-        assert!(silent('R', false) > waits);
-        assert!(silent('S', false) < waits, "asleep");
-        assert!(silent('R', true) < waits, "that was asked for");
+        assert!(silent("SR", false) > waits);
+        assert!(silent("R", false) > waits, "no CPU runs yet");
+        assert!(silent("SS", false) < waits, "asleep");
+        assert!(silent("SR", true) < waits, "that was asked for");
     }
 }
