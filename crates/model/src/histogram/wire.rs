@@ -334,4 +334,22 @@ mod tests {
             let _ = Histogram::from_wire(&text);
         }
     }
+
+    /// Neighbours are put together where there are many, and none goes far.
+    #[test]
+    fn of_many_buckets_the_quantiles_stay_near_where_they_were() {
+        let values: Vec<u64> = (0..400).map(|n| 100 + n * n).collect();
+        let histogram = of(&values);
+        let told = Histogram::from_wire(&histogram.to_wire()).unwrap();
+        let used = |h: &Histogram| h.counts.iter().filter(|count| **count > 0).count();
+        assert!(used(&told) < used(&histogram), "{}", histogram.to_wire());
+        assert_eq!(told.quantile(500), histogram.quantile(500));
+        for per_mille in [50, 100, 250, 750, 900, 950] {
+            let [was, is] = [&histogram, &told].map(|h| h.quantile(per_mille).unwrap());
+            assert!(
+                is <= was + was / 16 && is >= was / 2,
+                "{per_mille}: {was} {is}"
+            );
+        }
+    }
 }

@@ -197,4 +197,24 @@ mod tests {
         }
         assert!(Seal::split(b"no brace").is_err());
     }
+
+    /// Images in the field have written these.
+    #[test]
+    fn what_an_image_sealed_is_read_as_it_was() {
+        for (line, number) in [
+            (
+                r#"{"rung":{"n":4,"rung":"sgi","us":723760,"released":true}} 11:isDp"#,
+                11,
+            ),
+            (
+                r#"{"end":{"exit":0,"verdicts":[["completed",180]],"elapsed_ms":2695}} 196:iXmz"#,
+                196,
+            ),
+        ] {
+            let (json, seal) = Seal::split(line.as_bytes()).unwrap();
+            assert_eq!(seal.map(|seal| seal.number), Some(number));
+            let text = core::str::from_utf8(json).unwrap();
+            assert_eq!(format!("{text}{}", Seal::new(json, number)), line);
+        }
+    }
 }

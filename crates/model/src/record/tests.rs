@@ -167,3 +167,67 @@ fn with_every_core_parked_a_case_is_its_own_baseline_unless_it_has_one() {
     assert_eq!(of(StaleState::Spin, &none), none.max());
     assert_eq!(of(StaleState::Spin, &base), base.max());
 }
+
+#[test]
+fn a_late_sample_says_where_and_when_unless_its_core_was_not_run() {
+    use crate::record::{Late, Starved};
+    let late = Late {
+        cpu: 2,
+        round: 3,
+        complete: true,
+        nth: 14,
+        operand: Hex(0x4000),
+        ticks: 12_500_000,
+        control: 50,
+        at_ms: 3_014,
+        ago_ms: 8,
+        starved: None,
+    };
+    let place = "CPU 2, sample 14 with its DSB of round 3, on 0x4000, 3.014 s into the run";
+    assert_eq!(late.place(), place);
+    let posted = Late {
+        complete: false,
+        operand: Hex(0),
+        at_ms: 20_500,
+        ..late
+    };
+    assert_eq!(
+        posted.place(),
+        "CPU 2, sample 14 of round 3, 20.500 s into the run"
+    );
+    let of = |late| CaseRecord { late, ..case() };
+    let starved = Some(Starved {
+        cpu: 2,
+        queued_ms: 90,
+        ran_ms: 1,
+        of_ms: 100,
+    });
+    assert_eq!(of(Some(late)).was_late(), Some(&late));
+    assert_eq!(of(Some(Late { starved, ..late })).was_late(), None);
+    assert_eq!(of(None).was_late(), None);
+}
+
+#[test]
+fn what_a_self_test_finds_is_its_own_and_all_else_the_fabric_s_if_there_is_one() {
+    use crate::record::Maker;
+    let of = |subject| [false, true].map(|fabric| Maker::of(subject, fabric));
+    assert_eq!(of(Subject::SelftestHang), [Some(Maker::SelfTest); 2]);
+    assert_eq!(of(Subject::IcIvau), [None, Some(Maker::Fabric)]);
+}
+
+#[test]
+fn rounds_of_both_classes_are_read_as_they_were_written() {
+    use crate::rounds::{Class, Rounds};
+    for class in [Class::Issue, Class::Complete] {
+        let mut rounds = Rounds::new(class);
+        for late in [100, 90, 3000, 100, 110] {
+            rounds.push(Some(100), late, (64, 64));
+        }
+        let text = serde_json::to_string(&rounds).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Rounds>(&text).unwrap(),
+            rounds,
+            "{text}"
+        );
+    }
+}
