@@ -53,7 +53,7 @@ fn wait_until(
     reached: &dyn Fn(&Core) -> bool,
     retry: &dyn Fn(&Core),
 ) -> Result<(), String> {
-    let mut wait = Wait::of(cpus.len());
+    let mut wait = Wait::of(cpus.len(), percpu::all().len());
     let begun = clock::now();
     let mut retried = begun;
     let mut waiting = *cpus;

@@ -6,7 +6,7 @@ use alloc::{format, string::String, vec::Vec};
 use smccc::psci::{AffinityState, error::Error};
 use stalecore_model::{cpuset::CpuSet, platform::Start, record::Absent, wait::Wait};
 
-use super::percpu::{Core, core};
+use super::percpu::{self, Core, core};
 use crate::hal::{arch, boot, clock, mmio, psci, watchdog};
 
 /// How long after its last answer firmware is asked again to start a core that is
@@ -92,7 +92,7 @@ pub fn start_all(cpus: &CpuSet) -> Vec<Missing> {
 /// The pen's word names one core at a time, so the cores take turns: one that is too
 /// late for its turn gets another.
 fn start_from_pen(mut waiting: CpuSet) -> Vec<Missing> {
-    let mut wait = Wait::of(waiting.len());
+    let mut wait = Wait::of(waiting.len(), percpu::all().len());
     let begun = clock::now();
     for cpu in waiting.iter() {
         // A pen refuses no core.
@@ -157,7 +157,7 @@ struct Starting {
 }
 
 fn start_by_psci(cpus: CpuSet) -> Vec<Missing> {
-    let mut wait = Wait::of(cpus.len());
+    let mut wait = Wait::of(cpus.len(), percpu::all().len());
     let begun = clock::now();
     let mut missing = Vec::new();
     let mut waiting: Vec<Starting> = cpus

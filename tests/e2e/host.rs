@@ -2,7 +2,10 @@
 //! several run side by side; one that is large, or is to be as quick as it can, runs by
 //! itself.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::{
+    process::{Child, Command, Stdio},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
 
 /// Machines of up to this many CPUs take one share, of up to [`MIDDLING`] two, all
 /// others the whole host.
@@ -97,4 +100,28 @@ fn three_small_machines_or_a_large_one() {
             });
         }
     });
+}
+
+/// Endless loops beside a machine, which end with the test, whatever becomes of that.
+pub struct Busy(Vec<Child>);
+
+impl Busy {
+    /// So many, each by these words.
+    pub fn new(count: usize, words: &[&str]) -> Self {
+        let one = || {
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]).stdout(Stdio::null());
+            command.spawn().unwrap()
+        };
+        Self((0..count).map(|_| one()).collect())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }

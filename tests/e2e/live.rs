@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::{
     dist::built,
     fake::{Ended, stalecore},
-    host::{Shares, of},
+    host::{Busy, Shares, of},
     starved::stalls,
 };
 
@@ -357,13 +357,9 @@ fn what_ctrl_c_has_ended_was_not_at_fault() {
 #[test]
 fn what_was_preempted_is_dropped_and_counted() {
     let (dir, _shares) = place();
-    let mut command = Command::new("taskset");
-    command.args(["-c", "0", "yes"]).stdout(Stdio::null());
-    let mut busy = command.spawn().unwrap();
+    let _busy = Busy::new(1, &["taskset", "-c", "0", "yes"]);
     let plan = "--ops selftest-slow --stale parked,spin --samples 2000 --sweep off";
     let ended = Ended::of(&mut live(dir.path(), &[], plan));
-    busy.kill().unwrap();
-    busy.wait().unwrap();
     assert!([0, 6].contains(&ended.code), "{ended:?}");
     let run = saved(dir.path());
     let note = run

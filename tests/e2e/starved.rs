@@ -5,7 +5,10 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use stalecore_model::glossary::Verdict;
 
-use crate::dist::{Booted, built};
+use crate::{
+    dist::{Booted, built},
+    host::Busy,
+};
 
 /// Before the emulator: when its CPU 0 has run for two seconds, that gets what is left
 /// of a host core that two others want, for some seconds.
@@ -80,20 +83,12 @@ fn with_plugin(args: &str, plugin: &str) -> Booted {
 fn an_instruction_that_the_emulator_holds_up_is_blocked_beside_a_busy_host_too() {
     let dir = tempfile::tempdir().unwrap();
     let plugin = stalls(dir.path(), &[]);
-    let mut busy: Vec<_> = (0..2)
-        .map(|_| {
-            let mut yes = Command::new("yes");
-            yes.stdout(std::process::Stdio::null()).spawn().unwrap()
-        })
-        .collect();
+    let busy = Busy::new(2, &["yes"]);
     let booted = with_plugin(
         "--cpus 4 --ops ic-ivau --stale spin --samples 64 --sweep off --deadline-ms 2000",
         &plugin.display().to_string(),
     );
-    for yes in &mut busy {
-        yes.kill().unwrap();
-        yes.wait().unwrap();
-    }
+    drop(busy);
     let booted = booted.ends(4, &["ic ivau", "not released by anything"]);
     assert_eq!(booted.run.blocks.len(), 1, "{:?}", booted.run.blocks);
     assert!(booted.run.starved.is_empty(), "{:?}", booted.run.starved);

@@ -15,9 +15,10 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// For so many cores.
-    pub const fn of(cores: usize) -> Self {
-        Self::for_ms(MS + MS_EACH * cores as u64, cores)
+    /// For so many cores of a machine that has `all`: who waits for one waits while all have
+    /// their turn.
+    pub const fn of(cores: usize, all: usize) -> Self {
+        Self::for_ms(MS + MS_EACH * all as u64, cores)
     }
 
     /// For so many cores, over when none has come for `ms`.
@@ -53,7 +54,7 @@ mod tests {
     /// When it is over if the n-th of these cores comes at this time, and it is looked
     /// every 10 ms.
     fn over(cores: usize, comes: &[u64]) -> u64 {
-        let mut wait = Wait::of(cores);
+        let mut wait = Wait::of(cores, cores);
         let left = |now: u64| cores - comes.iter().filter(|at| **at <= now).count();
         let mut looks = (0..).step_by(10);
         looks
@@ -63,7 +64,8 @@ mod tests {
 
     #[test]
     fn it_is_over_when_none_has_come_for_a_while() {
-        assert_eq!(Wait::of(512).ms(), 56_200);
+        assert_eq!(Wait::of(512, 512).ms(), 56_200);
+        assert_eq!(Wait::of(1, 128).ms(), 17_800);
         assert_eq!(over(1, &[]), 5100);
         assert_eq!(over(10, &[]), 6000);
         // Counted from the last that came, however many do at once.

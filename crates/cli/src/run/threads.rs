@@ -336,15 +336,20 @@ fn judge(times: &[Times], initiator: usize, all: bool, of: Duration) -> Option<S
     }
     let others = all.then_some(0..times.len()).into_iter().flatten();
     let worst = others.max_by_key(|cpu| times[*cpu].queued)?;
-    let sum = |of: fn(&Times) -> Duration| times.iter().map(of).sum::<Duration>();
-    let crowded = sum(|t| t.queued) > sum(|t| t.ran) * CROWDED && times[worst].queued > of / 2;
+    let crowded = are_crowded(times) && times[worst].queued > of / 2;
     (starved(&times[worst]) || crowded).then(|| told(worst))
+}
+
+/// See [`CROWDED`].
+fn are_crowded(times: &[Times]) -> bool {
+    let sum = |of: fn(&Times) -> Duration| times.iter().map(of).sum::<Duration>();
+    sum(|t| t.queued) > sum(|t| t.ran) * CROWDED
 }
 
 /// The core that the host did not run when a sample was taken, from the looks around it,
 /// `of` apart: the initiator or, with `all`, any, as an emulator's cores wait for each
 /// other in more than TLBIs. What stood in the queue for half as long as the sample took
-/// may be all of why, unless the initiator `ran` within it.
+/// may be all of why, unless the initiator `ran` within it and they are not crowded.
 fn judge_late(
     times: &[Times],
     initiator: usize,
@@ -352,7 +357,7 @@ fn judge_late(
     all: bool,
     (took, of): (Duration, Duration),
 ) -> Option<Starved> {
-    if ran >= ENOUGH_WITHIN {
+    if ran >= ENOUGH_WITHIN && !(all && are_crowded(times)) {
         return None;
     }
     let which = (0..times.len()).filter(|cpu| all || *cpu == initiator);
@@ -486,6 +491,14 @@ mod tests {
             "it explains less than half"
         );
         assert_eq!(late(queued, idle, false, 50, 9), None, "it ran meanwhile");
+        assert_eq!(
+            late(queued, idle, true, 50, 9),
+            None,
+            "and they are no crowd"
+        );
+        let crowd = ms(10, 900);
+        assert_eq!(late(crowd, crowd, true, 900, 9), Some(0));
+        assert_eq!(late(crowd, crowd, false, 900, 9), None);
         assert_eq!(late(idle, queued, false, 50, 0), None);
         assert_eq!(late(idle, queued, true, 50, 0), Some(1));
         assert_eq!(
