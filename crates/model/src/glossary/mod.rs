@@ -157,4 +157,15 @@ mod tests {
             "{error}"
         );
     }
+
+    #[test]
+    fn lines_that_stale_cores_touch_need_one() {
+        let need: BTreeSet<_> = LineState::ALL
+            .iter()
+            .filter(|line| line.needs_stale_core())
+            .map(|line| line.name())
+            .collect();
+        let expected = ["dirty-there", "shared", "executed-there"];
+        assert_eq!(need, BTreeSet::from(expected));
+    }
 }
