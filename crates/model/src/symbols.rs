@@ -466,9 +466,8 @@ mod tests {
             );
             for pair in [*b"xy", *b"uv"] {
                 let [x, y] = pair;
-                names.push(vec![a, x, y]);
-                names.extend((0..4).map(|n| vec![a, x, y, letter(a - b' ' + n)]));
-                names.extend((0..3).map(|n| vec![x, y, a, letter(a - b' ' + n)]));
+                names.extend([vec![a, x, y], vec![x, y, a]]);
+                names.extend((0..2).map(|n| vec![a, x, y, letter(a - b' ' + n)]));
             }
         }
         let named = |name: Vec<u8>| String::from_utf8(name).unwrap();
