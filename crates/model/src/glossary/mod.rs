@@ -168,4 +168,22 @@ mod tests {
         let expected = ["dirty-there", "shared", "executed-there"];
         assert_eq!(need, BTreeSet::from(expected));
     }
+
+    #[test]
+    fn a_core_that_is_off_is_asked_for_by_affinity_info() {
+        let off: BTreeSet<_> = StaleState::ALL
+            .iter()
+            .filter(|state| state.powered_off())
+            .map(|state| state.name())
+            .collect();
+        let expected = [
+            "cpu-off",
+            "cpu-off-inflight",
+            "cpu-off-abandoned",
+            "cpu-on-inflight",
+            "crash-stopped",
+            "never-started",
+        ];
+        assert_eq!(off, BTreeSet::from(expected));
+    }
 }

@@ -504,3 +504,30 @@ fn a_trial_that_returned_takes_the_place_of_its_beginning() {
     };
     assert_eq!(recorder.log().trials(3), [returned]);
 }
+
+#[test]
+fn the_boot_that_began_the_plan_says_when_it_was_entered() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    assert_eq!(recorder.log().first_entered(), None);
+    recorder.append(Kind::Context, "7");
+    recorder.append(Kind::Boot, "4711");
+    recorder.append(Kind::Boot, "9000");
+    assert_eq!(recorder.log().first_entered(), Some(4711));
+}
+
+#[test]
+fn a_trial_that_was_begun_stays_where_another_is_begun() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    for text in ["3 1-2 begun", "3 1 begun", "3 1 blocked"] {
+        recorder.append(Kind::Trial, text);
+    }
+    let trials: Vec<_> = recorder
+        .log()
+        .trials(3)
+        .iter()
+        .map(Trial::to_text)
+        .collect();
+    assert_eq!(trials, ["3 1-2 begun", "3 1 blocked"]);
+}
