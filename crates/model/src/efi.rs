@@ -110,3 +110,74 @@ pub fn readable(map: impl Iterator<Item = Descriptor>) -> Vec<Region> {
     let regions = map.filter(|d| d.is_memory() && readable(d));
     Region::joined(regions.map(|d| d.region()).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(base: u64, size: u64) -> Region {
+        Region { base, size }
+    }
+
+    fn entry(kind: u32, base: u64, pages: u64) -> Descriptor {
+        Descriptor {
+            kind,
+            base,
+            pages,
+            attributes: WRITE_BACK,
+        }
+    }
+
+    #[test]
+    fn memory_far_up_is_whole_and_ends_with_the_addresses() {
+        let map = [
+            entry(CONVENTIONAL, 0, 1),
+            entry(CONVENTIONAL, 0x100_0000_0000, 0x10_0000),
+        ];
+        assert_eq!(
+            free(map.into_iter()),
+            [region(0, 0x1000), region(0x100_0000_0000, 0x1_0000_0000)]
+        );
+        let last = u64::MAX - 0xfff;
+        let map = [entry(CONVENTIONAL, last, u64::MAX)];
+        assert_eq!(free(map.into_iter()), [region(last, 0xfff)]);
+    }
+
+    #[test]
+    fn only_what_nobody_uses_is_free() {
+        let map = [
+            entry(LOADER_DATA, 0x1000, 1),
+            entry(CONVENTIONAL, 0x2000, 1),
+            entry(ACPI_RECLAIM, 0x3000, 1),
+            Descriptor {
+                attributes: 1,
+                ..entry(CONVENTIONAL, 0x4000, 1)
+            },
+            Descriptor {
+                attributes: WRITE_BACK | SPECIAL_PURPOSE,
+                ..entry(CONVENTIONAL, 0x5000, 1)
+            },
+        ];
+        assert_eq!(free(map.into_iter()), [region(0x2000, 0x1000)]);
+    }
+
+    #[test]
+    fn what_can_be_cached_is_memory_whoever_uses_it() {
+        let map = [
+            entry(0, 0x1000, 1),
+            Descriptor {
+                attributes: 1,
+                ..entry(11, 0x2000, 1)
+            },
+        ];
+        let found = |base, size| is_memory(map.into_iter(), &region(base, size));
+        assert!(found(0x1fff, 2) && !found(0x2000, 0x1000) && !found(0, 0x1000));
+        assert!(!is_memory([].into_iter(), &region(0, u64::MAX)));
+    }
+
+    #[test]
+    fn a_table_without_a_byte_is_in_no_page() {
+        let found = memory([].into_iter(), &[region(0x4002_4ff0, 0)]);
+        assert_eq!(found, Memory::default());
+    }
+}

@@ -170,3 +170,30 @@ pub enum Found {
     /// What was seen of the whole run; the last line.
     Coverage(Coverage),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn each_kind_has_words_of_its_own_that_follow_the_place() {
+        let words: BTreeSet<_> = Kind::ALL.iter().map(|kind| kind.about()).collect();
+        assert_eq!(words.len(), Kind::ALL.len());
+        for about in words {
+            let first = about.split(' ').next().unwrap();
+            assert!(first.ends_with('s') && !about.ends_with('.'), "{about}");
+        }
+    }
+
+    #[test]
+    fn a_side_is_told_with_its_core_its_place_and_what_it_did() {
+        let side = Side {
+            cpu: 1,
+            at: "mmu_on+8".into(),
+            pc: Hex(0x8_0008),
+            what: "load".into(),
+        };
+        assert_eq!(side.text(), "CPU 1 at mmu_on+8 (load)");
+    }
+}

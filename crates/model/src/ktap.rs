@@ -342,4 +342,11 @@ mod tests {
             let _ = Ktap::read(&line);
         }
     }
+
+    #[test]
+    fn the_last_line_is_the_exit_code() {
+        let mut text = String::new();
+        write_exit(&mut text, ExitCode::Silence).unwrap();
+        assert_eq!(text, "stalecore: exit 124\n");
+    }
 }

@@ -202,4 +202,42 @@ mod tests {
             assert_eq!(what.class() == MessageClass::Snoop, by_address, "{what}");
         }
     }
+
+    const CLASSES: [MessageClass; 7] = [
+        MessageClass::Dvm,
+        MessageClass::Sync,
+        MessageClass::Snoop,
+        MessageClass::Local,
+        MessageClass::Access,
+        MessageClass::Firmware,
+        MessageClass::Interrupt,
+    ];
+
+    #[test]
+    fn what_is_sent_is_told_with_its_name() {
+        for (nth, class) in CLASSES.into_iter().enumerate() {
+            let end = alloc::format!(" ({class})");
+            assert!(class.about().ends_with(&end), "{}", class.about());
+            assert!(
+                CLASSES[..nth]
+                    .iter()
+                    .all(|other| other.name() != class.name())
+            );
+        }
+        // Tables are made of names.
+        assert_eq!(alloc::format!("{:>9}|", MessageClass::Sync), " dvm-sync|");
+        assert_eq!(alloc::format!("{:9}|", Maintenance::IcIvau), "ic ivau  |");
+    }
+
+    #[test]
+    fn a_load_an_interrupt_and_a_call_of_firmware_are_no_maintenance() {
+        let (maintenance, others) = CLASSES.split_at(4);
+        assert!(maintenance.iter().all(|class| class.is_maintenance()));
+        assert!(!others.iter().any(|class| class.is_maintenance()));
+        assert!(
+            Maintenance::ALL
+                .iter()
+                .all(|what| what.class().is_maintenance())
+        );
+    }
 }

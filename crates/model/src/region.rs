@@ -64,4 +64,13 @@ mod tests {
             [Region { base: 0, size: 4 }, Region { base: 5, size: 3 }]
         );
     }
+
+    #[test]
+    fn what_touches_has_nothing_in_common() {
+        let region = |base, size| Region { base, size };
+        let own = region(0x1000, 0x1000);
+        assert_eq!(own.common(&region(0x2000, 0x1000)), None);
+        assert_eq!(own.common(&region(0x1fff, 0x1000)), Some(region(0x1fff, 1)));
+        assert_eq!(own.common(&region(0, u64::MAX)), Some(own));
+    }
 }

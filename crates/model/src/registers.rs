@@ -371,4 +371,24 @@ mod tests {
             let _ = (clidr_levels(register), core_name(register), dc_zva_block(register));
         }
     }
+
+    #[test]
+    fn a_level_may_hold_instructions_or_data_alone() {
+        let geometry = None;
+        let cache = |level, holds| Cache {
+            level,
+            holds,
+            geometry,
+        };
+        assert_eq!(
+            caches(0o0421, &[]),
+            [
+                cache(1, Holds::Instructions),
+                cache(2, Holds::Data),
+                cache(3, Holds::Both),
+            ]
+        );
+        // Behind a level without a cache there is none.
+        assert_eq!(caches(0o4002, &[]), [cache(1, Holds::Data)]);
+    }
 }

@@ -58,4 +58,10 @@ mod tests {
     fn at_most_sixteen_tables_lie_side_by_side() {
         assert_eq!(blocks(MOST_BITS) * 8, 16 * 4096);
     }
+
+    #[test]
+    fn as_many_bits_as_the_core_has_but_no_more_than_one_level_maps() {
+        assert_eq!([0, 1, 2, 3].map(bits), [32, 36, 40, 42]);
+        assert_eq!([4, 5, 6].map(bits), [MOST_BITS; 3]);
+    }
 }

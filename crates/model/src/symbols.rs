@@ -341,4 +341,140 @@ mod tests {
             }
         }
     }
+
+    /// A table of one symbol at the image's start, of these pairs.
+    fn by_hand(pairs: &[[u8; 2]], name: &[u8]) -> Vec<u8> {
+        let mut table = MAGIC.to_vec();
+        table.extend(1_u32.to_le_bytes());
+        table.extend((pairs.len() as u32).to_le_bytes());
+        table.extend(pairs.iter().flatten());
+        table.extend([0, 0, 0]);
+        table.extend(name);
+        table.push(0);
+        table
+    }
+
+    /// Takes no more than some bytes, so that a name without an end has one.
+    struct Short(String);
+
+    impl Write for Short {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.push_str(text);
+            if self.0.len() < 1000 {
+                Ok(())
+            } else {
+                Err(fmt::Error)
+            }
+        }
+    }
+
+    fn shown(table: &[u8]) -> Option<String> {
+        let mut out = Short(String::new());
+        let (name, _) = Symbols::read(table)?.find(0)?;
+        write!(out, "{name}").ok()?;
+        Some(out.0)
+    }
+
+    #[test]
+    fn a_pair_of_itself_or_later_ones_is_damage_and_ends() {
+        for (pairs, name, expected) in [
+            (&[*b"ab"] as &[_], b"x\x80y" as &[u8], "xaby"),
+            (&[[0x80, b'a']], b"\x80", "?"),
+            (&[[b'a', 0x80]], b"\x80", "?"),
+            (&[[0x81, b'a'], *b"bc"], b"\x80\x81", "?bc"),
+            (&[[b'a', 0x81], *b"bc"], b"\x80\x81", "?bc"),
+            // No pair, and no character.
+            (&[], b"\x80 \x07", "? ?"),
+            (&[[b'\n', 0xff]], b"\x80", "?"),
+        ] {
+            assert_eq!(shown(&by_hand(pairs, name)).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn pairs_may_be_as_many_and_as_deep_as_bytes_can_say() {
+        let mut pairs: Vec<_> = (0x7f..=0xfe).map(|before| [before, b'b']).collect();
+        pairs[0] = *b"ab";
+        let expected = format!("a{}", "b".repeat(MOST_PAIRS));
+        assert_eq!(shown(&by_hand(&pairs, b"\xff")), Some(expected));
+        pairs.push(*b"ab");
+        assert_eq!(shown(&by_hand(&pairs, b"a")), None);
+    }
+
+    #[test]
+    fn no_more_pairs_are_made_than_bytes_can_say() {
+        let mut all = Vec::new();
+        for first in 'A'..='M' {
+            all.extend(('a'..='m').map(|second| format!("{first}{second}").repeat(4)));
+        }
+        let all: Vec<_> = (0..).step_by(4).zip(all).collect();
+        let table = build(all.clone(), 1 << 17).unwrap();
+        assert_eq!(word(&table, 8), Some(MOST_PAIRS as u32));
+        let symbols = Symbols::read(&table).unwrap();
+        for (at, name) in all {
+            assert_eq!(found(&symbols, at.into()).unwrap().0, name);
+        }
+    }
+
+    #[test]
+    fn a_distance_may_have_bits_of_zero() {
+        // One more than seven bits hold, and one more than fourteen do.
+        let places = [4 << 7, 4 << 14, 4 << 21];
+        let all = places.map(|at| (at, format!("at_{at}")));
+        let table = build(all.to_vec(), 4096).unwrap();
+        let symbols = Symbols::read(&table).unwrap();
+        for (at, name) in all {
+            let (found, distance) = symbols.find(u64::from(at) + 8).unwrap();
+            assert_eq!((found.to_string(), distance), (name, 8));
+        }
+        assert!(symbols.find((4 << 7) - 1).is_none());
+    }
+
+    #[test]
+    fn a_table_may_fill_its_section() {
+        let all = vec![(0, "entry".to_string())];
+        let table = build(all.clone(), 4096).unwrap();
+        assert_eq!(build(all.clone(), table.len()), Ok(table.clone()));
+        assert_eq!(build(all, table.len() - 1), Err(table.len()));
+    }
+
+    #[test]
+    fn what_is_no_character_of_ascii_is_a_question_mark() {
+        // With a pair, for which a byte of a name could be taken.
+        let mut all = vec![(0, "a\u{80}b\0c\u{ef}\u{1f980} d".to_string())];
+        all.extend((1..5).map(|n| (4 * n, format!("xy{n}"))));
+        let table = build(all, 4096).unwrap();
+        assert_eq!(word(&table, 8), Some(1));
+        assert_eq!(shown(&table).as_deref(), Some("a?b?c?? d"));
+    }
+
+    /// Where a name begins is said in two bytes.
+    #[test]
+    fn more_names_than_two_bytes_reach_are_refused() {
+        // Nothing that would be packed: each two characters stand together three times at most,
+        // but for two pairs.
+        let letters = b' '..=b'~';
+        let count = letters.len() as u8;
+        let letter = |nth: u8| b' ' + nth % count;
+        let mut names = Vec::new();
+        for a in letters.clone() {
+            names.extend(letters.clone().map(|b| vec![a, b]));
+            names.extend(
+                letters
+                    .clone()
+                    .map(|b| vec![a, b, letter(a - b' ' + (b - b' '))]),
+            );
+            for pair in [*b"xy", *b"uv"] {
+                let [x, y] = pair;
+                names.extend([vec![a, x, y], vec![x, y, a]]);
+                names.extend((0..2).map(|n| vec![a, x, y, letter(a - b' ' + n)]));
+            }
+        }
+        let named = |name: Vec<u8>| String::from_utf8(name).unwrap();
+        let all: Vec<_> = (0..).step_by(4).zip(names.into_iter().map(named)).collect();
+        let fit = all.len() * 9 / 10;
+        assert!(build(all[..fit].to_vec(), 1 << 20).is_ok());
+        let needed = build(all, 1 << 20).unwrap_err();
+        assert!(needed > 1 << 16, "{needed}");
+    }
 }

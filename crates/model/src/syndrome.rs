@@ -101,4 +101,12 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_store_is_told_from_a_load() {
+        assert_eq!(
+            describe(0x9600_0047),
+            "data abort, translation fault level 3, write"
+        );
+    }
 }

@@ -316,4 +316,19 @@ mod tests {
         // Time that runs backwards proves nothing.
         assert!(!Takeover::new(5000 * MS, 7).is_due(0, HZ, 7));
     }
+
+    /// Bytes that wait shorter than the limit, each, and far longer together.
+    #[test]
+    fn each_byte_may_wait_for_as_long() {
+        let (mut drain, mut now) = (Drain::new(), 0);
+        let next = core::cell::Cell::new(50 * MS);
+        let text = "# a record\n";
+        let (out, lost) = write(&mut drain, &mut now, text, |now| {
+            let is_free = now >= next.get();
+            next.set(if is_free { now + 50 * MS } else { next.get() });
+            is_free
+        });
+        assert_eq!((out.as_str(), lost), (text, 0));
+        assert!(!drain.is_given_up() && now > 5 * ROOM_MS * MS);
+    }
 }

@@ -88,3 +88,26 @@ fn revisions_in_words() {
 fn a_set_has_room_for_each_word() {
     assert!(Subject::ALL.len() <= 64 && StaleState::ALL.len() <= 64);
 }
+
+#[test]
+fn an_erratum_is_of_its_operations_and_cores_alone() {
+    let find = |number| ERRATA.iter().find(|e| e.number == number).unwrap();
+    let both = find("2768515");
+    assert_eq!(both.cores(), "Cortex-A710, Cortex-X2");
+    assert!(both.suffers(Subject::DsbSy) && !both.suffers(Subject::Stxr));
+    let of_instructions = find("3392149");
+    let ops: Vec<_> = Subject::ALL
+        .iter()
+        .filter(|s| of_instructions.suffers(**s))
+        .map(|s| s.name())
+        .collect();
+    assert_eq!(ops, ["ic-ivau", "ic-ialluis", "flush-icache-range"]);
+}
+
+#[test]
+fn how_sure_a_row_is_is_told_apart() {
+    let words: BTreeSet<_> = ABOUT.iter().map(|about| about.sure.words()).collect();
+    assert_eq!(words.len(), 3);
+    assert!(Sure::Inferred.words().contains("workaround"));
+    assert!(Sure::Reported.words().contains("not confirmed"));
+}

@@ -380,4 +380,12 @@ mod tests {
             let _ = Choice::parse(&words.join(","));
         }
     }
+
+    #[test]
+    fn who_names_a_place_says_that_there_is_memory() {
+        let far = Framebuffer::parse("0x100000000000,1024x768,4096,x8r8g8b8").unwrap();
+        assert_eq!((far.base, far.size()), (1 << 44, 3 << 20));
+        let error = Framebuffer::parse("0x0,1024x768,4096,x8r8g8b8").unwrap_err();
+        assert!(error.contains("above 0"), "{error}");
+    }
 }

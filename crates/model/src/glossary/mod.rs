@@ -157,4 +157,33 @@ mod tests {
             "{error}"
         );
     }
+
+    #[test]
+    fn lines_that_stale_cores_touch_need_one() {
+        let need: BTreeSet<_> = LineState::ALL
+            .iter()
+            .filter(|line| line.needs_stale_core())
+            .map(|line| line.name())
+            .collect();
+        let expected = ["dirty-there", "shared", "executed-there"];
+        assert_eq!(need, BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn a_core_that_is_off_is_asked_for_by_affinity_info() {
+        let off: BTreeSet<_> = StaleState::ALL
+            .iter()
+            .filter(|state| state.powered_off())
+            .map(|state| state.name())
+            .collect();
+        let expected = [
+            "cpu-off",
+            "cpu-off-inflight",
+            "cpu-off-abandoned",
+            "cpu-on-inflight",
+            "crash-stopped",
+            "never-started",
+        ];
+        assert_eq!(off, BTreeSet::from(expected));
+    }
 }

@@ -269,3 +269,25 @@ proptest! {
         let _ = build(Described::DeviceTree(&data), &[region(0x4000_0000, 0x1000)]);
     }
 }
+
+#[test]
+fn a_tree_may_be_as_long_as_the_boot_protocol_allows() {
+    let memory = [region(0x4000_0000, 0x1000)];
+    let with = |name: usize, bootargs: usize| {
+        let mut tree = small_tree("x");
+        set(&mut tree.root, &"x".repeat(name), 1_u32);
+        let tree = tree.to_dtb();
+        let bootargs = "x".repeat(bootargs);
+        let handover = Handover {
+            bootargs: &bootargs,
+            ..handover(Described::DeviceTree(&tree), &memory)
+        };
+        handover.build()
+    };
+    // The arguments take whole words, the empty string one; a name takes bytes.
+    let left = MAX_TREE - with(1, 0).unwrap().len();
+    let (name, most) = (1 + left % 4, left / 4 * 4 + 3);
+    assert_eq!(with(name, most).unwrap().len(), MAX_TREE);
+    let error = with(name, most + 1).unwrap_err();
+    assert!(error.contains("has 2097156 bytes"), "{error}");
+}

@@ -200,4 +200,14 @@ mod tests {
     fn newer_kernels_do_not_number_their_warnings() {
         assert!(end_trace(Kernel::V6_1, 7).contains(" 0000000000000000 "));
     }
+
+    #[test]
+    fn the_machine_and_who_is_asked_again_are_named() {
+        assert_eq!(
+            hardware("Raspberry Pi 4 Model B"),
+            "Hardware name: Raspberry Pi 4 Model B (DT)"
+        );
+        let cpus = CpuSet::parse("1-3").unwrap();
+        assert_eq!(retry_by_nmi(&cpus), "SMP: retry stop with NMI for CPUs 1-3");
+    }
 }

@@ -100,4 +100,12 @@ mod tests {
             "x2 : 0000000000000002 x1 : 0000000000000001 x0 : 0000000000000000"
         );
     }
+
+    #[test]
+    fn a_branch_type_is_told_in_two_letters() {
+        for (bits, branch) in [(0x400, "-c"), (0x800, "j-"), (0xc00, "jc")] {
+            let text = pstate(Kernel::V6_1, 0x6040_00c9 | bits);
+            assert!(text.ends_with(&format!(" BTYPE={branch})")), "{text}");
+        }
+    }
 }

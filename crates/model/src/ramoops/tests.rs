@@ -197,3 +197,54 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_console_may_leave_no_room_for_dumps() {
+    let layout = region(&format!(
+        "{ARGS} ramoops.console_size=32K ramoops.ftrace_size=16K ramoops.pmsg_size=16K"
+    ));
+    let mut memory = vec![0; layout.region.size as usize];
+    let mut log = Log::begin(&mut memory, &layout, barrier).unwrap();
+    log.write(b"a line\n");
+    assert_eq!(as_linux_reads(&memory, &layout), ["a line\n"]);
+}
+
+#[test]
+fn a_dump_needs_room_behind_its_head() {
+    // What user space and the trace leave of the region is one record.
+    let of = |left: usize| {
+        region(&format!(
+            "ramoops.mem_address=0x50000000 ramoops.mem_size={} ramoops.console_size=0 \
+             ramoops.record_size=16 ramoops.pmsg_size=2K ramoops.ftrace_size=2K",
+            4096 + left
+        ))
+    };
+    let head = HEAD + DUMP_HEAD.len();
+    let error = of(head).check().unwrap_err();
+    assert!(error.contains("no zone"), "{error}");
+    let layout = of(head + 1);
+    let mut memory = vec![0; layout.region.size as usize];
+    let mut log = Log::begin(&mut memory, &layout, barrier).unwrap();
+    log.write(b"xy");
+    assert_eq!(log.lost(), 1);
+    assert_eq!(as_linux_reads(&memory, &layout), ["x"]);
+}
+
+#[test]
+fn each_dump_stays_wherever_it_is() {
+    let layout = region(&format!(
+        "{ARGS} ramoops.console_size=0 ramoops.record_size=0x1000 ramoops.pmsg_size=0 ramoops.ftrace_size=0"
+    ));
+    for nth in 0..16 {
+        let mut memory = vec![0; layout.region.size as usize];
+        let zone = nth * 0x1000..(nth + 1) * 0x1000;
+        let dump = &mut memory[zone.clone()];
+        dump[..12].copy_from_slice(b"DBGC\x14\0\0\0\x14\0\0\0");
+        dump[HEAD..HEAD + 20].copy_from_slice(b"====0.000000-D\nOops\n");
+        let before = dump.to_vec();
+        let mut log = Log::begin(&mut memory, &layout, barrier).unwrap();
+        log.write(&vec![b'x'; 0x10000]);
+        assert!(memory[zone] == before, "record {nth}");
+        assert_eq!(as_linux_reads(&memory, &layout).len(), 16);
+    }
+}

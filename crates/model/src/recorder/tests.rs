@@ -6,6 +6,7 @@ use crate::{
     mark::{Phase, Site},
 };
 use alloc::{string::ToString, vec, vec::Vec};
+use core::sync::atomic::AtomicUsize;
 use proptest::prelude::*;
 
 fn nothing() {}
@@ -402,4 +403,131 @@ proptest! {
             let _ = (log.flight(), log.entries().count(), log.damage());
         }
     }
+}
+
+#[test]
+fn a_plan_has_room_up_to_the_journal() {
+    let mut bytes = vec![0; 2 * JOURNAL];
+    let plan = "x".repeat(JOURNAL - PLAN);
+    Recorder::create(&mut bytes, &plan, nothing).unwrap();
+    let log = Log::read(&bytes).unwrap().unwrap();
+    assert_eq!((log.plan(), log.entries().count()), (&*plan, 0));
+    let error = Recorder::create(&mut bytes, &(plan + "x"), nothing).unwrap_err();
+    assert!(
+        error.contains("a plan of 3840 bytes, this one has 3841"),
+        "{error}"
+    );
+    // The smallest region, and one that is too small.
+    let (small, _) = bytes.split_at_mut(2 * JOURNAL - 8);
+    assert!(Recorder::create(small, "", nothing).is_err());
+}
+
+#[test]
+fn the_last_entry_may_end_where_the_region_does() {
+    let mut bytes = vec![0; 2 * JOURNAL];
+    // Its head and its kind, and the end behind it.
+    let longest = "x".repeat(JOURNAL - ENTRY_HEAD - 1 - ENTRY_HEAD);
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    assert!(!recorder.append(Kind::Record, &format!("{longest}x")));
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    assert!(recorder.append(Kind::Record, &longest));
+    assert_eq!(texts(recorder.log()), [(Kind::Record, longest)]);
+    assert_eq!(recorder.log().damage(), None);
+}
+
+#[test]
+fn words_are_not_written_between_two_words() {
+    let mut bytes = vec![0; SIZE + 16];
+    let odd = bytes.as_ptr().align_offset(WORD) + 1;
+    let bytes = &mut bytes[odd..odd + SIZE];
+    let error = Recorder::create(bytes, "", nothing).unwrap_err();
+    assert!(error.ends_with("between two words"), "{error}");
+    let error = Recorder::resume(bytes, nothing).unwrap_err();
+    assert!(error.ends_with("between two words"), "{error}");
+}
+
+/// Without it a reset could leave what makes a piece valid, and not the piece.
+#[test]
+fn a_barrier_is_before_and_behind_what_makes_a_piece_valid() {
+    static BARRIERS: AtomicUsize = AtomicUsize::new(0);
+    fn barrier() {
+        BARRIERS.fetch_add(1, Ordering::Relaxed);
+    }
+    let passed = || BARRIERS.swap(0, Ordering::Relaxed);
+    let mut bytes = vec![0; 2 * JOURNAL];
+    let mut recorder = Recorder::create(&mut bytes, "", barrier).unwrap();
+    assert_eq!(passed(), 3, "the magic goes first, and comes last");
+    recorder.append(Kind::Record, "1");
+    assert_eq!(passed(), 2);
+    recorder.set_in_flight(Some(&flight(7, 41)));
+    assert_eq!(passed(), 2);
+}
+
+#[test]
+fn a_mark_that_is_followed_is_a_flight() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    let expected = Flight {
+        at: 4711,
+        ..flight(7, 41)
+    };
+    let seen = expected.seen;
+    let site = seen.site.map(Site::pack).unwrap();
+    let mark = [seen.sequence, site, seen.address, seen.returned];
+    recorder.follow(expected.case, expected.cpu, mark, expected.at);
+    assert_eq!(recorder.log().flight(), Some(expected));
+}
+
+#[test]
+fn each_bit_of_a_flight_is_checked() {
+    let words = [1, 24 << 32 | 7, 41, u64::MAX, 0x4000_1000, 3, 0, 4711];
+    for nth in 0..words.len() {
+        for bit in 0..u64::BITS {
+            let mut changed = words;
+            changed[nth] ^= 1 << bit;
+            assert_ne!(check(&changed), check(&words), "bit {bit} of word {nth}");
+        }
+    }
+}
+
+#[test]
+fn a_trial_that_returned_takes_the_place_of_its_beginning() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    for text in ["3 1-2 begun", "3 1-2 returned", "3 1-2 returned twice"] {
+        recorder.append(Kind::Trial, text);
+    }
+    let returned = Trial {
+        case: 3,
+        tried: CpuSet::parse("1-2").unwrap(),
+        blocked: Some(false),
+    };
+    assert_eq!(recorder.log().trials(3), [returned]);
+}
+
+#[test]
+fn the_boot_that_began_the_plan_says_when_it_was_entered() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    assert_eq!(recorder.log().first_entered(), None);
+    recorder.append(Kind::Context, "7");
+    recorder.append(Kind::Boot, "4711");
+    recorder.append(Kind::Boot, "9000");
+    assert_eq!(recorder.log().first_entered(), Some(4711));
+}
+
+#[test]
+fn a_trial_that_was_begun_stays_where_another_is_begun() {
+    let mut bytes = vec![0; SIZE];
+    let mut recorder = Recorder::create(&mut bytes, "", nothing).unwrap();
+    for text in ["3 1-2 begun", "3 1 begun", "3 1 blocked"] {
+        recorder.append(Kind::Trial, text);
+    }
+    let trials: Vec<_> = recorder
+        .log()
+        .trials(3)
+        .iter()
+        .map(Trial::to_text)
+        .collect();
+    assert_eq!(trials, ["3 1-2 begun", "3 1 blocked"]);
 }
