@@ -104,7 +104,6 @@ impl Drain {
                 if has_room() {
                     let lost = self.lost;
                     *self = Self::new();
-                    self.at_start = byte == b'\n';
                     return Next::Resume(lost);
                 }
             }
@@ -112,7 +111,6 @@ impl Drain {
         }
         if has_room() {
             self.waiting = None;
-            self.at_start = byte == b'\n';
             return Next::Write;
         }
         let now = now();
@@ -213,18 +211,6 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_drains_slowly_is_waited_for() {
-        let (mut drain, mut now) = (Drain::new(), 0);
-        // Room every 50 ms: 200 baud.
-        let text = "# a record\n";
-        let (out, lost) = write(&mut drain, &mut now, text, |now| {
-            (now / MS).is_multiple_of(50)
-        });
-        assert_eq!((out.as_str(), lost), (text, 0));
-        assert!(!drain.is_given_up());
-    }
-
-    #[test]
     fn a_line_that_stops_costs_one_wait_and_is_taken_up_at_a_line_s_start() {
         let (mut drain, mut now) = (Drain::new(), 0);
         let open = |now: u64| !(50..60_000 * MS).contains(&now);
@@ -319,7 +305,7 @@ mod tests {
 
     /// Bytes that wait shorter than the limit, each, and far longer together.
     #[test]
-    fn each_byte_may_wait_for_as_long() {
+    fn a_line_that_drains_slowly_is_waited_for_with_each_byte() {
         let (mut drain, mut now) = (Drain::new(), 0);
         let next = core::cell::Cell::new(50 * MS);
         let text = "# a record\n";

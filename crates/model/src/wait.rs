@@ -80,7 +80,7 @@ mod tests {
         let slow: Vec<u64> = (1..10).map(|nth| nth * 5990).collect();
         let over = over(10, &slow);
         assert_eq!(over, 9 * 5990 + 6000);
-        assert!(over <= 10 * Wait::of(10).ms());
+        assert!(over <= 10 * Wait::of(10, 10).ms());
     }
 
     #[test]

@@ -300,11 +300,13 @@ impl<'a> Recorder<'a> {
     /// The plan is longer than there is room for, or no word lies where words do.
     pub fn create(bytes: &'a mut [u8], plan: &str, barrier: fn()) -> Result<Self, String> {
         check_alignment(bytes)?;
-        let room = JOURNAL - PLAN;
-        if plan.len() > room || bytes.len() < 2 * JOURNAL {
+        let (room, least) = (JOURNAL - PLAN, 2 * JOURNAL);
+        if plan.len() > room || bytes.len() < least {
             return Err(format!(
-                "the flight recorder has room for a plan of {room} bytes, this one has {}",
-                plan.len()
+                "the flight recorder has room for a plan of {room} bytes in {least} or more; this \
+                 plan has {}, and there are {}",
+                plan.len(),
+                bytes.len()
             ));
         }
         let mut new = Self {
@@ -494,11 +496,10 @@ pub fn candidates(free: &[Region], kept: Option<Region>) -> Vec<u64> {
     let mut found: Vec<u64> = free
         .iter()
         .flat_map(|region| {
-            let first = region.base.div_ceil(STRIDE);
-            let end = region.end().saturating_sub(SIZE as u64);
-            (first..=end / STRIDE)
-                .map(|n| n * STRIDE)
-                .filter(move |at| region.base <= *at && *at <= end)
+            // Where RAM begins at 0, what lies there has no address that a reference can have.
+            let first = region.base.div_ceil(STRIDE).max(1);
+            let last = region.end().saturating_sub(SIZE as u64) / STRIDE;
+            (first..=last).map(|n| n * STRIDE)
         })
         .filter(|base| {
             let (base, size) = (*base, SIZE as u64);
