@@ -248,6 +248,9 @@ impl Registers for Slow {
             let which = usize::from(address != GICD);
             assert_eq!(left[which], 0, "{address:#x}: too early");
         }
+        if address == GICD && value & CTLR_GROUPS != 0 {
+            assert_ne!(self.fake.get(GICD) & CTLR_ARE, 0, "no affinity routing yet");
+        }
         match Self::told(address) {
             Some((which, _)) => left[which] = 4,
             None if disables(GICD) => left[0] = 4,
@@ -265,10 +268,12 @@ impl Registers for Slow {
 fn what_takes_its_time_is_waited_for_and_nothing_else_is_touched() {
     let gic = Slow::default();
     gic.fake.set(GICD + GICD_TYPER, 5);
-    gic.fake.set(GICD, CTLR_GROUPS);
-    distributor_v3(&gic, GICD);
-    assert_eq!(*gic.left.borrow(), [0; 3]);
-    assert_eq!(gic.fake.get(GICD), CTLR_ARE | CTLR_GROUP_1);
+    for before in [CTLR_GROUPS, CTLR_GROUPS | CTLR_ARE] {
+        gic.fake.set(GICD, before);
+        distributor_v3(&gic, GICD);
+        assert_eq!(*gic.left.borrow(), [0; 3]);
+        assert_eq!(gic.fake.get(GICD), CTLR_ARE | CTLR_GROUP_1);
+    }
     gic.fake.set(GICR + GICR_WAKER, PROCESSOR_SLEEP);
     gic.fake.set(GICR, GICR_LPIS);
     assert!(redistributor(&gic, GICR, 0b1));
