@@ -285,3 +285,41 @@ fn what_takes_its_time_is_waited_for_and_nothing_else_is_touched() {
     // Each goes over the interconnect.
     assert!(*gic.reads.borrow() < 100, "{:?}", gic.reads);
 }
+
+#[test]
+fn a_gicv2_is_set_up_in_its_own_registers() {
+    for (typer, groups) in [(0, 0), (TYPER_SECURITY, 0x55)] {
+        let gic = Fake::default();
+        gic.set(GICD + GICD_TYPER, typer);
+        gic.set(GICD + GICD_IGROUPR, 0x55);
+        interface_v2(&gic, GICD, GICC, 0b11);
+        assert_eq!(gic.get(GICD + GICD_IGROUPR), groups, "the secure world's");
+        for word in 0..8 {
+            assert_eq!(gic.get(GICD + GICD_IPRIORITYR + 4 * word), PRIORITIES);
+        }
+        for word in 0..4 {
+            assert_eq!(gic.get(GICD + GICD_CPENDSGIR + 4 * word), ALL);
+        }
+        let words = gic.words.borrow();
+        assert!(words.keys().all(|at| (GICD..GICC + 0x2000).contains(at)));
+    }
+}
+
+#[test]
+fn an_interface_is_quiet_and_an_interrupt_on_only_if_it_says_so() {
+    struct Nothing;
+    impl Registers for Nothing {
+        fn read(&self, _: u64) -> u32 {
+            0
+        }
+        fn write(&self, _: u64, _: u32) {}
+    }
+    let gic = Fake::default();
+    gic.set(GICC, 1);
+    quiet_interface_v2(&gic, GICC);
+    assert_eq!(gic.get(GICC), 0);
+    assert!(enable(&gic, GICD, 0b100));
+    assert_eq!(gic.get(GICD + GICD_ISENABLER), 0b100);
+    assert!(!enable(&gic, GICD, 0));
+    assert!(!enable(&Nothing, GICD, 0b100));
+}
