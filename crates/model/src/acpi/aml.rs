@@ -222,4 +222,101 @@ mod tests {
             read(&bytes);
         }
     }
+
+    /// A constant list whose buffer gives its size so.
+    fn sized(size: &[u8], list: &[u8]) -> Vec<u8> {
+        [CONSTANT, &with_length(&[size, list].concat())].concat()
+    }
+
+    /// The base and size that this list gives a mesh.
+    fn placed(crs: &[u8]) -> Option<(u64, u64)> {
+        let (found, _) = read(&table(b"ARMHC700", crs));
+        found.first().map(|d| (d.region.base, d.region.size))
+    }
+
+    #[test]
+    fn a_buffer_may_give_its_size_in_any_way() {
+        let list = fixed(0x5000_0000, 0x1000_0000);
+        let there = Some((0x5000_0000, 0x1000_0000));
+        for size in [
+            // Less than there is of it: what there is counts.
+            &b"\0"[..],
+            b"\x01",
+            b"\x0a\x0c",
+            b"\x0b\x0c\0",
+            b"\x0c\x0c\0\0\0",
+        ] {
+            assert_eq!(placed(&sized(size, &list)), there, "{size:?}");
+        }
+        // A name, whose value nobody knows.
+        assert_eq!(placed(&sized(b"SIZE", &list)), None);
+        // Short enough for a length of one byte.
+        let short = [CONSTANT, &[15], b"\x0a\x0c", &list[..]].concat();
+        assert_eq!(placed(&short), there);
+    }
+
+    #[test]
+    fn each_way_to_name_memory_is_known() {
+        let words =
+            |numbers: &[u32]| -> Vec<u8> { numbers.iter().flat_map(|n| n.to_le_bytes()).collect() };
+        let (base, size) = (0x5000_0000, 0x1000_0000);
+        let last = base + size - 1;
+        let movable = [&[0x85, 17, 0, 1][..], &words(&[base, base, 0, size])].concat();
+        let space = |kind| {
+            [
+                &[0x87, 23, 0, kind, 0xc, 1][..],
+                &words(&[0, base, last, 0, size]),
+            ]
+            .concat()
+        };
+        let there = Some((base.into(), size.into()));
+        assert_eq!(placed(&constant(&movable)), there);
+        assert_eq!(placed(&constant(&space(0))), there);
+        assert_eq!(placed(&constant(&quad(0, base.into(), size.into()))), there);
+        // Ports are no memory.
+        assert_eq!(placed(&constant(&space(1))), None);
+    }
+
+    #[test]
+    fn only_whole_resources_before_the_end_count() {
+        let mesh = fixed(0x5000_0000, 0x10_0000);
+        let there = Some((0x5000_0000, 0x10_0000));
+        let more = fixed(0x6000_0000, 0x20_0000);
+        // Short ones: an interrupt with flags and without.
+        for short in [&b"\x23\x10\0\x01"[..], b"\x22\x10\0"] {
+            assert_eq!(placed(&constant(&[short, &mesh].concat())), there);
+        }
+        // The vendor's own, whatever it looks like.
+        let own = [&[0x84, 2 + 12, 0, 0, 0][..], &more].concat();
+        assert_eq!(placed(&constant(&[&own[..], &mesh].concat())), there);
+        let behind = [&mesh[..], b"\x79\0", &more].concat();
+        assert_eq!(placed(&constant(&behind)), there);
+    }
+
+    #[test]
+    fn a_place_is_that_of_the_device_around_the_name() {
+        let mesh = constant(&fixed(0x5000_0000, 0x10_0000));
+        let name = b"\x08_HID\x0dARMHC700\0";
+        let device = |body: &[u8]| [DEVICE, &with_length(body)].concat();
+        // Another inside it, which ends before.
+        let inner = device(b"PORT\x08_UID\x0dnumber 0\0\x08_STR\x0dof two\0");
+        let outer = device(&[b"CMN0", &inner[..], name, &mesh].concat());
+        let (found, notes) = read(&[&[0; 36][..], &outer].concat());
+        assert_eq!((found.len(), notes.len()), (1, 0), "{notes:?}");
+        assert_eq!(found[0].region.base, 0x5000_0000);
+        // One that has ended has no part in what is right behind it.
+        let other = device(&[b"COM0", &mesh[..]].concat());
+        let (found, notes) = read(&[&[0; 36], &other[..], &name[5..]].concat());
+        assert_eq!(found, []);
+        assert!(notes[0].contains("is no constant"), "{notes:?}");
+    }
+
+    #[test]
+    fn of_many_meshes_sixteen_are_taken() {
+        let one = table(b"ARMHC700", &constant(&fixed(0x5000_0000, 0x10_0000)));
+        for (count, taken) in [(15, 15), (16, 16), (17, 16)] {
+            let (found, notes) = read(&one.repeat(count));
+            assert_eq!((found.len(), notes.len()), (taken, 0));
+        }
+    }
 }

@@ -75,3 +75,42 @@ impl fmt::Display for AcpiError {
 }
 
 impl core::error::Error for AcpiError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn what_stops_the_reader_is_said_in_a_line() {
+        let (what, address, length) = ("MADT", 0x8000, 44);
+        for (error, says) in [
+            (
+                AcpiError::OutsideMemory {
+                    what,
+                    address,
+                    length,
+                },
+                "MADT: no memory at 0x8000, 44 bytes",
+            ),
+            (
+                AcpiError::NotAnRsdp { address },
+                "no RSDP signature at 0x8000",
+            ),
+            (
+                AcpiError::NoXsdt { revision: 0 },
+                "RSDP of revision 0 names no XSDT",
+            ),
+            (
+                AcpiError::Length { what, length: 9 },
+                "MADT: impossible length 9",
+            ),
+            (
+                AcpiError::TooManyCpus(MAX_CPUS + 1),
+                "513 CPUs; allowed: 1 to 512",
+            ),
+        ] {
+            assert_eq!(error.to_string().strip_prefix("ACPI: "), Some(says));
+        }
+    }
+}

@@ -19,6 +19,7 @@ mod logs;
 mod next;
 mod refusals;
 mod screen;
+mod warns;
 
 const VIRT_8: &[u8] = include_bytes!("../../tests/data/dtb/virt-8-gicv3-hvc.dtb");
 
@@ -231,4 +232,13 @@ proptest! {
             prop_assert!(taken.iter().all(|other| !other.overlaps(&part)));
         }
     }
+}
+
+#[test]
+fn each_way_has_its_name_and_says_what_it_costs() {
+    assert_eq!(Way::ALL.map(Way::name), ["now", "crash", "after-dump"]);
+    let [now, crash, after] = Way::ALL.map(Way::about);
+    assert!(now.contains("every core starts fresh"), "{now}");
+    assert!(crash.contains("at the cost of the dump"), "{crash}");
+    assert!(after.contains("nothing is lost"), "{after}");
 }

@@ -351,3 +351,54 @@ fn one_in_so_many_is_held_while_a_core_is_stale_and_no_other() {
     assert!((0..6).all(|_| took(0, Maintenance::DcCivac) == 0));
     assert!((0..6).all(|_| took(2, Maintenance::IcIvau) == 0));
 }
+
+#[test]
+fn only_the_operation_asked_for_is_lost() {
+    let losing = fabric("lose=tlbi-vmalle1is", 2);
+    for what in Maintenance::ALL {
+        let lost = *what == Maintenance::TlbiVmalle1is;
+        assert_eq!(losing.loses(*what), lost, "{what}");
+        assert!(!fabric("depth=4", 2).loses(*what), "{what}");
+    }
+}
+
+#[test]
+fn a_deaf_core_of_a_high_number_is_no_other() {
+    let fabric = fabric("deaf=spin", 512);
+    for core in [31, 32, 40, 511] {
+        let presence = Presence::new();
+        presence.enter(core, StaleState::Spin);
+        let mut ticket = fabric.post(0, Maintenance::IcIvau, 0, 0, &presence);
+        assert_eq!(fabric.poll(&mut ticket, 9, &presence), Progress::Waiting);
+        assert_eq!(fabric.awaited(&ticket), CpuSet::one(core));
+        presence.leave(core);
+        assert_eq!(fabric.poll(&mut ticket, 10, &presence), Progress::Done);
+    }
+}
+
+#[test]
+fn a_place_is_one_transaction_s_from_its_first_moment_to_its_last() {
+    let place = place::Place::new();
+    let rules = place::Rules {
+        cores: 2,
+        now: 0,
+        answered: &|_| 0,
+        late: &|_| false,
+        hears: &|_| true,
+    };
+    let other = || place.accept(1, |core| core == 0, &rules);
+    let first = other().unwrap();
+    assert_eq!(place.open(), Some((first, 1)));
+    assert_eq!(other(), None, "it is taken");
+    assert!(place.settle(first, &rules));
+    // While its cores are written down it is nobody else's, and nobody who looks for the
+    // one before frees it.
+    let looks = |core| {
+        assert_eq!((place.open(), other()), (None, None));
+        assert!(place.settle(first, &rules));
+        assert_eq!((place.open(), other()), (None, None));
+        core == 1
+    };
+    let second = place.accept(0, looks, &rules).unwrap();
+    assert_eq!(place.open(), Some((second, 0)));
+}

@@ -190,3 +190,17 @@ proptest! {
         let _ = FabricOptions::parse(&text);
     }
 }
+
+#[test]
+fn what_is_usual_may_be_said_and_is_not_repeated() {
+    for (text, says) in [
+        ("hold=3us", "hold=3us"),
+        ("hold=3us/1", "hold=3us"),
+        ("hold=3us/2", "hold=3us/2"),
+        ("deaf=spin,heal=never", "deaf=spin"),
+        ("deaf=spin+wfe+spin", "deaf=wfe+spin"),
+        ("to=dvm,early-comp=off,delay=0ns,depth=8", "depth=8"),
+    ] {
+        assert_eq!(FabricOptions::parse(text).unwrap().to_string(), says);
+    }
+}

@@ -151,3 +151,17 @@ fn the_read_of_a_counter_is_known() {
     let found = [0xd53b_9d03, 0xd53b_e05e, 0xd53b_e020, 0xd51b_9d03].map(reads_counter);
     assert_eq!(found, [true, true, false, false]);
 }
+
+#[test]
+fn an_abort_of_a_load_is_no_maintenance_s() {
+    // The access size and the register of the load are there in its place.
+    for esr in [0x9200_0007_u64, 0x9280_0007, 0x93c1_0047] {
+        assert_eq!(
+            decode(esr),
+            Trap::DataAbort {
+                maintenance: false,
+                status: 7
+            }
+        );
+    }
+}

@@ -484,3 +484,56 @@ proptest! {
         let _ = read(&data);
     }
 }
+
+/// The tree of `virt` with so many cores.
+fn with_cores(count: u32) -> Result<Platform, String> {
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(VIRT_8).unwrap());
+    let mut cpus = DeviceTreeNode::new_unchecked("cpus");
+    cpus.add_property(Property::new_unchecked("#address-cells", 1_u32));
+    cpus.add_property(Property::new_unchecked("#size-cells", 0_u32));
+    for nth in 0..count {
+        let mut cpu = DeviceTreeNode::new_unchecked(format!("cpu@{nth:x}"));
+        cpu.add_property(Property::new_unchecked("reg", nth));
+        cpus.add_child(cpu);
+    }
+    tree.root.remove_child("cpus");
+    tree.root.add_child(cpus);
+    read(&tree.to_dtb())
+}
+
+#[test]
+fn a_tree_has_as_many_cores_as_the_harness_handles() {
+    assert_eq!(with_cores(1).unwrap().cpus.len(), 1);
+    assert_eq!(with_cores(512).unwrap().cpus.len(), 512);
+    let refused = |count| with_cores(count).unwrap_err();
+    assert_eq!(refused(513), "device tree: 513 CPUs; allowed: 1 to 512");
+    assert_eq!(refused(0), "device tree: no usable node below /cpus");
+}
+
+#[test]
+fn clusters_in_clusters_are_followed_as_deep_as_any_machine_has_them() {
+    let place = |clusters: usize| {
+        let mut tree = DeviceTree::from_fdt(&Fdt::new(VIRT_8).unwrap());
+        let cpus = tree.find_node_mut("/cpus").unwrap();
+        let phandle = 0x77_u32;
+        let cpu = cpus.child_mut("cpu@0").unwrap();
+        cpu.remove_property("phandle");
+        cpu.add_property(Property::new_unchecked("phandle", phandle));
+        let mut node = DeviceTreeNode::new_unchecked("core0");
+        node.add_property(Property::new_unchecked("cpu", phandle));
+        for _ in 0..clusters {
+            let mut around = DeviceTreeNode::new_unchecked("cluster0");
+            around.add_child(node);
+            node = around;
+        }
+        let mut map = DeviceTreeNode::new_unchecked("cpu-map");
+        map.add_child(node);
+        cpus.remove_child("cpu-map");
+        cpus.add_child(map);
+        read(&tree.to_dtb()).unwrap().cpus[0].place
+    };
+    // The innermost counts.
+    assert_eq!(place(1).unwrap().cluster, Some(0));
+    assert_eq!(place(7).unwrap().cluster, Some(6));
+    assert_eq!(place(9), None);
+}

@@ -192,3 +192,134 @@ fn registers_that_never_settle_are_not_waited_for_for_ever() {
     distributor_v3(&Stuck, GICD);
     assert!(redistributor(&Stuck, GICR, 1));
 }
+
+/// A GICv3 of which nothing else may be touched, and which takes its time: a write of these
+/// registers is in effect once the one that says so was read a few times.
+#[derive(Default)]
+struct Slow {
+    fake: Fake,
+    /// Reads until the distributor's, the redistributor's write is in effect, and until
+    /// its children are awake.
+    left: RefCell<[u32; 3]>,
+    reads: RefCell<u32>,
+}
+
+impl Slow {
+    fn known(address: u64) {
+        let distributor = (GICD..GICD + 0x1_0000).contains(&address);
+        let redistributor = (GICR..GICR + 0x2_0000).contains(&address);
+        assert!(distributor || redistributor, "{address:#x}");
+    }
+
+    /// Which of the three a register tells, and by which bits.
+    fn told(address: u64) -> Option<(usize, u32)> {
+        match address {
+            GICD => Some((0, CTLR_RWP)),
+            GICR => Some((1, GICR_RWP)),
+            _ if address == GICR + GICR_WAKER => Some((2, CHILDREN_ASLEEP)),
+            _ => None,
+        }
+    }
+}
+
+impl Registers for Slow {
+    fn read(&self, address: u64) -> u32 {
+        Self::known(address);
+        *self.reads.borrow_mut() += 1;
+        let Some((which, bits)) = Self::told(address) else {
+            return self.fake.get(set_of(address).unwrap_or(address));
+        };
+        let left = &mut self.left.borrow_mut()[which];
+        let busy = *left > 0;
+        *left = left.saturating_sub(1);
+        self.fake.get(address) & !bits | if busy { bits } else { 0 }
+    }
+
+    fn write(&self, address: u64, value: u32) {
+        Self::known(address);
+        let own = GICR + SGI_FRAME;
+        let disables = |base: u64| (base + 0x180..base + 0x200).contains(&address);
+        let mut left = self.left.borrow_mut();
+        if address >= GICR && address != GICR + GICR_WAKER {
+            assert_eq!(left[2], 0, "{address:#x}: asleep");
+        }
+        // Many may be disabled before the first is in effect, and nothing else done.
+        if address == GICD || (address > GICR && !disables(own)) {
+            let which = usize::from(address != GICD);
+            assert_eq!(left[which], 0, "{address:#x}: too early");
+        }
+        if address == GICD && value & CTLR_GROUPS != 0 {
+            assert_ne!(self.fake.get(GICD) & CTLR_ARE, 0, "no affinity routing yet");
+        }
+        match Self::told(address) {
+            Some((which, _)) => left[which] = 4,
+            None if disables(GICD) => left[0] = 4,
+            None if disables(own) => left[1] = 4,
+            None => {}
+        }
+        match Self::told(address) {
+            Some(_) => self.fake.set(address, value),
+            None => self.fake.write(address, value),
+        }
+    }
+}
+
+#[test]
+fn what_takes_its_time_is_waited_for_and_nothing_else_is_touched() {
+    let gic = Slow::default();
+    gic.fake.set(GICD + GICD_TYPER, 5);
+    for before in [CTLR_GROUPS, CTLR_GROUPS | CTLR_ARE] {
+        gic.fake.set(GICD, before);
+        distributor_v3(&gic, GICD);
+        assert_eq!(*gic.left.borrow(), [0; 3]);
+        assert_eq!(gic.fake.get(GICD), CTLR_ARE | CTLR_GROUP_1);
+    }
+    gic.fake.set(GICR + GICR_WAKER, PROCESSOR_SLEEP);
+    gic.fake.set(GICR, GICR_LPIS);
+    assert!(redistributor(&gic, GICR, 0b1));
+    assert_eq!(*gic.left.borrow(), [0; 3]);
+    assert_eq!(gic.fake.get(GICR + GICR_WAKER), 0);
+    quiet_distributor(&gic, GICD);
+    assert_eq!(*gic.left.borrow(), [0; 3]);
+    assert_eq!(gic.fake.get(GICD), CTLR_ARE);
+    // Each goes over the interconnect.
+    assert!(*gic.reads.borrow() < 100, "{:?}", gic.reads);
+}
+
+#[test]
+fn a_gicv2_is_set_up_in_its_own_registers() {
+    for (typer, groups) in [(0, 0), (TYPER_SECURITY, 0x55)] {
+        let gic = Fake::default();
+        gic.set(GICD + GICD_TYPER, typer);
+        gic.set(GICD + GICD_IGROUPR, 0x55);
+        interface_v2(&gic, GICD, GICC, 0b11);
+        assert_eq!(gic.get(GICD + GICD_IGROUPR), groups, "the secure world's");
+        for word in 0..8 {
+            assert_eq!(gic.get(GICD + GICD_IPRIORITYR + 4 * word), PRIORITIES);
+        }
+        for word in 0..4 {
+            assert_eq!(gic.get(GICD + GICD_CPENDSGIR + 4 * word), ALL);
+        }
+        let words = gic.words.borrow();
+        assert!(words.keys().all(|at| (GICD..GICC + 0x2000).contains(at)));
+    }
+}
+
+#[test]
+fn an_interface_is_quiet_and_an_interrupt_on_only_if_it_says_so() {
+    struct Nothing;
+    impl Registers for Nothing {
+        fn read(&self, _: u64) -> u32 {
+            0
+        }
+        fn write(&self, _: u64, _: u32) {}
+    }
+    let gic = Fake::default();
+    gic.set(GICC, 1);
+    quiet_interface_v2(&gic, GICC);
+    assert_eq!(gic.get(GICC), 0);
+    assert!(enable(&gic, GICD, 0b100));
+    assert_eq!(gic.get(GICD + GICD_ISENABLER), 0b100);
+    assert!(!enable(&gic, GICD, 0));
+    assert!(!enable(&Nothing, GICD, 0b100));
+}

@@ -289,3 +289,29 @@ fn spurious_numbers_are_no_interrupts() {
     assert!((0..1020).chain(1024..9000).all(is_interrupt));
     assert!(!(1020..1024).any(is_interrupt));
 }
+
+#[test]
+fn each_of_eight_sockets_has_its_own_redistributors() {
+    let mut machine = Machine::new();
+    let at = |socket: u64| socket << 41 | 0x2980_0000;
+    for socket in 0..8 {
+        machine.add(at(socket), 0, TYPER_LAST);
+    }
+    let gic = GicV3 {
+        by_socket: true,
+        ..gic(
+            0x2900_0000,
+            (0..8).map(|socket| many(at(socket), FRAMES)).collect(),
+        )
+    };
+    assert_eq!(gic.regions(), 8);
+    for socket in 0..8 {
+        assert_eq!(machine.find(&gic, socket << 16), Some(at(socket)));
+    }
+}
+
+#[test]
+fn neither_another_s_core_of_that_number_nor_its_maker_s_other_cores_are_an_s2500() {
+    assert!(!is_ftc663(0x411f_6633));
+    assert!(!is_ftc663(0x701f_6623));
+}

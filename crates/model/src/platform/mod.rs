@@ -363,4 +363,26 @@ pub(crate) mod tests {
             }
         }
     }
+
+    #[test]
+    fn memory_is_told_in_mebibytes_of_all_of_it() {
+        let memory = vec![region(1 << 32, 3 << 20), region(0, (2 << 20) + 0x1000)];
+        assert_eq!(machine(memory, vec![]).memory_mib(), 5);
+        assert_eq!(machine(vec![], vec![]).memory_mib(), 0);
+    }
+
+    #[test]
+    fn what_just_fits_is_found_and_nothing_is_in_no_one_s_way() {
+        let all = region(0x1000, 0x3000);
+        let find = |size, taken: &[Region]| {
+            let machine = machine(vec![all], vec![region(0x2800, 0)]);
+            machine.find_free(size, 0x1000, taken)
+        };
+        assert_eq!(find(0x3000, &[]), Some(all));
+        assert_eq!(find(0x3001, &[]), None);
+        assert_eq!(find(0x3000, &[region(0x1800, 0)]), Some(all));
+        assert_eq!(find(0x3000, &[region(0x1800, 1)]), None);
+        let rest = region(0x2000, 0x2000);
+        assert_eq!(find(0x2000, &[region(0x1800, 1)]), Some(rest));
+    }
 }

@@ -356,3 +356,153 @@ proptest! {
         prop_assert!(made.reads.get() < 144 * 140 * 4);
     }
 }
+
+#[test]
+fn each_pair_of_ports_has_its_monitor() {
+    // (Port, device) of one of several crosspoints, and of one alone, which has six ports.
+    for (alone, port, device) in [
+        (false, 0, 0),
+        (false, 1, 1),
+        (false, 2, 0),
+        (false, 3, 1),
+        (true, 2, 3),
+        (true, 4, 0),
+        (true, 5, 2),
+    ] {
+        let made = mesh(0x43c, 2);
+        made.set(ROOT + 0x900, 1 << 63).set(XP[1] + 0x18, 0x1d);
+        if alone {
+            made.node(ROOT, (2, 0, 0), &XP[1..]);
+        }
+        let shift = if alone { 2 } else { 1 };
+        made.set(DN, 1 | (port << shift | device) << 16);
+        start(&made).unwrap();
+        for monitor in 0..3 {
+            let config = made.at(XP[1] + 0x2210 + 0x200 * monitor);
+            let expected = match monitor == port / 2 {
+                true => 0x10 + ((port % 2) << 4) + (device << 2),
+                false => 0,
+            };
+            assert_eq!(config >> 32 & 0xff, expected, "port {port}");
+        }
+    }
+}
+
+#[test]
+fn of_two_nodes_at_a_monitor_the_first_is_counted() {
+    let second = 0x80_0000;
+    let with = |global: u64| {
+        let made = mesh(0x43c, 2);
+        made.set(ROOT + 0x900, global).set(XP[1] + 0x18, 0x1d);
+        made.node(XP[1], (6, 8, 1), &[DN, second, DTC]);
+        made.node(DN, (1, 0, 0), &[]);
+        made.node(second, (1, 2 << 1, 1), &[]);
+        start(&made).unwrap();
+        [DN, second].map(|node| made.at(node + 0x2000) != 0)
+    };
+    assert_eq!(with(0), [true, false]);
+    assert_eq!(with(1 << 63), [true, true], "each port has its own");
+}
+
+#[test]
+fn the_first_controller_by_its_number_governs_each_is_read_once() {
+    let first = 0x80_0000;
+    let made = mesh(0x434, 3);
+    made.node(XP[1], (6, 8, 1), &[DN, DTC, first, DTC]);
+    made.node(DTC, (3, 8, 1), &[]);
+    made.node(first, (3, 9, 0), &[]);
+    let cmn = start(&made).unwrap();
+    let on = |at| (made.at(at + 0xa00), made.at(at + 0x2100));
+    assert_eq!((on(DTC), on(first)), ((0, 0), (1, 1)));
+    made.set(DTC + 0x2000, 1).set(first + 0x2000, 2 << 32 | 1);
+    assert_eq!(cmn.read(&made), [2 << 16, 2 << 16, 0, 0]);
+    // What is on stays on, with all else that is set there; what was counted is gone.
+    made.set(first + 0xa00, 0x101).set(first + 0x2100, 0x41);
+    made.set(DTC + 0x2010, 7);
+    start(&made).unwrap();
+    assert_eq!(on(first), (0x101, 0x41));
+    assert_eq!(cmn.read(&made), [0; COUNTERS]);
+}
+
+#[test]
+fn nothing_is_written_unless_all_of_it_can_be_read() {
+    let counts = [DTC + 0x2000, DTC + 0x2010];
+    let others = [DTC + 0xa00, DTC + 0x2100, DN + 0x2000];
+    let monitor = [XP[1] + 0x2210, XP[1] + 0x2220];
+    for at in counts.into_iter().chain(others).chain(monitor) {
+        let mut made = mesh(0x434, 3);
+        made.broken = Some(at);
+        let before = made.words.borrow().clone();
+        assert_eq!(start(&made), Err((UNREADABLE, at)));
+        assert_eq!(*made.words.borrow(), before, "{at:#x}");
+    }
+    // Another component's node is not asked, nor one that is listed and not there.
+    for at in [0x70_0000, 0] {
+        let mut made = mesh(0x434, 3);
+        made.broken = Some(at);
+        assert!(start(&made).is_ok(), "{at:#x}");
+    }
+}
+
+#[test]
+fn the_largest_mesh_is_read() {
+    let mut made = mesh(0x434, 3);
+    made.size = 0x1000_0000;
+    let all: Vec<u64> = (0..144).map(|nth| 0x100_0000 + 0x1_0000 * nth).collect();
+    for at in &all {
+        made.node(*at, (6, 0, 0), &[]);
+    }
+    let full: Vec<u64> = [DN, DTC].into_iter().chain([OTHER; 126]).collect();
+    made.node(all[143], (6, 8, 1), &full);
+    made.node(ROOT, (2, 0, 0), &all);
+    assert!(start(&made).is_ok());
+    assert_ne!(made.at(all[143] + 0x2210), 0);
+}
+
+#[test]
+fn an_mn_that_counts_for_nobody_is_taken() {
+    let mn = Described {
+        kind: Kind::Mn,
+        ..described()
+    };
+    // Another's events: not while they count.
+    for (control, counting, free) in [(0, 1, true), (1 << 6, 0, true), (1 << 6, 1, false)] {
+        let made = Made {
+            size: 0x2000,
+            ..Made::default()
+        };
+        made.set(0x408, control).set(0x1c00, counting);
+        made.set(0x1d00, 0x0102);
+        let started = Witness::start(&made, &mn, false);
+        assert_eq!(started.is_ok(), free, "{control} {counting}");
+        assert!(Witness::start(&made, &mn, true).is_ok());
+    }
+}
+
+#[test]
+fn counters_have_their_names_and_a_late_reading_says_so() {
+    let reading = |of: &str, returned| Reading {
+        n: 1,
+        of: of.into(),
+        at: Hex(0x5000_0000),
+        waited_ms: 2400,
+        returned,
+        counts: [4, 3, 2, 1].into(),
+    };
+    let names = |of: &str| -> Vec<_> { reading(of, false).named().map(|(name, _)| name).collect() };
+    assert_eq!(
+        names("hisi-mn"),
+        ["operations", "syncs", "sync snoops", "sync latency"]
+    );
+    assert_eq!(names("cmn-600")[..2], ["operations", "syncs"]);
+    assert_eq!(names("cmn-700")[..2], ["syncs", "snoops"]);
+    // Only where the operation had returned, as reports of before have it not at all.
+    for (returned, said) in [(false, false), (true, true)] {
+        let reading = reading("cmn-600", returned);
+        let text = serde_json::to_string(&reading).unwrap();
+        assert_eq!(text.contains("\"returned\":true"), said, "{text}");
+        assert_eq!(text.contains("returned"), said, "{text}");
+        let again: Reading = serde_json::from_str(&text).unwrap();
+        assert_eq!(again, reading);
+    }
+}

@@ -242,3 +242,68 @@ fn topology_of_unequal_sockets() {
 pub fn with_one_cpu(table: Vec<u8>) -> Memory {
     machine(&[madt(&[gicd(0x1000, 3), gicc(0, 0, 1, 0x2000)]), table])
 }
+
+#[test]
+fn each_flag_of_a_watchdog_is_its_own() {
+    for (flags, means) in [
+        (0b000, (false, false, false)),
+        (0b001, (true, false, false)),
+        (0b010, (false, true, false)),
+        (0b100, (false, false, true)),
+        (0b1000, (false, false, false)),
+    ] {
+        let d = with_one_cpu(gtdt(&[watchdog(0x1000, 0x2000, 91, flags)]))
+            .read()
+            .unwrap();
+        let w = d.gtdt.unwrap().watchdogs[0];
+        assert_eq!((w.edge, w.active_low, w.secure), means, "{flags:#b}");
+    }
+}
+
+#[test]
+fn structures_that_a_later_specification_may_have_are_unknown() {
+    let d = machine(&[madt(&[
+        gicd(0x1000, 3),
+        Bytes::default().u8(0x18).u8(8).zeros(6).0,
+        gicc(0, 0, 1, 0),
+    ])])
+    .read()
+    .unwrap();
+    assert_eq!(
+        d.notes[0],
+        "MADT+0x44: structure of type 24 (unknown), 8 bytes, skipped"
+    );
+}
+
+#[test]
+fn the_console_s_interrupt_counts_where_it_is_the_gic_s() {
+    let gsiv = |kind: u8| {
+        let mut memory = with_one_cpu(spcr(2, 3, [0, 32, 0, 3], 0x9408_0000, 7, [0, 0]));
+        memory.change(b"SPCR", |t| t[52] = kind);
+        memory.read().unwrap().spcr.unwrap().gsiv
+    };
+    assert_eq!(gsiv(1 << 3), Some(67));
+    assert_eq!(gsiv(1), None, "that of a PC");
+    assert_eq!(gsiv(0), None);
+}
+
+#[test]
+fn only_a_leaf_with_a_number_is_a_cpu() {
+    let topology = |nodes: &[Vec<u8>]| {
+        let d = with_one_cpu(table(b"PPTT", 2, &nodes.concat()))
+            .read()
+            .unwrap();
+        d.topology.unwrap()
+    };
+    let (package, numbered, leaf) = (1, 1 << 1, 1 << 3);
+    let socket = node(package | numbered, 0, 7);
+    let none = topology(&[socket.clone(), node(leaf, node_at(0), 100)]);
+    assert_eq!(
+        (none.len(), none.place(7), none.place(100)),
+        (0, None, None)
+    );
+    assert!(none.is_empty());
+    let one = topology(&[socket, node(leaf | numbered, node_at(0), 100)]);
+    assert_eq!((one.len(), one.place(7)), (1, None));
+    assert!(one.place(100).is_some() && !one.is_empty());
+}

@@ -276,3 +276,14 @@ fn an_interconnect_in_the_dsdt_is_a_witness() {
         "{extents:?}"
     );
 }
+
+#[test]
+fn as_many_cores_as_the_harness_handles_are_taken() {
+    let with = |count: u32| {
+        let cores = (0..count).map(|i| gicc(i, i.into(), 1, 0x2000));
+        let all: Vec<_> = [gicd(0x1000, 3)].into_iter().chain(cores).collect();
+        of(&machine(&[madt(&all)])).map(|platform| platform.cpus.len())
+    };
+    assert_eq!(with(512), Ok(512));
+    assert_eq!(with(513), Err(AcpiError::TooManyCpus(513)));
+}

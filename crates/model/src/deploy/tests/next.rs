@@ -134,3 +134,33 @@ fn a_next_kernel_that_is_cut_short_is_refused() {
     assert_eq!(refusal(&kernel), None);
     assert!(refusal(&kernel[..140]).unwrap().contains("it is cut short"));
 }
+
+#[test]
+fn a_tree_that_grows_by_the_next_kernel_s_place_does_not_reach_it() {
+    let with_tree_of = |bytes: usize| {
+        let mut facts = good();
+        facts.tree = tree(|tree| {
+            tree.root
+                .add_property(dtoolkit::model::DeviceTreeProperty::new_unchecked(
+                    "pad",
+                    vec![0_u8; bytes],
+                ));
+        });
+        let outlook = with_next(&facts, "stalecore.then=kexec", &image(KERNEL));
+        match outlook.ways[0].deed.clone() {
+            Ok(Deed::Load(load)) => load,
+            other => panic!("{other:?}"),
+        }
+    };
+    // Without that place it ends with a page, and the first instructions with 2 MiB.
+    let page_before = (2 << 20) - (64 << 10);
+    let pad = 1 << 20;
+    let length = with_tree_of(pad).pieces[1].bytes.len();
+    let load = with_tree_of(pad + page_before + 4 - length);
+    let behind = load.pieces[1].bytes.len() - page_before;
+    assert!((1..16).contains(&behind), "{behind}");
+    let next = load.next.unwrap();
+    for own in &load.pieces[..3] {
+        assert!(!own.region.overlaps(&next), "{:?} {next:?}", own.region);
+    }
+}
