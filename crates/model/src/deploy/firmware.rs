@@ -1,7 +1,6 @@
 //! Firmware's description, read as the image will read it.
 
 use alloc::{
-    format,
     string::{String, ToString},
     vec::Vec,
 };
@@ -46,7 +45,7 @@ pub(super) fn platform(facts: &Facts, bootargs: &str) -> Result<Platform, String
         let from = usize::try_from(base - at).ok()?;
         bytes.get(from..from.checked_add(length)?)
     };
-    acpi::platform(platform, RSDP, facts.midr, read).map_err(|error| format!("ACPI: {error}"))
+    acpi::platform(platform, RSDP, facts.midr, read).map_err(|error| error.to_string())
 }
 
 /// Root pointer, XSDT and the tables, which Linux shows without the two.
