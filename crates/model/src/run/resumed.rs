@@ -292,4 +292,59 @@ mod tests {
         same.plan.as_mut().unwrap().cases = 3;
         assert!(part("qemu", 4, 1).resumed(same).is_ok());
     }
+
+    #[test]
+    fn what_was_lost_in_either_part_is_lost_of_the_whole() {
+        let part = |numbers: &[usize], n: u32| Run {
+            garbled: n.into(),
+            unchecked: (10 * n).into(),
+            restarts: 100 * n,
+            console_bytes: (1000 * n).into(),
+            lost: vec![[n, n]],
+            ..run(numbers, Verdict::Completed, true)
+        };
+        let whole = part(&[1, 2], 1).joined(part(&[3, 4], 2)).unwrap();
+        assert_eq!((whole.garbled, whole.unchecked), (3, 30));
+        assert_eq!((whole.restarts, whole.console_bytes), (300, 3000));
+        assert_eq!(whole.lost, [[1, 1], [2, 2]]);
+    }
+
+    /// The part that brought up more of them says more; who was absent, the later one.
+    #[test]
+    fn cores_are_told_by_the_part_that_has_most() {
+        use crate::{cpuset::CpuSet, hex::Hex, record::Absent};
+        let part = |numbers: &[usize], kinds: usize, absent: Option<usize>| Run {
+            cores: (0..kinds)
+                .map(|midr| crate::record::Cores {
+                    cpus: CpuSet::one(midr),
+                    mpidr: Vec::new(),
+                    midr: Hex(midr as u64),
+                    revidr: Hex(0),
+                    ctr: Hex(0),
+                    clidr: Hex(0),
+                    ccsidr: Vec::new(),
+                    dczid: Hex(0),
+                    cntfrq: 0,
+                    pmu: None,
+                })
+                .collect(),
+            absent: absent
+                .map(|cpu| Absent {
+                    cpus: CpuSet::one(cpu),
+                    why: String::new(),
+                    inherited: false,
+                })
+                .into_iter()
+                .collect(),
+            ..run(numbers, Verdict::Completed, true)
+        };
+        let of = |first, later| {
+            let whole: Run = Run::joined(first, later).unwrap();
+            (whole.cores.len(), whole.absent().lowest())
+        };
+        let (few, many) = (|| part(&[1], 1, Some(5)), || part(&[2], 3, None));
+        assert_eq!(of(few(), many()), (3, Some(5)));
+        assert_eq!(of(many(), few()), (3, Some(5)));
+        assert_eq!(of(few(), part(&[2], 1, Some(6))), (1, Some(6)));
+    }
 }
