@@ -395,8 +395,8 @@ fn a_block_in_one_boot_of_three_is_worse() {
     assert_eq!((found.not_in_all, found.only_base), (1, 0));
 }
 
-/// Of one run a side its rounds say how sure of itself it is: the same samples, half as late
-/// again in the new run, count where the rounds agree and do not where they are far apart.
+/// Of one run a side its rounds say how sure of itself it is: three times as late in the new
+/// run counts where the rounds agree, and does not where they are far apart.
 #[test]
 fn of_one_run_a_side_rounds_that_are_far_apart_say_less() {
     use stalecore_model::rounds::{Class, Rounds};
@@ -419,7 +419,7 @@ fn of_one_run_a_side_rounds_that_are_far_apart_say_less() {
     };
     assert!(slower(None) > 5 && slower(Some(agree)) > 5);
     assert_eq!(slower(Some(apart)), 0);
-    // Relative to the baseline, what both share is in neither's rounds.
+    // By themselves they are times, and relative to the baseline how many times its own.
     let of = |rounds: [u64; 5], relative| {
         let run = with(1.0, Some(rounds));
         let case = run.cases.iter().find(|c| c.op == Subject::IcIvau).unwrap();

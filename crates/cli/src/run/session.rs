@@ -207,19 +207,19 @@ impl Session {
         }
     }
 
-    /// How much time the machine has lost so far to what else the host runs.
+    /// How much time the machine has lost so far, as [`Threads::lacked`].
     pub fn lacked(&self) -> Duration {
         self.threads
             .as_ref()
             .map_or(Duration::ZERO, Threads::lacked)
     }
 
-    /// Notes that the machine has lost most of the time that it `took`, if so.
+    /// Notes it if the host did not run the machine for most of the time that it `took`.
     pub fn tell_lacked(&mut self, took: Duration) {
         let lacked = self.lacked();
         if lacked > took / 2 {
             self.run.notes.push(format!(
-                "host: for {} of {} s it ran something else than this machine",
+                "host: for {} of {} s it did not run this machine",
                 lacked.as_secs(),
                 took.as_secs()
             ));

@@ -195,9 +195,10 @@ mod tests {
         assert_eq!(had(s(100), s(101)), s(10));
     }
 
-    /// A machine that says nothing: its emulator's first thread, and that of its only CPU
-    /// where that is there, are in these states of the kernel's.
-    fn silent(states: &str, asked: bool) -> Duration {
+    /// How long a machine that says nothing is waited for, and what is noted of it: its
+    /// emulator's first thread, and that of its only CPU where that is there, are in these
+    /// states of the kernel's.
+    fn silent(states: &str, asked: bool) -> (Duration, bool) {
         let dir = tempfile::tempdir().unwrap();
         for (state, (tid, name)) in states.chars().zip([(11, "qemu"), (12, "CPU 0/TCG")]) {
             let task = dir.path().join(tid.to_string());
@@ -221,7 +222,11 @@ mod tests {
         };
         let (_console, heard) = sync_channel(1);
         match watch(&heard, limits, &mut session, None) {
-            Stop::Silent(time) => time,
+            Stop::Silent(time) => {
+                session.tell_lacked(time);
+                let noted = |note: &String| note.contains("did not run this machine");
+                (time, session.run.notes.iter().any(noted))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -229,9 +234,14 @@ mod tests {
     #[test]
     fn a_machine_that_the_host_does_not_run_is_waited_for_longer_and_not_for_ever() {
         let waits = Duration::from_millis(1500);
-        assert!(silent("SR", false) > waits);
-        assert!(silent("R", false) > waits, "no CPU runs yet");
-        assert!(silent("SS", false) < waits, "asleep");
-        assert!(silent("SR", true) < waits, "that was asked for");
+        for (states, asked, longer, noted, what) in [
+            ("SR", false, true, true, "ready"),
+            ("R", false, true, true, "no CPU runs yet"),
+            ("SS", false, false, false, "asleep"),
+            ("SR", true, false, true, "that was asked for"),
+        ] {
+            let (time, told) = silent(states, asked);
+            assert_eq!((time > waits, told), (longer, noted), "{what}: {time:?}");
+        }
     }
 }

@@ -198,7 +198,7 @@ mod tests {
         assert!(Seal::split(b"no brace").is_err());
     }
 
-    /// Images in the field have written these.
+    /// Images have written these, under an emulator.
     #[test]
     fn what_an_image_sealed_is_read_as_it_was() {
         for (line, number) in [
