@@ -41,6 +41,15 @@ fn a_run_in_order() {
 }
 
 #[test]
+fn an_image_that_was_entered_elsewhere_than_asked_for_says_so() {
+    let fake = Fake::new(fine().text(), "exit 0");
+    let ended = fake.run(&format!("{PLAN} --el 1"));
+    let said = "host: EL1 was asked for, the image was entered at EL2";
+    assert!(ended.out.contains(said), "{ended:?}");
+    assert!(fake.saved().notes.contains(&said.into()));
+}
+
+#[test]
 fn quiet_and_json() {
     let fake = Fake::new(fine().text(), "exit 0");
     let ended = fake.run(&format!("{PLAN} --quiet --json"));

@@ -28,6 +28,9 @@ const LARGEST_CONSOLE: u64 = 64 << 20;
 /// The last line follows the closing record at once, on any line.
 const LAST_LINE: Duration = Duration::from_secs(5);
 
+/// Who waits for less than this does not ask why.
+const NOT_RUN: Duration = Duration::from_secs(10);
+
 /// How the image and the UEFI loader begin a line of complaint.
 pub const OURS: &str = "stalecore: ";
 
@@ -216,14 +219,7 @@ impl Session {
 
     /// Notes it if the host did not run the machine for most of the time that it `took`.
     pub fn tell_lacked(&mut self, took: Duration) {
-        let lacked = self.lacked();
-        if lacked > took / 2 {
-            self.run.notes.push(format!(
-                "host: for {} of {} s it did not run this machine",
-                lacked.as_secs(),
-                took.as_secs()
-            ));
-        }
+        self.run.notes.extend(lacked_note(self.lacked(), took));
     }
 
     /// Did the host fail to run a core that this operation needed?
@@ -341,5 +337,31 @@ impl Session {
             self.gone_back = true;
         }
         self.last_text = Some(text);
+    }
+}
+
+/// What a run says of its host, which has not run the machine for `lacked` of the time
+/// that it `took`.
+fn lacked_note(lacked: Duration, took: Duration) -> Option<String> {
+    (lacked >= NOT_RUN && lacked > took / 2).then(|| {
+        format!(
+            "host: for {} of {} s it did not run this machine",
+            lacked.as_secs(),
+            took.as_secs()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_did_something_else_for_most_of_a_long_run_is_told_of() {
+        for (lacked, took, told) in [(10, 19, true), (10, 20, false), (9, 9, false)] {
+            let note = lacked_note(Duration::from_secs(lacked), Duration::from_secs(took));
+            let said = format!("host: for {lacked} of {took} s it did not run this machine");
+            assert_eq!(note, told.then_some(said));
+        }
     }
 }
