@@ -165,3 +165,17 @@ fn an_abort_of_a_load_is_no_maintenance_s() {
         );
     }
 }
+
+#[test]
+fn a_barrier_is_the_instruction_that_an_assembler_makes_of_it() {
+    for (name, word) in [
+        ("nsh", 0xd503_379f_u32),
+        ("ish", 0xd503_3b9f),
+        ("osh", 0xd503_339f),
+        ("sy", 0xd503_3f9f),
+    ] {
+        let (_, barrier) = Barrier::NAMED.iter().find(|(of, _)| *of == name).unwrap();
+        assert_eq!(barrier.encode(), word, "{name}");
+        assert_eq!(Barrier::decode(word), Some(*barrier));
+    }
+}

@@ -124,3 +124,41 @@ impl StaleState {
         Self::ALL.get(usize::from(number)).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    /// What an emulator in one thread can run, and what has to have a thread beside it.
+    #[test]
+    fn what_waits_gives_its_turn_away_and_what_races_does_not() {
+        let of = |is: fn(StaleState) -> bool| -> Vec<&str> {
+            let all = StaleState::ALL.iter().filter(|state| is(**state));
+            all.map(|state| state.name()).collect()
+        };
+        let busy = of(StaleState::is_busy);
+        assert!(busy.contains(&"spin") && busy.contains(&"tlbi-storm"));
+        assert!(!busy.contains(&"wfe") && !busy.contains(&"cpu-off"));
+        let off = of(StaleState::powered_off);
+        assert!(off.contains(&"cpu-off-inflight") && !off.contains(&"cpu-suspend"));
+        assert_eq!(
+            of(StaleState::gives_turn_away),
+            [
+                "parked",
+                "wfi-masked",
+                "wfe",
+                "wfe-masked",
+                "qspinlock",
+                "device-stuck",
+                "cpu-off",
+                "cpu-off-abandoned",
+                "cpu-suspend",
+                "cpu-suspend-powerdown",
+                "crash-stopped",
+                "never-started"
+            ]
+        );
+        assert!(!StaleState::PrfmStorm.is_default() && StaleState::Wfe.is_default());
+    }
+}

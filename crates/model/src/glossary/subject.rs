@@ -340,6 +340,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_it_is_besides_an_operation() {
+        use Subject::{AffinityInfo, DcCivac, FlushIcacheRange, IcIvau, Ldadd, TlbiAlle2is};
+        for subject in [Ldadd, AffinityInfo] {
+            assert!(subject.is_no_maintenance(), "{subject}");
+        }
+        for subject in [IcIvau, DcCivac, FlushIcacheRange] {
+            assert!(!subject.is_no_maintenance(), "{subject}");
+            assert_eq!(subject.needs(), None, "{subject}");
+        }
+        assert_eq!(Ldadd.needs(), Some(Need::Lse));
+        assert_eq!(TlbiAlle2is.needs(), Some(Need::El2));
+        assert!(FlushIcacheRange.makes_code_visible() && !DcCivac.makes_code_visible());
+    }
+
+    #[test]
+    fn barriers_are_read_by_their_domain() {
+        use Subject::{DsbIsh, DsbNsh, DsbOsh, DsbSy};
+        for (word, is) in [
+            (0xd503_3b9f, Some(DsbIsh)),
+            (0xd503_3f9f, Some(DsbSy)),
+            (0xd503_379f, Some(DsbNsh)),
+            (0xd503_339f, Some(DsbOsh)),
+            // ishst, isb.
+            (0xd503_3a9f, None),
+            (0xd503_3fdf, None),
+        ] {
+            assert_eq!(Subject::decode(word), is, "{word:#x}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_on_purpose_depends_on_the_machine() {
         use hazard::Kind::{DirtyDiscarded, FetchNotClean, FetchNotInvalidated};
         // Neither, IDC, both: Cortex-A72, Cortex-A710, Neoverse V1.

@@ -118,6 +118,31 @@ mod tests {
     }
 
     #[test]
+    fn an_efi_program_is_whole_up_to_the_end_of_its_last_section() {
+        // Two sections; the one that lies last in the file is the first in the table.
+        let (pe, optional) = (0x40, 0xf0);
+        let mut image = vec![0; 0x1000];
+        let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, b"MZ");
+        put(0x3c, &(pe as u32).to_le_bytes());
+        put(pe + 6, &2_u16.to_le_bytes());
+        put(pe + 20, &(optional as u16).to_le_bytes());
+        let table = pe + 24 + optional;
+        for (nth, (size, at)) in [(0x300_u32, 0x900_u32), (0x500, 0x400)].iter().enumerate() {
+            put(table + 40 * nth + 16, &size.to_le_bytes());
+            put(table + 40 * nth + 20, &at.to_le_bytes());
+        }
+        assert_eq!(whole(&image[..0xc00]), Ok(()));
+        let error = whole(&image[..0xbff]).unwrap_err();
+        assert_eq!(error, "it is cut short: 3071 bytes of 3072");
+        // Without its table nothing says where it ends.
+        assert!(whole(&image[..table]).is_err());
+        // Of another it is not known.
+        image[0] = 0;
+        assert_eq!(whole(&image[..0x100]), Ok(()));
+    }
+
+    #[test]
     fn images_that_cannot_be_placed_are_refused() {
         let refused = |image: &[u8]| ImageHeader::read(image).unwrap_err();
         assert!(refused(&[0; 63]).contains("only 63 bytes"));
@@ -126,5 +151,6 @@ mod tests {
         assert!(refused(&image(0, 64, 0b0010)).contains("near the start"));
         assert!(refused(&image(2 << 20, 64, 0b1010)).contains("text offset"));
         assert!(refused(&image(0, 63, 0b1010)).contains("owns only 63"));
+        assert!(ImageHeader::read(&image((2 << 20) - 1, 64, 0b1010)).is_ok());
     }
 }

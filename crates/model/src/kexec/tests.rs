@@ -319,6 +319,45 @@ fn tables_that_cannot_be_followed_are_refused() {
     wrong(shape(48, 2, 144), &good, "version 2");
     wrong(shape(48, 1, 47), &good, "47 bytes");
     wrong(shape(48, 1, 1 << 21), &good, "2097152 bytes");
+    wrong(shape(48, 1, (1 << 20) + 1), &good, "1048577 bytes");
+    for (entry, size) in [(48, 48), (48, 1 << 20), (40, 144)] {
+        assert_eq!(shape(entry, 1, size).check(), Ok(()), "{entry} {size}");
+    }
+}
+
+#[test]
+fn as_many_tables_as_are_allowed_are_read() {
+    for (count, fits) in [(1024, true), (1025, false)] {
+        let mut tables = vec![([7; 16], 1); count - 1];
+        tables.push((ACPI_20, RSDP));
+        let mut blocks = machine(&tables);
+        // Longer than the page that the map knows of them.
+        blocks.get_mut(&MAP).unwrap()[24..32].copy_from_slice(&16_u64.to_le_bytes());
+        let found = follow(PLACE, &blocks);
+        assert_eq!(found.is_ok_and(|found| found.rsdp == Some(RSDP)), fits);
+    }
+}
+
+#[test]
+fn a_pointer_is_virtual_in_runtime_memory_that_has_an_address_there_and_up_to_its_end() {
+    let bytes = map_bytes();
+    let map = PLACE.map(&bytes).unwrap();
+    for (address, physical) in [
+        (VIRTUAL, CONFIGURATION),
+        (VIRTUAL + 0xfff, CONFIGURATION + 0xfff),
+        (VIRTUAL + 0x1000, VIRTUAL + 0x1000),
+        (VIRTUAL - 1, VIRTUAL - 1),
+    ] {
+        assert_eq!(map.physical(address), physical, "{address:#x}");
+    }
+    // What no runtime service uses, or has no virtual address, is where it is.
+    for (change, is) in [(32..40, 8_u64), (16..24, 0)] {
+        let mut bytes = bytes.clone();
+        bytes[change].copy_from_slice(&is.to_le_bytes());
+        let map = PLACE.map(&bytes).unwrap();
+        assert_eq!(map.physical(VIRTUAL), VIRTUAL);
+        assert_eq!(map.physical(0x10), 0x10);
+    }
 }
 
 #[test]

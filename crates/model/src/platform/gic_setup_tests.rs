@@ -101,9 +101,13 @@ fn what_firmware_left_of_a_gicv3_is_gone() {
 
 #[test]
 fn hip07_is_not_asked_for_extended_interrupts() {
-    for (iidr, disabled) in [(0, false), (0x43b, true)] {
+    for (extended, iidr, disabled) in [
+        (TYPER_ESPI, 0, false),
+        (TYPER_ESPI, 0x43b, true),
+        (0, 0x43b, false),
+    ] {
         let gic = Fake::default();
-        gic.set(GICD + GICD_TYPER, 5 | TYPER_ESPI | 1 << 27);
+        gic.set(GICD + GICD_TYPER, 5 | extended | 1 << 27);
         gic.set(GICD + GICD_IIDR, iidr);
         for word in 0..2 {
             gic.set(GICD + 0x1200 + 4 * word, 7);
@@ -111,6 +115,22 @@ fn hip07_is_not_asked_for_extended_interrupts() {
         distributor_v3(&gic, GICD);
         let left = [0, 4].map(|at| gic.get(GICD + 0x1200 + at));
         assert_eq!(left == [0, 0], disabled, "{left:?}");
+    }
+}
+
+#[test]
+fn extended_private_interrupts_are_off_where_there_are_any() {
+    let own = GICR + SGI_FRAME + 0x100;
+    for (typer, words) in [(0, 1), (1 << 27, 2), (2 << 27, 3), (31 << 27, 3)] {
+        let gic = Fake::default();
+        gic.set(GICR + GICR_TYPER, typer);
+        for word in 0..4 {
+            gic.set(own + 4 * word, 0xf0);
+        }
+        assert!(redistributor(&gic, GICR, 1));
+        let on = [0, 4, 8, 12].map(|at| gic.get(own + at));
+        let left = |word| if word < words { 0 } else { 0xf0 };
+        assert_eq!(on, [1, left(1), left(2), left(3)], "{typer:#x}");
     }
 }
 
@@ -274,11 +294,12 @@ fn what_takes_its_time_is_waited_for_and_nothing_else_is_touched() {
         assert_eq!(*gic.left.borrow(), [0; 3]);
         assert_eq!(gic.fake.get(GICD), CTLR_ARE | CTLR_GROUP_1);
     }
-    gic.fake.set(GICR + GICR_WAKER, PROCESSOR_SLEEP);
+    // Its other bits are the implementation's.
+    gic.fake.set(GICR + GICR_WAKER, PROCESSOR_SLEEP | 1 << 31);
     gic.fake.set(GICR, GICR_LPIS);
     assert!(redistributor(&gic, GICR, 0b1));
     assert_eq!(*gic.left.borrow(), [0; 3]);
-    assert_eq!(gic.fake.get(GICR + GICR_WAKER), 0);
+    assert_eq!(gic.fake.get(GICR + GICR_WAKER), 1 << 31);
     quiet_distributor(&gic, GICD);
     assert_eq!(*gic.left.borrow(), [0; 3]);
     assert_eq!(gic.fake.get(GICD), CTLR_ARE);

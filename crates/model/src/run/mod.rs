@@ -337,4 +337,4 @@ fn push<T>(list: &mut Vec<T>, value: T) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

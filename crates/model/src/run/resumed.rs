@@ -285,7 +285,11 @@ mod tests {
         };
         let error = |later| part("qemu", 4, 1).resumed(later).unwrap_err();
         assert!(error(part("kvm", 4, 1)).contains("another host: kvm, and it was qemu"));
-        assert!(error(part("qemu", 8, 1)).contains("another machine: "));
+        let machine = error(part("qemu", 8, 1));
+        assert!(
+            machine.contains("another machine: ") && machine.contains(", 8 CPUs, entered at EL")
+        );
+        assert!(machine.contains(", and it was ") && machine.contains(", 4 CPUs, "));
         assert!(error(part("qemu", 4, 2)).contains("another plan: "));
         let mut same = part("qemu", 4, 1);
         same.machine.as_mut().unwrap().counter_hz += 1;

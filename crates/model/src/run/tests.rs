@@ -278,7 +278,7 @@ fn case(n: u32, op: Subject, verdict: Verdict) -> CaseRecord {
     CaseRecord::blank(&case, verdict, None)
 }
 
-pub(super) fn machine() -> Machine {
+pub(crate) fn machine() -> Machine {
     Machine {
         schema: 1,
         version: String::new(),

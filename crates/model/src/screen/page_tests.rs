@@ -103,6 +103,95 @@ fn it_says_how_far_the_run_is() {
 }
 
 #[test]
+fn it_says_what_machine_it_is_and_goes_on_where_a_reset_left_it() {
+    let machine = crate::run::tests::machine();
+    let said = format!(
+        "{}: {} cores, {} MiB, entered at EL{}",
+        machine.model, machine.cpus, machine.memory_mib, machine.entry_el
+    );
+    let resume = crate::record::Resume {
+        boots: 2,
+        finished: 7,
+        unfinished: None,
+    };
+    let mut page = after(120, 24, &[Record::Machine(machine.into()), plan(9)]);
+    has(&page, &said);
+    assert!(page.take(&Record::Resume(resume)));
+    has(&page, "7 of 9 done");
+    for number in 8..=10 {
+        assert!(page.take(&ended(number, Verdict::Completed, None)));
+    }
+    // Not more than there are.
+    has(&page, "9 of 9 done");
+    has(&page, "3 completed");
+}
+
+#[test]
+fn what_has_no_room_is_counted_with_what_is_not_kept() {
+    let mut page = after(80, 24, &[plan(400)]);
+    assert!((1..=2).all(|number| page.take(&block(number))));
+    let shown = |room| {
+        let lines: Vec<String> = page
+            .findings(room)
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
+        let more = lines
+            .last()
+            .filter(|line| line.starts_with("and "))
+            .cloned();
+        (lines.len(), more)
+    };
+    assert_eq!(shown(2), (2, None));
+    assert_eq!(shown(1), (1, Some("and 2 more".into())));
+    assert_eq!(shown(0), (0, None));
+    for number in 3..=40 {
+        assert!(page.take(&block(number)));
+    }
+    let last = |room| page.findings(room).pop().map(|(_, text)| text);
+    assert_eq!(last(33).as_deref(), Some("and 8 more"));
+    assert_eq!(last(99).as_deref(), Some("and 8 more"));
+    assert_eq!(last(32).as_deref(), Some("and 9 more"));
+}
+
+#[test]
+fn a_line_is_full_to_its_last_column_and_no_further() {
+    let page = Page::new(40, 12);
+    let lines = |text: &str| -> Vec<String> {
+        let lines = page.wrapped(Ink::Plain, text);
+        lines.into_iter().map(|(_, line)| line).collect()
+    };
+    let full = "a".repeat(40);
+    assert_eq!(lines(&full), [full.clone()]);
+    assert_eq!(lines(&format!("{full}b")), [full.clone(), "b".into()]);
+    assert_eq!(lines(&format!("{full} b")), [full.clone(), "b".into()]);
+    assert_eq!(
+        lines("tab\there, and no letter \u{7}"),
+        ["tab here, and no letter ?"]
+    );
+    // Three lines, and then dots; not where all is there.
+    assert_eq!(
+        lines(&full.repeat(3)),
+        [full.clone(), full.clone(), full.clone()]
+    );
+    let cut = format!("{}...", &full[..37]);
+    assert_eq!(lines(&full.repeat(4)), [full.clone(), full, cut]);
+}
+
+#[test]
+fn cores_that_are_parked_are_in_no_state() {
+    let said = |state, why| others_in(state, why);
+    assert_eq!(said(StaleState::Parked, None), "every other core parked");
+    assert_eq!(said(StaleState::Spin, None), "stale cores in spin");
+    let baseline = said(StaleState::Spin, Some(BASELINE_BLOCKED));
+    assert_eq!(baseline, "every other core parked");
+    assert_eq!(
+        said(StaleState::Spin, Some("another")),
+        "stale cores in spin"
+    );
+}
+
+#[test]
 fn a_block_is_there_as_soon_as_it_is_found_and_once() {
     let mut page = after(120, 24, &[plan(2), group(1, 2), block(2)]);
     has(
