@@ -249,7 +249,8 @@ pub enum Release<'a> {
     Unknown(&'a str),
 }
 
-/// A core that the host did not run, though it was ready to.
+/// A core that the host did not run, though it was ready to; or that waited for others that
+/// the host did not run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Starved {
@@ -261,16 +262,32 @@ pub struct Starved {
     pub ran_ms: u64,
     /// Of how long: of what is known of the time that the mark stood still.
     pub of_ms: u64,
+    /// The times are those of all CPUs together: an emulator's wait for each other.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub all: bool,
 }
 
 impl Starved {
     /// In words: `starved: CPU 3 was run for 2 ms of 2400 ms, 2391 ms it stood in the
     /// host's run queue`.
     pub fn why(&self) -> String {
-        format!(
-            "starved: CPU {} was run for {} ms of {} ms, {} ms it stood in the host's run queue",
-            self.cpu, self.ran_ms, self.of_ms, self.queued_ms
-        )
+        let Self {
+            cpu,
+            queued_ms,
+            ran_ms,
+            of_ms,
+            all,
+        } = self;
+        match all {
+            false => format!(
+                "starved: CPU {cpu} was run for {ran_ms} ms of {of_ms} ms, {queued_ms} ms it stood in \
+                 the host's run queue"
+            ),
+            true => format!(
+                "starved: all CPUs, which wait for each other in an emulator, were run for {ran_ms} ms \
+                 together of {of_ms} ms, {queued_ms} ms they stood in the host's run queue"
+            ),
+        }
     }
 }
 

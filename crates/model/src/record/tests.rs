@@ -201,6 +201,7 @@ fn a_late_sample_says_where_and_when_unless_its_core_was_not_run() {
         queued_ms: 90,
         ran_ms: 1,
         of_ms: 100,
+        all: false,
     });
     assert_eq!(of(Some(late)).was_late(), Some(&late));
     assert_eq!(of(Some(Late { starved, ..late })).was_late(), None);

@@ -405,6 +405,7 @@ mod tests {
                 queued_ms: 1,
                 ran_ms: 1,
                 of_ms: 2,
+                all: false,
             }),
         };
         let kept = |boots: &[Option<Late>]| {

@@ -134,6 +134,7 @@ fn what_was_starved_is_no_block_and_what_was_not_stays_one() {
             queued_ms: 1990,
             ran_ms,
             of_ms: 2000,
+            all: false,
         });
         run.take(Record::Block(block));
         run.take(Record::Case(Box::new(case(n, op, Verdict::Blocked))));
@@ -182,6 +183,7 @@ fn only_what_nothing_else_blocks_is_taken_back() {
         queued_ms: 1990,
         ran_ms: 3,
         of_ms: 2000,
+        all: false,
     });
     // The first is blocked by another initiator too, the second has faulted meanwhile.
     let faulted = Block {

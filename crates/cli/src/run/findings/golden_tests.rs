@@ -60,6 +60,7 @@ fn blocks() -> Vec<(&'static str, Run)> {
         queued_ms: 2391,
         ran_ms: 2,
         of_ms: 2400,
+        all: false,
     };
     let behind = |block: &mut Block| block.behind = true;
     let posted = |block: &mut Block| block.at = "dsb ish (timed block, issue class)".into();
@@ -284,6 +285,7 @@ fn late(cases: usize, starved: usize) -> Run {
             queued_ms: 198,
             ran_ms: 1,
             of_ms: 210,
+            all: false,
         }),
     };
     let case = |n| CaseRecord {

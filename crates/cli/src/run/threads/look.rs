@@ -49,6 +49,13 @@ impl Look {
     }
 }
 
+/// Does the thread with this directory wait for another one, by a lock or a condition
+/// variable? `wchan` names the kernel's function in which it sleeps, `0` where that is not
+/// told.
+pub fn waits_for_another(thread: &Path) -> bool {
+    fs::read_to_string(thread.join("wchan")).is_ok_and(|function| function.starts_with("futex"))
+}
+
 /// Would it go on if the host let it: is the state `R`, or that of one that was stopped? It
 /// stands behind the name, which may hold anything.
 fn is_ready(stat: &str) -> bool {
@@ -115,5 +122,32 @@ mod tests {
         }
         assert!(is_ready("12 (CPU 0/TCG) R 1 2") && !is_ready("12 (a) R b) S 1"));
         assert!(is_ready("12 (CPU 0/TCG) T 1 2") && is_ready("12 (CPU 0/TCG) t 1 2"));
+    }
+    #[test]
+    fn a_thread_that_waits_for_another_is_told_from_one_that_sleeps() {
+        use std::{sync::mpsc, thread};
+        let (tell, told) = mpsc::channel();
+        let (end, ends) = mpsc::channel::<()>();
+        let tell_too = tell.clone();
+        let this = || Path::new("/proc").join(fs::read_link("/proc/thread-self").unwrap());
+        let waits = thread::spawn(move || {
+            tell.send((true, this())).unwrap();
+            let _ = ends.recv();
+        });
+        let sleeps = thread::spawn(move || {
+            tell_too.send((false, this())).unwrap();
+            thread::sleep(Duration::from_secs(1));
+        });
+        let threads: Vec<_> = told.iter().take(2).collect();
+        // Until both are where they stay.
+        thread::sleep(Duration::from_millis(200));
+        for (waits, thread) in &threads {
+            let at = fs::read_to_string(thread.join("wchan")).unwrap();
+            // Some kernels do not tell.
+            assert!(waits_for_another(thread) == *waits || at == "0", "{at}");
+        }
+        drop(end);
+        waits.join().unwrap();
+        sleeps.join().unwrap();
     }
 }

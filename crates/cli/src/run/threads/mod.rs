@@ -19,8 +19,8 @@ use stalecore_model::{
     record::{Block, Late, Starved},
 };
 
-use look::{Look, Times};
-use starved::{judge, judge_late, lacked};
+use look::{Look, Times, waits_for_another};
+use starved::{Waits, judge, judge_late, lacked};
 
 /// How often the threads of few CPUs are looked at, and what each CPU adds: a look at
 /// one takes some microseconds, and all looks should take less than a hundredth of the
@@ -156,9 +156,15 @@ impl Threads {
             return None;
         }
         let times = self.times(first, self.looks.len() - 1);
-        // An emulator has every core take part in a TLBI that is broadcast.
-        let all = self.together && held.broadcast;
-        judge(&times, held.initiator, all, of)
+        let at_a_lock = || {
+            let thread = self.of.get(held.initiator)?.as_deref()?;
+            Some(waits_for_another(thread))
+        };
+        let waits = Waits {
+            for_each: self.together && held.broadcast,
+            for_a_lock: self.together && at_a_lock() == Some(true),
+        };
+        judge(&times, held.initiator, waits, of)
     }
 
     /// What came between two looks, by CPU.

@@ -23,16 +23,26 @@ const CROWDED: u32 = 20;
 /// How much of the time `of` these threads have lost to others: what they were ready to
 /// run and did not, as a part of what so many CPUs of the host could have run of it.
 pub fn lacked(threads: &[Times], host: u32, of: Duration) -> Duration {
-    let ran: Duration = threads.iter().map(|times| times.ran).sum();
-    let queued: Duration = threads.iter().map(|times| times.queued).sum();
+    let (ran, queued) = (all_ran(threads), all_queued(threads));
     let wanted = (ran + queued).min(of * host);
     let share = wanted.saturating_sub(ran).div_duration_f64(wanted.max(of));
     if of.is_zero() { of } else { of.mul_f64(share) }
 }
 
+/// What an operation has to wait for besides the core that it is on.
+#[derive(Clone, Copy)]
+pub struct Waits {
+    /// For each of the others, as a TLBI does that an emulator broadcasts.
+    pub for_each: bool,
+    /// For whoever holds a lock, which an emulator's cores take in turn: where a hundred
+    /// wait for it and each is run only now and then, all of them may sleep for seconds,
+    /// but for the one whose turn it is and that stands in the host's run queue.
+    pub for_a_lock: bool,
+}
+
 /// The core that the host did not run, among those that an operation on `initiator`
-/// needed: the initiator itself and, if it must wait for `all`, the others.
-pub fn judge(times: &[Times], initiator: usize, all: bool, of: Duration) -> Option<Starved> {
+/// needed: the initiator itself, and what it `waits` for.
+pub fn judge(times: &[Times], initiator: usize, waits: Waits, of: Duration) -> Option<Starved> {
     let told = |cpu| told(times, cpu, of);
     let own = times.get(initiator)?;
     if own.ran >= ENOUGH {
@@ -42,22 +52,37 @@ pub fn judge(times: &[Times], initiator: usize, all: bool, of: Duration) -> Opti
     if starved(own) && own.turns <= TURNS {
         return Some(told(initiator));
     }
-    let others = all.then_some(0..times.len()).into_iter().flatten();
-    let worst = others.max_by_key(|cpu| times[*cpu].queued)?;
-    let crowded = are_crowded(times) && times[worst].queued > of / 2;
-    (starved(&times[worst]) || crowded).then(|| told(worst))
+    let crowded = are_crowded(times);
+    if waits.for_each {
+        let worst = (0..times.len()).max_by_key(|cpu| times[*cpu].queued)?;
+        if starved(&times[worst]) || crowded && times[worst].queued > of / 2 {
+            return Some(told(worst));
+        }
+    }
+    let queue = crowded && all_queued(times) > of / 2;
+    (waits.for_a_lock && queue).then(|| together(times, initiator, of))
 }
 
 /// See [`CROWDED`].
 fn are_crowded(times: &[Times]) -> bool {
-    let sum = |of: fn(&Times) -> Duration| times.iter().map(of).sum::<Duration>();
-    sum(|t| t.queued) > sum(|t| t.ran) * CROWDED
+    all_queued(times) > all_ran(times) * CROWDED
+}
+
+/// How long all of them together stood in the run queue.
+fn all_queued(times: &[Times]) -> Duration {
+    times.iter().map(|times| times.queued).sum()
+}
+
+/// How long all of them together ran.
+fn all_ran(times: &[Times]) -> Duration {
+    times.iter().map(|times| times.ran).sum()
 }
 
 /// The core that the host did not run when a sample was taken, from the looks around it,
 /// `of` apart: the initiator or, with `all`, any, as an emulator's cores wait for each
 /// other in more than TLBIs. What stood in the queue for half as long as the sample took
-/// may be all of why, unless the initiator `ran` within it and they are not crowded.
+/// may be all of why, unless the initiator `ran` within it and they are not crowded; if they
+/// are, so may what all of them stood there together, one after the other.
 pub fn judge_late(
     times: &[Times],
     initiator: usize,
@@ -65,24 +90,42 @@ pub fn judge_late(
     all: bool,
     (took, of): (Duration, Duration),
 ) -> Option<Starved> {
-    if ran >= ENOUGH_WITHIN && !(all && are_crowded(times)) {
+    let crowded = all && are_crowded(times);
+    if ran >= ENOUGH_WITHIN && !crowded {
         return None;
     }
     let which = (0..times.len()).filter(|cpu| all || *cpu == initiator);
     let worst = which.max_by_key(|cpu| (times[*cpu].queued, *cpu == initiator))?;
-    (times[worst].queued * 2 >= took).then(|| told(times, worst, of))
+    if times[worst].queued * 2 >= took {
+        return Some(told(times, worst, of));
+    }
+    (crowded && all_queued(times) * 2 >= took).then(|| together(times, initiator, of))
 }
 
 /// What is told of a core that was not run.
 fn told(times: &[Times], cpu: usize, of: Duration) -> Starved {
     let Times { ran, queued, .. } = times[cpu];
-    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Starved {
         cpu: u32::try_from(cpu).unwrap_or(u32::MAX),
         queued_ms: ms(queued),
         ran_ms: ms(ran),
         of_ms: ms(of),
+        all: false,
     }
+}
+
+/// The same of one that waited for the others.
+fn together(times: &[Times], cpu: usize, of: Duration) -> Starved {
+    Starved {
+        queued_ms: ms(all_queued(times)),
+        ran_ms: ms(all_ran(times)),
+        all: true,
+        ..told(times, cpu, of)
+    }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -98,6 +141,18 @@ mod tests {
     }
 
     const OF: Duration = Duration::from_secs(2);
+    const NOBODY: Waits = Waits {
+        for_each: false,
+        for_a_lock: false,
+    };
+    const EACH: Waits = Waits {
+        for_each: true,
+        ..NOBODY
+    };
+    const LOCK: Waits = Waits {
+        for_a_lock: true,
+        ..NOBODY
+    };
 
     #[test]
     fn what_others_run_is_lost_and_what_the_machine_s_own_cpus_take_from_each_other_is_not() {
@@ -117,7 +172,7 @@ mod tests {
     #[test]
     fn a_core_that_stood_in_the_queue_is_starved_and_one_that_slept_is_not() {
         let rest = [ms(500, 1500); 3];
-        let with = |own| judge(&[&[own], &rest[..]].concat(), 0, false, OF);
+        let with = |own| judge(&[&[own], &rest[..]].concat(), 0, NOBODY, OF);
         let found = with(ms(3, 1990)).unwrap();
         assert_eq!((found.cpu, found.ran_ms, found.queued_ms), (0, 3, 1990));
         // An emulator that holds an instruction up sleeps.
@@ -166,16 +221,46 @@ mod tests {
     #[test]
     fn a_broadcast_waits_for_every_core() {
         let mut times = [ms(2, 10), ms(500, 1400), ms(1, 1900), ms(500, 1400)];
-        assert_eq!(judge(&times, 0, true, OF).map(|s| s.cpu), Some(2));
-        assert_eq!(judge(&times, 0, false, OF), None);
+        assert_eq!(judge(&times, 0, EACH, OF).map(|s| s.cpu), Some(2));
+        assert_eq!(judge(&times, 0, NOBODY, OF), None);
         times[2] = ms(0, 0);
-        assert_eq!(judge(&times, 0, true, OF), None, "asleep");
+        assert_eq!(judge(&times, 0, EACH, OF), None, "asleep");
         // Nobody gets on where a hundred want to run on one core.
         let many = [&[ms(0, 3)], &[ms(30, 1960); 127][..]].concat();
-        assert!(judge(&many, 0, true, OF).is_some());
-        assert_eq!(judge(&many, 0, false, OF), None);
+        assert!(judge(&many, 0, EACH, OF).is_some());
+        assert_eq!(judge(&many, 0, NOBODY, OF), None);
         // Eight that spin on two are not a crowd.
         let few = [&[ms(0, 3)], &[ms(500, 1500); 7][..]].concat();
-        assert_eq!(judge(&few, 0, true, OF), None);
+        assert_eq!(judge(&few, 0, EACH, OF), None);
+    }
+    #[test]
+    fn a_lock_that_goes_round_a_crowd_is_waited_for_and_no_block() {
+        // Each sleeps but for its turn, which comes once in many seconds.
+        let round = [&[ms(0, 0)], &[ms(0, 40); 127][..]].concat();
+        let found = judge(&round, 0, LOCK, OF).unwrap();
+        assert_eq!((found.cpu, found.all), (0, true));
+        assert_eq!(
+            (found.ran_ms, found.queued_ms, found.of_ms),
+            (0, 5080, 2000)
+        );
+        // Of a broadcast too; but one that sleeps by itself is held up.
+        let both = Waits {
+            for_each: true,
+            ..LOCK
+        };
+        assert!(judge(&round, 0, both, OF).is_some_and(|found| found.all));
+        assert_eq!(judge(&round, 0, EACH, OF), None);
+        assert_eq!(judge(&round, 0, NOBODY, OF), None);
+        // Nobody stands in the queue: the lock itself is not let go.
+        assert_eq!(judge(&[ms(0, 0); 128], 0, LOCK, OF), None);
+        assert_eq!(judge(&[ms(0, 7); 128], 0, LOCK, OF), None);
+        // Others get on.
+        let few = [&[ms(0, 0)], &[ms(500, 1400); 7][..]].concat();
+        assert_eq!(judge(&few, 0, LOCK, OF), None);
+        // A sample that was late in the same way was not.
+        let late = |times: &[Times], all| judge_late(times, 0, Duration::ZERO, all, (OF, OF));
+        assert!(late(&round, true).is_some_and(|found| found.all));
+        assert_eq!(late(&round, false), None);
+        assert_eq!(late(&[ms(0, 7); 128], true), None);
     }
 }
