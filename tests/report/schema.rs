@@ -88,7 +88,7 @@ fn full() -> Value {
         queued_ms: 2390,
         ran_ms: 2,
         of_ms: 2400,
-        all: false,
+        all: true,
     });
     let n = run.blocks[0].n;
     run.blocks[0].witness.push(Reading {

@@ -28,7 +28,7 @@ const LARGEST_CONSOLE: u64 = 64 << 20;
 /// The last line follows the closing record at once, on any line.
 const LAST_LINE: Duration = Duration::from_secs(5);
 
-/// Who waits for less than this does not ask why.
+/// Who loses less than this does not ask why.
 const NOT_RUN: Duration = Duration::from_secs(10);
 
 /// How the image and the UEFI loader begin a line of complaint.
@@ -217,7 +217,8 @@ impl Session {
             .map_or(Duration::ZERO, Threads::lacked)
     }
 
-    /// Notes it if the host did not run the machine for most of the time that it `took`.
+    /// Notes it if the host did not run the machine for most of the time that it `took`, and
+    /// for long.
     pub fn tell_lacked(&mut self, took: Duration) {
         self.run.notes.extend(lacked_note(self.lacked(), took));
     }

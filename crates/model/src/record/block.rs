@@ -260,9 +260,11 @@ pub struct Starved {
     pub queued_ms: u64,
     /// How long it ran.
     pub ran_ms: u64,
-    /// Of how long: of what is known of the time that the mark stood still.
+    /// Of how long: of what is known of the time that the mark stood still, or around the
+    /// sample.
     pub of_ms: u64,
-    /// The times are those of all CPUs together: an emulator's wait for each other.
+    /// It is the initiator, and the times are sums over all CPUs, of which an emulator's wait
+    /// for each other.
     #[serde(default, skip_serializing_if = "is_false")]
     pub all: bool,
 }

@@ -109,6 +109,15 @@ fn blocks() -> Vec<(&'static str, Run)> {
             run.starved[0].starved = Some(starved);
             run
         }),
+        ("not a block, by all CPUs together", {
+            let mut run = but(|_| {});
+            run.starved = std::mem::take(&mut run.blocks);
+            run.starved[0].starved = Some(Starved {
+                all: true,
+                ..starved
+            });
+            run
+        }),
         ("not a block, of what a barrier waits for", {
             let mut run = but(posted);
             run.starved = std::mem::take(&mut run.blocks);

@@ -1,7 +1,7 @@
 //! Did the host run the emulated CPUs? A core whose thread stood in the host's run
 //! queue was not held up by any operation, whatever its mark says. One whose thread
-//! slept was: an emulator that holds up an instruction sleeps. The same for a single
-//! sample that was late.
+//! slept was: an emulator that holds up an instruction sleeps. But for a lock that goes
+//! round threads which the host hardly runs. The same for a single sample that was late.
 
 mod look;
 mod starved;

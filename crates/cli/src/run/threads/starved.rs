@@ -35,8 +35,8 @@ pub struct Waits {
     /// For each of the others, as a TLBI does that an emulator broadcasts.
     pub for_each: bool,
     /// For whoever holds a lock, which an emulator's cores take in turn: where a hundred
-    /// wait for it and each is run only now and then, all of them may sleep for seconds,
-    /// but for the one whose turn it is and that stands in the host's run queue.
+    /// wait for it and each is run only now and then, they sleep for seconds, but for the
+    /// few whose turn it is and that stand in the host's run queue.
     pub for_a_lock: bool,
 }
 
@@ -59,8 +59,10 @@ pub fn judge(times: &[Times], initiator: usize, waits: Waits, of: Duration) -> O
             return Some(told(worst));
         }
     }
-    let queue = crowded && all_queued(times) > of / 2;
-    (waits.for_a_lock && queue).then(|| together(times, initiator, of))
+    // Those that spin want to run all the time, and take no lock in turn.
+    let most_sleep = all_queued(times) + all_ran(times) < of * times.len() as u32 / 2;
+    let in_turn = crowded && most_sleep && all_queued(times) > of / 2;
+    (waits.for_a_lock && in_turn).then(|| together(times, initiator, of))
 }
 
 /// See [`CROWDED`].
@@ -82,7 +84,7 @@ fn all_ran(times: &[Times]) -> Duration {
 /// `of` apart: the initiator or, with `all`, any, as an emulator's cores wait for each
 /// other in more than TLBIs. What stood in the queue for half as long as the sample took
 /// may be all of why, unless the initiator `ran` within it and they are not crowded; if they
-/// are, so may what all of them stood there together, one after the other.
+/// are, so may what all of them stood there together.
 pub fn judge_late(
     times: &[Times],
     initiator: usize,
@@ -254,6 +256,9 @@ mod tests {
         // Nobody stands in the queue: the lock itself is not let go.
         assert_eq!(judge(&[ms(0, 0); 128], 0, LOCK, OF), None);
         assert_eq!(judge(&[ms(0, 7); 128], 0, LOCK, OF), None);
+        // Those that spin are no such round, however many, and a lock is not why.
+        let spin = [&[ms(0, 3)], &[ms(30, 1960); 127][..]].concat();
+        assert_eq!(judge(&spin, 0, LOCK, OF), None);
         // Others get on.
         let few = [&[ms(0, 0)], &[ms(500, 1400); 7][..]].concat();
         assert_eq!(judge(&few, 0, LOCK, OF), None);
