@@ -32,7 +32,18 @@ fn each_core_has_the_cases_of_its_own_errata() {
         ("cortex-a710", &["2768515", "DSU 2313941"]),
     ] {
         let args = on(cpu);
-        let booted = Booted::new(&args).ends(0, numbers);
+        let booted = Booted::new(&args);
+        // On a busy host the cores may be off before the first operation; that is said.
+        let passed = |case: &CaseRecord| {
+            let why = case.why.as_deref();
+            why.is_some_and(|why| why.ends_with("had passed before the first operation"))
+        };
+        let code = if booted.run.cases.iter().any(passed) {
+            6
+        } else {
+            0
+        };
+        let booted = booted.ends(code, numbers);
         let run = &booted.run;
         let found: Vec<_> = run
             .notes
@@ -61,6 +72,7 @@ fn each_core_has_the_cases_of_its_own_errata() {
         // QEMU's machine has no idle state that powers a core down.
         let ran = |case: &CaseRecord| match case.state {
             StaleState::CpuSuspendPowerdown => case.verdict == Verdict::Skipped,
+            StaleState::CpuOffInflight if passed(case) => case.verdict == Verdict::Inconclusive,
             _ => matches!(case.verdict, Verdict::Completed | Verdict::Slowed),
         };
         assert!(run.cases.iter().all(ran), "{cpu}");
