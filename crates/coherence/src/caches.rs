@@ -22,8 +22,9 @@ use crate::{
 };
 
 /// How often a core may read past the caches what another has just written and may
-/// still clean; after that, nobody is going to clean it.
-const PATIENCE: u32 = 100_000;
+/// still clean; after that, nobody is going to clean it. One that polls does so a hundred
+/// thousand times while a busy host keeps the other from its next instruction.
+const PATIENCE: u32 = 1_000_000;
 
 /// Takes a hazard: its kind, the access that is wrong, the one that it collides with, the
 /// line's physical address.
