@@ -157,13 +157,10 @@ impl Threads {
             return None;
         }
         let times = self.times(first, self.looks.len() - 1);
-        let at_a_lock = || {
-            let thread = self.of.get(held.initiator)?.as_deref()?;
-            Some(waits_for_another(thread))
-        };
+        let own = self.of.get(held.initiator).and_then(Option::as_deref);
         let waits = Waits {
             for_each: self.together && held.broadcast,
-            for_a_lock: self.together && at_a_lock() == Some(true),
+            for_a_lock: self.together && own.is_some_and(waits_for_another),
         };
         judge(&times, held.initiator, waits, of)
     }
@@ -268,5 +265,38 @@ mod tests {
         // It was ready all the time, and did not run: once, not for each CPU.
         let between = threads.looks[1].0 - threads.looks[0].0;
         assert_eq!(threads.lacked(), between);
+    }
+    /// Four CPUs, of which the last is ready all the time and is not run, and the others
+    /// sleep: the first, whose mark has stood still, in this function of the kernel's.
+    fn asleep(kind: &str, place: &str) -> Option<Starved> {
+        let dir = tempfile::tempdir().unwrap();
+        for (cpu, state) in ['S', 'S', 'S', 'R'].into_iter().enumerate() {
+            let task = dir.path().join(cpu.to_string());
+            fs::create_dir(&task).unwrap();
+            fs::write(task.join("comm"), format!("CPU {cpu}/{kind}\n")).unwrap();
+            fs::write(task.join("schedstat"), "1000000 2000000 3\n").unwrap();
+            fs::write(task.join("stat"), format!("{cpu} (CPU) {state} 1 2")).unwrap();
+            fs::write(task.join("wchan"), place).unwrap();
+        }
+        let mut threads = Threads::within(dir.path().into(), 0, 4);
+        threads.look_now();
+        let second = Duration::from_secs(1);
+        threads.looks[0].0 -= second;
+        let held = HeldUp {
+            initiator: 0,
+            waited: second * 3 / 2,
+            broadcast: false,
+        };
+        threads.starved(&held)
+    }
+
+    #[test]
+    fn who_sleeps_in_a_lock_that_is_hardly_run_is_starved_and_who_sleeps_otherwise_is_not() {
+        let found = asleep("TCG", "futex_do_wait").unwrap();
+        assert_eq!((found.cpu, found.all, found.ran_ms), (0, true, 0));
+        assert!(found.queued_ms >= 1000, "{found:?}");
+        assert_eq!(asleep("TCG", "hrtimer_nanosleep"), None);
+        assert_eq!(asleep("TCG", "0"), None, "the place is not told");
+        assert_eq!(asleep("KVM", "futex_do_wait"), None, "no emulator's lock");
     }
 }
